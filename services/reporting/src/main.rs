@@ -1,0 +1,2 @@
+//! reporting
+fn main() {}

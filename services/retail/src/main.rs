@@ -1,0 +1,2 @@
+//! retail
+fn main() {}
