@@ -1,0 +1,143 @@
+//! Which lines of a sale a return gives back, and at what price: pure arithmetic.
+//!
+//! Invariant: over all returns of a line, quantities never exceed what was sold and discounts add
+//! up to exactly the discount that was given, whatever the split.
+
+/// A line of the original sale with what earlier returns took from it.
+#[derive(Debug, Clone)]
+pub(super) struct SoldLine {
+    pub line_no: i32,
+    pub product_id: i64,
+    /// Pieces sold, above zero.
+    pub quantity: i64,
+    /// Pieces already given back, not above `quantity`.
+    pub returned: i64,
+    /// Minor units taken off the whole line.
+    pub discount_cents: i64,
+}
+
+/// What a client wants to give back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub product_id: i64,
+    /// Names one line where a product was sold on several.
+    pub line_no: Option<i32>,
+    /// Pieces, above zero.
+    pub quantity: i64,
+}
+
+/// A line of the return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allotted {
+    pub line_no: i32,
+    /// Pieces, above zero; the document stores them negative.
+    pub quantity: i64,
+    /// Minor units of the sold discount that these pieces carried, not negative.
+    pub discount_cents: i64,
+}
+
+/// More was asked than is left of what was sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany {
+    pub product_id: i64,
+    pub asked: i64,
+    /// Pieces that could still be returned; 0 also for a product that was not on the sale.
+    pub left: i64,
+}
+
+/// Spreads the wanted pieces over the sold lines in line order.
+pub(super) fn allot(sold: &mut [SoldLine], wanted: &[Wanted]) -> Result<Vec<Allotted>, TooMany> {
+    let mut allotted = Vec::new();
+    for want in wanted {
+        let mut left = want.quantity;
+        for line in sold.iter_mut().filter(|line| matches(line, want)) {
+            let quantity = left.min(line.quantity - line.returned);
+            if quantity == 0 {
+                continue;
+            }
+            let discount_cents = discount_of(line, line.returned + quantity) - discount_of(line, line.returned);
+            allotted.push(Allotted { line_no: line.line_no, quantity, discount_cents });
+            line.returned += quantity;
+            left -= quantity;
+        }
+        if left > 0 {
+            return Err(TooMany { product_id: want.product_id, asked: want.quantity, left: want.quantity - left });
+        }
+    }
+    Ok(allotted)
+}
+
+/// Counts pieces that came back without naming a line (imported returns) against the sold lines.
+pub(super) fn count_returned(sold: &mut [SoldLine], product_id: i64, quantity: i64) {
+    let mut left = quantity;
+    for line in sold.iter_mut().filter(|line| line.product_id == product_id) {
+        let pieces = left.min(line.quantity - line.returned);
+        line.returned += pieces;
+        left -= pieces;
+    }
+}
+
+fn matches(line: &SoldLine, want: &Wanted) -> bool {
+    line.product_id == want.product_id && want.line_no.is_none_or(|line_no| line_no == line.line_no)
+}
+
+/// The discount that the first `pieces` of a line carry. Cumulative, so that single cents are neither
+/// lost nor given twice, and no piece carries more than its own price.
+fn discount_of(line: &SoldLine, pieces: i64) -> i64 {
+    let share = i128::from(line.discount_cents) * i128::from(pieces) / i128::from(line.quantity);
+    i64::try_from(share).expect("a share is not above the whole, which is an i64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(line_no: i32, product_id: i64, quantity: i64, discount_cents: i64) -> SoldLine {
+        SoldLine { line_no, product_id, quantity, returned: 0, discount_cents }
+    }
+
+    fn want(product_id: i64, quantity: i64) -> Wanted {
+        Wanted { product_id, line_no: None, quantity }
+    }
+
+    #[test]
+    fn discounts_add_up_whatever_the_split() {
+        let mut sold = vec![line(1, 7, 3, 200)];
+        let cents: Vec<i64> = (0..3).map(|_| allot(&mut sold, &[want(7, 1)]).unwrap()[0].discount_cents).collect();
+        assert_eq!(cents, [66, 67, 67]);
+        assert!(allot(&mut sold, &[want(7, 1)]).is_err());
+    }
+
+    #[test]
+    fn pieces_spread_over_lines_of_one_product() {
+        let mut sold = vec![line(1, 7, 2, 0), line(2, 8, 5, 0), line(3, 7, 2, 10)];
+        let got = allot(&mut sold, &[want(7, 3)]).unwrap();
+        assert_eq!(got.iter().map(|it| (it.line_no, it.quantity, it.discount_cents)).collect::<Vec<_>>(), [(1, 2, 0), (3, 1, 5)]);
+        assert_eq!(allot(&mut sold, &[want(7, 2)]), Err(TooMany { product_id: 7, asked: 2, left: 1 }));
+    }
+
+    #[test]
+    fn a_named_line_bounds_the_return() {
+        let mut sold = vec![line(1, 7, 2, 0), line(2, 7, 2, 0)];
+        let named = Wanted { product_id: 7, line_no: Some(2), quantity: 3 };
+        assert_eq!(allot(&mut sold, &[named]), Err(TooMany { product_id: 7, asked: 3, left: 2 }));
+    }
+
+    #[test]
+    fn two_wishes_for_one_product_share_what_is_left() {
+        let mut sold = vec![line(1, 7, 3, 0)];
+        assert_eq!(allot(&mut sold, &[want(7, 2), want(7, 2)]), Err(TooMany { product_id: 7, asked: 2, left: 1 }));
+    }
+
+    #[test]
+    fn a_product_that_was_not_sold_has_nothing_left() {
+        assert_eq!(allot(&mut [], &[want(9, 1)]), Err(TooMany { product_id: 9, asked: 1, left: 0 }));
+    }
+
+    #[test]
+    fn returns_without_a_line_count_against_the_product() {
+        let mut sold = vec![line(1, 7, 2, 0), line(2, 7, 2, 0)];
+        count_returned(&mut sold, 7, 3);
+        assert_eq!(allot(&mut sold, &[want(7, 1)]).unwrap(), [Allotted { line_no: 2, quantity: 1, discount_cents: 0 }]);
+    }
+}
