@@ -1,1 +1,14 @@
-//! kit
+//! Plumbing that every Tributary service shares.
+
+pub mod client;
+pub mod config;
+pub mod correlation;
+pub mod db;
+pub mod error;
+pub mod extract;
+pub mod idempotency;
+pub mod metric;
+pub mod page;
+pub mod problem;
+pub mod serve;
+pub mod telemetry;

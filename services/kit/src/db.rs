@@ -1,0 +1,156 @@
+//! The pool of a service: bounded, named, patient at start, and clear about which errors mean "away".
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::time::Instant;
+
+use crate::config::{Secret, ServiceConfig};
+
+/// How long a starting service waits for its database to come up.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it waits between two tries.
+const START_PAUSE: Duration = Duration::from_millis(250);
+/// How long a request waits for a connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// After this long in an open transaction without a statement, PostgreSQL ends the session: an abandoned
+/// transaction holds back the horizon of every change feed.
+const IDLE_IN_TRANSACTION: &str = "15s";
+
+/// Why a service could not get at its database at start.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The URL does not parse; its text stays out of the message, for it holds a password.
+    #[error("the database URL is not valid")]
+    Url(#[source] sqlx::Error),
+    /// Nothing answered, or it refused us, to the end of our patience.
+    #[error("cannot connect to {host}:{port}/{database}")]
+    Connect { host: String, port: u16, database: String, source: sqlx::Error },
+    /// A migration failed; the ones before it stand.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] MigrateError),
+}
+
+/// Brings the schema up to date as its owner, then opens the pool of the serving role.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn open(config: &ServiceConfig, name: &'static str, migrations: &Migrator) -> Result<PgPool, DbError> {
+    migrate(config.migration_url(), name, migrations).await?;
+    connect(config, name).await
+}
+
+/// Runs the migrations that have not run yet, waiting for a database that is still coming up.
+/// Several processes may try at once: sqlx lets one in at a time.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn migrate(url: &Secret, name: &'static str, migrations: &Migrator) -> Result<(), DbError> {
+    let options = options(url, name)?;
+    let mut connection = patiently(&options).await?;
+    migrations.run(&mut connection).await.map_err(DbError::Migrate)?;
+    if let Err(error) = connection.close().await {
+        tracing::debug!(error = crate::telemetry::chain(&error), "the migrating connection did not close cleanly");
+    }
+    Ok(())
+}
+
+/// Opens the pool of the serving role, waiting for a database that is still coming up.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn connect(config: &ServiceConfig, name: &'static str) -> Result<PgPool, DbError> {
+    let options = options(&config.database_url, name)?
+        // A statement never outlives the request that waits for it.
+        .options([("statement_timeout", format!("{}ms", config.request_timeout.as_millis()))]);
+    patiently(&options).await?;
+    Ok(pool(config.pool_size.get(), options))
+}
+
+/// A pool of another size and purpose on the same database, such as the feed's; `purpose` shows in
+/// `pg_stat_activity` and no statement timeout is set.
+///
+/// # Errors
+/// The URL does not parse.
+pub fn side_pool(config: &ServiceConfig, purpose: &str, size: u32) -> Result<PgPool, DbError> {
+    Ok(pool(size, options(&config.database_url, purpose)?))
+}
+
+fn pool(size: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(120))
+        .connect_lazy_with(options)
+}
+
+fn options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, DbError> {
+    Ok(PgConnectOptions::from_str(url.expose())
+        .map_err(DbError::Url)?
+        .application_name(application_name)
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION), ("TimeZone", "UTC")])
+        // Slow statements are seen in the metrics; statements in the log would be noise.
+        .disable_statement_logging())
+}
+
+async fn patiently(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        match PgConnection::connect_with(options).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if Fault::of(&error) == Fault::Away && Instant::now() < deadline => {
+                tracing::debug!(error = crate::telemetry::chain(&error), "the database is not up yet");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            Err(source) => {
+                return Err(DbError::Connect {
+                    host: options.get_host().to_owned(),
+                    port: options.get_port(),
+                    database: options.get_database().unwrap_or_default().to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+}
+
+/// What a database error means to a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Not reachable, starting, stopping, or out of resources: try again later.
+    Away,
+    /// Lost against another transaction, or too slow: try again.
+    Contended,
+    /// A value that the column type cannot hold.
+    Value,
+    /// A bug, or a constraint that nobody mapped.
+    Other,
+}
+
+impl Fault {
+    /// Sorts an error by its SQLSTATE (PostgreSQL manual, appendix A) or by how the driver failed.
+    pub fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Away
+            }
+            // A connection cut in the middle of a message.
+            sqlx::Error::Protocol(_) => Self::Away,
+            sqlx::Error::Database(error) => match error.code().as_deref().unwrap_or_default() {
+                // Admin shutdown, crash shutdown, cannot connect now, idle session ended.
+                "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Away,
+                // Serialization failure, deadlock, statement timeout, lock not available.
+                "40001" | "40P01" | "57014" | "55P03" => Self::Contended,
+                // Numeric out of range, datetime overflow, bad encoding (a NUL in text), untranslatable (a NUL in JSON).
+                "22003" | "22008" | "22021" | "22P05" => Self::Value,
+                // Connection exceptions; insufficient resources; system errors such as a full disk.
+                code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Self::Away,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! From routers to a running server: documents, health, metrics, the door, and a bounded shutdown.
+
+mod docs;
+mod health;
+mod layers;
+
+use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use axum::{Router, middleware};
+use metrics::gauge;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::config::ServiceConfig;
+use crate::error::ApiError;
+use crate::metric;
+use health::{Check, Health};
+use layers::Door;
+
+/// The largest body of an ordinary request, in bytes. Imports stream and have no such bound.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What a service serves. `routes` and `streams` appear under `/api/v1` and in `/openapi.json`.
+pub struct Api {
+    name: &'static str,
+    description: &'static str,
+    routes: OpenApiRouter,
+    streams: OpenApiRouter,
+    pages: Router,
+    health: Health,
+    pools: Vec<(&'static str, PgPool)>,
+}
+
+impl Api {
+    /// An empty API of the service called `name`.
+    pub fn new(name: &'static str, description: &'static str) -> Self {
+        Self {
+            name,
+            description,
+            routes: OpenApiRouter::new(),
+            streams: OpenApiRouter::new(),
+            pages: Router::new(),
+            health: Health::default(),
+            pools: Vec::new(),
+        }
+    }
+
+    /// Adds ordinary routes: bounded in time ([`ServiceConfig::request_timeout`]) and body ([`BODY_LIMIT`]).
+    #[must_use]
+    pub fn routes(mut self, routes: OpenApiRouter) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Adds routes that stream and keep their own bounds: imports, change feeds, downloads.
+    #[must_use]
+    pub fn streams(mut self, routes: OpenApiRouter) -> Self {
+        self.streams = self.streams.merge(routes);
+        self
+    }
+
+    /// Adds pages for people outside `/api/v1`, such as a console; behind the gateway like all else.
+    #[must_use]
+    pub fn pages(mut self, pages: Router) -> Self {
+        self.pages = self.pages.merge(pages);
+        self
+    }
+
+    /// Adds a pool: `/health/ready` asks it, `/metrics` shows its size.
+    #[must_use]
+    pub fn database(mut self, name: &'static str, pool: &PgPool) -> Self {
+        let asked = pool.clone();
+        self.pools.push((name, pool.clone()));
+        self.check(name, move || {
+            let pool = asked.clone();
+            async move {
+                sqlx::query("SELECT 1").execute(&pool).await.map_err(|error| crate::telemetry::chain(&error))?;
+                Ok(())
+            }
+        })
+    }
+
+    /// Adds a dependency that `/health/ready` asks; the text of a failure is shown to operators.
+    #[must_use]
+    pub fn check<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.health.add(Check::new(name, ask));
+        self
+    }
+
+    /// The whole application: the given routes, `/health/*`, `/metrics`, `/openapi.json`, `/docs`, and every layer.
+    pub fn build(self, config: &ServiceConfig) -> Router {
+        let limit = config.request_timeout;
+        let routes = self
+            .routes
+            .layer(middleware::from_fn(move |request, next| layers::time_limit(limit, request, next)))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT));
+        let streams = self.streams.layer(DefaultBodyLimit::disable());
+        let (api, openapi) = OpenApiRouter::new().nest("/api/v1", routes.merge(streams)).split_for_parts();
+        let documents = docs::router(self.name, self.description, openapi);
+        let door = Arc::new(Door::new(self.name, config.gateway_token.expose()));
+        // Layers added later run first. The panic catcher stands inside `observe`, so that a panic is measured too.
+        api.merge(self.pages)
+            .layer(middleware::from_fn_with_state(door.clone(), layers::through_gateway))
+            .merge(documents)
+            .merge(self.health.router())
+            .route("/metrics", get(move || std::future::ready(scrape(&self.pools))))
+            .fallback(|| std::future::ready(ApiError::not_found("such path; /docs lists those there are")))
+            .method_not_allowed_fallback(|| std::future::ready(ApiError::MethodNotAllowed))
+            .layer(CatchPanicLayer::custom(layers::panicked))
+            .layer(middleware::from_fn_with_state(door, layers::observe))
+    }
+}
+
+fn scrape(pools: &[(&'static str, PgPool)]) -> String {
+    for (name, pool) in pools {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        gauge!(metric::POOL_CONNECTIONS, "pool" => *name, "state" => "idle").set(idle);
+        gauge!(metric::POOL_CONNECTIONS, "pool" => *name, "state" => "used").set(pool.size().saturating_sub(idle));
+    }
+    metric::recorder().render()
+}
+
+/// Binds the configured address; a busy port is named.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn bind(config: &ServiceConfig) -> io::Result<TcpListener> {
+    TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", config.listen)))
+}
+
+/// Serves until `stop` is cancelled, then takes no new connection and waits for open requests at most `drain`.
+///
+/// axum alone would wait for ever: for open streams, and for peers that never send a request.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(listener: TcpListener, app: Router, drain: Duration, stop: CancellationToken) -> io::Result<()> {
+    let recorder = metric::recorder();
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+    };
+    let upkeep = async {
+        // Without it histograms keep every sample until somebody scrapes.
+        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tick.tick().await;
+            recorder.run_upkeep();
+        }
+    };
+    tokio::select! {
+        ended = server => ended,
+        () = drained => {
+            tracing::warn!(seconds = drain.as_secs(), "requests were still open at the end of the drain");
+            Ok(())
+        }
+        () = upkeep => Ok(()),
+    }
+}
+
+/// A token that SIGTERM or ctrl-c cancels.
+///
+/// # Errors
+/// The handler of a signal cannot be installed.
+pub fn stop_on_signal() -> io::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, open requests may end");
+        cancelled.cancel();
+    });
+    Ok(stop)
+}
+
+/// The `main` of a binary: runs it on a runtime, and prints the error that ended it with all its causes.
+pub fn main<F: Future<Output = anyhow::Result<()>>>(program: F) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(program) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a program belong on standard error")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,70 @@
+//! `/health/live`: the process runs. `/health/ready`: all it depends on answers, else 503 naming what does not.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+
+/// A dependency that does not answer in this time counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Asked = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// One dependency and how to ask it.
+#[derive(Clone)]
+pub(super) struct Check {
+    name: &'static str,
+    ask: Arc<dyn Fn() -> Asked + Send + Sync>,
+}
+
+impl Check {
+    pub(super) fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+    }
+}
+
+/// All dependencies of a service.
+#[derive(Clone, Default)]
+pub(super) struct Health(Vec<Check>);
+
+impl Health {
+    pub(super) fn add(&mut self, check: Check) {
+        self.0.push(check);
+    }
+
+    pub(super) fn router(self) -> Router {
+        Router::new()
+            .route("/health/live", get(|| async { axum::Json(json!({"status": "ok"})) }))
+            .route("/health/ready", get(move || ready(self.clone())))
+    }
+}
+
+async fn ready(health: Health) -> Response {
+    let answers = join_all(health.0.iter().map(|check| async move {
+        let answer = tokio::time::timeout(PATIENCE, (check.ask)()).await;
+        (check.name, answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs()))))
+    }))
+    .await;
+    let failing: Vec<&str> = answers.iter().filter(|(_, answer)| answer.is_err()).map(|(name, _)| *name).collect();
+    let (code, status) =
+        if failing.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
+    for (dependency, reason) in answers.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().err()?))) {
+        tracing::warn!(dependency, reason, "not ready");
+    }
+    // The reason may hold addresses: it goes to the log, the name to the caller.
+    let checks: Map<String, Value> = answers
+        .iter()
+        .map(|(name, answer)| ((*name).to_owned(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" })))
+        .collect();
+    (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks}))).into_response()
+}

@@ -1,0 +1,115 @@
+//! What every request passes: measuring, the gateway's token, the time limit.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{counter, gauge, histogram};
+use subtle::ConstantTimeEq;
+use tracing::Instrument as _;
+
+use crate::error::ApiError;
+use crate::{correlation, metric};
+
+/// The header in which the gateway shows its token.
+pub(crate) const TOKEN_HEADER: &str = "x-gateway-token";
+
+/// Who stands at the door, and under which name it measures.
+pub(super) struct Door {
+    service: &'static str,
+    token: Box<[u8]>,
+}
+
+impl Door {
+    pub(super) fn new(service: &'static str, token: &str) -> Self {
+        Self { service, token: token.as_bytes().into() }
+    }
+}
+
+/// Refuses a request that did not come through the gateway; compares in constant time, for the token is a secret.
+pub(super) async fn through_gateway(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(TOKEN_HEADER).map_or(&b""[..], |value| value.as_bytes());
+    if bool::from(shown.ct_eq(&door.token)) { next.run(request).await } else { ApiError::Forbidden.into_response() }
+}
+
+/// Gives up on a handler after `limit`; its transaction is rolled back when it is dropped.
+pub(super) async fn time_limit(limit: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::Timeout { limit }.into_response(),
+    }
+}
+
+/// Puts a request under its correlation id, in a span, and into the metrics.
+pub(super) async fn observe(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = known_method(request.method());
+    // The pattern, never the path: a metric must not grow with the ids that clients ask for.
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let id = correlation::from_headers(request.headers());
+    let path = request.uri().path();
+    let span =
+        tracing::info_span!("request", service = door.service, method, path, correlation_id = correlation::text(&id));
+    let open = InFlight::enter(door.service);
+    let mut response = correlation::scope(id.clone(), next.run(request)).instrument(span.clone()).await;
+    drop(open);
+
+    let elapsed = began.elapsed();
+    let status = response.status();
+    let labels = [
+        ("service", door.service.to_owned()),
+        ("method", method.to_owned()),
+        ("route", route),
+        ("status", status.as_str().to_owned()),
+    ];
+    histogram!(metric::HTTP_REQUEST_SECONDS, &labels).record(elapsed.as_secs_f64());
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), seconds = elapsed.as_secs_f64(), "answered"));
+    response.headers_mut().insert(correlation::HEADER, id);
+    response
+}
+
+/// The answer to a panic in a handler: a bug, counted and logged, and the service goes on.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the panic catcher asks for")]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    counter!(metric::PANICS).increment(1);
+    ApiError::internal(format!("panic: {text}")).into_response()
+}
+
+/// Methods are free text on the wire; a label is not.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Counts an open request down again also where its client left and the future was dropped.
+struct InFlight(&'static str);
+
+impl InFlight {
+    fn enter(service: &'static str) -> Self {
+        gauge!(metric::HTTP_REQUESTS_IN_FLIGHT, "service" => service).increment(1);
+        Self(service)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!(metric::HTTP_REQUESTS_IN_FLIGHT, "service" => self.0).decrement(1);
+    }
+}
