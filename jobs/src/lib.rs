@@ -1,1 +1,6 @@
-//! jobs
+//! Scheduled work: the engine that decides when and by whom a job runs, and the jobs themselves.
+//!
+//! The engine (`engine`) knows no report and no source. Every run, whoever asks for it, goes through
+//! [`engine::Runner::run`], and every occurrence ends in a row of `jobs.run`.
+
+pub mod engine;

@@ -1,0 +1,133 @@
+//! The days on which clocks jump, in three zones, against a table written by hand.
+
+use super::*;
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn fires(line: &str, zone: Tz, after: &str, until: &str) -> Vec<String> {
+    let cadence = Cadence::cron(line, zone).unwrap();
+    cadence
+        .between(utc(after), utc(until), 1000)
+        .iter()
+        .map(|at| at.with_timezone(&zone).format("%m-%d %H:%M %:z").to_string())
+        .collect()
+}
+
+#[test]
+fn toronto_spring_has_no_two_o_clock() {
+    let zone = Tz::America__Toronto;
+    // 2026-03-08: 02:00 EST becomes 03:00 EDT at 07:00 UTC.
+    assert_eq!(
+        fires("0 * * * *", zone, "2026-03-08T05:30:00Z", "2026-03-08T08:30:00Z"),
+        ["03-08 01:00 -05:00", "03-08 03:00 -04:00", "03-08 04:00 -04:00"]
+    );
+    assert_eq!(
+        fires("30 2 * * *", zone, "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z"),
+        ["03-08 03:00 -04:00", "03-09 02:30 -04:00"]
+    );
+    assert_eq!(
+        fires("30 2 8 * *", zone, "2026-03-01T00:00:00Z", "2026-04-30T00:00:00Z"),
+        ["03-08 03:00 -04:00", "04-08 02:30 -04:00"]
+    );
+}
+
+#[test]
+fn toronto_autumn_has_one_o_clock_twice() {
+    let zone = Tz::America__Toronto;
+    // 2026-11-01: 02:00 EDT becomes 01:00 EST at 06:00 UTC.
+    assert_eq!(
+        fires("0 * * * *", zone, "2026-11-01T04:30:00Z", "2026-11-01T07:30:00Z"),
+        ["11-01 01:00 -04:00", "11-01 01:00 -05:00", "11-01 02:00 -05:00"]
+    );
+    assert_eq!(
+        fires("30 1 * * *", zone, "2026-10-31T12:00:00Z", "2026-11-02T12:00:00Z"),
+        ["11-01 01:30 -04:00", "11-02 01:30 -05:00"]
+    );
+    assert_eq!(
+        fires("30 1 1 * *", zone, "2026-10-15T00:00:00Z", "2026-12-15T00:00:00Z"),
+        ["11-01 01:30 -04:00", "12-01 01:30 -05:00"]
+    );
+    assert_eq!(
+        fires("*/30 * * * *", zone, "2026-11-01T05:15:00Z", "2026-11-01T07:00:00Z"),
+        ["11-01 01:30 -04:00", "11-01 01:00 -05:00", "11-01 01:30 -05:00", "11-01 02:00 -05:00"]
+    );
+}
+
+#[test]
+fn paris_both_days() {
+    let zone = Tz::Europe__Paris;
+    // 2026-03-29: 02:00 becomes 03:00 at 01:00 UTC; 2026-10-25: 03:00 becomes 02:00 at 01:00 UTC.
+    assert_eq!(
+        fires("0 * * * *", zone, "2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"),
+        ["03-29 01:00 +01:00", "03-29 03:00 +02:00", "03-29 04:00 +02:00"]
+    );
+    assert_eq!(
+        fires("15 2 * * *", zone, "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z"),
+        ["03-29 03:00 +02:00", "03-30 02:15 +02:00"]
+    );
+    assert_eq!(
+        fires("0 * * * *", zone, "2026-10-24T23:30:00Z", "2026-10-25T02:00:00Z"),
+        ["10-25 02:00 +02:00", "10-25 02:00 +01:00", "10-25 03:00 +01:00"]
+    );
+    assert_eq!(
+        fires("15 2 * * *", zone, "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z"),
+        ["10-25 02:15 +02:00", "10-26 02:15 +01:00"]
+    );
+    assert_eq!(
+        fires("0 2 25 * *", zone, "2026-10-01T00:00:00Z", "2026-11-30T00:00:00Z"),
+        ["10-25 02:00 +02:00", "11-25 02:00 +01:00"]
+    );
+}
+
+#[test]
+fn lord_howe_moves_by_half_an_hour() {
+    let zone = Tz::Australia__Lord_Howe;
+    // 2026-04-05: 02:00 +11 becomes 01:30 +10:30 at 15:00 UTC of the 4th.
+    assert_eq!(
+        fires("45 1 * * *", zone, "2026-04-03T20:00:00Z", "2026-04-06T00:00:00Z"),
+        ["04-05 01:45 +11:00", "04-06 01:45 +10:30"]
+    );
+    assert_eq!(
+        fires("45 * * * *", zone, "2026-04-04T14:00:00Z", "2026-04-04T16:30:00Z"),
+        ["04-05 01:45 +11:00", "04-05 01:45 +10:30", "04-05 02:45 +10:30"]
+    );
+    // 2026-10-04: 02:00 +10:30 becomes 02:30 +11 at 15:30 UTC of the 3rd.
+    assert_eq!(
+        fires("15 2 * * *", zone, "2026-10-02T20:00:00Z", "2026-10-05T00:00:00Z"),
+        ["10-04 02:30 +11:00", "10-05 02:15 +11:00"]
+    );
+    assert_eq!(
+        fires("0 * * * *", zone, "2026-10-03T14:00:00Z", "2026-10-03T16:30:00Z"),
+        ["10-04 01:00 +10:30", "10-04 03:00 +11:00"]
+    );
+    assert_eq!(
+        fires("15 2 4 * *", zone, "2026-09-30T00:00:00Z", "2026-11-30T00:00:00Z"),
+        ["10-04 02:30 +11:00", "11-04 02:15 +11:00"]
+    );
+}
+
+#[test]
+fn intervals_are_aligned_to_the_epoch_and_know_no_zone() {
+    let cadence = Cadence::every("every 5m").unwrap();
+    let at = |text: &str| cadence.next_after(utc(text)).unwrap();
+    assert_eq!(at("2026-11-01T05:59:59Z"), utc("2026-11-01T06:00:00Z"));
+    assert_eq!(at("2026-11-01T06:00:00Z"), utc("2026-11-01T06:05:00Z"));
+    assert_eq!(cadence.to_string(), "every 5m");
+}
+
+#[test]
+fn a_line_that_never_comes_ends_the_search() {
+    let cadence = Cadence::cron("0 0 30 2 *", Tz::UTC).unwrap();
+    assert_eq!(cadence.next_after(utc("2026-01-01T00:00:00Z")), None);
+}
+
+#[test]
+fn wrong_lines_say_what_is_wrong() {
+    for line in ["", "* * * *", "0 0 0 * * *", "61 * * * *", "a b c d e", "@daily"] {
+        assert!(Cadence::cron(line, Tz::UTC).is_err(), "{line}");
+    }
+    assert!(Cadence::every("every 0s").is_err());
+    assert!(Cadence::every("every so often").is_err());
+}

@@ -1,0 +1,238 @@
+//! A row gets one runner: claiming, and ending what was claimed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+
+use super::{Declaration, EngineError, Lease, Overlap};
+
+/// How often a run may lose its process before it is given up.
+const MOST_TAKEOVERS: i32 = 25;
+
+/// A run that is ours.
+#[derive(Debug)]
+pub struct Claim {
+    /// The right to write.
+    pub lease: Lease,
+    /// Which attempt this is, from 1.
+    pub attempt: i32,
+    /// What was asked of this run.
+    pub arguments: Value,
+    /// The database's clock at the claim.
+    pub now: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Candidate {
+    id: i64,
+    status: super::RunStatus,
+    origin: String,
+    attempt: i32,
+    takeovers: i32,
+    fence: i64,
+    arguments: Value,
+}
+
+/// Try to become the one runner of an occurrence.
+///
+/// None when another replica has it, when it has ended or waits for a later time, or when the overlap policy keeps it
+/// back (in which case it may just have been skipped: read the row).
+///
+/// # Errors
+/// [`EngineError::Database`].
+pub async fn claim(
+    pool: &PgPool,
+    declaration: &Declaration,
+    scheduled_for: DateTime<Utc>,
+    replica: &str,
+    length: Duration,
+) -> Result<Option<Claim>, EngineError> {
+    let mut tx = pool.begin().await?;
+    // Claims of one job are taken one after the other, or two occurrences could each see no other running.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary jobs.run ' || $1, 0))")
+        .bind(&declaration.name)
+        .execute(&mut *tx)
+        .await?;
+    let candidate: Option<Candidate> = sqlx::query_as(
+        "SELECT id, status, origin, attempt, takeovers, fence, arguments FROM jobs.run
+          WHERE job = $1 AND scheduled_for = $2
+            AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
+                 OR (status = 'running' AND lease_until < clock_timestamp()))
+            FOR UPDATE SKIP LOCKED",
+    )
+    .bind(&declaration.name)
+    .bind(scheduled_for)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(candidate) = candidate else { return Ok(None) };
+    let taken_over = candidate.status == super::RunStatus::Running;
+    if !taken_over && !overlap_allows(&mut tx, declaration, &candidate).await? {
+        tx.commit().await?;
+        return Ok(None);
+    }
+    if taken_over {
+        end_attempt(
+            &mut tx,
+            Lease { run: candidate.id, fence: candidate.fence },
+            "lost",
+            Some("its process fell silent"),
+        )
+        .await?;
+        if candidate.takeovers >= MOST_TAKEOVERS {
+            give_up(&mut tx, &candidate).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+    }
+    let attempt = if taken_over { candidate.attempt } else { candidate.attempt + 1 };
+    let lease = Lease { run: candidate.id, fence: candidate.fence + 1 };
+    let now: DateTime<Utc> = sqlx::query_scalar(
+        "UPDATE jobs.run
+            SET status = 'running', fence = $2, attempt = $3, takeovers = takeovers + $4, owner = $5,
+                lease_until = clock_timestamp() + make_interval(secs => $6),
+                started_at = COALESCE(started_at, clock_timestamp()), note = NULL
+          WHERE id = $1
+          RETURNING clock_timestamp()",
+    )
+    .bind(lease.run)
+    .bind(lease.fence)
+    .bind(attempt)
+    .bind(i32::from(taken_over))
+    .bind(replica)
+    .bind(length.as_secs_f64())
+    .fetch_one(&mut *tx)
+    .await?;
+    sqlx::query("INSERT INTO jobs.attempt (run_id, fence, attempt, owner) VALUES ($1, $2, $3, $4)")
+        .bind(lease.run)
+        .bind(lease.fence)
+        .bind(attempt)
+        .bind(replica)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(Some(Claim { lease, attempt, arguments: candidate.arguments, now }))
+}
+
+async fn overlap_allows(
+    connection: &mut PgConnection,
+    declaration: &Declaration,
+    candidate: &Candidate,
+) -> Result<bool, sqlx::Error> {
+    if declaration.overlap == Overlap::Allow {
+        return Ok(true);
+    }
+    let other: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM jobs.run WHERE job = $1 AND status = 'running' AND id <> $2 LIMIT 1")
+            .bind(&declaration.name)
+            .bind(candidate.id)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(other) = other else { return Ok(true) };
+    // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn.
+    if declaration.overlap == Overlap::Skip && candidate.attempt == 0 && candidate.origin == "schedule" {
+        sqlx::query("UPDATE jobs.run SET status = 'skipped', finished_at = clock_timestamp(), note = $2 WHERE id = $1")
+            .bind(candidate.id)
+            .bind(format!("run {other} of the same job was still running"))
+            .execute(connection)
+            .await?;
+    }
+    Ok(false)
+}
+
+async fn give_up(connection: &mut PgConnection, candidate: &Candidate) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE jobs.run SET status = 'failed', fence = fence + 1, lease_until = NULL, finished_at = clock_timestamp(),
+                error = $2
+          WHERE id = $1",
+    )
+    .bind(candidate.id)
+    .bind(format!("its process fell silent {} times; see what kills it, then run it again", candidate.takeovers + 1))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How an attempt ended, and what becomes of its run.
+#[derive(Debug)]
+pub enum Ending {
+    /// The work is done.
+    Succeeded(Value),
+    /// The work failed for good.
+    Failed(String),
+    /// Somebody cancelled it.
+    Cancelled,
+    /// The attempt failed and another follows.
+    Retry {
+        /// Why it failed.
+        error: String,
+        /// The wait before the next attempt.
+        wait: Duration,
+    },
+    /// It was too early, or the process had to stop; the attempt does not count.
+    Postponed {
+        /// Why.
+        note: String,
+        /// The wait before the next look.
+        wait: Duration,
+    },
+}
+
+/// Write how an attempt ended; false when the run was no longer ours, in which case nothing was written.
+///
+/// # Errors
+/// [`EngineError::Database`].
+pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, EngineError> {
+    let (status, attempt, error, note, outcome, wait, uncounted) = match ending {
+        Ending::Succeeded(outcome) => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
+        Ending::Failed(error) => ("failed", "failed", Some(error), None, None, None, 0),
+        Ending::Cancelled => ("cancelled", "cancelled", None, None, None, None, 0),
+        Ending::Retry { error, wait } => ("waiting", "failed", Some(error), None, None, Some(*wait), 0),
+        Ending::Postponed { note, wait } => ("waiting", "postponed", None, Some(note), None, Some(*wait), 1),
+    };
+    let mut tx = pool.begin().await?;
+    let ended = sqlx::query(
+        "UPDATE jobs.run
+            SET status = $3, error = $4, note = $5, outcome = $6, attempt = attempt - $8, lease_until = NULL, owner = NULL,
+                not_before = CASE WHEN $7::float8 IS NULL THEN not_before
+                                  ELSE clock_timestamp() + make_interval(secs => $7) END,
+                finished_at = CASE WHEN $7::float8 IS NULL THEN clock_timestamp() END
+          WHERE id = $1 AND fence = $2 AND status = 'running'",
+    )
+    .bind(lease.run)
+    .bind(lease.fence)
+    .bind(status)
+    .bind(error)
+    .bind(note)
+    .bind(outcome)
+    .bind(wait.map(|wait| wait.as_secs_f64()))
+    .bind(uncounted)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected()
+        == 1;
+    if ended {
+        end_attempt(&mut tx, lease, attempt, error.or(note).map(String::as_str)).await?;
+    }
+    tx.commit().await?;
+    Ok(ended)
+}
+
+async fn end_attempt(
+    connection: &mut PgConnection,
+    lease: Lease,
+    ending: &str,
+    reason: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE jobs.attempt SET ended_at = clock_timestamp(), ending = $3, reason = $4 WHERE run_id = $1 AND fence = $2",
+    )
+    .bind(lease.run)
+    .bind(lease.fence)
+    .bind(ending)
+    .bind(reason)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

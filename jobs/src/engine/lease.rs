@@ -1,0 +1,102 @@
+//! The right to work on a run, and the proof of it inside a transaction.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+
+/// A claimed run: its row and the fence this replica holds.
+///
+/// Each claim raises the row's fence, so at most one holder's fence is the row's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Number of the run's row.
+    pub run: i64,
+    /// The fence that this claim was given.
+    pub fence: i64,
+}
+
+/// The run is no longer this replica's to write.
+#[derive(Debug, thiserror::Error)]
+pub enum FenceLost {
+    /// Another replica took over, or the run has ended.
+    #[error("run {run} is no longer ours: another replica took it over, or it has ended")]
+    TakenOver {
+        /// The run.
+        run: i64,
+    },
+    /// Somebody asked for the run to be cancelled.
+    #[error("run {run} was cancelled")]
+    Cancelled {
+        /// The run.
+        run: i64,
+    },
+    /// The question could not be asked.
+    #[error("the run's row could not be locked")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Lease {
+    /// Lock the run's row for the rest of this transaction, where the fence is still ours.
+    ///
+    /// Call it first in every transaction that writes a run's work: a claim needs the same row lock, so nobody can
+    /// take over between this check and the commit.
+    ///
+    /// # Errors
+    /// [`FenceLost`]; the transaction must then be rolled back.
+    pub async fn check(&self, connection: &mut PgConnection) -> Result<(), FenceLost> {
+        let cancelled: Option<bool> = sqlx::query_scalar(
+            "SELECT cancel_requested_at IS NOT NULL FROM jobs.run
+              WHERE id = $1 AND fence = $2 AND status = 'running'
+                FOR UPDATE",
+        )
+        .bind(self.run)
+        .bind(self.fence)
+        .fetch_optional(connection)
+        .await?;
+        match cancelled {
+            Some(false) => Ok(()),
+            Some(true) => Err(FenceLost::Cancelled { run: self.run }),
+            None => Err(FenceLost::TakenOver { run: self.run }),
+        }
+    }
+
+    /// Prolong the lease once.
+    ///
+    /// # Errors
+    /// As [`Lease::check`].
+    pub async fn beat(&self, pool: &PgPool, length: Duration) -> Result<(), FenceLost> {
+        let cancelled: Option<bool> = sqlx::query_scalar(
+            "UPDATE jobs.run SET lease_until = clock_timestamp() + make_interval(secs => $3)
+              WHERE id = $1 AND fence = $2 AND status = 'running'
+              RETURNING cancel_requested_at IS NOT NULL",
+        )
+        .bind(self.run)
+        .bind(self.fence)
+        .bind(length.as_secs_f64())
+        .fetch_optional(pool)
+        .await?;
+        match cancelled {
+            Some(false) => Ok(()),
+            Some(true) => Err(FenceLost::Cancelled { run: self.run }),
+            None => Err(FenceLost::TakenOver { run: self.run }),
+        }
+    }
+
+    /// Keep the lease alive until it is lost; returns how.
+    ///
+    /// A database that is away is forgiven until the lease has run out by our own clock: from then on another
+    /// replica may have taken over.
+    pub async fn keep(&self, pool: &PgPool, length: Duration) -> FenceLost {
+        let mut last_success = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(length / 3).await;
+            match self.beat(pool, length).await {
+                Ok(()) => last_success = tokio::time::Instant::now(),
+                Err(FenceLost::Database(error)) if last_success.elapsed() < length => {
+                    tracing::warn!(run = self.run, %error, "a heartbeat failed; trying again");
+                }
+                Err(lost) => return lost,
+            }
+        }
+    }
+}

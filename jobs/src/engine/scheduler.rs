@@ -1,0 +1,125 @@
+//! Who wakes whom: the loop that plans, picks up what is due, and sleeps until the next occurrence.
+//!
+//! `tokio-cron-scheduler` is the in-process ticker and nothing more: each next occurrence, computed here in the job's
+//! own zone, is registered as a one-shot that wakes this loop. Whether anything is due is decided by the planner and
+//! the database's clock, and a sweep makes up for a tick that never came.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio_cron_scheduler::{Job as Tick, JobScheduler};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{EngineError, RunRow, Runner, history, planner};
+
+/// How often the loop looks without being woken: for other replicas' requests, silent leases and lost ticks.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How many runs one process works on at a time.
+const MOST_RUNS: usize = 16;
+
+/// The scheduling loop of one process.
+pub struct Scheduler {
+    runner: Runner,
+    ticker: JobScheduler,
+    ticks: BTreeMap<String, Uuid>,
+    tasks: TaskTracker,
+    active: Arc<Mutex<BTreeSet<i64>>>,
+}
+
+impl Scheduler {
+    /// Register the declared jobs and make ready to run them.
+    ///
+    /// # Errors
+    /// [`EngineError::Database`] or [`EngineError::Ticker`].
+    pub async fn start(runner: Runner) -> Result<Self, EngineError> {
+        for entry in runner.registry().iter() {
+            planner::register(runner.pool(), &entry.declaration).await?;
+        }
+        let ticker = JobScheduler::new().await?;
+        ticker.start().await?;
+        Ok(Self { runner, ticker, ticks: BTreeMap::new(), tasks: TaskTracker::new(), active: Arc::default() })
+    }
+
+    /// Schedule until the runner is told to stop, then wait until its attempts have ended.
+    ///
+    /// A step that fails (the database is away) is logged and tried again at the next sweep.
+    pub async fn run(mut self) {
+        let stop = self.runner.stop().clone();
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            if let Err(error) = self.step().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a scheduling step failed; trying again");
+            }
+            tokio::select! {
+                _ = sweep.tick() => {}
+                () = self.runner.woken() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        if let Err(error) = self.ticker.shutdown().await {
+            tracing::debug!(%error, "the ticker was already down");
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Plan every job, pick up what is due, and ask to be woken at the next occurrences.
+    async fn step(&mut self) -> Result<(), EngineError> {
+        let declarations: Vec<_> = self.runner.registry().iter().map(|entry| entry.declaration.clone()).collect();
+        for declaration in declarations {
+            let planned = planner::plan(self.runner.pool(), &declaration).await?;
+            if let Some(next_in) = planned.next_in {
+                self.wake_in(&declaration.name, next_in.to_std().unwrap_or_default()).await?;
+            }
+        }
+        let room = MOST_RUNS.saturating_sub(self.tasks.len());
+        if room > 0 {
+            let limit = i64::try_from(room + self.tasks.len()).unwrap_or(i64::MAX);
+            let due = history::due(self.runner.pool(), &self.runner.registry().names(), limit).await?;
+            due.into_iter().take(room).for_each(|row| self.pick_up(row));
+        }
+        Ok(())
+    }
+
+    fn pick_up(&self, row: RunRow) {
+        let active = Arc::clone(&self.active);
+        if !active.lock().unwrap_or_else(PoisonError::into_inner).insert(row.id) {
+            return;
+        }
+        let runner = self.runner.clone();
+        self.tasks.spawn(async move {
+            match runner.run(&row.job, row.scheduled_for).await {
+                // Something ended, so something that waited for it may go on.
+                Ok(now) if now.status.has_ended() => runner.wake(),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(
+                    job = row.job,
+                    run = row.id,
+                    error = &error as &dyn std::error::Error,
+                    "a run could not be picked up; the next sweep tries again"
+                ),
+            }
+            active.lock().unwrap_or_else(PoisonError::into_inner).remove(&row.id);
+        });
+    }
+
+    async fn wake_in(&mut self, job: &str, wait: Duration) -> Result<(), EngineError> {
+        if let Some(tick) = self.ticks.remove(job) {
+            self.ticker.remove(&tick).await?;
+        }
+        // The ticker counts whole seconds and cuts the rest off: a second more, or it would wake us too early.
+        let wait = Duration::from_secs(wait.as_secs() + 1);
+        let runner = self.runner.clone();
+        let tick = Tick::new_one_shot_async(wait, move |_, _| {
+            let runner = runner.clone();
+            Box::pin(async move { runner.wake() })
+        })?;
+        self.ticks.insert(job.to_owned(), self.ticker.add(tick).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Spans of time as people write them in configuration: `90s`, `5m`, `2h`, `35d`.
+
+use std::time::Duration;
+
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// Read a span such as `5m`: a whole number of seconds, minutes, hours or days.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a span of time; write a number and a unit, such as 30s, 5m, 2h or 35d");
+    let trimmed = text.trim();
+    let unit = trimmed.chars().last().ok_or_else(wrong)?;
+    let seconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds).ok_or_else(wrong)?;
+    let number: u64 = trimmed.trim_end_matches(unit).trim().parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// The shortest exact way to write a span: the largest unit that divides it.
+#[must_use]
+pub fn format_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (unit, size) = UNITS.iter().find(|(_, size)| seconds >= *size && seconds % size == 0).unwrap_or(&('s', 1));
+    format!("{}{unit}", seconds / size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_and_written_back() {
+        for text in ["0s", "30s", "5m", "90m", "2h", "35d"] {
+            assert_eq!(format_span(parse_span(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_span_is_refused_with_an_example() {
+        for text in ["", "5", "m", "-1s", "1.5h", "5 minutes", "99999999999999999999d"] {
+            assert!(parse_span(text).unwrap_err().contains("such as"), "{text}");
+        }
+    }
+}
