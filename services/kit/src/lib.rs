@@ -6,6 +6,7 @@ pub mod correlation;
 pub mod db;
 pub mod error;
 pub mod extract;
+pub mod feed;
 pub mod idempotency;
 pub mod metric;
 pub mod page;

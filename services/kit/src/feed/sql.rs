@@ -1,0 +1,134 @@
+//! The SQL of a page, built from declared expressions and checked literals only.
+
+use super::cursor::Key;
+use super::dataset::{Column, Dataset, Type};
+
+/// A place between rows: a stamp and, under it, a key (empty: before all of that stamp's rows).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) xid: u64,
+    pub(super) key: Vec<Key>,
+}
+
+/// Finds where a page of `limit` rows ends. Answers at most two rows `(n, xid, key…)` as text, the
+/// last first: the first tells how many rows there are, one more than `limit` when the page is not
+/// the last.
+pub(super) fn bounds(dataset: &Dataset, after: Option<&Place>, limit: u64) -> String {
+    let order = order(dataset);
+    let keys: Vec<String> =
+        dataset.key_columns().enumerate().map(|(at, column)| format!("{} AS k{at}", column.sql)).collect();
+    let texts: Vec<String> = (0..dataset.key.len()).map(|at| format!("k{at}::text")).collect();
+    format!(
+        "SELECT n, xid::text, ARRAY[{}] FROM (\
+         SELECT row_number() OVER (ORDER BY {order}) AS n, {} AS xid, {} FROM {} WHERE {} ORDER BY {order} LIMIT {}\
+         ) AS page ORDER BY n DESC LIMIT 2",
+        texts.join(", "),
+        dataset.xid,
+        keys.join(", "),
+        dataset.from,
+        condition(dataset, after, None),
+        limit.saturating_add(1),
+    )
+}
+
+/// The rows of a page as CSV, header line first, NULL as an unquoted `\N`.
+pub(super) fn copy(dataset: &Dataset, columns: &[&Column], after: Option<&Place>, to: Option<&Place>) -> String {
+    format!(
+        r"COPY ({}) TO STDOUT WITH (FORMAT csv, HEADER true, NULL '\N')",
+        select(dataset, columns, after, to, csv_value)
+    )
+}
+
+/// The rows of a page, each as one JSON object.
+pub(super) fn json(dataset: &Dataset, columns: &[&Column], after: Option<&Place>, to: Option<&Place>) -> String {
+    format!("SELECT row_to_json(page)::text FROM ({}) AS page", select(dataset, columns, after, to, json_value))
+}
+
+/// The horizon, and the highest visible stamp of each dataset: one statement, so one snapshot.
+pub(super) fn standing(datasets: &[Dataset]) -> String {
+    let highs: Vec<String> = datasets
+        .iter()
+        .map(|dataset| format!("(SELECT change_xid::text FROM {} ORDER BY change_xid DESC LIMIT 1)", dataset.table))
+        .collect();
+    format!("SELECT pg_snapshot_xmin(pg_current_snapshot())::text, ARRAY[{}]::text[]", highs.join(", "))
+}
+
+fn select(
+    dataset: &Dataset,
+    columns: &[&Column],
+    after: Option<&Place>,
+    to: Option<&Place>,
+    value: fn(&Column) -> String,
+) -> String {
+    let deleted = Column::new("deleted", Type::Bool, dataset.deleted);
+    let list: Vec<String> = columns
+        .iter()
+        .copied()
+        .chain([&deleted])
+        .map(|column| format!("{} AS \"{}\"", value(column), column.name))
+        .collect();
+    format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {}",
+        list.join(", "),
+        dataset.from,
+        condition(dataset, after, to),
+        order(dataset)
+    )
+}
+
+fn csv_value(column: &Column) -> String {
+    match column.ty {
+        Type::Bool => format!("({})::text", column.sql),
+        _ => json_value(column),
+    }
+}
+
+fn json_value(column: &Column) -> String {
+    match column.ty {
+        Type::Timestamp => format!(r#"to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#, column.sql),
+        _ => column.sql.to_owned(),
+    }
+}
+
+fn order(dataset: &Dataset) -> String {
+    row(dataset, dataset.key.len())
+}
+
+/// The stamp and the first `keys` key expressions, comma-separated.
+fn row(dataset: &Dataset, keys: usize) -> String {
+    std::iter::once(dataset.xid)
+        .chain(dataset.key_columns().take(keys).map(|column| column.sql))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn condition(dataset: &Dataset, after: Option<&Place>, to: Option<&Place>) -> String {
+    let mut terms = Vec::new();
+    match after {
+        Some(place) if place.key.is_empty() => terms.push(format!("{} >= '{}'::xid8", dataset.xid, place.xid)),
+        Some(place) => compare(dataset, place, ">", ">=", &mut terms),
+        None => {}
+    }
+    if let Some(place) = to {
+        compare(dataset, place, "<=", "<=", &mut terms);
+    }
+    if terms.is_empty() { "true".to_owned() } else { terms.join(" AND ") }
+}
+
+/// Compares whole rows. Where the key reaches into a second table, the planner cannot use that
+/// comparison with the stamped table's index, so its leading part is said once more on its own:
+/// one transaction may have stamped a million rows, and the stamp alone would scan them all.
+fn compare(dataset: &Dataset, place: &Place, exact: &str, loose: &str, terms: &mut Vec<String>) {
+    let literals = |keys: usize| {
+        std::iter::once(format!("'{}'::xid8", place.xid))
+            .chain(place.key.iter().take(keys).map(Key::literal))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let indexed = dataset.indexed_keys();
+    let all = dataset.key.len();
+    if indexed < all {
+        terms.push(format!("({}) {loose} ({})", row(dataset, indexed), literals(indexed)));
+    }
+    terms.push(format!("({}) {exact} ({})", row(dataset, all), literals(all)));
+}
