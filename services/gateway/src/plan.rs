@@ -1,0 +1,135 @@
+//! The configuration made ready to obey: routes in the order in which they are tried, each with the
+//! plugins that act on it. Everything that can be wrong with a file is found here, before a request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::file::{self, File};
+use crate::plugins::{Chain, ChainBuilder, Consumer};
+use crate::router::{Route, Router};
+use crate::upstream::{Balancer, Upstream};
+
+/// A fault in the file, with the path that leads to it.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("not YAML: {0}")]
+    Yaml(String),
+    #[error("{path}: {reason}")]
+    At { path: String, reason: String },
+}
+
+impl PlanError {
+    pub(crate) fn at(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::At { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// A service of the file: where its requests go, and how long each step may take.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) path: Option<String>,
+    pub(crate) balancer: Balancer,
+    pub(crate) retries: u32,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+}
+
+/// Everything that the gateway needs to serve.
+pub(crate) struct Plan {
+    pub(crate) router: Router,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// The plugins of a request that no route matched: the global ones.
+    pub(crate) fallback: Chain,
+}
+
+/// Reads a rendered `kong.yml`.
+pub(crate) fn parse(text: &str) -> Result<Plan, PlanError> {
+    for (index, line) in text.lines().enumerate() {
+        if line.contains("${") && !line.trim_start().starts_with('#') {
+            let reason = "a placeholder is not filled in; render the file first (stack kong-config)";
+            return Err(PlanError::at(format!("line {}", index + 1), reason));
+        }
+    }
+    let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|e| PlanError::Yaml(e.to_string()))?;
+    build(typed(value, "")?)
+}
+
+/// Turns a value into its type; an error names the path of the fault, starting with `prefix`.
+pub(crate) fn typed<T: DeserializeOwned>(value: serde_json::Value, prefix: &str) -> Result<T, PlanError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let inner = error.path().to_string();
+        let path = match (prefix.is_empty(), inner.as_str()) {
+            (true, _) => inner,
+            (false, ".") => prefix.to_owned(),
+            (false, _) => format!("{prefix}.{inner}"),
+        };
+        PlanError::at(path, error.into_inner().to_string())
+    })
+}
+
+fn build(file: File) -> Result<Plan, PlanError> {
+    if file._format_version != "3.0" {
+        return Err(PlanError::at("_format_version", "only \"3.0\" is understood"));
+    }
+    let consumers = consumers(&file.consumers)?;
+    let upstreams: Vec<_> =
+        file.upstreams.into_iter().enumerate().map(|(i, u)| Upstream::new(u, &format!("upstreams[{i}]")).map(Arc::new)).collect::<Result<_, _>>()?;
+    let mut global = ChainBuilder::new(consumers);
+    global.add_all(file.plugins, "plugins", true)?;
+
+    let mut routes = Vec::new();
+    for (i, service) in file.services.into_iter().enumerate() {
+        let at = format!("services[{i}]");
+        let mut on_service = global.clone();
+        on_service.add_all(service.plugins, &format!("{at}.plugins"), false)?;
+        if service.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return Err(PlanError::at(format!("{at}.path"), "should start with: /"));
+        }
+        let balancer = match upstreams.iter().find(|upstream| upstream.name == service.host) {
+            Some(upstream) => Balancer::Upstream(upstream.clone()),
+            None => Balancer::host(&service.host, service.port),
+        };
+        let ready = Arc::new(Service {
+            name: service.name,
+            path: service.path,
+            balancer,
+            retries: service.retries,
+            connect_timeout: Duration::from_millis(service.connect_timeout),
+            write_timeout: Duration::from_millis(service.write_timeout),
+            read_timeout: Duration::from_millis(service.read_timeout),
+        });
+        for (j, route) in service.routes.into_iter().enumerate() {
+            let at = format!("{at}.routes[{j}]");
+            let mut on_route = on_service.clone();
+            let file::Route { plugins, .. } = &route;
+            on_route.add_all(plugins.clone(), &format!("{at}.plugins"), false)?;
+            routes.extend(Route::new(route, ready.clone(), Arc::new(on_route.build()), &at)?);
+        }
+    }
+    Ok(Plan { router: Router::new(routes), upstreams, fallback: global.build() })
+}
+
+/// Consumers by their key. Two with one key, or one with a key that is empty, would let a request
+/// in as somebody else.
+fn consumers(list: &[file::Consumer]) -> Result<Arc<HashMap<String, Arc<Consumer>>>, PlanError> {
+    let mut by_key = HashMap::new();
+    for (i, consumer) in list.iter().enumerate() {
+        for (j, credential) in consumer.keyauth_credentials.iter().enumerate() {
+            let at = format!("consumers[{i}].keyauth_credentials[{j}].key");
+            if credential.key.is_empty() {
+                return Err(PlanError::at(at, "is empty"));
+            }
+            let groups = consumer.acls.iter().map(|acl| acl.group.clone()).collect();
+            let ready = Arc::new(Consumer::new(&consumer.username, groups));
+            if by_key.insert(credential.key.clone(), ready).is_some() {
+                return Err(PlanError::at(at, "is already another consumer's key"));
+            }
+        }
+    }
+    Ok(Arc::new(by_key))
+}

@@ -1,0 +1,149 @@
+//! `key-auth`: who is asking, by the key in a header or in the query.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use serde::Deserialize;
+
+use super::Consumer;
+use crate::reply::Refusal;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    #[serde(default = "apikey")]
+    key_names: Vec<String>,
+    #[serde(default = "super::yes")]
+    key_in_header: bool,
+    #[serde(default = "super::yes")]
+    key_in_query: bool,
+    #[serde(default)]
+    hide_credentials: bool,
+}
+
+fn apikey() -> Vec<String> {
+    vec!["apikey".to_owned()]
+}
+
+pub(crate) struct KeyAuth {
+    config: Config,
+    consumers: Arc<HashMap<String, Arc<Consumer>>>,
+}
+
+/// Headers that only the gateway may set, because services trust them.
+const IDENTITY: [&str; 6] =
+    ["x-consumer-id", "x-consumer-custom-id", "x-consumer-username", "x-consumer-groups", "x-credential-identifier", "x-anonymous-consumer"];
+
+impl KeyAuth {
+    pub(crate) fn new(config: Config, consumers: Arc<HashMap<String, Arc<Consumer>>>) -> Self {
+        Self { config, consumers }
+    }
+
+    /// Finds the consumer, writes who it is into the upstream's headers, and hides the key.
+    pub(crate) fn access(&self, headers: &mut HeaderMap, query: &mut Option<String>) -> Result<Arc<Consumer>, Refusal> {
+        let (name, key) = self.find(headers, query.as_deref())?;
+        let consumer = self.consumers.get(&key).ok_or_else(|| unauthorized("Unauthorized"))?.clone();
+        if self.config.hide_credentials {
+            headers.remove(name);
+            *query = query.take().and_then(|query| without(&query, name));
+        }
+        for header in IDENTITY {
+            headers.remove(header);
+        }
+        let values = [
+            ("x-consumer-id", consumer.id.to_string()),
+            ("x-consumer-username", consumer.username.clone()),
+            ("x-credential-identifier", consumer.credential.to_string()),
+        ];
+        for (header, value) in values {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(header), value);
+            }
+        }
+        Ok(consumer)
+    }
+
+    /// The first key that is present, and the name it came under.
+    fn find(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(&str, String), Refusal> {
+        for name in &self.config.key_names {
+            let mut in_header: Vec<String> = Vec::new();
+            if self.config.key_in_header {
+                in_header = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+            }
+            let mut in_query: Vec<String> = Vec::new();
+            if self.config.key_in_query {
+                in_query = pairs(query).filter(|(_, key, _)| key == name).map(|(_, _, value)| value).collect();
+            }
+            for mut found in [in_header, in_query] {
+                match found.len() {
+                    0 => {}
+                    1 => match found.pop() {
+                        Some(key) if !key.is_empty() => return Ok((name, key)),
+                        _ => {}
+                    },
+                    _ => return Err(unauthorized("Duplicate API key found")),
+                }
+            }
+        }
+        Err(unauthorized("No API key found in request"))
+    }
+}
+
+fn unauthorized(text: &'static str) -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static("Key"))
+}
+
+/// The arguments of a query: as sent, the decoded name, the decoded value.
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, String, String)> {
+    query.unwrap_or_default().split('&').map(|raw| {
+        let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
+        (raw, decode(name), decode(value))
+    })
+}
+
+/// The query without the arguments of one name; none at all when nothing is left.
+fn without(query: &str, name: &str) -> Option<String> {
+    let kept: Vec<&str> = pairs(Some(query)).filter(|(_, key, _)| key != name).map(|(raw, _, _)| raw).collect();
+    if kept.len() == query.split('&').count() {
+        return Some(query.to_owned());
+    }
+    (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+fn decode(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let rest = bytes.clone();
+                let hex: String = rest.take(2).map(char::from).collect();
+                match u8::from_str_radix(&hex, 16) {
+                    Ok(code) if hex.len() == 2 => {
+                        out.push(code);
+                        bytes.nth(1);
+                    }
+                    _ => out.push(byte),
+                }
+            }
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_leaves_the_query_and_the_rest_stays_as_sent() {
+        assert_eq!(without("apikey=k&b=2", "apikey").as_deref(), Some("b=2"));
+        assert_eq!(without("b=%32&api%6bey=k&c", "apikey").as_deref(), Some("b=%32&c"));
+        assert_eq!(without("apikey=k", "apikey"), None);
+        assert_eq!(without("", "apikey").as_deref(), Some(""));
+    }
+}
