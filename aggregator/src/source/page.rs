@@ -1,1 +1,0 @@
-//! A CSV page, parsed straight into typed columns.

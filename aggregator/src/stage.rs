@@ -1,1 +1,0 @@
-//! What has come from a source and is not committed yet.
