@@ -8,6 +8,7 @@ pub mod error;
 pub mod extract;
 pub mod feed;
 pub mod idempotency;
+pub mod import;
 pub mod metric;
 pub mod page;
 pub mod problem;

@@ -1,0 +1,106 @@
+//! The built-in `calendar`: one row per day, in place of date functions that no two engines share.
+
+use std::sync::Arc;
+
+use chrono::{Datelike, Days, NaiveDate, Weekday};
+use polars::prelude::*;
+use sqlx::PgPool;
+
+use super::commit::{self, CommitError, TableChange};
+use super::{Lake, file, snapshot};
+use crate::compute::Compute;
+use crate::error::Error;
+use crate::source::{Column as Declared, ColumnType};
+
+/// Its name among the datasets.
+pub const NAME: &str = "calendar";
+/// First and last year it covers.
+const YEARS: (i32, i32) = (2000, 2050);
+/// Advisory lock of whoever fills it.
+const FENCE: i64 = 0x0063_616c_656e_6461;
+
+/// Its columns. `previous_year_day` is 364 days earlier: the same weekday.
+pub fn columns() -> Vec<Declared> {
+    [
+        ("business_day", ColumnType::Date),
+        ("week_start", ColumnType::Date),
+        ("month_start", ColumnType::Date),
+        ("quarter_start", ColumnType::Date),
+        ("year", ColumnType::Int32),
+        ("quarter", ColumnType::Int32),
+        ("month", ColumnType::Int32),
+        ("iso_week", ColumnType::Int32),
+        ("day_of_week", ColumnType::Int32),
+        ("is_weekend", ColumnType::Bool),
+        ("previous_week_day", ColumnType::Date),
+        ("previous_year_day", ColumnType::Date),
+    ]
+    .map(|(name, kind)| Declared::required(name, kind))
+    .to_vec()
+}
+
+/// Write its one file, unless it is there.
+pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
+    // Whoever fills holds the lock on a connection of its own, so that a second replica waits and then finds it done.
+    let mut guard = db.acquire().await?;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(FENCE).execute(&mut *guard).await?;
+    let filled = fill_alone(db, lake, compute).await;
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(FENCE).execute(&mut *guard).await?;
+    filled
+}
+
+async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
+    if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
+        return Ok(());
+    }
+    let table = Arc::clone(lake.table(NAME)?);
+    let name = file::Name::of(&table, None);
+    file::announce(db, &file::pending([&name]), FENCE).await?;
+    let (dir, writer) = (lake.dir().to_owned(), Arc::clone(&table));
+    let written = compute.run(move || file::write(&dir, &writer, &name, &mut frame()?)).await?;
+    let mut tx = db.begin().await?;
+    let head = commit::lock(&mut tx).await?;
+    let change = TableChange { table, add: vec![written], end: Vec::new(), compaction: false };
+    match commit::apply(&mut tx, &head, &[change], "calendar").await {
+        Ok(_) => Ok(tx.commit().await?),
+        Err(CommitError::Overtaken) => Err(Error::Overtaken(1)),
+        Err(CommitError::Failed(error)) => Err(error),
+    }
+}
+
+fn frame() -> PolarsResult<DataFrame> {
+    let days: Vec<NaiveDate> = NaiveDate::from_ymd_opt(YEARS.0, 1, 1)
+        .into_iter()
+        .flat_map(|first| first.iter_days())
+        .take_while(|it| it.year() <= YEARS.1)
+        .collect();
+    let dates = |name: &str, of: fn(NaiveDate) -> NaiveDate| {
+        let values: Vec<i32> = days.iter().map(|it| of(*it).to_epoch_days()).collect();
+        Int32Chunked::from_vec(name.into(), values).into_date().into_series().into()
+    };
+    let numbers = |name: &str, of: fn(NaiveDate) -> u32| {
+        let values: Vec<i32> = days.iter().map(|it| of(*it).cast_signed()).collect();
+        Int32Chunked::from_vec(name.into(), values).into_series().into()
+    };
+    let weekend = days.iter().map(|it| matches!(it.weekday(), Weekday::Sat | Weekday::Sun));
+    let weekend = BooleanChunked::from_iter_values("is_weekend".into(), weekend).into_series();
+    DataFrame::new(
+        days.len(),
+        vec![
+            dates("business_day", |it| it),
+            dates("week_start", |it| it - Days::new(u64::from(it.weekday().num_days_from_monday()))),
+            dates("month_start", |it| it.with_day(1).unwrap_or(it)),
+            dates("quarter_start", |it| {
+                NaiveDate::from_ymd_opt(it.year(), (it.month() - 1) / 3 * 3 + 1, 1).unwrap_or(it)
+            }),
+            numbers("year", |it| it.year().cast_unsigned()),
+            numbers("quarter", |it| (it.month() - 1) / 3 + 1),
+            numbers("month", |it| it.month()),
+            numbers("iso_week", |it| it.iso_week().week()),
+            numbers("day_of_week", |it| it.weekday().number_from_monday()),
+            weekend.into(),
+            dates("previous_week_day", |it| it - Days::new(7)),
+            dates("previous_year_day", |it| it - Days::new(364)),
+        ],
+    )
+}

@@ -1,0 +1,125 @@
+//! Writing Parquet files: recorded first, written under a temporary name, synced, renamed.
+//!
+//! Invariant: a file under the lake's folder is named by the catalogue, by a staged part, or by
+//! `sync.pending_file`; so a crash leaves files that the sweep finds, never a name without a file.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use chrono::{Datelike, NaiveDate};
+use polars::prelude::*;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::stats::{self, ColumnStats};
+use super::table::Table;
+use crate::error::Error;
+
+/// A file on disk that no catalogue row names yet.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    /// Path below the table's folder, as the catalogue will name it.
+    pub(crate) path: String,
+    /// Path below the lake's folder, as `sync.pending_file` names it.
+    pub(crate) pending: String,
+    pub(crate) rows: i64,
+    pub(crate) bytes: i64,
+    pub(crate) footer: i64,
+    /// Year and month, when the table is partitioned and the file stays within one month.
+    pub(crate) month: Option<(i32, i32)>,
+    pub(crate) columns: Vec<ColumnStats>,
+}
+
+/// A name given out for a file to come.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    path: String,
+    pending: String,
+}
+
+impl Name {
+    /// A fresh name for a file of a table; the first day, if any, sorts and groups the names.
+    pub(crate) fn of(table: &Table, day: Option<NaiveDate>) -> Self {
+        let unique = Uuid::now_v7().simple();
+        let path = match day {
+            Some(day) => format!("{:04}/{:02}/{day}-{unique}.parquet", day.year(), day.month()),
+            None => format!("{unique}.parquet"),
+        };
+        let pending = format!("main/{}/{path}", table.name);
+        Self { path, pending }
+    }
+}
+
+/// Record files that are about to be written. `fence` is the advisory lock their writer holds.
+pub(crate) async fn announce(db: &PgPool, names: &[&str], fence: i64) -> Result<(), Error> {
+    let sql = "INSERT INTO sync.pending_file (path, fence) SELECT path, $2 FROM unnest($1::text[]) AS t (path)";
+    sqlx::query(sql).bind(names).bind(fence).execute(db).await?;
+    Ok(())
+}
+
+/// The recorded form of a set of names.
+pub(crate) fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<&'a str> {
+    names.into_iter().map(|it| it.pending.as_str()).collect()
+}
+
+/// Write a frame as a data file of a table. Blocks; the name must have been announced.
+pub(crate) fn write(lake_dir: &Path, table: &Table, name: &Name, frame: &mut DataFrame) -> Result<NewFile, Error> {
+    let columns = stats::of_frame(table, frame)?;
+    let path = lake_dir.join(&name.pending);
+    let bytes = write_parquet(&path, frame, ParquetCompression::Zstd(None), 256 * 1024)?;
+    let footer = footer_size(&path).map_err(Error::at(&path))?;
+    let month = table.partition_id.and_then(|_| common_month(frame));
+    let rows = frame.height() as i64;
+    Ok(NewFile { path: name.path.clone(), pending: name.pending.clone(), rows, bytes, footer, month, columns })
+}
+
+/// Write a frame at a path by way of a temporary name beside it. Returns the size in bytes.
+pub(crate) fn write_parquet(
+    path: &Path,
+    frame: &mut DataFrame,
+    compression: ParquetCompression,
+    group_rows: usize,
+) -> Result<i64, Error> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
+    let unfinished = unfinished(path);
+    let mut file = File::create(&unfinished).map_err(Error::at(&unfinished))?;
+    let options = ParquetWriter::new(&mut file)
+        .with_compression(compression)
+        .with_statistics(StatisticsOptions::full())
+        .with_row_group_size(Some(group_rows))
+        .set_parallel(false);
+    options.finish(frame)?;
+    file.sync_all().map_err(Error::at(&unfinished))?;
+    let bytes = file.metadata().map_err(Error::at(&unfinished))?.len();
+    std::fs::rename(&unfinished, path).map_err(Error::at(path))?;
+    // The rename itself must be on disk before the catalogue names the file.
+    File::open(folder).and_then(|it| it.sync_all()).map_err(Error::at(folder))?;
+    Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// The name a file has until it is whole.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("parquet.tmp")
+}
+
+/// Length of the Parquet metadata, from the eight bytes that end the file.
+fn footer_size(path: &Path) -> std::io::Result<i64> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-8))?;
+    let mut tail = [0_u8; 8];
+    file.read_exact(&mut tail)?;
+    let [a, b, c, d, ..] = tail;
+    Ok(i64::from(u32::from_le_bytes([a, b, c, d])))
+}
+
+fn common_month(frame: &DataFrame) -> Option<(i32, i32)> {
+    let days = frame.column(crate::source::BUSINESS_DAY).ok()?.date().ok()?.physical();
+    let month = |days: i32| {
+        let day = NaiveDate::from_epoch_days(days)?;
+        Some((day.year(), i32::try_from(day.month()).ok()?))
+    };
+    let (first, last) = (month(days.min()?)?, month(days.max()?)?);
+    (first == last).then_some(first)
+}

@@ -1,0 +1,94 @@
+//! Reading the catalogue: which snapshots there are, and which files are live in one.
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{FromRow, PgPool};
+
+use crate::error::Error;
+
+/// One file of a dataset, live in the snapshot that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct DataFile {
+    /// Catalogue id.
+    pub data_file_id: i64,
+    /// Path below the table's folder.
+    pub path: String,
+    /// Exact number of rows.
+    pub record_count: i64,
+    /// Size in bytes.
+    pub file_size_bytes: i64,
+    /// First business day in the file; `None` for a dataset without days.
+    pub first_day: Option<NaiveDate>,
+    /// Last business day in the file.
+    pub last_day: Option<NaiveDate>,
+}
+
+/// A committed state of the lake.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Snapshot {
+    /// Its number.
+    pub snapshot_id: i64,
+    /// When it was committed.
+    pub snapshot_time: DateTime<Utc>,
+    /// What it changed, in the specification's tokens.
+    pub changes_made: String,
+}
+
+/// The newest snapshot's number.
+pub async fn current(db: &PgPool) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("SELECT max(snapshot_id) FROM lake.ducklake_snapshot").fetch_one(db).await?)
+}
+
+/// The newest snapshot committed at or before an instant; `None` when all are younger.
+pub async fn at(db: &PgPool, instant: DateTime<Utc>) -> Result<Option<i64>, Error> {
+    let sql = "SELECT max(snapshot_id) FROM lake.ducklake_snapshot WHERE snapshot_time <= $1";
+    Ok(sqlx::query_scalar(sql).bind(instant).fetch_one(db).await?)
+}
+
+/// Whether the snapshot can still be read; [`Error::UnknownSnapshot`] if not.
+pub async fn require(db: &PgPool, snapshot: i64) -> Result<(), Error> {
+    let sql = "SELECT EXISTS (SELECT FROM lake.ducklake_snapshot WHERE snapshot_id = $1)";
+    let known: bool = sqlx::query_scalar(sql).bind(snapshot).fetch_one(db).await?;
+    if known { Ok(()) } else { Err(Error::UnknownSnapshot(snapshot)) }
+}
+
+/// The newest snapshots first, at most `limit`.
+pub async fn list(db: &PgPool, limit: i64) -> Result<Vec<Snapshot>, Error> {
+    let sql = "SELECT snapshot_id, snapshot_time, coalesce(changes_made, '') AS changes_made
+               FROM lake.ducklake_snapshot JOIN lake.ducklake_snapshot_changes USING (snapshot_id)
+               ORDER BY snapshot_id DESC LIMIT $1";
+    Ok(sqlx::query_as(sql).bind(limit).fetch_all(db).await?)
+}
+
+/// The files of a dataset that are live in a snapshot, oldest day first.
+///
+/// With `days`, only those whose statistics say that they may hold one of the days; files of a
+/// dataset without business days are always among them.
+pub async fn files(
+    db: &PgPool,
+    snapshot: i64,
+    dataset: &str,
+    days: Option<RangeInclusive<NaiveDate>>,
+) -> Result<Vec<DataFile>, Error> {
+    let (from, to) = match days {
+        Some(range) => (Some(*range.start()), Some(*range.end())),
+        None => (None, None),
+    };
+    let sql = "SELECT f.data_file_id, f.path, f.record_count, f.file_size_bytes,
+                      s.min_value::date AS first_day, s.max_value::date AS last_day
+               FROM lake.ducklake_table t
+               JOIN lake.ducklake_data_file f USING (table_id)
+               LEFT JOIN lake.ducklake_column c
+                 ON c.table_id = t.table_id AND c.column_name = 'business_day' AND c.end_snapshot IS NULL
+                AND EXISTS (SELECT FROM lake.ducklake_partition_info p
+                            WHERE p.table_id = t.table_id AND p.end_snapshot IS NULL)
+               LEFT JOIN lake.ducklake_file_column_stats s
+                 ON s.data_file_id = f.data_file_id AND s.column_id = c.column_id
+               WHERE t.table_name = $2 AND t.end_snapshot IS NULL
+                 AND f.begin_snapshot <= $1 AND (f.end_snapshot IS NULL OR f.end_snapshot > $1)
+                 AND ($3::date IS NULL OR s.max_value IS NULL OR s.max_value::date >= $3)
+                 AND ($4::date IS NULL OR s.min_value IS NULL OR s.min_value::date <= $4)
+               ORDER BY first_day NULLS FIRST, f.data_file_id";
+    Ok(sqlx::query_as(sql).bind(snapshot).bind(dataset).bind(from).bind(to).fetch_all(db).await?)
+}

@@ -1,0 +1,209 @@
+//! Tables of the catalogue: creating them, and adding columns as declarations grow.
+
+use std::path::Path;
+
+use polars::prelude::{Field, Schema};
+use sqlx::{FromRow, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::commit;
+use crate::error::Error;
+use crate::source::{BUSINESS_DAY, Column};
+
+/// A dataset's table in the catalogue.
+#[derive(Debug)]
+pub struct Table {
+    /// Catalogue id.
+    pub table_id: i64,
+    /// Dataset name.
+    pub name: String,
+    /// Catalogue id of the partitioning by year and month of the business day.
+    pub(crate) partition_id: Option<i64>,
+    /// Columns with their catalogue ids, in declared order.
+    pub(crate) columns: Vec<(i64, Column)>,
+}
+
+impl Table {
+    /// The columns, in order.
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().map(|(_, column)| column)
+    }
+
+    /// Whether rows belong to business days.
+    pub fn has_days(&self) -> bool {
+        self.partition_id.is_some()
+    }
+
+    /// What a frame of the whole table looks like.
+    pub fn schema(&self) -> Schema {
+        self.columns().map(|it| Field::new(it.name.as_str().into(), it.kind.data_type())).collect()
+    }
+}
+
+/// Note where the files are, so that DuckDB checks its `DATA_PATH` against it.
+pub(crate) async fn note_data_path(db: &PgPool, dir: &Path) -> Result<(), Error> {
+    let path = format!("{}/", dir.to_string_lossy().trim_end_matches('/'));
+    let sql = "INSERT INTO lake.ducklake_metadata (key, value) VALUES ('data_path', $1)
+               ON CONFLICT ON CONSTRAINT ducklake_metadata_once DO UPDATE SET value = excluded.value";
+    sqlx::query(sql).bind(path).execute(db).await?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct HeldColumn {
+    column_id: i64,
+    column_name: String,
+    column_type: String,
+}
+
+/// Find a dataset's table, or create it; add the declared columns it lacks and end those no longer declared.
+///
+/// Every change is a snapshot of its own with a new schema version. Fails with
+/// [`Error::ColumnType`] when a declared type differs from the one held: files already written keep
+/// theirs.
+pub(crate) async fn ensure(db: &PgPool, name: &str, columns: &[Column], days: bool) -> Result<Table, Error> {
+    let mut tx = db.begin().await?;
+    let head = commit::lock(&mut tx).await?;
+    let sql = "SELECT table_id FROM lake.ducklake_table WHERE table_name = $1 AND end_snapshot IS NULL";
+    let held: Option<i64> = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *tx).await?;
+    let table = match held {
+        Some(table_id) => widen(&mut tx, &head, table_id, name, columns).await?,
+        None => create(&mut tx, &head, name, columns, days).await?,
+    };
+    tx.commit().await?;
+    Ok(table)
+}
+
+async fn create(
+    tx: &mut PgConnection,
+    head: &commit::Head,
+    name: &str,
+    columns: &[Column],
+    days: bool,
+) -> Result<Table, Error> {
+    let table_id = head.next_catalog_id;
+    let partition_id = days.then_some(table_id + 1);
+    let next = head.next_catalog_id + if days { 2 } else { 1 };
+    let snapshot = commit::snapshot_of_schema(tx, head, next, &format!("created_table:\"main\".\"{name}\"")).await?;
+    let sql = "INSERT INTO lake.ducklake_table VALUES ($1, $2, $3, NULL, 0, $4, $5, true)";
+    let insert = sqlx::query(sql).bind(table_id).bind(Uuid::now_v7()).bind(snapshot).bind(name);
+    insert.bind(format!("{name}/")).execute(&mut *tx).await?;
+    let columns: Vec<(i64, Column)> = (1..).zip(columns.iter().cloned()).collect();
+    for (column_id, column) in &columns {
+        add_column(tx, snapshot, table_id, *column_id, column, false).await?;
+    }
+    sqlx::query("INSERT INTO lake.ducklake_table_stats VALUES ($1, 0, 0, 0)").bind(table_id).execute(&mut *tx).await?;
+    if let Some(partition_id) = partition_id {
+        partition_by_month(tx, snapshot, table_id, partition_id, &columns).await?;
+    }
+    note_schema_version(tx, snapshot, head, table_id).await?;
+    Ok(Table { table_id, name: name.to_owned(), partition_id, columns })
+}
+
+/// Year and month, not the day: a day's file and a quiet month's file then carry the same values.
+async fn partition_by_month(
+    tx: &mut PgConnection,
+    snapshot: i64,
+    table_id: i64,
+    partition_id: i64,
+    columns: &[(i64, Column)],
+) -> Result<(), Error> {
+    let day = columns.iter().find(|(_, it)| it.name == BUSINESS_DAY).map(|(id, _)| *id);
+    let sql = "INSERT INTO lake.ducklake_partition_info VALUES ($1, $2, $3, NULL)";
+    sqlx::query(sql).bind(partition_id).bind(table_id).bind(snapshot).execute(&mut *tx).await?;
+    for (index, transform) in [(0_i64, "year"), (1, "month")] {
+        let sql = "INSERT INTO lake.ducklake_partition_column VALUES ($1, $2, $3, $4, $5)";
+        let insert = sqlx::query(sql).bind(partition_id).bind(table_id).bind(index).bind(day).bind(transform);
+        insert.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+async fn widen(
+    tx: &mut PgConnection,
+    head: &commit::Head,
+    table_id: i64,
+    name: &str,
+    declared: &[Column],
+) -> Result<Table, Error> {
+    let sql = "SELECT column_id, column_name, column_type FROM lake.ducklake_column
+               WHERE table_id = $1 AND end_snapshot IS NULL ORDER BY column_order";
+    let held: Vec<HeldColumn> = sqlx::query_as(sql).bind(table_id).fetch_all(&mut *tx).await?;
+    let sql = "SELECT partition_id FROM lake.ducklake_partition_info WHERE table_id = $1 AND end_snapshot IS NULL";
+    let partition_id = sqlx::query_scalar(sql).bind(table_id).fetch_optional(&mut *tx).await?;
+    let sql = "SELECT coalesce(max(column_id), 0) FROM lake.ducklake_column WHERE table_id = $1";
+    let mut last_id: i64 = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
+
+    let mut columns = Vec::with_capacity(declared.len());
+    let mut added = Vec::new();
+    for column in declared {
+        match held.iter().find(|it| it.column_name == column.name) {
+            Some(same) if same.column_type == column.kind.catalogue_name() => {
+                columns.push((same.column_id, column.clone()));
+            }
+            Some(other) => {
+                return Err(Error::ColumnType {
+                    dataset: name.to_owned(),
+                    column: column.name.clone(),
+                    declared: column.kind.name().to_owned(),
+                    held: other.column_type.clone(),
+                });
+            }
+            None => {
+                last_id += 1;
+                columns.push((last_id, column.clone()));
+                added.push((last_id, column));
+            }
+        }
+    }
+    let gone: Vec<i64> = held
+        .iter()
+        .filter(|it| !declared.iter().any(|column| column.name == it.column_name))
+        .map(|it| it.column_id)
+        .collect();
+    if !added.is_empty() || !gone.is_empty() {
+        let token = format!("altered_table:{table_id}");
+        let snapshot = commit::snapshot_of_schema(tx, head, head.next_catalog_id, &token).await?;
+        for (column_id, column) in added {
+            add_column(tx, snapshot, table_id, column_id, column, true).await?;
+        }
+        let sql = "UPDATE lake.ducklake_column SET end_snapshot = $1
+                   WHERE table_id = $2 AND column_id = ANY($3) AND end_snapshot IS NULL";
+        sqlx::query(sql).bind(snapshot).bind(table_id).bind(&gone).execute(&mut *tx).await?;
+        note_schema_version(tx, snapshot, head, table_id).await?;
+    }
+    Ok(Table { table_id, name: name.to_owned(), partition_id, columns })
+}
+
+/// A column added later begins with `contains_null`: the files before it do not hold it.
+async fn add_column(
+    tx: &mut PgConnection,
+    snapshot: i64,
+    table_id: i64,
+    column_id: i64,
+    column: &Column,
+    later: bool,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO lake.ducklake_column VALUES
+               ($1, $2, NULL, $3, $1, $4, $5, NULL, 'NULL', true, NULL, 'literal', 'duckdb')";
+    let insert = sqlx::query(sql).bind(column_id).bind(snapshot).bind(table_id);
+    insert.bind(&column.name).bind(column.kind.catalogue_name()).execute(&mut *tx).await?;
+    if later {
+        let sql = "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null)
+                   SELECT $1, $2, true WHERE EXISTS (SELECT FROM lake.ducklake_data_file WHERE table_id = $1)";
+        sqlx::query(sql).bind(table_id).bind(column_id).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+async fn note_schema_version(
+    tx: &mut PgConnection,
+    snapshot: i64,
+    head: &commit::Head,
+    table_id: i64,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO lake.ducklake_schema_versions VALUES ($1, $2, $3)";
+    let insert = sqlx::query(sql).bind(snapshot).bind(head.schema_version + 1).bind(table_id);
+    insert.execute(&mut *tx).await?;
+    Ok(())
+}

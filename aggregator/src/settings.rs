@@ -1,0 +1,22 @@
+//! What the aggregator is told by whoever runs it.
+
+use std::path::PathBuf;
+
+/// Where things are, and in which zone and currency the company counts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Base URL of the gateway, such as `http://127.0.0.1:8000`.
+    pub gateway_url: String,
+    /// The aggregator's key at the gateway, sent as `apikey`.
+    pub gateway_key: String,
+    /// Folder of the lake's files, DuckDB's `DATA_PATH`.
+    pub lake_dir: PathBuf,
+    /// The company's time zone.
+    pub time_zone: chrono_tz::Tz,
+    /// The company's currency, an ISO 4217 code.
+    pub currency: String,
+    /// Folder with further source declarations; one of the same file name replaces a shipped one.
+    pub sources_dir: Option<PathBuf>,
+    /// Folder with further `reports/` and `views/`.
+    pub catalogue_dir: Option<PathBuf>,
+}

@@ -1,0 +1,84 @@
+//! Declared sources: what is asked of whom, and how each source is doing.
+
+pub mod breaker;
+pub mod client;
+pub mod column;
+pub mod declare;
+pub(crate) mod page;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+
+pub use column::{Column, ColumnType};
+pub use declare::{BUSINESS_DAY, BUSINESS_HOUR, Dataset, Declaration, DeclarationError};
+pub use status::{SourceStatus, status};
+
+use crate::error::Error;
+use crate::settings::Settings;
+use client::Client;
+
+/// The declarations that ship with the crate.
+static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sources");
+
+/// A declared source together with the client that asks it.
+#[derive(Debug)]
+pub struct Source {
+    /// As its file declares it.
+    pub declaration: Declaration,
+    pub(crate) client: Client,
+}
+
+/// Load the shipped declarations and those of the optional folder, sorted by source name.
+pub(crate) fn load(settings: &Settings) -> Result<Vec<Arc<Source>>, Error> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for file in SHIPPED.files() {
+        let name = file.path().to_string_lossy().into_owned();
+        files.insert(name, file.contents_utf8().unwrap_or_default().to_owned());
+    }
+    if let Some(folder) = &settings.sources_dir {
+        read_folder(folder, &mut files)?;
+    }
+    let mut sources: Vec<Arc<Source>> = Vec::with_capacity(files.len());
+    for (file, text) in files {
+        let declaration = declare::parse(&file, &text)?;
+        refuse_doubles(&file, &declaration, &sources)?;
+        let client = Client::new(settings, &declaration);
+        sources.push(Arc::new(Source { declaration, client }));
+    }
+    sources.sort_by(|a, b| a.declaration.name.cmp(&b.declaration.name));
+    Ok(sources)
+}
+
+fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>) -> Result<(), Error> {
+    for entry in std::fs::read_dir(folder).map_err(Error::at(folder))? {
+        let path = entry.map_err(Error::at(folder))?.path();
+        if path.extension().is_some_and(|it| it == "toml") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.insert(name, std::fs::read_to_string(&path).map_err(Error::at(&path))?);
+        }
+    }
+    Ok(())
+}
+
+/// A dataset is one table of the lake, so its name belongs to one source.
+fn refuse_doubles(file: &str, new: &Declaration, others: &[Arc<Source>]) -> Result<(), DeclarationError> {
+    let fault = |key: &str, reason: String| DeclarationError { file: file.to_owned(), line: 1, key: key.to_owned(), reason };
+    for other in others {
+        let other = &other.declaration;
+        if other.name == new.name {
+            return Err(fault("source.name", format!("`{}` is declared in another file too", new.name)));
+        }
+        if let Some(double) = new.datasets.iter().find(|it| other.datasets.iter().any(|that| that.name == it.name)) {
+            let reason = format!("`{}` is already a dataset of source `{}`", double.name, other.name);
+            return Err(fault("dataset.name", reason));
+        }
+    }
+    match new.datasets.iter().find(|it| it.name == crate::lake::calendar::NAME) {
+        Some(_) => Err(fault("dataset.name", "`calendar` is built in".to_owned())),
+        None => Ok(()),
+    }
+}

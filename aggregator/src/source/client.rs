@@ -1,0 +1,152 @@
+//! Asking a source through the gateway: one deadline, retries with full jitter, a rate, a breaker.
+
+mod error;
+mod protocol;
+mod retry;
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, ETAG, IF_NONE_MATCH};
+
+pub use error::CallError;
+pub(crate) use protocol::{Head, HeadAnswer, Page};
+
+use super::breaker::Breaker;
+use super::declare::{Dataset, Declaration};
+use crate::settings::Settings;
+
+/// The largest page body that is taken, in bytes.
+const LARGEST_PAGE: usize = 512 * 1024 * 1024;
+/// Time a head may take; it is a few hundred bytes.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks one source.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    key: String,
+    changes: String,
+    page: u32,
+    timeout: Duration,
+    rate: DefaultDirectRateLimiter,
+    pub(crate) breaker: Breaker,
+}
+
+impl Client {
+    /// A client with a connection pool, a rate and a breaker of its own.
+    pub(crate) fn new(settings: &Settings, declaration: &Declaration) -> Self {
+        // A burst of one: a quota's own burst would let twice the rate through in the first second.
+        let per_second = NonZeroU32::new(declaration.rate).unwrap_or(NonZeroU32::MIN);
+        let rate = RateLimiter::direct(Quota::per_second(per_second).allow_burst(NonZeroU32::MIN));
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .no_gzip()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap_or_default();
+        Self {
+            http,
+            key: settings.gateway_key.clone(),
+            changes: format!("{}{}/changes", settings.gateway_url.trim_end_matches('/'), declaration.base),
+            page: declaration.page,
+            timeout: declaration.timeout,
+            rate,
+            breaker: Breaker::default(),
+        }
+    }
+
+    /// The feed's head; with the last one's `ETag`, the short answer when nothing changed.
+    pub(crate) async fn head(&self, etag: Option<&str>) -> Result<HeadAnswer, CallError> {
+        self.call(HEAD_TIMEOUT, || async {
+            let mut request = self.get(&self.changes).timeout(HEAD_TIMEOUT).header(ACCEPT, "application/json");
+            if let Some(etag) = etag {
+                request = request.header(IF_NONE_MATCH, etag);
+            }
+            let response = accepted(request.send().await.map_err(CallError::from_request)?).await?;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(HeadAnswer::Unchanged(protocol::Moved::from_headers(response.headers())?));
+            }
+            let etag = protocol::header(response.headers(), ETAG.as_str())?.to_owned();
+            let body = response.bytes().await.map_err(CallError::from_request)?;
+            Ok(HeadAnswer::Changed(protocol::Head::parse(&body, etag)?))
+        })
+        .await
+    }
+
+    /// One page of a dataset, whole or an error.
+    pub(crate) async fn page(&self, dataset: &Dataset, after: Option<&str>, head: &str) -> Result<Page, CallError> {
+        let url = format!("{}/{}", self.changes, dataset.feed);
+        let asked: Vec<&str> = dataset.feed_columns().into_iter().map(|it| it.name.as_str()).collect();
+        let (columns, limit) = (asked.join(","), self.page.to_string());
+        self.call(self.timeout, || async {
+            let mut query = vec![("columns", columns.as_str()), ("head", head), ("limit", limit.as_str())];
+            query.extend(after.map(|it| ("after", it)));
+            let request = self.get(&url).timeout(self.timeout).header(ACCEPT, "text/csv").query(&query);
+            let response = accepted(request.send().await.map_err(CallError::from_request)?).await?;
+            let mut page = Page::from_headers(response.headers())?;
+            page.body = read_body(response).await?;
+            Ok(page)
+        })
+        .await
+    }
+
+    fn get(&self, url: &str) -> reqwest::RequestBuilder {
+        self.http.get(url).header("apikey", &self.key)
+    }
+
+    /// Send until it is answered, the deadline has passed or trying again cannot help.
+    async fn call<T>(&self, timeout: Duration, send: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+        let deadline = Instant::now() + timeout * 2;
+        let mut attempt = 0;
+        loop {
+            self.breaker.admit(Instant::now()).map_err(|wait| CallError::BreakerOpen { wait })?;
+            self.rate.until_ready().await;
+            let error = match send().await {
+                Ok(answer) => {
+                    self.breaker.succeeded();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if error.blames_source() {
+                self.breaker.failed(Instant::now());
+            } else {
+                self.breaker.succeeded();
+            }
+            let Some(pause) = retry::pause(&error, attempt) else { return Err(error) };
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            attempt += 1;
+            tracing::debug!(url = self.changes, attempt, ?pause, %error, "asking again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Pass on a good answer; turn any other into an error with what the source said.
+async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, CallError> {
+    let status = response.status();
+    if status == StatusCode::OK || status == StatusCode::NOT_MODIFIED {
+        return Ok(response);
+    }
+    let retry_after = retry::after_header(response.headers(), chrono::Utc::now());
+    // The explanation is for people; without one the status must do.
+    let body = response.bytes().await.unwrap_or_default();
+    Err(CallError::from_status(status, retry_after, &body))
+}
+
+async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_PAGE as u64) as usize);
+    while let Some(chunk) = response.chunk().await.map_err(CallError::from_request)? {
+        if body.len() + chunk.len() > LARGEST_PAGE {
+            return Err(CallError::Unusable(format!("a page is larger than {LARGEST_PAGE} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

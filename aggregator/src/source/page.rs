@@ -1,0 +1,1 @@
+//! A CSV page, parsed straight into typed columns.

@@ -1,0 +1,88 @@
+//! How each source is doing, for the API, the console and the provenance of every answer.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::breaker::BreakerState;
+use crate::Aggregator;
+use crate::error::Error;
+
+/// One source's freshness and health.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    /// The source.
+    pub name: String,
+    /// Every change committed before this instant is in the lake; `None` before the first poll.
+    pub complete_through: Option<DateTime<Utc>>,
+    /// When it was last polled with success.
+    pub last_success: Option<DateTime<Utc>>,
+    /// Seconds from `complete_through` to now.
+    pub age_seconds: Option<i64>,
+    /// Whether the age is above what the declaration allows, or there has been no poll.
+    pub stale: bool,
+    /// Seconds by which the source itself was behind when last asked: a transaction held open there.
+    pub lag_seconds: Option<i64>,
+    /// State of this process's circuit breaker.
+    pub breaker: BreakerState,
+    /// Rows in quarantine.
+    pub quarantined: i64,
+    /// Rows in quarantine by dataset, without the datasets that have none.
+    pub quarantined_by_dataset: BTreeMap<String, i64>,
+    /// Polls failed since the last success.
+    pub failures: i64,
+    /// Why the last poll failed; `None` when it did not.
+    pub error: Option<String>,
+    /// The source's datasets.
+    pub datasets: Vec<String>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    name: String,
+    complete_through: Option<DateTime<Utc>>,
+    last_success: Option<DateTime<Utc>>,
+    failures: i64,
+    error: Option<String>,
+}
+
+/// The status of every declared source, by name, as of now.
+pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error> {
+    let sql = "SELECT name, complete_through, last_success, failures, error FROM sync.source";
+    let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
+    let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
+    let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
+    let (now, instant) = (Utc::now(), Instant::now());
+    let mut all = Vec::with_capacity(aggregator.sources().len());
+    for source in aggregator.sources() {
+        let declaration = &source.declaration;
+        let row = rows.iter().find(|it| it.name == declaration.name);
+        let complete_through = row.and_then(|it| it.complete_through);
+        let last_success = row.and_then(|it| it.last_success);
+        let age_seconds = complete_through.map(|it| (now - it).num_seconds().max(0));
+        let allowed = i64::try_from(declaration.stale_after.as_secs()).unwrap_or(i64::MAX);
+        let by_dataset: BTreeMap<String, i64> = quarantined
+            .iter()
+            .filter(|(name, _, _)| *name == declaration.name)
+            .map(|(_, dataset, rows)| (dataset.clone(), *rows))
+            .collect();
+        all.push(SourceStatus {
+            name: declaration.name.clone(),
+            complete_through,
+            last_success,
+            age_seconds,
+            stale: age_seconds.is_none_or(|age| age > allowed),
+            lag_seconds: complete_through.zip(last_success).map(|(through, asked)| (asked - through).num_seconds().max(0)),
+            breaker: source.client.breaker.state(instant),
+            quarantined: by_dataset.values().sum(),
+            quarantined_by_dataset: by_dataset,
+            failures: row.map_or(0, |it| it.failures),
+            error: row.and_then(|it| it.error.clone()),
+            datasets: declaration.datasets.iter().map(|it| it.name.clone()).collect(),
+        });
+    }
+    Ok(all)
+}

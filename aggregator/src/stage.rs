@@ -1,0 +1,1 @@
+//! What has come from a source and is not committed yet.

@@ -1,0 +1,76 @@
+//! The body of a request as a blocking reader that keeps the row at its end in view.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Buf as _, Bytes};
+use futures_util::StreamExt as _;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+/// A client that sends nothing for so long has gone away.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes that one row may have: a quote that is never closed must not fill the memory.
+pub(super) const ROW_BYTES: usize = 1024 * 1024;
+
+/// Reads a body; only on a thread that may block.
+pub(super) struct Source {
+    chunks: BodyDataStream,
+    chunk: Bytes,
+    runtime: Handle,
+    /// Where in the body the row being read begins, as told by [`Source::row_began`].
+    row: u64,
+    /// The bytes from `row` on.
+    tail: Vec<u8>,
+}
+
+impl Source {
+    /// Must be called within the runtime, which drives the body.
+    pub(super) fn new(body: Body) -> Self {
+        let chunks = body.into_data_stream();
+        Self { chunks, chunk: Bytes::new(), runtime: Handle::current(), row: 0, tail: Vec::new() }
+    }
+
+    /// The next bytes of the body; none at its proper end.
+    fn fill(&mut self) -> io::Result<()> {
+        while self.chunk.is_empty() {
+            let next = self.runtime.block_on(async { timeout(SILENCE, self.chunks.next()).await });
+            match next {
+                Ok(Some(chunk)) => self.chunk = chunk.map_err(io::Error::other)?,
+                Ok(None) => break,
+                Err(_) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing for a minute"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells where the row begins that is being read.
+    pub(super) fn row_began(&mut self, offset: u64) {
+        let gone = usize::try_from(offset.saturating_sub(self.row)).unwrap_or(usize::MAX).min(self.tail.len());
+        self.tail.drain(..gone);
+        self.row = offset;
+    }
+
+    /// The bytes read since [`Source::row_began`].
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.tail.len() > ROW_BYTES {
+            let reason = "a row is longer than 1 MiB; is a quote never closed?";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        self.fill()?;
+        let count = self.chunk.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.chunk[..count]);
+        self.tail.extend_from_slice(&self.chunk[..count]);
+        self.chunk.advance(count);
+        Ok(count)
+    }
+}
