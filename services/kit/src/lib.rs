@@ -13,5 +13,4 @@ pub mod metric;
 pub mod page;
 pub mod problem;
 pub mod serve;
-pub mod stock;
 pub mod telemetry;
