@@ -1,1 +1,91 @@
-//! inventory
+//! Inventory: the source of truth for products, and for how many of each lie where.
+//!
+//! Owns `inventory_db`. `movements/apply.rs` is the heart: it takes stock for a document once, or refuses it
+//! once, whatever is repeated, delayed or tried at the same time. Read it first, then `movements/reverse.rs`;
+//! the rest is one file per resource.
+
+mod categories;
+mod config;
+mod feed;
+mod ids;
+mod locations;
+mod movements;
+mod products;
+mod stock;
+
+use axum::Router;
+use kit::feed::Feed;
+use kit::serve::Api;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use feed::DATASETS;
+pub use ids::{CategoryId, LocationId, MovementId, ProductId, StoreId};
+
+/// The tables of `inventory_db`.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/inventory");
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    db: PgPool,
+}
+
+impl App {
+    /// Migrates and connects.
+    ///
+    /// # Errors
+    /// The database cannot be reached or migrated.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self { db: kit::db::open(&config.service, "inventory", &MIGRATIONS).await? })
+    }
+
+    /// All routes of the service.
+    pub fn router(&self, config: &Config, feed: &Feed) -> Router {
+        let (asked, observed) = (feed.clone(), feed.clone());
+        Api::new("inventory", "Products, categories, locations, stock on hand and its movements.")
+            .routes(categories::router().with_state(self.clone()))
+            .routes(products::router().with_state(self.clone()))
+            .routes(locations::router().with_state(self.clone()))
+            .routes(stock::router().with_state(self.clone()))
+            .routes(movements::router().with_state(self.clone()))
+            .streams(feed.router())
+            .database("inventory_db", &self.db)
+            .check("change feed", move || {
+                let feed = asked.clone();
+                async move { feed.ready().await.map_err(|error| kit::telemetry::chain(&error)) }
+            })
+            .observe(move || {
+                let feed = observed.clone();
+                async move { feed.observe().await }
+            })
+            .build(&config.service)
+    }
+}
+
+/// Runs the service on its configured address until a signal stops it.
+///
+/// # Errors
+/// It cannot start, or its listener fails.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let listener = kit::serve::bind(&config.service).await?;
+    let stop = kit::serve::stop_on_signal()?;
+    serve(config, listener, stop).await
+}
+
+/// Runs the service on a bound listener until `stop` is cancelled.
+///
+/// # Errors
+/// It cannot start, or its listener fails.
+pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let app = App::open(&config).await?;
+    let feed = Feed::new(app.db.clone(), DATASETS);
+    feed.prepare().await?;
+    let router = app.router(&config, &feed);
+    tracing::info!(address = %listener.local_addr()?, "inventory serves");
+    kit::serve::serve(listener, router, config.service.drain, stop).await?;
+    Ok(())
+}

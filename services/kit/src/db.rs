@@ -144,8 +144,8 @@ impl Fault {
                 "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Away,
                 // Serialization failure, deadlock, statement timeout, lock not available.
                 "40001" | "40P01" | "57014" | "55P03" => Self::Contended,
-                // Numeric out of range, datetime overflow, bad encoding (a NUL in text), untranslatable (a NUL in JSON).
-                "22003" | "22008" | "22021" | "22P05" => Self::Value,
+                // Number, date or time zone out of range; a NUL in text or in JSON.
+                "22003" | "22008" | "22023" | "22021" | "22P05" => Self::Value,
                 // Connection exceptions; insufficient resources; system errors such as a full disk.
                 code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Self::Away,
                 _ => Self::Other,

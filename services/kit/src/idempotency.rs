@@ -3,11 +3,20 @@
 //! The key is a column of the document, unique, and written by the same INSERT; there is no second table that
 //! could disagree. A handler inserts with `ON CONFLICT (idempotency_key) DO NOTHING`; where nothing was
 //! inserted it reads the document bound to the key, calls [`Digest::must_equal`] and answers its present state.
+//! [`inserted_or_earlier`] does that for documents that one INSERT makes.
+
+use std::future::Future;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgExecutor};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, Required};
 
 use crate::error::ApiError;
 
@@ -52,6 +61,20 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     }
 }
 
+/// So that an operation's documentation names the header: `params(IdempotencyKey)`.
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build();
+        let header = ParameterBuilder::new()
+            .name(HEADER)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("Makes the request safe to repeat: the same key and body have the same answer"))
+            .schema(Some(schema));
+        vec![header.build()]
+    }
+}
+
 /// SHA-256 of what was asked, stored beside the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
@@ -76,6 +99,56 @@ impl Digest {
     pub fn must_equal(&self, stored: &[u8]) -> Result<(), ApiError> {
         if stored == self.0 { Ok(()) } else { Err(ApiError::IdempotencyKeyReused) }
     }
+}
+
+/// A document with the digest that was stored beside its key.
+#[derive(FromRow)]
+struct Bound<T> {
+    request_digest: Vec<u8>,
+    #[sqlx(flatten)]
+    document: T,
+}
+
+/// The document that `key` made earlier. `sql` takes the key as `$1` and gives `request_digest` and the
+/// columns of `T`.
+///
+/// # Errors
+/// 422 where that document was asked with another body; the database's own failure.
+pub async fn earlier<T>(
+    db: impl PgExecutor<'_>,
+    sql: &'static str,
+    key: Option<&IdempotencyKey>,
+    digest: Digest,
+) -> Result<Option<T>, ApiError>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let Some(key) = key else { return Ok(None) };
+    let Some(bound) = sqlx::query_as::<_, Bound<T>>(sql).bind(key.as_str()).fetch_optional(db).await? else {
+        return Ok(None);
+    };
+    digest.must_equal(&bound.request_digest)?;
+    Ok(Some(bound.document))
+}
+
+/// The document that an INSERT with `ON CONFLICT (idempotency_key) DO NOTHING` made, else the one that
+/// `earlier` finds under the key.
+///
+/// A repeat that races its first request may break another unique constraint before the key's own; only when
+/// no document has the key is the insert's error the answer.
+///
+/// # Errors
+/// The insert's error, for [`crate::error::OnConstraint`] to translate; what `earlier` fails with.
+pub async fn inserted_or_earlier<T>(
+    inserted: Result<Option<T>, sqlx::Error>,
+    earlier: impl Future<Output = Result<Option<T>, ApiError>>,
+) -> Result<T, ApiError> {
+    let error = match inserted {
+        Ok(Some(document)) => return Ok(document),
+        Ok(None) => sqlx::Error::RowNotFound,
+        Err(error) => error,
+    };
+    earlier.await?.ok_or(ApiError::Database(error))
 }
 
 #[cfg(test)]

@@ -13,4 +13,6 @@ pub mod metric;
 pub mod page;
 pub mod problem;
 pub mod serve;
+pub mod stock;
 pub mod telemetry;
+pub mod text;

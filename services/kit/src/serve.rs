@@ -6,6 +6,7 @@ mod layers;
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Router, middleware};
+use futures_util::future::join_all;
 use metrics::gauge;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -39,7 +41,11 @@ pub struct Api {
     pages: Router,
     health: Health,
     pools: Vec<(&'static str, PgPool)>,
+    observers: Vec<Observer>,
 }
+
+/// Refreshes gauges that are true only when somebody looks.
+type Observer = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 impl Api {
     /// An empty API of the service called `name`.
@@ -52,6 +58,7 @@ impl Api {
             pages: Router::new(),
             health: Health::default(),
             pools: Vec::new(),
+            observers: Vec::new(),
         }
     }
 
@@ -100,6 +107,16 @@ impl Api {
         self
     }
 
+    /// Adds something to do before each answer of `/metrics`, such as reading a gauge from the database.
+    #[must_use]
+    pub fn observe<F>(mut self, refresh: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.observers.push(Box::new(move || Box::pin(refresh())));
+        self
+    }
+
     /// The whole application: the given routes, `/health/*`, `/metrics`, `/openapi.json`, `/docs`, and every layer.
     pub fn build(self, config: &ServiceConfig) -> Router {
         let limit = config.request_timeout;
@@ -111,12 +128,13 @@ impl Api {
         let (api, openapi) = OpenApiRouter::new().nest("/api/v1", routes.merge(streams)).split_for_parts();
         let documents = docs::router(self.name, self.description, openapi);
         let door = Arc::new(Door::new(self.name, config.gateway_token.expose()));
+        let sources = Arc::new((self.pools, self.observers));
         // Layers added later run first. The panic catcher stands inside `observe`, so that a panic is measured too.
         api.merge(self.pages)
             .layer(middleware::from_fn_with_state(door.clone(), layers::through_gateway))
             .merge(documents)
             .merge(self.health.router())
-            .route("/metrics", get(move || std::future::ready(scrape(&self.pools))))
+            .route("/metrics", get(move || scrape(sources.clone())))
             .fallback(|| std::future::ready(ApiError::not_found("such path; /docs lists those there are")))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::MethodNotAllowed))
             .layer(CatchPanicLayer::custom(layers::panicked))
@@ -124,7 +142,13 @@ impl Api {
     }
 }
 
-fn scrape(pools: &[(&'static str, PgPool)]) -> String {
+async fn scrape(sources: Arc<(Vec<(&'static str, PgPool)>, Vec<Observer>)>) -> String {
+    let (pools, observers) = &*sources;
+    // A database that is away must not take the metrics with it.
+    let refreshed = join_all(observers.iter().map(|refresh| refresh()));
+    if tokio::time::timeout(Duration::from_secs(2), refreshed).await.is_err() {
+        tracing::warn!("some gauges could not be refreshed in time");
+    }
     for (name, pool) in pools {
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         gauge!(metric::POOL_CONNECTIONS, "pool" => *name, "state" => "idle").set(idle);

@@ -1,0 +1,86 @@
+//! What other services may copy of `inventory_db`, and under which names.
+
+use kit::feed::{Column, Dataset, Type};
+
+/// The datasets of the change feed; names and types are a contract with the aggregator.
+pub static DATASETS: &[Dataset] = &[
+    Dataset {
+        name: "categories",
+        version: 1,
+        table: "categories",
+        from: "categories c",
+        xid: "c.change_xid",
+        key: &["category_id"],
+        columns: &[Column::new("category_id", Type::Int64, "c.id"), Column::new("name", Type::String, "c.name")],
+        deleted: "c.deleted",
+    },
+    Dataset {
+        name: "products",
+        version: 1,
+        table: "products",
+        from: "products p",
+        xid: "p.change_xid",
+        key: &["product_id"],
+        columns: &[
+            Column::new("product_id", Type::Int64, "p.id"),
+            Column::new("sku", Type::String, "p.sku"),
+            Column::new("name", Type::String, "p.name"),
+            Column::new("category_id", Type::Int64, "p.category_id"),
+            Column::new("unit_price_cents", Type::Money, "p.unit_price_cents"),
+            Column::new("unit_cost_cents", Type::Money, "p.unit_cost_cents"),
+            Column::new("reorder_point", Type::Int64, "p.reorder_point"),
+            Column::new("active", Type::Bool, "p.active"),
+        ],
+        deleted: "p.deleted",
+    },
+    Dataset {
+        name: "locations",
+        version: 1,
+        table: "locations",
+        from: "locations l",
+        xid: "l.change_xid",
+        key: &["location_id"],
+        columns: &[
+            Column::new("location_id", Type::Int64, "l.id"),
+            Column::new("code", Type::String, "l.code"),
+            Column::new("name", Type::String, "l.name"),
+            Column::new("kind", Type::String, "l.kind"),
+            Column::new("store_id", Type::Int64, "l.store_id"),
+        ],
+        deleted: "l.deleted",
+    },
+    Dataset {
+        name: "stock",
+        version: 1,
+        table: "stock",
+        from: "stock s",
+        xid: "s.change_xid",
+        key: &["product_id", "location_id"],
+        columns: &[
+            Column::new("product_id", Type::Int64, "s.product_id"),
+            Column::new("location_id", Type::Int64, "s.location_id"),
+            Column::new("on_hand", Type::Int64, "s.on_hand"),
+        ],
+        deleted: "s.deleted",
+    },
+    Dataset {
+        name: "stock_movements",
+        version: 1,
+        table: "stock_movements",
+        from: "stock_movements m",
+        xid: "m.change_xid",
+        key: &["movement_id"],
+        columns: &[
+            Column::new("movement_id", Type::Int64, "m.id"),
+            Column::new("product_id", Type::Int64, "m.product_id"),
+            Column::new("location_id", Type::Int64, "m.location_id"),
+            Column::new("quantity", Type::Int64, "m.quantity"),
+            Column::new("reason", Type::String, "m.reason"),
+            Column::new("reference", Type::String, "m.reference"),
+            Column::new("occurred_at", Type::Timestamp, "m.occurred_at"),
+            Column::new("time_zone", Type::String, "m.time_zone"),
+            Column::new("imported", Type::Bool, "m.imported"),
+        ],
+        deleted: "m.deleted",
+    },
+];

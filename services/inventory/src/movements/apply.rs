@@ -1,0 +1,280 @@
+//! Taking and giving stock: all lines of a document or none, once per reference, and the answer kept for ever.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, SubsecRound as _, Utc};
+use kit::error::ApiError;
+use kit::extract::Json;
+use kit::idempotency::Digest;
+use kit::text::{Reference, Zone};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+
+use super::document::{self, Document, Line, Outcome};
+use super::refusal::{Refusal, Short};
+use super::{MAX_QUANTITY, Reason};
+use crate::App;
+use crate::ids::{LocationId, ProductId};
+
+/// Most lines of one document.
+const MOST_LINES: usize = 500;
+/// Most pieces of one product at one location; the constraint `stock_on_hand_bounded` says the same.
+const MOST_ON_HAND: i64 = 1_000_000_000_000;
+
+/// A document that moves stock at one location.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MovementRequest {
+    /// Names the document for ever, and makes the request safe to repeat.
+    reference: Reference,
+    reason: Reason,
+    location_id: LocationId,
+    /// When it happened; now where absent.
+    occurred_at: Option<DateTime<Utc>>,
+    /// IANA zone where it happened; UTC where absent.
+    time_zone: Option<Zone>,
+    /// A product may come in several lines; its quantities are added.
+    #[schema(min_items = 1, max_items = 500)]
+    lines: Vec<Line>,
+}
+
+/// Move stock. The first answer to a reference is its answer for ever: repeat it as often as you like.
+#[utoipa::path(post, path = "/stock-movements", tag = "stock movements", request_body = MovementRequest,
+    responses((status = 201, description = "Applied, now or when it was asked before", body = Document),
+              (status = 409, description = "`insufficient-stock` with `short`, `too-much-stock`, or `reference-closed`")))]
+pub(super) async fn create_movements(
+    State(app): State<App>,
+    Json(mut request): Json<MovementRequest>,
+) -> Result<(StatusCode, Json<Document>), ApiError> {
+    // The database keeps microseconds; a caller who stored the time and repeats it must find the same digest.
+    request.occurred_at = request.occurred_at.map(|at| at.trunc_subsecs(6));
+    let quantities = check(&request)?;
+    let digest = Digest::of(&request);
+
+    let mut transaction = app.db.begin().await?;
+    if claim(&mut transaction, &request, digest).await? {
+        if let Err(refusal) = take(&mut transaction, &request, &quantities).await? {
+            refuse(&mut transaction, &request.reference, &refusal).await?;
+        }
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    // First or repeated, the answer is read from what is kept, so that it cannot differ.
+    let document = document::read(&app.db, request.reference.as_str()).await?;
+    answer(document, digest).map(|document| (StatusCode::CREATED, Json(document)))
+}
+
+/// Checks all that needs no database; gives the quantity of each product, in the order in which rows are locked.
+fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError> {
+    if request.lines.is_empty() || request.lines.len() > MOST_LINES {
+        return Err(ApiError::invalid("lines", format!("a document has 1 to {MOST_LINES} lines")));
+    }
+    let mut quantities = BTreeMap::new();
+    for (at, line) in request.lines.iter().enumerate() {
+        let field = || format!("lines[{at}].quantity");
+        if !(-MAX_QUANTITY..=MAX_QUANTITY).contains(&line.quantity) {
+            return Err(ApiError::invalid(field(), format!("a line moves at most {MAX_QUANTITY} pieces")));
+        }
+        if !request.reason.allows(line.quantity) {
+            return Err(ApiError::invalid(
+                field(),
+                "a sale takes (below zero), a return or replenishment gives (above zero), nothing moves zero",
+            ));
+        }
+        *quantities.entry(line.product_id).or_insert(0) += line.quantity;
+    }
+    if let Some((product, _)) = quantities.iter().find(|(_, quantity)| **quantity == 0 || quantity.abs() > MAX_QUANTITY)
+    {
+        let detail = format!("the lines of product {product} add up to nothing, or to more than {MAX_QUANTITY}");
+        return Err(ApiError::invalid("lines", detail));
+    }
+    Ok(quantities)
+}
+
+/// Writes down that this request decides the reference. False where another one did; a concurrent one is waited for.
+async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest) -> Result<bool, sqlx::Error> {
+    let claimed = sqlx::query(
+        "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
+         VALUES ($1, 'applied', $2, $3, coalesce($4, now()), coalesce($5, 'UTC'), $6)
+         ON CONFLICT (reference) DO NOTHING",
+    )
+    .bind(&request.reference)
+    .bind(request.reason)
+    .bind(request.location_id)
+    .bind(request.occurred_at)
+    .bind(&request.time_zone)
+    .bind(digest.as_bytes())
+    .execute(db)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Moves the stock, or says why not and moves none.
+async fn take(
+    db: &mut PgConnection,
+    request: &MovementRequest,
+    quantities: &BTreeMap<ProductId, i64>,
+) -> Result<Result<(), Refusal>, sqlx::Error> {
+    let location = request.location_id;
+    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM locations WHERE id = $1 AND NOT deleted)")
+        .bind(location)
+        .fetch_one(&mut *db)
+        .await?;
+    if !known {
+        return Ok(Err(Refusal::UnknownLocation { location_id: location }));
+    }
+    let (ids, deltas): (Vec<i64>, Vec<i64>) = quantities.iter().map(|(id, quantity)| (id.0, *quantity)).unzip();
+    let known: Vec<i64> = sqlx::query_scalar("SELECT id FROM products WHERE id = ANY($1) AND NOT deleted")
+        .bind(&ids)
+        .fetch_all(&mut *db)
+        .await?;
+    if let Some((line, asked)) =
+        request.lines.iter().enumerate().find(|(_, asked)| !known.contains(&asked.product_id.0))
+    {
+        return Ok(Err(Refusal::UnknownProduct { line, product_id: asked.product_id }));
+    }
+
+    let on_hand = lock(db, location, &ids, &deltas).await?;
+    let left = |id: &ProductId| on_hand.get(&id.0).copied().unwrap_or(0);
+    let short: Vec<Short> = quantities
+        .iter()
+        .filter(|(id, quantity)| left(id) + **quantity < 0)
+        .map(|(id, quantity)| Short { product_id: *id, requested: -quantity, on_hand: left(id) })
+        .collect();
+    if !short.is_empty() {
+        return Ok(Err(Refusal::InsufficientStock { short }));
+    }
+    if let Some((id, _)) = quantities.iter().find(|(id, quantity)| left(id) + **quantity > MOST_ON_HAND) {
+        return Ok(Err(Refusal::TooMuchStock { product_id: *id }));
+    }
+    change(db, location, &ids, &deltas).await?;
+    sqlx::query(
+        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
+         SELECT d.reference, line.product_id, d.location_id, line.quantity, d.reason, d.occurred_at, d.time_zone
+         FROM movement_documents d, unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
+         WHERE d.reference = $1
+         ORDER BY line.product_id",
+    )
+    .bind(&request.reference)
+    .bind(&ids)
+    .bind(&deltas)
+    .execute(db)
+    .await?;
+    Ok(Ok(()))
+}
+
+/// Locks the stock rows of the products, which it makes where something is added to none, and reads what they hold.
+///
+/// Every writer of stock locks in the order of product ids, so that no two wait for each other.
+pub(super) async fn lock(
+    db: &mut PgConnection,
+    location: LocationId,
+    ids: &[i64],
+    deltas: &[i64],
+) -> Result<BTreeMap<i64, i64>, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO stock (product_id, location_id, on_hand)
+         SELECT line.product_id, $1, 0 FROM unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
+         WHERE line.quantity > 0 ORDER BY line.product_id
+         ON CONFLICT (product_id, location_id) DO NOTHING",
+    )
+    .bind(location)
+    .bind(ids)
+    .bind(deltas)
+    .execute(&mut *db)
+    .await?;
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT product_id, on_hand FROM stock WHERE location_id = $1 AND product_id = ANY($2)
+         ORDER BY product_id FOR NO KEY UPDATE",
+    )
+    .bind(location)
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Adds the deltas to rows that [`lock`] has locked.
+pub(super) async fn change(
+    db: &mut PgConnection,
+    location: LocationId,
+    ids: &[i64],
+    deltas: &[i64],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE stock SET on_hand = stock.on_hand + line.quantity
+         FROM unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
+         WHERE stock.location_id = $1 AND stock.product_id = line.product_id",
+    )
+    .bind(location)
+    .bind(ids)
+    .bind(deltas)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn refuse(db: &mut PgConnection, reference: &Reference, refusal: &Refusal) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE movement_documents SET outcome = 'refused', refusal = $2 WHERE reference = $1")
+        .bind(reference)
+        .bind(sqlx::types::Json(refusal))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// What a reference answers to a request with this digest.
+fn answer(stored: document::Stored, digest: Digest) -> Result<Document, ApiError> {
+    let closed = || ApiError::conflict("reference-closed", "this reference was reversed, and takes no stock any more");
+    match stored.document.outcome {
+        // Closed before it was asked: there is no earlier body to compare with.
+        Outcome::Closed => Err(closed()),
+        Outcome::Reversed => stored.must_equal(digest).and(Err(closed())),
+        Outcome::Applied => stored.must_equal(digest).map(|()| stored.document),
+        Outcome::Refused => {
+            stored.must_equal(digest)?;
+            Err(stored.refusal.map_or_else(closed, |refusal| refusal.0.into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(reason: &str, lines: &[(i64, i64)]) -> MovementRequest {
+        let lines: Vec<_> =
+            lines.iter().map(|(id, quantity)| serde_json::json!({"product_id": id, "quantity": quantity})).collect();
+        serde_json::from_value(serde_json::json!({
+            "reference": "r-1", "reason": reason, "location_id": 1, "lines": lines,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn lines_of_one_product_are_added_and_ordered() {
+        let quantities = check(&request("sale", &[(9, -1), (2, -3), (9, -2)])).unwrap();
+        assert_eq!(quantities.into_iter().collect::<Vec<_>>(), [(ProductId(2), -3), (ProductId(9), -3)]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let cases: [(&str, &[(i64, i64)], &str); 7] = [
+            ("sale", &[], "lines"),
+            ("sale", &[(1, -1), (2, 1)], "lines[1].quantity"),
+            ("return", &[(1, -1)], "lines[0].quantity"),
+            ("adjustment", &[(1, 0)], "lines[0].quantity"),
+            ("transfer", &[(1, MAX_QUANTITY + 1)], "lines[0].quantity"),
+            ("adjustment", &[(1, 5), (1, -5)], "lines"),
+            ("adjustment", &[(1, MAX_QUANTITY), (1, 1)], "lines"),
+        ];
+        for (reason, lines, field) in cases {
+            let problem = check(&request(reason, lines)).unwrap_err().problem();
+            assert_eq!((problem.status, problem.field.as_deref()), (422, Some(field)), "{reason} {lines:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Sales, voids and returns, and how they stay in agreement with the stock at Inventory (see `settle`).
+
+mod allot;
+mod answer;
+mod document;
+pub(crate) mod recovery;
+mod returns;
+mod sell;
+mod settle;
+mod stuck;
+mod void;
+mod write;
+
+use axum::extract::State;
+use chrono::{DateTime, NaiveDate, Utc};
+use kit::error::ApiError;
+use kit::extract::{Json, Path, Query};
+use kit::page::{Cursor, Limit, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use document::{Kind, Sale, SaleWithLines, Status, find, find_with_lines, select_sale};
+
+use crate::App;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, sell::create))
+        .routes(routes!(stuck::list))
+        .routes(routes!(read))
+        .routes(routes!(void::void))
+        .routes(routes!(list_returns, returns::create))
+}
+
+/// Which documents to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SaleFilter {
+    pub store_id: Option<i64>,
+    pub register_id: Option<i64>,
+    pub kind: Option<Kind>,
+    pub status: Option<Status>,
+    pub receipt_number: Option<String>,
+    pub reference: Option<String>,
+    /// Documents with a line of this product.
+    pub product_id: Option<i64>,
+    /// Returns of this sale.
+    pub original_sale_id: Option<i64>,
+    pub imported: Option<bool>,
+    /// Local date where it happened.
+    pub business_day: Option<NaiveDate>,
+    /// Happened at or after this moment.
+    pub from: Option<DateTime<Utc>>,
+    /// Happened before this moment.
+    pub to: Option<DateTime<Utc>>,
+    #[serde(default)]
+    #[param(value_type = Option<i64>)]
+    pub limit: Limit,
+    #[param(value_type = Option<String>)]
+    pub after: Option<Cursor>,
+}
+
+/// List sales and returns, oldest first.
+#[utoipa::path(get, path = "/sales", tag = "sales", params(SaleFilter), responses((status = 200, body = Page<Sale>)))]
+async fn list(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Result<Json<Page<Sale>>, ApiError> {
+    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let sales = sqlx::query_as(select_sale!(
+        "WHERE NOT s.deleted AND s.id > coalesce($1, 0) \
+         AND ($2::bigint IS NULL OR s.store_id = $2) AND ($3::bigint IS NULL OR s.register_id = $3) \
+         AND ($4::text IS NULL OR s.kind = $4) AND ($5::text IS NULL OR s.status = $5) \
+         AND ($6::text IS NULL OR s.receipt_number = $6) AND ($7::text IS NULL OR s.reference = $7) \
+         AND ($8::bigint IS NULL OR EXISTS (SELECT FROM sale_lines l WHERE l.sale_id = s.id AND l.product_id = $8)) \
+         AND ($9::bigint IS NULL OR s.original_sale_id = $9) AND ($10::bool IS NULL OR s.imported = $10) \
+         AND ($11::date IS NULL OR s.business_day = $11) \
+         AND ($12::timestamptz IS NULL OR s.occurred_at >= $12) AND ($13::timestamptz IS NULL OR s.occurred_at < $13) \
+         ORDER BY s.id LIMIT $14"
+    ))
+    .bind(after)
+    .bind(filter.store_id)
+    .bind(filter.register_id)
+    .bind(filter.kind)
+    .bind(filter.status)
+    .bind(filter.receipt_number)
+    .bind(filter.reference)
+    .bind(filter.product_id)
+    .bind(filter.original_sale_id)
+    .bind(filter.imported)
+    .bind(filter.business_day)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(filter.limit.fetch())
+    .fetch_all(&app.db)
+    .await?;
+    Ok(Json(Page::of(sales, filter.limit, |sale: &Sale| sale.id)))
+}
+
+/// Read a sale or a return with its lines.
+#[utoipa::path(get, path = "/sales/{id}", tag = "sales", params(("id" = i64, Path)), responses((status = 200, body = SaleWithLines)))]
+async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<SaleWithLines>, ApiError> {
+    find_with_lines(&app.db, id).await.map(Json)
+}
+
+/// Which returns of a sale to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReturnFilter {
+    #[serde(default)]
+    #[param(value_type = Option<i64>)]
+    pub limit: Limit,
+    #[param(value_type = Option<String>)]
+    pub after: Option<Cursor>,
+}
+
+/// List the returns of a sale, oldest first.
+#[utoipa::path(get, path = "/sales/{id}/returns", tag = "sales", params(("id" = i64, Path), ReturnFilter),
+    responses((status = 200, body = Page<Sale>)))]
+async fn list_returns(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Query(filter): Query<ReturnFilter>,
+) -> Result<Json<Page<Sale>>, ApiError> {
+    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    find(&app.db, id).await?;
+    let returns =
+        sqlx::query_as(select_sale!("WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3"))
+            .bind(id)
+            .bind(after)
+            .bind(filter.limit.fetch())
+            .fetch_all(&app.db)
+            .await?;
+    Ok(Json(Page::of(returns, filter.limit, |sale: &Sale| sale.id)))
+}

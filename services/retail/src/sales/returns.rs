@@ -1,0 +1,200 @@
+//! `POST /sales/{id}/returns`: goods of a sale come back, on a document of their own.
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use kit::error::ApiError;
+use kit::extract::{Json, Path};
+use kit::idempotency::{Digest, IdempotencyKey};
+use serde::{Deserialize, Serialize};
+use sqlx::PgTransaction;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::allot::{self, Allotted, SoldLine, TooMany, Wanted};
+use super::answer::{self, Bound};
+use super::document::{self, Kind, Sale, SaleLine, SaleWithLines, Status};
+use super::sell::{Place, ask, check_count, check_moment, check_quantity, location_of, place};
+use super::write::{Draft, DraftLine, insert_pending};
+use crate::App;
+
+/// Goods that come back.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReturnRequest {
+    /// Where they come back; default: the register of the sale. Stock goes to that register's store.
+    pub register_id: Option<i64>,
+    /// When; default now. Not before the sale.
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// 1 to 500 lines.
+    pub lines: Vec<ReturnLine>,
+}
+
+/// Some pieces of one product.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReturnLine {
+    pub product_id: i64,
+    /// Which line of the sale; default: the lines of that product, in order.
+    pub line_no: Option<i32>,
+    /// Pieces, 1 to 1,000,000; over all returns never more than were sold.
+    pub quantity: i64,
+}
+
+/// Return goods of a completed sale.
+///
+/// The return keeps its own moment, zone and business day; price, cost and discount are those of the
+/// sale. Over all returns no more can come back than was sold, however many are asked for at once.
+#[utoipa::path(post, path = "/sales/{id}/returns", tag = "sales",
+    params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = ReturnRequest,
+    responses(
+        (status = 201, body = SaleWithLines, description = "Returned, stock given back"),
+        (status = 202, body = SaleWithLines, description = "Repeated, and still pending"),
+        (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem),
+        (status = 422, body = kit::problem::Problem), (status = 503, body = kit::problem::Problem)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    key: Option<IdempotencyKey>,
+    Json(request): Json<ReturnRequest>,
+) -> Result<Response, ApiError> {
+    let bound = key.map(|key| Bound { key, digest: Digest::of(&(id, &request)) });
+    if let Some(return_id) = answer::known(&app, bound.as_ref()).await? {
+        return answer::present(&app, return_id).await;
+    }
+    let wanted = wanted(&request)?;
+    let sale = document::find(&app.db, id).await?;
+    refuse_unless_returnable(&sale)?;
+    let occurred_at = check_moment(request.occurred_at)?;
+    if occurred_at < sale.occurred_at {
+        return Err(ApiError::invalid("occurred_at", format!("the sale itself was at {}", sale.occurred_at)));
+    }
+    let place = place(&app, request.register_id.unwrap_or(sale.register_id)).await?;
+    let product_ids: Vec<i64> = wanted.iter().map(|it| it.product_id).collect();
+    let location_id = location_of(&place, &ask(&app, &place, &product_ids).await?)?;
+
+    let mut tx = app.db.begin().await?;
+    let lines = match take_from_sold(&mut tx, id, &wanted).await {
+        Ok(lines) => lines,
+        Err(refused) => {
+            tx.rollback().await?;
+            // A twin of this request may have taken the last pieces while this one waited for the lock.
+            return match answer::known(&app, bound.as_ref()).await? {
+                Some(return_id) => answer::present(&app, return_id).await,
+                None => Err(refused),
+            };
+        }
+    };
+    let draft = draft(&sale, place, location_id, occurred_at, lines);
+    match insert_pending(&mut tx, &draft, bound.as_ref(), app.limits.grace).await? {
+        Some(return_id) => {
+            tx.commit().await?;
+            answer::settled(&app, return_id).await
+        }
+        None => {
+            tx.rollback().await?;
+            answer::winner(&app, bound.as_ref()).await
+        }
+    }
+}
+
+fn wanted(request: &ReturnRequest) -> Result<Vec<Wanted>, ApiError> {
+    check_count(request.lines.len())?;
+    for (index, line) in request.lines.iter().enumerate() {
+        check_quantity(index, line.quantity)?;
+    }
+    Ok(request
+        .lines
+        .iter()
+        .map(|line| Wanted { product_id: line.product_id, line_no: line.line_no, quantity: line.quantity })
+        .collect())
+}
+
+fn refuse_unless_returnable(sale: &Sale) -> Result<(), ApiError> {
+    let id = sale.id;
+    match (sale.kind, sale.status) {
+        (Kind::Return, _) => Err(ApiError::conflict("not-a-sale", format!("document {id} is itself a return"))),
+        (Kind::Sale, Status::Completed) => Ok(()),
+        (Kind::Sale, Status::Pending) => {
+            let detail = format!("sale {id} is pending: Inventory has not answered yet; try again when it is settled");
+            Err(ApiError::conflict("sale-pending", detail))
+        }
+        (Kind::Sale, Status::Rejected) => {
+            Err(ApiError::conflict("sale-not-completed", format!("sale {id} was rejected: nothing was sold")))
+        }
+        (Kind::Sale, Status::Voided) => {
+            Err(ApiError::conflict("sale-voided", format!("sale {id} was voided: its stock is given back already")))
+        }
+    }
+}
+
+/// Under the sale's row lock: what is left of it, and the lines of this return.
+async fn take_from_sold(tx: &mut PgTransaction<'_>, sale_id: i64, wanted: &[Wanted]) -> Result<Vec<(SaleLine, Allotted)>, ApiError> {
+    // Every return and every void of this sale waits here, so what is counted below stays true.
+    sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(sale_id).execute(&mut **tx).await?;
+    let status: Status = sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(sale_id).fetch_one(&mut **tx).await?;
+    if status == Status::Voided {
+        return Err(ApiError::conflict("sale-voided", format!("sale {sale_id} was voided: its stock is given back already")));
+    }
+    let lines = document::lines(&mut **tx, sale_id).await?;
+    let returned: Vec<(i64, Option<i32>, i64)> = sqlx::query_as(
+        "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
+         WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
+         GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
+    )
+    .bind(sale_id)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut sold: Vec<SoldLine> = lines
+        .iter()
+        .map(|line| SoldLine {
+            line_no: line.line_no,
+            product_id: line.product_id,
+            quantity: line.quantity,
+            returned: returned.iter().filter(|it| it.1 == Some(line.line_no)).map(|it| it.2).sum(),
+            discount_cents: line.discount_cents,
+        })
+        .collect();
+    for (product_id, _, quantity) in returned.iter().filter(|it| it.1.is_none()) {
+        allot::count_returned(&mut sold, *product_id, *quantity);
+    }
+    let allotted = allot::allot(&mut sold, wanted).map_err(|it| too_many(sale_id, it))?;
+    let line = |line_no| lines.iter().find(|line| line.line_no == line_no).cloned();
+    Ok(allotted.into_iter().filter_map(|it| Some((line(it.line_no)?, it))).collect())
+}
+
+fn too_many(sale_id: i64, TooMany { product_id, asked, left }: TooMany) -> ApiError {
+    let detail = format!("{asked} of product {product_id} are to be returned, but only {left} of sale {sale_id} are left to return");
+    ApiError::conflict("more-than-sold", detail).with("product_id", product_id).with("left", left)
+}
+
+fn draft(
+    sale: &Sale,
+    place: Place,
+    location_id: i64,
+    occurred_at: DateTime<Utc>,
+    lines: Vec<(SaleLine, Allotted)>,
+) -> Draft {
+    Draft {
+        kind: Kind::Return,
+        reference: format!("return-{}", Uuid::new_v4()),
+        place,
+        location_id,
+        original_sale_id: Some(sale.id),
+        occurred_at,
+        lines: lines
+            .into_iter()
+            .map(|(sold, it)| DraftLine {
+                product_id: sold.product_id,
+                sku: sold.sku,
+                product_name: sold.product_name,
+                category: sold.category,
+                quantity: -it.quantity,
+                unit_price_cents: sold.unit_price_cents,
+                unit_cost_cents: sold.unit_cost_cents,
+                discount_cents: -it.discount_cents,
+                original_line_no: Some(sold.line_no),
+            })
+            .collect(),
+    }
+}

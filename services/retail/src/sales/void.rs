@@ -1,0 +1,94 @@
+//! `POST /sales/{id}/void`: undoes a sale that should not have been.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use kit::error::ApiError;
+use kit::extract::Path;
+
+use super::document::{Kind, SaleWithLines, Status, find_with_lines};
+use super::settle::{self, Outcome};
+use crate::App;
+
+#[derive(sqlx::FromRow)]
+struct Locked {
+    kind: Kind,
+    status: Status,
+    imported: bool,
+    returns: Vec<i64>,
+}
+
+/// Void a sale and give its stock back.
+///
+/// The void is decided at once and cannot be taken back; repeating it answers the voided sale. 202 says
+/// that Inventory has not confirmed the stock yet: it follows by itself.
+#[utoipa::path(post, path = "/sales/{id}/void", tag = "sales", params(("id" = i64, Path)),
+    responses(
+        (status = 200, body = SaleWithLines, description = "Voided, stock given back"),
+        (status = 202, body = SaleWithLines, description = "Voided, stock being given back"),
+        (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem)))]
+pub(super) async fn void(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+    decide(&app, id).await?;
+    let outcome = settle::settle(&app, id).await?;
+    let status = match outcome {
+        Outcome::Settled => StatusCode::OK,
+        Outcome::Silent => StatusCode::ACCEPTED,
+    };
+    Ok((status, Json(find_with_lines(&app.db, id).await?)).into_response())
+}
+
+async fn decide(app: &App, id: i64) -> Result<(), ApiError> {
+    let mut tx = app.db.begin().await?;
+    // The lock that a return takes too: either it sees the void, or the void sees the return.
+    sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *tx).await?;
+    let sale: Locked = sqlx::query_as(
+        "SELECT kind, status, imported, ARRAY(SELECT r.id FROM sales r WHERE r.original_sale_id = s.id \
+           AND r.status IN ('pending', 'completed') ORDER BY r.id) AS returns \
+         FROM sales s WHERE id = $1 AND NOT deleted",
+    )
+    .bind(id)
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found(format!("sale {id}")))?;
+    if sale.status == Status::Voided {
+        return Ok(());
+    }
+    refuse_unless_voidable(id, &sale)?;
+    sqlx::query("UPDATE sales SET status = 'voided', voided_at = now() WHERE id = $1 AND status = 'completed'")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'reverse', now() + make_interval(secs => $2))")
+        .bind(id)
+        .bind(app.limits.grace.as_secs_f64())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn refuse_unless_voidable(id: i64, sale: &Locked) -> Result<(), ApiError> {
+    if sale.kind == Kind::Return {
+        return Err(ApiError::conflict("not-a-sale", format!("document {id} is a return; only sales can be voided")));
+    }
+    match sale.status {
+        Status::Completed => {}
+        Status::Pending => {
+            let detail = format!("sale {id} is pending: Inventory has not answered yet; try again when it is settled");
+            return Err(ApiError::conflict("sale-pending", detail));
+        }
+        Status::Rejected | Status::Voided => {
+            return Err(ApiError::conflict("sale-not-completed", format!("sale {id} was rejected: there is nothing to void")));
+        }
+    }
+    if sale.imported {
+        let detail = format!("sale {id} is imported history that moved no stock here; record a return instead");
+        return Err(ApiError::conflict("sale-imported", detail));
+    }
+    if !sale.returns.is_empty() {
+        let detail = format!("sale {id} has returns, so it can no longer be voided; return the rest instead");
+        return Err(ApiError::conflict("sale-has-returns", detail).with("return_ids", sale.returns.clone()));
+    }
+    Ok(())
+}
