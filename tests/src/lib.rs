@@ -1,1 +1,16 @@
-//! tests
+//! The harness of the system tests: real PostgreSQL clusters, the real gateway and services as processes on free
+//! ports, in a folder that is gone when the test is over, however it ends.
+//!
+//! It needs the binaries (`cargo build --workspace`) and what `make setup` installs, and fails loudly without them.
+
+pub mod api;
+pub mod binaries;
+pub mod python;
+pub mod stack;
+pub mod wait;
+mod warden;
+
+pub use api::{Api, Reply};
+pub use python::{duckdb, python};
+pub use stack::{Builder, Stack};
+pub use wait::{eventually, wait_until};

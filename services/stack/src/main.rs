@@ -1,2 +1,141 @@
-//! stack
-fn main() {}
+//! The `stack` command: the whole system on one machine.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::NaiveDate;
+use clap::{Parser, Subcommand, ValueEnum};
+use stack::error::{Error, Result};
+use stack::layout::Layout;
+use stack::ports::Choice;
+use stack::up::{self, Up};
+use stack::{down, seed, status};
+
+/// Runs Tributary on one machine: four PostgreSQL clusters, the gateway and the four services.
+#[derive(Debug, Parser)]
+#[command(name = "stack", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything and look after it until Ctrl-C (or `stack down`).
+    Up {
+        #[command(flatten)]
+        folder: Folder,
+        /// The ports of the decision, or free ones.
+        #[arg(long, value_enum, default_value = "fixed")]
+        ports: PortsArg,
+        /// Return when everything is ready, and leave it running.
+        #[arg(long)]
+        detach: bool,
+        /// Leave a new data folder empty, without the demo company's history.
+        #[arg(long)]
+        empty: bool,
+        /// What --detach starts.
+        #[arg(long, hide = true)]
+        in_background: bool,
+    },
+    /// Stop everything in order. The data stays.
+    Down {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Show what runs, on which ports, and whether it answers.
+    Status {
+        #[command(flatten)]
+        folder: Folder,
+        /// For programs: URLs, keys, pids and folders.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell the running system the history of a demo company, through the gateway. Safe to repeat.
+    Seed {
+        #[command(flatten)]
+        folder: Folder,
+        /// Days of history.
+        #[arg(long, default_value_t = seed::Plan::default().days, value_parser = clap::value_parser!(u32).range(1..=3660))]
+        days: u32,
+        /// Number of stores.
+        #[arg(long, default_value_t = seed::Plan::default().stores, value_parser = clap::value_parser!(u32).range(1..=500))]
+        stores: u32,
+        /// Number of products.
+        #[arg(long, default_value_t = seed::Plan::default().products, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        products: u32,
+        /// Number of customers of the online shop.
+        #[arg(long, default_value_t = seed::Plan::default().customers, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        customers: u32,
+        /// Another number tells another history.
+        #[arg(long, default_value_t = seed::Plan::default().seed)]
+        seed: u64,
+        /// The last business day (default: yesterday in each store's zone).
+        #[arg(long)]
+        until: Option<NaiveDate>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Folder {
+    /// Where databases, lake, exports, logs and secrets lie.
+    #[arg(long, default_value = ".data")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PortsArg {
+    Fixed,
+    Auto,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when even this cannot be written.
+            writeln!(std::io::stderr(), "stack: {}", error.report()).ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Up { folder, ports, detach, empty, in_background } => {
+            let ports = match ports {
+                PortsArg::Fixed => Choice::Fixed,
+                PortsArg::Auto => Choice::Auto,
+            };
+            let up = Up { data: folder.data_dir, ports, empty };
+            match (in_background, detach) {
+                (true, _) => up::run_in_background(&up).await,
+                (false, true) => up::detach(&up, say),
+                (false, false) => up::run(&up, say).await,
+            }
+        }
+        Command::Down { folder } => down::run(&Layout::new(&folder.data_dir)?, say).await,
+        Command::Status { folder, json } => {
+            let state = status::read(&Layout::new(&folder.data_dir)?)?;
+            if json {
+                let text = serde_json::to_string_pretty(&state).map_err(|error| Error::Usage(error.to_string()))?;
+                say(&text);
+            } else {
+                say(&status::table(&state).await);
+            }
+            Ok(())
+        }
+        Command::Seed { folder, days, stores, products, customers, seed, until } => {
+            let state = status::read(&Layout::new(&folder.data_dir)?)?;
+            let plan = seed::Plan { days, stores, products, customers, seed, until };
+            seed::run(&state, &plan, &mut say).await
+        }
+    }
+}
+
+/// A line for the person at the terminal; one that has gone away is no reason to stop.
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").ok();
+}

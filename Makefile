@@ -1,0 +1,41 @@
+# Every command of the project. They share one build of the dependencies (the dev profile), except `bench`.
+SHELL := /bin/bash
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/debug
+# `make demo DATA=/some/folder` keeps its data elsewhere.
+DATA ?= .data
+
+.PHONY: help setup setup-demo build demo down test soak bench lint
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+setup: ## Install what is missing (says what), and make the tests' Python environment
+	@tools/setup.sh
+
+setup-demo:
+	@tools/setup.sh --no-python
+
+build: ## Build everything once; demo and test share it
+	$(CARGO) build --workspace
+
+demo: setup-demo build ## Start everything, tell 90 days of history, publish it, show last night's report
+	@BIN=$(BIN) DATA=$(DATA) tools/demo.sh
+
+down: ## Stop what `make demo` left running; its data stays
+	@if [ -x $(BIN)/stack ]; then $(BIN)/stack down --data-dir $(DATA); else echo "nothing was built, so nothing runs"; fi
+
+test: setup build ## Every test, on real PostgreSQL and real processes
+	$(CARGO) test --workspace
+
+soak: setup build ## The same fault campaigns at their full counts
+	TRIBUTARY_SOAK=1 $(CARGO) test --workspace
+
+bench: setup ## Figures beside their peers, as a table and JSON (release build)
+	$(CARGO) build --workspace --release
+	$(CARGO) bench --workspace
+
+lint: ## Format and clippy, as CI runs them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings

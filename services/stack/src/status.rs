@@ -1,0 +1,57 @@
+//! `stack status`: what runs, where, and whether it answers.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::lock;
+use crate::state::State;
+
+/// The state of the running stack.
+///
+/// # Errors
+/// [`Error::NotRunning`] when none runs on this folder.
+pub fn read(layout: &Layout) -> Result<State> {
+    let not_running = || Error::NotRunning { data: layout.root().to_owned() };
+    lock::holder(layout)?.ok_or_else(not_running)?;
+    // The lock is taken before the state is written: a stack that is only starting has none yet.
+    State::read(layout)?.ok_or_else(not_running)
+}
+
+/// The state as a table for people, each service asked for its health.
+pub async fn table(state: &State) -> String {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build().unwrap_or_default();
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["process", "pid", "port", "restarts", "health"]);
+    for (name, member) in &state.processes {
+        let health = match (member.pid, name.as_str()) {
+            (None, _) => "waiting to be started again".to_owned(),
+            (Some(_), database) if state.databases.contains_key(database) => "running".to_owned(),
+            (Some(_), _) => health(&client, member.port_of_health(state, name)).await,
+        };
+        let pid = member.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        table.add_row([name.clone(), pid, member.port.to_string(), member.restarts.to_string(), health]);
+    }
+    format!("{table}\ngateway {}   console {}/reporting/", state.gateway, state.gateway)
+}
+
+async fn health(client: &reqwest::Client, url: String) -> String {
+    match client.get(format!("{url}/health/ready")).send().await {
+        Ok(answer) if answer.status().is_success() => "ready".to_owned(),
+        Ok(answer) => {
+            let status = answer.status();
+            format!("{status} {}", answer.text().await.unwrap_or_default().chars().take(80).collect::<String>())
+        }
+        Err(_) => "does not answer".to_owned(),
+    }
+}
+
+impl crate::state::Member {
+    /// The gateway tells its health on the admin side.
+    fn port_of_health(&self, state: &State, name: &str) -> String {
+        if name == "gateway" { state.admin.clone() } else { format!("http://127.0.0.1:{}", self.port) }
+    }
+}

@@ -1,0 +1,3 @@
+//! The system tests, one module per topic. They start what `stack up` starts, on free ports.
+
+mod stack;

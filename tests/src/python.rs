@@ -1,0 +1,60 @@
+//! Judges that nobody here wrote: DuckDB, pyarrow, openpyxl and pandas, in the virtual environment that `make setup`
+//! makes in the target directory.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::binaries;
+use crate::stack::Stack;
+
+/// The interpreter of the virtual environment.
+fn interpreter() -> PathBuf {
+    let target = binaries::folder().parent().expect("target/debug lies in target").to_owned();
+    let python = target.join("venv/bin/python");
+    assert!(python.exists(), "{} is not there: run `make setup` (the tests do not skip)", python.display());
+    python
+}
+
+/// Runs a Python program; `args` are its `sys.argv[1:]`. Returns what it printed.
+///
+/// # Panics
+/// When it fails, with its traceback.
+#[track_caller]
+pub fn python(program: &str, args: &[&str]) -> String {
+    let output = Command::new(interpreter())
+        .args(["-I", "-c", program])
+        .args(args)
+        .env("TZ", "UTC")
+        .output()
+        .expect("Python starts");
+    assert!(output.status.success(), "Python failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("Python prints UTF-8")
+}
+
+/// Attaches the lake as a stranger with DuckDB would, read-only and as `lake_reader`, and runs one query on it
+/// (`USE lake` is in force). Each row is a JSON array; decimals, dates and timestamps come as text.
+#[track_caller]
+pub fn duckdb(stack: &Stack, sql: &str) -> Vec<Vec<Value>> {
+    let url = stack.url("reporting_db", "lake_reader");
+    let lake = stack.state().lake;
+    let answer = python(PROGRAM, &[&url, &lake.to_string_lossy(), sql]);
+    serde_json::from_str(&answer).expect("the program prints JSON")
+}
+
+const PROGRAM: &str = r#"
+import glob, importlib.util, json, sys
+import duckdb
+url, data, sql = sys.argv[1:]
+con = duckdb.connect(config={"TimeZone": "UTC"})
+for name in ("postgres_scanner", "ducklake"):
+    package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
+    (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")
+    con.execute(f"LOAD '{extension}'")
+con.execute(f"ATTACH 'ducklake:postgres:{url}' AS lake (DATA_PATH '{data}/', METADATA_SCHEMA 'lake', READ_ONLY)")
+con.execute("USE lake")
+def plain(value):
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+print(json.dumps([[plain(value) for value in row] for row in con.execute(sql).fetchall()]))
+"#;

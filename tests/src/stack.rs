@@ -1,0 +1,207 @@
+//! A whole system for one test (or shared by several), on free ports and in its own folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use stack::ports::Choice;
+use stack::{Options, System};
+
+use crate::api::Api;
+use crate::binaries;
+use crate::warden::Warden;
+
+/// A running system. It ends with this value, with a panic, and also when the test process is killed.
+#[derive(Debug)]
+pub struct Stack {
+    // The order of the fields is that of the drop: processes first, then their folder.
+    system: System,
+    _warden: Warden,
+    folder: PathBuf,
+}
+
+/// How a test wants its system.
+#[derive(Debug, Default)]
+pub struct Builder {
+    extra: BTreeMap<String, Vec<(String, String)>>,
+    company: stack::services::Company,
+}
+
+impl Builder {
+    /// Gives a service (or `gateway`) one more variable.
+    pub fn env(mut self, service: &str, name: &str, value: &str) -> Self {
+        self.extra.entry(service.to_owned()).or_default().push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Moves the head office and the online shop to another IANA zone.
+    pub fn time_zone(mut self, zone: &str) -> Self {
+        self.company.time_zone = zone.to_owned();
+        self
+    }
+
+    /// Starts databases, gateway and services, and waits until all are ready.
+    pub async fn start(self) -> Stack {
+        binaries::check_all();
+        let (folder, warden, options) = self.place();
+        let system = System::start(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        Stack { system, _warden: warden, folder }
+    }
+
+    /// Starts the four databases with their roles, and nothing else.
+    pub async fn start_databases(self) -> Stack {
+        let (folder, warden, options) = self.place();
+        let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        Stack { system, _warden: warden, folder }
+    }
+
+    fn place(self) -> (PathBuf, Warden, Options) {
+        // Below /tmp and not in the target directory: PostgreSQL's own user must be able to enter it.
+        let folder = std::env::temp_dir().join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).expect("a temporary folder");
+        let warden = Warden::over(&folder);
+        let mut options = Options::new(&folder, Choice::Auto);
+        options.bin = Some(binaries::folder());
+        options.durable = false;
+        options.extra = self.extra;
+        options.company = self.company;
+        (folder, warden, options)
+    }
+}
+
+impl Stack {
+    /// A whole system with no data.
+    pub async fn start() -> Self {
+        Builder::default().start().await
+    }
+
+    /// For variables and zones of the test's own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// One system for all tests of this process that only add data of their own and break nothing.
+    pub async fn shared() -> &'static Self {
+        static SHARED: tokio::sync::OnceCell<Stack> = tokio::sync::OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// A client of the gateway as `consumer` (`pos`, `backoffice`, `operator` …).
+    pub fn api(&self, consumer: &str) -> Api {
+        let key = self.system.secrets().key(consumer);
+        assert!(!key.is_empty(), "{consumer} is no consumer");
+        Api::new(&self.gateway(), &[("apikey", key)])
+    }
+
+    /// A client of the gateway without a key.
+    pub fn anonymous(&self) -> Api {
+        Api::new(&self.gateway(), &[])
+    }
+
+    /// A client of one service on the private side, with the header that the gateway adds.
+    pub fn direct(&self, service: &str) -> Api {
+        let token = &self.system.secrets().gateway_token;
+        Api::new(&self.system.parts().url(service), &[("x-gateway-token", token)])
+    }
+
+    /// URL of the gateway.
+    pub fn gateway(&self) -> String {
+        self.system.parts().url("gateway")
+    }
+
+    /// What `stack status --json` would say.
+    pub fn state(&self) -> stack::state::State {
+        self.system.state()
+    }
+
+    /// The library's own view of the system.
+    pub fn system(&mut self) -> &mut System {
+        &mut self.system
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// URL of a database as one of its roles.
+    pub fn url(&self, database: &str, role: &str) -> String {
+        let cluster = self.system.cluster(database).expect("a database of the stack");
+        cluster.url(role, self.system.secrets())
+    }
+
+    /// Connections to a database as its owner.
+    pub async fn pool(&self, database: &str) -> PgPool {
+        let owner = self.system.cluster(database).expect("a database of the stack").database.owner();
+        self.pool_as(database, &owner).await
+    }
+
+    /// Connections to a database as `role`.
+    pub async fn pool_as(&self, database: &str, role: &str) -> PgPool {
+        let url = self.url(database, role);
+        PgPoolOptions::new().max_connections(4).connect(&url).await.expect("the database answers")
+    }
+
+    /// Ends a member (a service, `gateway` or a database) as `kill -9` does.
+    pub fn kill(&mut self, member: &str) {
+        self.system.process(member).expect("a member of the stack").kill();
+    }
+
+    /// Stops a member in good order.
+    pub async fn stop(&mut self, member: &str) {
+        let process = self.system.process(member).expect("a member of the stack");
+        process.stop(std::time::Duration::from_secs(30)).await;
+    }
+
+    /// Starts a member that was ended, and waits until it is ready.
+    pub async fn restart(&mut self, member: &'static str) {
+        self.system.launch(member).unwrap_or_else(|error| panic!("{}", error.report()));
+        self.system.wait_ready(member).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    }
+
+    /// Stops a service, gives it these variables, and starts it again.
+    pub async fn restart_with(&mut self, member: &'static str, variables: &[(&str, &str)]) {
+        self.stop(member).await;
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.system.set_extra(member, variables);
+        self.restart(member).await;
+    }
+
+    /// Everything a member has written to its log.
+    pub fn log(&self, member: &str) -> String {
+        std::fs::read_to_string(self.system.layout().log(member)).unwrap_or_default()
+    }
+
+    /// Runs the command line of a service (`reporting`) with the environment that its server has.
+    pub async fn cli(&self, service: &str, args: &[&str]) -> Output {
+        let program = self.system.parts().service(service);
+        tokio::process::Command::new(binaries::program(service))
+            .args(args)
+            .env_clear()
+            .envs(program.env)
+            .output()
+            .await
+            .expect("the program starts")
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            show_logs(&self.system);
+        }
+    }
+}
+
+/// A failed test shows what the processes said last; the folder with their logs goes away.
+#[expect(clippy::print_stderr, reason = "the captured output of a failing test is where its reader looks")]
+fn show_logs(system: &System) {
+    for name in ["inventory", "ecommerce", "retail", "reporting", "gateway"] {
+        let log = system.layout().log(name);
+        if log.exists() {
+            eprintln!("--- the end of {name}'s log\n{}", stack::process::tail(&log));
+        }
+    }
+}

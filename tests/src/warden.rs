@@ -1,0 +1,53 @@
+//! Ends what a test started even when the test process itself is killed: a small shell waits for the end of its
+//! standard input, which only this process holds open, and then clears the folder and everything noted in it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Ends every process whose pid is noted in `$1/run`, then removes `$1`. Clusters get an immediate shutdown, so
+/// that their sessions end with them.
+const SCRIPT: &str = r#"
+cat >/dev/null
+for file in "$1"/run/*.pid; do
+  [ -f "$file" ] || continue
+  read -r pid _ <"$file"
+  case "$file" in *_db.pid) kill -QUIT "$pid" 2>/dev/null ;; *) kill -KILL "$pid" 2>/dev/null ;; esac
+done
+for file in "$1"/run/*.pid; do
+  [ -f "$file" ] || continue
+  read -r pid _ <"$file"
+  tries=0
+  while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
+  kill -KILL "$pid" 2>/dev/null
+done
+rm -rf "$1"
+"#;
+
+/// Guards one folder.
+#[derive(Debug)]
+pub(crate) struct Warden(Child);
+
+impl Warden {
+    /// Starts the guard of `folder`.
+    pub(crate) fn over(folder: &Path) -> Self {
+        use std::os::unix::process::CommandExt;
+        let child = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "warden"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C at the terminal must not end the guard together with the tests.
+            .process_group(0)
+            .spawn()
+            .expect("/bin/sh starts");
+        Self(child)
+    }
+}
+
+impl Drop for Warden {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
+}
