@@ -10,7 +10,6 @@ mod feed;
 mod registers;
 mod sales;
 mod stores;
-mod text;
 
 use std::future::Future;
 
@@ -58,6 +57,8 @@ impl App {
             .routes(stores::router().with_state(self.clone()))
             .routes(registers::router().with_state(self.clone()))
             .routes(sales::router().with_state(self.clone()))
+            .streams(stores::streams().with_state(self.clone()))
+            .streams(sales::streams().with_state(self.clone()))
             .streams(feed.router())
             .database("retail_db", &self.db)
             .check("change feed", move || {

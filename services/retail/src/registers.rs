@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::App;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update))
+    OpenApiRouter::new().routes(routes!(list_registers, create_register)).routes(routes!(get_register, update_register))
 }
 
 /// A register.
@@ -64,7 +64,7 @@ pub(crate) struct RegisterFilter {
 
 /// List registers, oldest first.
 #[utoipa::path(get, path = "/registers", tag = "registers", params(RegisterFilter), responses((status = 200, body = Page<Register>)))]
-async fn list(State(app): State<App>, Query(filter): Query<RegisterFilter>) -> Result<Json<Page<Register>>, ApiError> {
+async fn list_registers(State(app): State<App>, Query(filter): Query<RegisterFilter>) -> Result<Json<Page<Register>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let registers = sqlx::query_as(
         "SELECT id, store_id, number, active, created_at FROM registers WHERE NOT deleted AND id > coalesce($1, 0) \
@@ -84,7 +84,7 @@ async fn list(State(app): State<App>, Query(filter): Query<RegisterFilter>) -> R
 /// Put a register into a store.
 #[utoipa::path(post, path = "/registers", tag = "registers", request_body = NewRegister,
     responses((status = 201, body = Register), (status = 409, description = "The number is taken", body = kit::problem::Problem)))]
-async fn create(State(app): State<App>, Json(new): Json<NewRegister>) -> Result<impl IntoResponse, ApiError> {
+async fn create_register(State(app): State<App>, Json(new): Json<NewRegister>) -> Result<impl IntoResponse, ApiError> {
     let register: Register = sqlx::query_as(
         "INSERT INTO registers (store_id, number, active) VALUES ($1, $2, $3) RETURNING id, store_id, number, active, created_at",
     )
@@ -104,7 +104,7 @@ async fn create(State(app): State<App>, Json(new): Json<NewRegister>) -> Result<
 
 /// Read a register.
 #[utoipa::path(get, path = "/registers/{id}", tag = "registers", params(("id" = i64, Path)), responses((status = 200, body = Register)))]
-async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Register>, ApiError> {
+async fn get_register(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Register>, ApiError> {
     sqlx::query_as("SELECT id, store_id, number, active, created_at FROM registers WHERE id = $1 AND NOT deleted")
         .bind(id)
         .fetch_optional(&app.db)
@@ -116,7 +116,7 @@ async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Regist
 /// Change a register.
 #[utoipa::path(patch, path = "/registers/{id}", tag = "registers", params(("id" = i64, Path)), request_body = RegisterChange,
     responses((status = 200, body = Register)))]
-async fn update(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<RegisterChange>) -> Result<Json<Register>, ApiError> {
+async fn update_register(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<RegisterChange>) -> Result<Json<Register>, ApiError> {
     sqlx::query_as(
         "UPDATE registers SET active = coalesce($2, active) WHERE id = $1 AND NOT deleted \
          RETURNING id, store_id, number, active, created_at",

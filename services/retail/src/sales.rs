@@ -3,6 +3,7 @@
 mod allot;
 mod answer;
 mod document;
+mod import;
 pub(crate) mod recovery;
 mod returns;
 mod sell;
@@ -27,11 +28,15 @@ use crate::App;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, sell::create))
-        .routes(routes!(stuck::list))
-        .routes(routes!(read))
-        .routes(routes!(void::void))
-        .routes(routes!(list_returns, returns::create))
+        .routes(routes!(list_sales, sell::create_sale))
+        .routes(routes!(stuck::list_stuck_sales))
+        .routes(routes!(get_sale))
+        .routes(routes!(void::void_sale))
+        .routes(routes!(list_returns, returns::create_return))
+}
+
+pub(crate) fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_sales))
 }
 
 /// Which documents to list.
@@ -65,7 +70,7 @@ pub(crate) struct SaleFilter {
 
 /// List sales and returns, oldest first.
 #[utoipa::path(get, path = "/sales", tag = "sales", params(SaleFilter), responses((status = 200, body = Page<Sale>)))]
-async fn list(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Result<Json<Page<Sale>>, ApiError> {
+async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Result<Json<Page<Sale>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let sales = sqlx::query_as(select_sale!(
         "WHERE NOT s.deleted AND s.id > coalesce($1, 0) \
@@ -99,7 +104,7 @@ async fn list(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Resul
 
 /// Read a sale or a return with its lines.
 #[utoipa::path(get, path = "/sales/{id}", tag = "sales", params(("id" = i64, Path)), responses((status = 200, body = SaleWithLines)))]
-async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<SaleWithLines>, ApiError> {
+async fn get_sale(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<SaleWithLines>, ApiError> {
     find_with_lines(&app.db, id).await.map(Json)
 }
 

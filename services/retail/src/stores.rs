@@ -1,5 +1,7 @@
 //! Stores: shops with a city and a time zone, which decides their business days.
 
+mod import;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -7,16 +9,20 @@ use chrono::{DateTime, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::page::{Cursor, Limit, Page};
+use kit::text::{Code, Text, Zone};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::text::{Code, Text, Zone};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update))
+    OpenApiRouter::new().routes(routes!(list_stores, create_store)).routes(routes!(get_store, update_store))
+}
+
+pub(crate) fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_stores))
 }
 
 /// A store.
@@ -37,13 +43,9 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewStore {
     /// 1 to 32 letters, digits, `_`, `.` or `-`; begins the receipt numbers and cannot change.
-    #[schema(value_type = String)]
     pub code: Code,
-    #[schema(value_type = String)]
     pub name: Text,
-    #[schema(value_type = String)]
     pub city: Text,
-    #[schema(value_type = String)]
     pub time_zone: Zone,
     pub active: Option<bool>,
 }
@@ -52,12 +54,9 @@ pub(crate) struct NewStore {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreChange {
-    #[schema(value_type = Option<String>)]
     pub name: Option<Text>,
-    #[schema(value_type = Option<String>)]
     pub city: Option<Text>,
     /// Holds for documents that come after; earlier ones keep their zone.
-    #[schema(value_type = Option<String>)]
     pub time_zone: Option<Zone>,
     /// False closes the store: no new documents.
     pub active: Option<bool>,
@@ -83,7 +82,7 @@ pub(crate) struct StoreFilter {
 
 /// List stores, oldest first.
 #[utoipa::path(get, path = "/stores", tag = "stores", params(StoreFilter), responses((status = 200, body = Page<Store>)))]
-async fn list(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Result<Json<Page<Store>>, ApiError> {
+async fn list_stores(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Result<Json<Page<Store>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let stores = sqlx::query_as(
         "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE NOT deleted AND id > coalesce($1, 0) \
@@ -107,7 +106,7 @@ async fn list(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Resu
 /// Open a store.
 #[utoipa::path(post, path = "/stores", tag = "stores", request_body = NewStore,
     responses((status = 201, body = Store), (status = 409, description = "The code is taken", body = kit::problem::Problem)))]
-async fn create(State(app): State<App>, Json(new): Json<NewStore>) -> Result<impl IntoResponse, ApiError> {
+async fn create_store(State(app): State<App>, Json(new): Json<NewStore>) -> Result<impl IntoResponse, ApiError> {
     let store: Store = sqlx::query_as(
         "INSERT INTO stores (code, name, city, time_zone, active) VALUES ($1, $2, $3, $4, $5) \
          RETURNING id, code, name, city, time_zone, active, created_at",
@@ -127,7 +126,7 @@ async fn create(State(app): State<App>, Json(new): Json<NewStore>) -> Result<imp
 
 /// Read a store.
 #[utoipa::path(get, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), responses((status = 200, body = Store)))]
-async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Store>, ApiError> {
+async fn get_store(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Store>, ApiError> {
     sqlx::query_as("SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE id = $1 AND NOT deleted")
         .bind(id)
         .fetch_optional(&app.db)
@@ -139,7 +138,7 @@ async fn read(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Store>
 /// Change a store.
 #[utoipa::path(patch, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), request_body = StoreChange,
     responses((status = 200, body = Store)))]
-async fn update(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<StoreChange>) -> Result<Json<Store>, ApiError> {
+async fn update_store(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<StoreChange>) -> Result<Json<Store>, ApiError> {
     sqlx::query_as(
         "UPDATE stores SET name = coalesce($2, name), city = coalesce($3, city), time_zone = coalesce($4, time_zone), \
          active = coalesce($5, active) WHERE id = $1 AND NOT deleted \

@@ -52,7 +52,7 @@ pub(crate) struct ReturnLine {
         (status = 202, body = SaleWithLines, description = "Repeated, and still pending"),
         (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem),
         (status = 422, body = kit::problem::Problem), (status = 503, body = kit::problem::Problem)))]
-pub(super) async fn create(
+pub(super) async fn create_return(
     State(app): State<App>,
     Path(id): Path<i64>,
     key: Option<IdempotencyKey>,

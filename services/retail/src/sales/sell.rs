@@ -61,7 +61,7 @@ pub(crate) struct SaleLineRequest {
         (status = 201, body = SaleWithLines, description = "Sold, stock taken"),
         (status = 202, body = SaleWithLines, description = "Repeated, and still pending"),
         (status = 409, body = kit::problem::Problem, description = "Refused: too little stock, or an inactive product, store or register")))]
-pub(super) async fn create(
+pub(super) async fn create_sale(
     State(app): State<App>,
     key: Option<IdempotencyKey>,
     Json(request): Json<SaleRequest>,

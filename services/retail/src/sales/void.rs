@@ -28,7 +28,7 @@ struct Locked {
         (status = 200, body = SaleWithLines, description = "Voided, stock given back"),
         (status = 202, body = SaleWithLines, description = "Voided, stock being given back"),
         (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem)))]
-pub(super) async fn void(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, ApiError> {
     decide(&app, id).await?;
     let outcome = settle::settle(&app, id).await?;
     let status = match outcome {
