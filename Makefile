@@ -21,7 +21,7 @@ build: ## Build everything once; demo and test share it
 	$(CARGO) build --workspace
 
 demo: setup-demo build ## Start everything, tell 90 days of history, publish it, show last night's report
-	@BIN=$(BIN) DATA=$(DATA) tools/demo.sh
+	@$(BIN)/stack demo --data-dir $(DATA)
 
 down: ## Stop what `make demo` left running; its data stays
 	@if [ -x $(BIN)/stack ]; then $(BIN)/stack down --data-dir $(DATA); else echo "nothing was built, so nothing runs"; fi

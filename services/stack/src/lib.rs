@@ -4,6 +4,7 @@
 //! The binary is `stack`; the system tests use the same code, so that what they start is what `stack up` starts.
 
 pub mod databases;
+pub mod demo;
 pub mod down;
 pub mod error;
 pub mod layout;

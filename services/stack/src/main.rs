@@ -10,7 +10,7 @@ use stack::error::{Error, Result};
 use stack::layout::Layout;
 use stack::ports::Choice;
 use stack::up::{self, Up};
-use stack::{down, seed, status};
+use stack::{demo, down, seed, status};
 
 /// Runs Tributary on one machine: four PostgreSQL clusters, the gateway and the four services.
 #[derive(Debug, Parser)]
@@ -56,25 +56,42 @@ enum Command {
     Seed {
         #[command(flatten)]
         folder: Folder,
-        /// Days of history.
-        #[arg(long, default_value_t = seed::Plan::default().days, value_parser = clap::value_parser!(u32).range(1..=3660))]
-        days: u32,
-        /// Number of stores.
-        #[arg(long, default_value_t = seed::Plan::default().stores, value_parser = clap::value_parser!(u32).range(1..=500))]
-        stores: u32,
-        /// Number of products.
-        #[arg(long, default_value_t = seed::Plan::default().products, value_parser = clap::value_parser!(u32).range(1..=20_000))]
-        products: u32,
-        /// Number of customers of the online shop.
-        #[arg(long, default_value_t = seed::Plan::default().customers, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        customers: u32,
-        /// Another number tells another history.
-        #[arg(long, default_value_t = seed::Plan::default().seed)]
-        seed: u64,
-        /// The last business day (default: yesterday in each store's zone).
-        #[arg(long)]
-        until: Option<NaiveDate>,
+        #[command(flatten)]
+        history: History,
     },
+    /// Start what is not running, tell 90 days of history, publish them, and show last night's reports.
+    Demo {
+        #[command(flatten)]
+        folder: Folder,
+        /// The ports of the decision, or free ones.
+        #[arg(long, value_enum, default_value = "fixed")]
+        ports: PortsArg,
+        #[command(flatten)]
+        history: History,
+    },
+}
+
+/// How much history to tell.
+#[derive(Debug, clap::Args)]
+struct History {
+    /// Days of history.
+    #[arg(long, default_value_t = seed::Plan::default().days, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    days: u32,
+    /// Number of stores.
+    #[arg(long, default_value_t = seed::Plan::default().stores, value_parser = clap::value_parser!(u32).range(1..=500))]
+    stores: u32,
+    /// Number of products.
+    #[arg(long, default_value_t = seed::Plan::default().products, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    products: u32,
+    /// Number of customers of the online shop.
+    #[arg(long, default_value_t = seed::Plan::default().customers, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    customers: u32,
+    /// Another number tells another history.
+    #[arg(long, default_value_t = seed::Plan::default().seed)]
+    seed: u64,
+    /// The last business day (default: yesterday in each store's zone).
+    #[arg(long)]
+    until: Option<NaiveDate>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,11 +122,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up { folder, ports, detach, empty, in_background } => {
-            let ports = match ports {
-                PortsArg::Fixed => Choice::Fixed,
-                PortsArg::Auto => Choice::Auto,
-            };
-            let up = Up { data: folder.data_dir, ports, empty };
+            let up = Up { data: folder.data_dir, ports: ports.into(), empty };
             match (in_background, detach) {
                 (true, _) => up::run_in_background(&up).await,
                 (false, true) => up::detach(&up, say),
@@ -127,10 +140,12 @@ async fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Seed { folder, days, stores, products, customers, seed, until } => {
+        Command::Seed { folder, history } => {
             let state = status::read(&Layout::new(&folder.data_dir)?)?;
-            let plan = seed::Plan { days, stores, products, customers, seed, until };
-            seed::run(&state, &plan, &mut say).await
+            seed::run(&state, &history.into(), &mut say).await
+        }
+        Command::Demo { folder, ports, history } => {
+            demo::run(folder.data_dir, ports.into(), &history.into(), &mut say).await
         }
     }
 }
@@ -138,4 +153,20 @@ async fn run(command: Command) -> Result<()> {
 /// A line for the person at the terminal; one that has gone away is no reason to stop.
 fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").ok();
+}
+
+impl From<PortsArg> for Choice {
+    fn from(ports: PortsArg) -> Self {
+        match ports {
+            PortsArg::Fixed => Self::Fixed,
+            PortsArg::Auto => Self::Auto,
+        }
+    }
+}
+
+impl From<History> for seed::Plan {
+    fn from(history: History) -> Self {
+        let History { days, stores, products, customers, seed, until } = history;
+        Self { days, stores, products, customers, seed, until }
+    }
 }

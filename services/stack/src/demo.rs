@@ -1,0 +1,96 @@
+//! `stack demo`: a whole company in a minute. Starts what is not running, tells its history, polls it, publishes
+//! every day of it, and shows last night's reports the way a person would ask for them.
+
+mod follow;
+mod show;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use chrono::{Days, Utc};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::ports::Choice;
+use crate::state::State;
+use crate::up::{self, Up};
+use crate::{seed, status};
+use follow::Reporting;
+
+/// The sources that the reporting service polls.
+const SOURCES: [&str; 3] = ["inventory", "ecommerce", "retail"];
+
+/// Runs the demo on this data folder and leaves the system running.
+///
+/// # Errors
+/// What keeps a part from working; a repeat goes on with what is there.
+pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut impl FnMut(&str)) -> Result<()> {
+    let begun = Instant::now();
+    let layout = Layout::new(&data)?;
+    let state = match status::read(&layout) {
+        Ok(state) => {
+            tell("demo: the stack is running already");
+            state
+        }
+        Err(Error::NotRunning { .. }) => {
+            up::detach(&Up { data: data.clone(), ports, empty: true }, &mut *tell)?;
+            status::read(&layout)?
+        }
+        Err(error) => return Err(error),
+    };
+    seed::run(&state, plan, tell).await?;
+
+    let reporting = Reporting::new(&state)?;
+    let polls = Instant::now();
+    for source in SOURCES {
+        let run = reporting.post(&format!("/sources/{source}/poll"), &json!({})).await?;
+        let run = reporting.follow_one(&run, tell).await?;
+        tell(&format!("demo: polled {source}: {}", show::outcome(&run)));
+    }
+    tell(&format!("demo: three polls took {:.1} s", polls.elapsed().as_secs_f32()));
+
+    let zone: chrono_tz::Tz =
+        state.time_zone.parse().map_err(|_| Error::Usage(format!("{} is not an IANA time zone", state.time_zone)))?;
+    let last = plan.until.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive() - Days::new(1));
+    let first = last - Days::new(u64::from(plan.days.saturating_sub(1)));
+    let published = Instant::now();
+    let answer =
+        reporting.post("/jobs/nightly/backfill", &json!({"from": first.to_string(), "to": last.to_string()})).await?;
+    reporting.follow_all("nightly", &answer, tell).await?;
+    tell(&format!("demo: published {} days in {:.1} s", plan.days, published.elapsed().as_secs_f32()));
+
+    for report in show::REPORTS {
+        tell(&reporting.report(report, last).await?);
+    }
+    for line in show::files(&state, last)? {
+        tell(&line);
+    }
+    tell(&farewell(&state, &layout, last));
+    tell(&format!("demo: everything took {:.1} s", begun.elapsed().as_secs_f32()));
+    Ok(())
+}
+
+/// Where to go from here, with the keys of this data folder.
+fn farewell(state: &State, layout: &Layout, last: chrono::NaiveDate) -> String {
+    let key = |consumer: &str| state.keys.get(consumer).map_or("", String::as_str);
+    let (gateway, analyst, operator) = (&state.gateway, key("analyst"), key("operator"));
+    let reports = format!("{gateway}/reporting/api/v1/reports");
+    let folder = layout.root().display();
+    let lake = state.readers.get("lake_reader").map_or("", String::as_str);
+    format!(
+        "
+Console       {gateway}/reporting/
+Catalogue     curl -H 'apikey: {analyst}' '{reports}'
+As JSON       curl -H 'apikey: {analyst}' '{reports}/store_performance?from={last}&to={last}'
+As CSV        curl -H 'apikey: {analyst}' -o stores.csv '{reports}/store_performance?business_day={last}&format=csv'
+As Parquet    curl -H 'apikey: {analyst}' -o products.parquet '{reports}/product_performance?business_day={last}&format=parquet'
+Freshness     curl -H 'apikey: {analyst}' '{gateway}/reporting/api/v1/sources'
+Poll now      curl -H 'apikey: {operator}' -H 'content-type: application/json' -d '{{}}' '{gateway}/reporting/api/v1/sources/retail/poll'
+In DuckDB     ATTACH 'ducklake:postgres:{lake}' AS lake (DATA_PATH '{}/', METADATA_SCHEMA 'lake', READ_ONLY);
+Live traffic  stack simulate --data-dir {folder}
+What runs     stack status --data-dir {folder}
+Stop          make down   (or: stack down --data-dir {folder}; the data stays, remove the folder to forget it)",
+        state.lake.display()
+    )
+}
