@@ -8,6 +8,7 @@
 
 mod compute;
 mod error;
+mod fence;
 pub mod lake;
 pub mod poll;
 mod settings;

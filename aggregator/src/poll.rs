@@ -1,7 +1,20 @@
 //! A poll: everything a source has to tell, from its feed to one committed snapshot.
 
+//!
+//! Head, pages, merge, commit. Readers see the snapshot or nothing of the poll; a poll that was
+//! interrupted anywhere is taken up by the next one behind the last page it staged.
+
+mod commit;
+mod merge;
+mod read;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+
+use crate::Aggregator;
+use crate::error::Error;
+use crate::fence::Fence;
+use crate::source::Source;
 
 /// What a poll came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,4 +41,78 @@ pub struct PollOutcome {
     pub bytes: i64,
     /// Whether it went on with what an interrupted poll had staged.
     pub resumed: bool,
+}
+
+/// What a whole re-read may do to rows that did not come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drops {
+    /// Refuse to drop more than the share that the declaration allows.
+    Guarded,
+    /// Drop them: an operator has said so.
+    Allowed,
+}
+
+/// Poll a source: read what is new and commit it as one snapshot.
+///
+/// Fails with [`Error::Busy`] while another poll of the source runs, in this process or another.
+/// Every other failure is written into `sync.poll` and the source's status before it is returned;
+/// what was staged stays and the next poll goes on from it.
+pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOutcome, Error> {
+    poll_with(aggregator, source, Drops::Guarded).await
+}
+
+/// [`poll_source`], with a word on what a whole re-read may drop.
+pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> Result<PollOutcome, Error> {
+    let source = aggregator.source(source)?;
+    let name = source.declaration.name.as_str();
+    let Some(fence) = Fence::take(aggregator.db(), &format!("poll {name}")).await? else {
+        return Err(Error::Busy(name.to_owned()));
+    };
+    let started = Utc::now();
+    let result = fenced(aggregator, source, &fence, drops).await;
+    if let Err(error) = &result {
+        note_failure(aggregator, name, started, error).await;
+    }
+    fence.release().await;
+    result
+}
+
+async fn fenced(aggregator: &Aggregator, source: &Source, fence: &Fence, drops: Drops) -> Result<PollOutcome, Error> {
+    let name = source.declaration.name.as_str();
+    let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
+               ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";
+    sqlx::query(sql).bind(name).execute(aggregator.db()).await?;
+    match read::read(aggregator, source, fence).await? {
+        read::Read::Unchanged(moved) => commit::unchanged(aggregator, source, &moved).await,
+        read::Read::Staged(staged) => commit::staged(aggregator, source, fence, &staged, drops).await,
+    }
+}
+
+/// A failure that cannot be written down is logged; the caller gets the first error in any case.
+async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc>, error: &Error) {
+    let reason = reasons(error);
+    let note = async {
+        let mut tx = aggregator.db().begin().await?;
+        let sql = "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
+                   VALUES ($1, $2, greatest(now(), $2), 'failed', $3)";
+        sqlx::query(sql).bind(name).bind(started).bind(&reason).execute(&mut *tx).await?;
+        let sql = "UPDATE sync.source SET failures = failures + 1, error = $2 WHERE name = $1";
+        sqlx::query(sql).bind(name).bind(&reason).execute(&mut *tx).await?;
+        tx.commit().await
+    };
+    if let Err(unwritten) = note.await {
+        tracing::warn!(source = name, %unwritten, reason, "a failed poll could not be written down");
+    }
+}
+
+/// An error and its causes on one line.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -66,7 +66,8 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()
 
 /// A dataset is one table of the lake, so its name belongs to one source.
 fn refuse_doubles(file: &str, new: &Declaration, others: &[Arc<Source>]) -> Result<(), DeclarationError> {
-    let fault = |key: &str, reason: String| DeclarationError { file: file.to_owned(), line: 1, key: key.to_owned(), reason };
+    let fault =
+        |key: &str, reason: String| DeclarationError { file: file.to_owned(), line: 1, key: key.to_owned(), reason };
     for other in others {
         let other = &other.declaration;
         if other.name == new.name {

@@ -61,7 +61,7 @@ async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), E
     let mut tx = db.begin().await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange { table, add: vec![written], end: Vec::new(), compaction: false };
-    match commit::apply(&mut tx, &head, &[change], "calendar").await {
+    match commit::apply(&mut tx, &head, &[&change], "calendar").await {
         Ok(_) => Ok(tx.commit().await?),
         Err(CommitError::Overtaken) => Err(Error::Overtaken(1)),
         Err(CommitError::Failed(error)) => Err(error),

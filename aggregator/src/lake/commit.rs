@@ -80,7 +80,7 @@ pub(crate) async fn snapshot_of_schema(
 pub(crate) async fn apply(
     tx: &mut PgConnection,
     head: &Head,
-    changes: &[TableChange],
+    changes: &[&TableChange],
     message: &str,
 ) -> Result<i64, CommitError> {
     let added: i64 = changes.iter().map(|it| it.add.len() as i64).sum();
@@ -102,7 +102,7 @@ pub(crate) async fn apply(
 }
 
 /// Only the specification's own tokens: DuckDB parses them.
-fn tokens(changes: &[TableChange]) -> String {
+fn tokens(changes: &[&TableChange]) -> String {
     let mut tokens = Vec::new();
     for change in changes {
         let id = change.table.table_id;
@@ -145,13 +145,19 @@ async fn end_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64) -
     Ok(())
 }
 
-async fn add_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64, first_id: i64) -> Result<(), CommitError> {
+async fn add_files(
+    tx: &mut PgConnection,
+    change: &TableChange,
+    snapshot: i64,
+    first_id: i64,
+) -> Result<(), CommitError> {
     if change.add.is_empty() {
         return Ok(());
     }
     let table = &change.table;
     let pending: Vec<&str> = change.add.iter().map(|it| it.pending.as_str()).collect();
-    let taken = sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(&pending).execute(&mut *tx).await?;
+    let taken =
+        sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(&pending).execute(&mut *tx).await?;
     if taken.rows_affected() != pending.len() as u64 {
         return Err(CommitError::Overtaken);
     }

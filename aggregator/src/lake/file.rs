@@ -87,9 +87,9 @@ pub(crate) fn write_parquet(
     let mut file = File::create(&unfinished).map_err(Error::at(&unfinished))?;
     let options = ParquetWriter::new(&mut file)
         .with_compression(compression)
-        .with_statistics(StatisticsOptions::full())
+        .with_statistics(StatisticsOptions::default())
         .with_row_group_size(Some(group_rows))
-        .set_parallel(false);
+        .set_parallel(true);
     options.finish(frame)?;
     file.sync_all().map_err(Error::at(&unfinished))?;
     let bytes = file.metadata().map_err(Error::at(&unfinished))?.len();

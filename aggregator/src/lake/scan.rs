@@ -39,13 +39,17 @@ pub async fn scan(
 
 /// The rows of some files of a table. A column that was added after a file was written is NULL there.
 pub(crate) fn of_files(table: &Table, paths: &[PathBuf]) -> Result<LazyFrame, Error> {
-    let schema = Arc::new(table.schema());
+    of_paths(Arc::new(table.schema()), paths, true)
+}
+
+/// The rows of Parquet files of one schema.
+pub(crate) fn of_paths(schema: SchemaRef, paths: &[PathBuf], missing_columns: bool) -> Result<LazyFrame, Error> {
     if paths.is_empty() {
         return Ok(DataFrame::empty_with_schema(&schema).lazy());
     }
     let args = ScanArgsParquet {
-        schema: Some(Arc::clone(&schema)),
-        allow_missing_columns: true,
+        schema: Some(schema),
+        allow_missing_columns: missing_columns,
         glob: false,
         cache: false,
         hive_options: HiveOptions { enabled: Some(false), ..HiveOptions::default() },

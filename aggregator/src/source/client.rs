@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 
 pub use error::CallError;
-pub(crate) use protocol::{Head, HeadAnswer, Page};
+pub(crate) use protocol::{Head, HeadAnswer, Moved, Page};
 
 use super::breaker::Breaker;
 use super::declare::{Dataset, Declaration};

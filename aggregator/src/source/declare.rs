@@ -305,10 +305,9 @@ impl Checker<'_> {
             };
             digits.parse::<u32>().ok().filter(|it| *it > 0)?.checked_mul(factor)
         });
-        let reason = || format!("`{}` must read like \"{prefix}90s\", \"{prefix}5m\" or \"{prefix}1h\"", text.get_ref());
-        seconds
-            .map(|it| Duration::from_secs(u64::from(it)))
-            .ok_or_else(|| self.fault(text.span().start, key, reason()))
+        let reason =
+            || format!("`{}` must read like \"{prefix}90s\", \"{prefix}5m\" or \"{prefix}1h\"", text.get_ref());
+        seconds.map(|it| Duration::from_secs(u64::from(it))).ok_or_else(|| self.fault(text.span().start, key, reason()))
     }
 
     fn number(

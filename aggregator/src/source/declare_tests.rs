@@ -45,8 +45,12 @@ fn faults_name_file_line_and_key() {
     assert!(fault("poll = \"every 90s\"", "poll = \"90s\"").starts_with("loyalty.toml:4: source.poll: `90s` must"));
     assert!(fault("base =", "bass =").starts_with("loyalty.toml:3: bass: unknown field `bass`"));
     assert!(fault("\"seq\"]", "\"sequence\"]").starts_with("loyalty.toml:8: points.key: `sequence` is not among"));
-    assert!(fault("zone = \"time_zone\" }", "zone = \"note\" }").starts_with("loyalty.toml:9: points.business_day.zone"));
-    assert!(fault("seq = \"int32\"", "deleted = \"bool\"").contains("points.columns.deleted: the name is the engine's"));
+    assert!(
+        fault("zone = \"time_zone\" }", "zone = \"note\" }").starts_with("loyalty.toml:9: points.business_day.zone")
+    );
+    assert!(
+        fault("seq = \"int32\"", "deleted = \"bool\"").contains("points.columns.deleted: the name is the engine's")
+    );
     assert!(fault("name = \"points\"", "name = \"Points\"").contains("loyalty.toml:7: dataset.name"));
 }
 

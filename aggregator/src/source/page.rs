@@ -1,1 +1,321 @@
 //! A CSV page, parsed straight into typed columns.
+//!
+//! Every field is read by its declared type. A row that does not fit is set aside as it came, with
+//! column and reason; it never becomes NULL. A page whose header or number of rows is not what was
+//! announced is no page at all.
+
+mod days;
+mod value;
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use polars::prelude::*;
+
+use super::column::{Column as Declared, ColumnType};
+use super::declare::{BUSINESS_DAY, BUSINESS_HOUR, Dataset};
+use days::LocalTimes;
+use value::Value;
+
+/// Name of the feed's mark on removed rows.
+pub(crate) const DELETED: &str = "deleted";
+
+/// How a dataset's pages look and what becomes of their columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    columns: Vec<Declared>,
+    /// Names of the frame's columns, in the lake's order.
+    lake: Vec<String>,
+    keys: usize,
+    /// Positions of instant and zone.
+    day: Option<(usize, usize)>,
+    header: String,
+}
+
+/// A row that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Position in the page, from 1.
+    pub(crate) row: usize,
+    pub(crate) column: String,
+    pub(crate) reason: String,
+    /// The row as it came, without its line end.
+    pub(crate) raw: String,
+}
+
+/// A page in columns: the lake's, then `deleted`.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) frame: DataFrame,
+    pub(crate) refused: Vec<Refused>,
+    /// Rows per business day; empty for a dataset without days.
+    pub(crate) days: BTreeMap<NaiveDate, u64>,
+}
+
+impl Layout {
+    pub(crate) fn new(dataset: &Dataset) -> Self {
+        let columns: Vec<Declared> = dataset.feed_columns().into_iter().cloned().collect();
+        let place = |name: &str| columns.iter().position(|it| it.name == name);
+        let day = dataset.business_day.as_ref().and_then(|it| Some((place(&it.from)?, place(&it.zone)?)));
+        let names: Vec<&str> = columns.iter().map(|it| it.name.as_str()).chain([DELETED]).collect();
+        let header = names.join(",");
+        let lake = dataset.lake_columns().into_iter().map(|it| it.name).collect();
+        Self { lake, keys: dataset.key.len(), day, header, columns }
+    }
+
+    /// The header line that every page must begin with.
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Parse a whole page of exactly `rows` rows. The error says why this is no page of the dataset.
+    pub(crate) fn parse(&self, body: &[u8], rows: usize) -> Result<Parsed, String> {
+        let mut reader = Reader { body, at: 0, unquoted: Vec::new() };
+        let width = self.columns.len() + 1;
+        self.check_header(&mut reader)?;
+        let mut builders: Vec<Builder> = self.columns.iter().map(|it| Builder::new(it, rows)).collect();
+        let mut deleted = BooleanChunkedBuilder::new(DELETED.into(), rows);
+        let mut locals = LocalTimes::new(if self.day.is_some() { rows } else { 0 });
+        let mut refused = Vec::new();
+        let mut values: Vec<Value> = vec![Value::Null; width];
+        let mut seen = 0;
+        while reader.at < body.len() {
+            seen += 1;
+            if seen > rows {
+                return Err(format!("it holds more than the {rows} rows announced"));
+            }
+            let start = reader.at;
+            let row = self.row(&mut reader, &mut values)?;
+            let fault = row.or_else(|| self.local_time(&mut locals, &values, &reader));
+            let Some((column, reason)) = fault else {
+                for (builder, value) in builders.iter_mut().zip(&values) {
+                    builder.push(value, body, &reader.unquoted);
+                }
+                deleted.append_value(values.last() == Some(&Value::Bool(true)));
+                continue;
+            };
+            let raw = body.get(start..reader.at).unwrap_or_default();
+            let raw = String::from_utf8_lossy(raw).trim_end_matches(['\n', '\r']).replace('\0', "\u{fffd}");
+            let column = self.columns.get(column).map_or(DELETED, |it| it.name.as_str()).to_owned();
+            refused.push(Refused { row: seen, column, reason, raw });
+        }
+        if seen != rows {
+            return Err(format!("it holds {seen} rows where {rows} were announced"));
+        }
+        self.frame(builders, deleted, locals, refused)
+    }
+
+    fn check_header(&self, reader: &mut Reader<'_>) -> Result<(), String> {
+        let line = reader.body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if reader.body.len() == line.len() || line.strip_suffix(b"\r").unwrap_or(line) != self.header.as_bytes() {
+            let found: String = String::from_utf8_lossy(line).chars().take(200).collect();
+            return Err(format!("its header is {found:?} instead of {:?}", self.header));
+        }
+        reader.at = line.len() + 1;
+        Ok(())
+    }
+
+    /// Read one row. The inner answer is the first fault that keeps the row out.
+    fn row(&self, reader: &mut Reader<'_>, values: &mut [Value]) -> Result<Option<(usize, String)>, String> {
+        reader.unquoted.clear();
+        let mut fault: Option<(usize, String)> = None;
+        let mut place = 0;
+        loop {
+            let (field, ended) = reader.field()?;
+            if let Some(slot) = values.get_mut(place) {
+                let bytes = field.bytes(reader);
+                let read = match self.columns.get(place) {
+                    Some(column) => value::read(column.kind, column.nullable, field, bytes),
+                    None => value::read(ColumnType::Bool, false, field, bytes),
+                };
+                *slot = read.unwrap_or_else(|reason| {
+                    fault.get_or_insert((place, reason));
+                    Value::Null
+                });
+            }
+            place += 1;
+            if ended {
+                break;
+            }
+        }
+        if place != values.len() {
+            return Ok(Some((0, format!("the row has {place} fields instead of {}", values.len()))));
+        }
+        // A row that is leaving needs no more than its key and its day.
+        let leaving = values.last() == Some(&Value::Bool(true));
+        Ok(fault.filter(|(at, _)| {
+            let needed = *at < self.keys || self.day.is_some_and(|(from, zone)| *at == from || *at == zone);
+            !leaving || needed || *at >= self.columns.len()
+        }))
+    }
+
+    /// Add the row's local day and hour, if the dataset has days.
+    fn local_time(&self, locals: &mut LocalTimes, values: &[Value], reader: &Reader<'_>) -> Option<(usize, String)> {
+        let (from, zone) = self.day?;
+        match (values.get(from), values.get(zone)) {
+            (Some(Value::Int64(micros)), Some(Value::Text(name))) => {
+                locals.push(*micros, name.bytes(reader)).err().map(|reason| (zone, reason))
+            }
+            _ => Some((from, "no instant or no zone".to_owned())),
+        }
+    }
+
+    fn frame(
+        &self,
+        builders: Vec<Builder>,
+        deleted: BooleanChunkedBuilder,
+        locals: LocalTimes,
+        refused: Vec<Refused>,
+    ) -> Result<Parsed, String> {
+        let deleted = deleted.finish().into_series();
+        let rows = deleted.len();
+        let mut series: Vec<Series> = builders.into_iter().map(Builder::finish).collect();
+        let mut days = BTreeMap::new();
+        if self.day.is_some() {
+            days = locals.count();
+            let (day, hour) = locals.into_columns();
+            series.push(Int32Chunked::from_vec(BUSINESS_DAY.into(), day).into_date().into_series());
+            series.push(Int32Chunked::from_vec(BUSINESS_HOUR.into(), hour).into_series());
+        }
+        series.push(deleted);
+        let frame = DataFrame::new(rows, series.into_iter().map(Column::from).collect())
+            .and_then(|it| it.select(self.lake.iter().map(String::as_str).chain([DELETED])))
+            .map_err(|fault| fault.to_string())?;
+        Ok(Parsed { frame, refused, days })
+    }
+}
+
+/// Where a field is, and whether quotes were around it: an unquoted `\N` is NULL, a quoted one is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Field {
+    from: usize,
+    to: usize,
+    quoted: bool,
+    /// The text had doubled quotes and stands in the side buffer.
+    aside: bool,
+}
+
+impl Field {
+    fn bytes<'a>(self, reader: &'a Reader<'_>) -> &'a [u8] {
+        let buffer = if self.aside { reader.unquoted.as_slice() } else { reader.body };
+        buffer.get(self.from..self.to).unwrap_or_default()
+    }
+}
+
+struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+    /// Text of this row's fields that had doubled quotes, with each pair made one.
+    unquoted: Vec<u8>,
+}
+
+impl Reader<'_> {
+    /// The next field, and whether it was the last of its row.
+    fn field(&mut self) -> Result<(Field, bool), String> {
+        if self.body.get(self.at) == Some(&b'"') {
+            return self.quoted();
+        }
+        let from = self.at;
+        let rest = self.body.get(from..).unwrap_or_default();
+        let length = rest.iter().position(|byte| matches!(byte, b',' | b'\n'));
+        let length = length.ok_or("it ends in the middle of a row")?;
+        let ended = rest.get(length) == Some(&b'\n');
+        let mut to = from + length;
+        self.at = to + 1;
+        if ended && to > from && self.body.get(to - 1) == Some(&b'\r') {
+            to -= 1;
+        }
+        Ok((Field { from, to, quoted: false, aside: false }, ended))
+    }
+
+    fn quoted(&mut self) -> Result<(Field, bool), String> {
+        let from = self.at + 1;
+        let aside_from = self.unquoted.len();
+        let (mut start, mut aside) = (from, false);
+        loop {
+            let rest = self.body.get(start..).unwrap_or_default();
+            let quote = rest.iter().position(|byte| *byte == b'"').ok_or("it ends inside a quoted field")?;
+            let end = start + quote;
+            let doubled = self.body.get(end + 1) == Some(&b'"');
+            if doubled || aside {
+                let piece = self.body.get(start..end).unwrap_or_default();
+                self.unquoted.extend_from_slice(piece);
+                aside = true;
+            }
+            if doubled {
+                self.unquoted.push(b'"');
+                start = end + 2;
+                continue;
+            }
+            let mut after = end + 1;
+            if self.body.get(after) == Some(&b'\r') {
+                after += 1;
+            }
+            let ended = match self.body.get(after) {
+                Some(b',') => false,
+                Some(b'\n') => true,
+                Some(_) => return Err("text follows a closing quote".to_owned()),
+                None => return Err("it ends in the middle of a row".to_owned()),
+            };
+            self.at = after + 1;
+            let (from, to) = if aside { (aside_from, self.unquoted.len()) } else { (from, end) };
+            return Ok((Field { from, to, quoted: true, aside }, ended));
+        }
+    }
+}
+
+enum Builder {
+    Int32(PrimitiveChunkedBuilder<Int32Type>),
+    Int64(PrimitiveChunkedBuilder<Int64Type>),
+    Date(PrimitiveChunkedBuilder<Int32Type>),
+    Timestamp(PrimitiveChunkedBuilder<Int64Type>),
+    Bool(BooleanChunkedBuilder),
+    String(StringChunkedBuilder),
+}
+
+impl Builder {
+    fn new(column: &Declared, rows: usize) -> Self {
+        let name: PlSmallStr = column.name.as_str().into();
+        match column.kind {
+            ColumnType::Int32 => Self::Int32(PrimitiveChunkedBuilder::new(name, rows)),
+            ColumnType::Int64 | ColumnType::Money => Self::Int64(PrimitiveChunkedBuilder::new(name, rows)),
+            ColumnType::Date => Self::Date(PrimitiveChunkedBuilder::new(name, rows)),
+            ColumnType::Timestamp => Self::Timestamp(PrimitiveChunkedBuilder::new(name, rows)),
+            ColumnType::Bool => Self::Bool(BooleanChunkedBuilder::new(name, rows)),
+            ColumnType::String => Self::String(StringChunkedBuilder::new(name, rows)),
+        }
+    }
+
+    fn push(&mut self, value: &Value, body: &[u8], aside: &[u8]) {
+        match (self, value) {
+            (Self::Int32(it) | Self::Date(it), Value::Int32(value)) => it.append_value(*value),
+            (Self::Int64(it) | Self::Timestamp(it), Value::Int64(value)) => it.append_value(*value),
+            (Self::Bool(it), Value::Bool(value)) => it.append_value(*value),
+            (Self::String(it), Value::Text(field)) => {
+                let buffer = if field.aside { aside } else { body };
+                let bytes = buffer.get(field.from..field.to).unwrap_or_default();
+                // Checked when the field was read; this cannot fail.
+                it.append_value(std::str::from_utf8(bytes).unwrap_or_default());
+            }
+            (Self::Int32(it) | Self::Date(it), _) => it.append_null(),
+            (Self::Int64(it) | Self::Timestamp(it), _) => it.append_null(),
+            (Self::Bool(it), _) => it.append_null(),
+            (Self::String(it), _) => it.append_null(),
+        }
+    }
+
+    fn finish(self) -> Series {
+        match self {
+            Self::Int32(it) => it.finish().into_series(),
+            Self::Int64(it) => it.finish().into_series(),
+            Self::Date(it) => it.finish().into_date().into_series(),
+            Self::Timestamp(it) => it.finish().into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_series(),
+            Self::Bool(it) => it.finish().into_series(),
+            Self::String(it) => it.finish().into_series(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "page/tests.rs"]
+mod tests;

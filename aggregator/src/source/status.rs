@@ -75,7 +75,9 @@ pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error>
             last_success,
             age_seconds,
             stale: age_seconds.is_none_or(|age| age > allowed),
-            lag_seconds: complete_through.zip(last_success).map(|(through, asked)| (asked - through).num_seconds().max(0)),
+            lag_seconds: complete_through
+                .zip(last_success)
+                .map(|(through, asked)| (asked - through).num_seconds().max(0)),
             breaker: source.client.breaker.state(instant),
             quarantined: by_dataset.values().sum(),
             quarantined_by_dataset: by_dataset,

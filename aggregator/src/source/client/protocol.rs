@@ -18,7 +18,6 @@ pub(crate) enum HeadAnswer {
 /// How far an unchanged source is complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Moved {
-    pub(crate) epoch: String,
     pub(crate) horizon: String,
     pub(crate) as_of: DateTime<Utc>,
 }
@@ -28,9 +27,9 @@ impl Moved {
         let as_of = header(headers, "tributary-as-of")?;
         let as_of = DateTime::parse_from_rfc3339(as_of)
             .map_err(|_| CallError::Unusable(format!("Tributary-As-Of is no instant: {as_of:?}")))?;
-        let epoch = header(headers, "tributary-epoch")?.to_owned();
+
         let horizon = header(headers, "tributary-horizon")?.to_owned();
-        Ok(Self { epoch, horizon, as_of: as_of.to_utc() })
+        Ok(Self { horizon, as_of: as_of.to_utc() })
     }
 }
 

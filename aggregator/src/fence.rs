@@ -1,0 +1,49 @@
+//! One worker at a time on one thing, across replicas: an advisory lock on a connection of its own.
+//!
+//! The lock lives exactly as long as the connection, so a killed process frees it. It keeps two
+//! workers from doing the same work; that they cannot both commit it is the commit rule's business.
+
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::error::Error;
+
+/// A held lock. Dropping it closes the connection, and with that frees the lock.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    connection: PgConnection,
+    key: i64,
+}
+
+impl Fence {
+    /// Take the lock of that name, or `None` when somebody holds it.
+    pub(crate) async fn take(db: &PgPool, name: &str) -> Result<Option<Self>, Error> {
+        let key = key(name);
+        // Detached: the pool must never lend out a connection that holds a lock.
+        let mut connection = db.acquire().await?.detach();
+        let taken: bool =
+            sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await?;
+        if taken {
+            return Ok(Some(Self { connection, key }));
+        }
+        connection.close().await?;
+        Ok(None)
+    }
+
+    /// The lock's number, which `sync.pending_file` names beside each file its holder writes.
+    pub(crate) fn key(&self) -> i64 {
+        self.key
+    }
+
+    /// Free the lock now, and not when the server notices the closed connection.
+    pub(crate) async fn release(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(%error, "a lock's connection did not close in good order; the server frees the lock");
+        }
+    }
+}
+
+fn key(name: &str) -> i64 {
+    let digest = Sha256::digest(format!("tributary {name}"));
+    digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | i64::from(*byte))
+}

@@ -1,0 +1,222 @@
+//! The committing half of a poll: one transaction for snapshot, cursors, changed days and outcome.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::merge::{self, DatasetChange};
+use super::read::Staged;
+use super::{Drops, PollOutcome};
+use crate::Aggregator;
+use crate::error::Error;
+use crate::fence::Fence;
+use crate::lake::commit::{self as catalogue, CommitError, TableChange};
+use crate::lake::snapshot;
+use crate::source::Source;
+use crate::source::client::Moved;
+use crate::stage;
+
+/// How often a merge is done again because another commit came first.
+const TRIES: u32 = 8;
+
+/// Nothing changed, which is worth knowing: the source is complete up to a later instant.
+pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &Moved) -> Result<PollOutcome, Error> {
+    let outcome = PollOutcome {
+        source: source.declaration.name.clone(),
+        snapshot: None,
+        complete_through: moved.as_of,
+        rows_read: 0,
+        rows_added: 0,
+        rows_changed: 0,
+        rows_removed: 0,
+        rows_quarantined: 0,
+        pages: 0,
+        bytes: 0,
+        resumed: false,
+    };
+    let mut tx = aggregator.db().begin().await?;
+    let sql =
+        "UPDATE sync.source SET complete_through = $2, horizon = $3, last_success = now(), failures = 0, error = NULL
+               WHERE name = $1";
+    sqlx::query(sql).bind(&outcome.source).bind(moved.as_of).bind(&moved.horizon).execute(&mut *tx).await?;
+    note(&mut tx, &outcome, "unchanged", None).await?;
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+/// Merge what is staged and commit it; merge again when another commit came first.
+pub(super) async fn staged(
+    aggregator: &Aggregator,
+    source: &Source,
+    fence: &Fence,
+    staged: &Staged,
+    drops: Drops,
+) -> Result<PollOutcome, Error> {
+    for attempt in 1..=TRIES {
+        let base = snapshot::current(aggregator.db()).await?;
+        let mut changes = Vec::with_capacity(staged.datasets.len());
+        for (dataset, parts) in &staged.datasets {
+            changes.push(merge::merge(aggregator, source, fence, base, dataset, parts, drops).await?);
+        }
+        match commit(aggregator, source, fence, staged, &mut changes).await {
+            Ok(outcome) => {
+                remove_stage(aggregator, staged).await;
+                return Ok(outcome);
+            }
+            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Overtaken) => {
+                tracing::info!(source = source.declaration.name, attempt, "another commit came first, merging again");
+                remove_new(aggregator, &changes).await;
+                // A moved cursor means that the rows themselves are no longer the ones to add.
+                if stage::find(aggregator.db(), &source.declaration.name).await?.map(|it| it.poll)
+                    != Some(staged.poll.poll)
+                {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
+            }
+        }
+    }
+    Err(Error::Overtaken(TRIES))
+}
+
+async fn commit(
+    aggregator: &Aggregator,
+    source: &Source,
+    fence: &Fence,
+    staged: &Staged,
+    changes: &mut Vec<DatasetChange>,
+) -> Result<PollOutcome, CommitError> {
+    let mut tx = aggregator.db().begin().await?;
+    let head = catalogue::lock(&mut tx).await?;
+    for (dataset, parts) in &staged.datasets {
+        let Some(last) = parts.last() else { continue };
+        let shape = source.declaration.datasets.iter().find(|it| it.name == dataset.dataset).map(|it| it.shape());
+        let sql = "INSERT INTO sync.cursor AS c (source, dataset, cursor, shape, revision)
+                   SELECT $1, $2, $3, $4, 1
+                   WHERE $5::text IS NULL OR EXISTS (SELECT FROM sync.cursor WHERE dataset = $2)
+                   ON CONFLICT (dataset) DO UPDATE
+                   SET source = excluded.source, cursor = excluded.cursor, shape = excluded.shape,
+                       revision = c.revision + 1, moved_at = now()
+                   WHERE c.cursor = $5";
+        let moved = sqlx::query(sql)
+            .bind(&source.declaration.name)
+            .bind(&dataset.dataset)
+            .bind(&last.resume_cursor)
+            .bind(shape)
+            .bind(&dataset.old_cursor)
+            .execute(&mut *tx)
+            .await?;
+        if moved.rows_affected() != 1 {
+            return Err(CommitError::Overtaken);
+        }
+    }
+    if !stage::end(&mut tx, fence.key(), staged.poll.poll).await? {
+        return Err(CommitError::Overtaken);
+    }
+    let mut outcome = counted(source, staged, changes);
+    let tables: Vec<&TableChange> =
+        changes.iter().map(|it| &it.files).filter(|it| !it.add.is_empty() || !it.end.is_empty()).collect();
+    if !tables.is_empty() {
+        let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
+        outcome.snapshot = Some(snapshot);
+        for change in changes.iter() {
+            note_days(&mut tx, snapshot, &outcome.source, change).await?;
+        }
+    }
+    let sql = "UPDATE sync.source
+               SET declaration = $2, etag = $3, epoch = $4, horizon = $5, complete_through = $6,
+                   last_success = now(), failures = 0, error = NULL
+               WHERE name = $1";
+    let update = sqlx::query(sql).bind(&outcome.source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
+    let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.as_of);
+    update.execute(&mut *tx).await?;
+    note(&mut tx, &outcome, "committed", Some(staged)).await?;
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollOutcome {
+    let counts = || changes.iter().flat_map(|it| it.days.values());
+    let sum = |of: fn(&merge::Counts) -> u64| i64::try_from(counts().map(of).sum::<u64>()).unwrap_or(i64::MAX);
+    let parts = || staged.datasets.iter().flat_map(|(_, parts)| parts);
+    PollOutcome {
+        source: source.declaration.name.clone(),
+        snapshot: None,
+        complete_through: staged.poll.as_of,
+        rows_read: parts().map(|it| it.rows_read).sum(),
+        rows_added: sum(|it| it.added),
+        rows_changed: sum(|it| it.changed),
+        rows_removed: sum(|it| it.removed),
+        rows_quarantined: i64::try_from(staged.quarantined).unwrap_or(i64::MAX),
+        pages: i64::try_from(parts().count()).unwrap_or(i64::MAX),
+        bytes: parts().map(|it| it.bytes).sum(),
+        resumed: staged.resumed,
+    }
+}
+
+async fn note_days(
+    tx: &mut PgConnection,
+    snapshot: i64,
+    source: &str,
+    change: &DatasetChange,
+) -> Result<(), sqlx::Error> {
+    let of = |pick: fn(&merge::Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
+    let sql = "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
+               SELECT $1, $2, $3, t.* FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[]) AS t";
+    let insert = sqlx::query(sql).bind(snapshot).bind(source).bind(&change.dataset);
+    let insert = insert.bind(change.days.keys().copied().collect::<Vec<_>>());
+    insert.bind(of(|it| it.added)).bind(of(|it| it.changed)).bind(of(|it| it.removed)).execute(&mut *tx).await?;
+    Ok(())
+}
+
+async fn note(
+    tx: &mut PgConnection,
+    outcome: &PollOutcome,
+    word: &str,
+    staged: Option<&Staged>,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO sync.poll
+                 (source, started_at, finished_at, outcome, complete_through, snapshot_id, rows_read, rows_added,
+                  rows_changed, rows_removed, rows_quarantined, pages, bytes, resumed)
+               VALUES ($1, coalesce($2, now()), clock_timestamp(), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let insert = sqlx::query(sql).bind(&outcome.source).bind(staged.map(|it| it.poll.started_at)).bind(word);
+    let insert = insert.bind(outcome.complete_through).bind(outcome.snapshot).bind(outcome.rows_read);
+    let insert = insert.bind(outcome.rows_added).bind(outcome.rows_changed).bind(outcome.rows_removed);
+    let insert = insert.bind(outcome.rows_quarantined).bind(outcome.pages).bind(outcome.bytes);
+    insert.bind(outcome.resumed).execute(&mut *tx).await?;
+    Ok(())
+}
+
+/// The parts are pending files now; what cannot be removed here is left to the sweep.
+async fn remove_stage(aggregator: &Aggregator, staged: &Staged) {
+    let paths = staged.datasets.iter().flat_map(|(_, parts)| parts).filter_map(|it| it.path.clone()).collect();
+    remove(aggregator, paths).await;
+    let folder = aggregator.lake().dir().join("staging").join(staged.poll.poll.simple().to_string());
+    // Not empty or not there: either way the sweep sees to it.
+    tokio::fs::remove_dir(folder).await.ok();
+}
+
+async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
+    let paths = changes.iter().flat_map(|it| &it.files.add).map(|it| it.pending.clone()).collect();
+    remove(aggregator, paths).await;
+}
+
+/// Remove pending files, then their names, in that order: a name without a file does no harm.
+async fn remove(aggregator: &Aggregator, paths: Vec<String>) {
+    let dir = aggregator.lake().dir().to_owned();
+    let full: Vec<PathBuf> = paths.iter().map(|it| dir.join(it)).collect();
+    for path in full {
+        if let Err(error) = tokio::fs::remove_file(&path).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "a file that is no longer needed stays for the sweep");
+            return;
+        }
+    }
+    let sql = "DELETE FROM sync.pending_file WHERE path = ANY($1)";
+    if let Err(error) = sqlx::query(sql).bind(&paths).execute(aggregator.db()).await {
+        tracing::warn!(%error, "names of removed files stay for the sweep");
+    }
+}

@@ -1,0 +1,194 @@
+//! The merging half of a poll: staged rows against the files that are live, one group of days at a time.
+//!
+//! A group is the smallest set of days whose files touch no other day: one day, or a month that has
+//! been made one file, or a whole dataset without days. Within it the last delivery of a key wins,
+//! rows that came again unchanged are no change, and rows marked as deleted leave.
+
+mod group;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use polars::prelude::*;
+
+use super::Drops;
+use crate::Aggregator;
+use crate::error::Error;
+use crate::fence::Fence;
+use crate::lake::commit::TableChange;
+use crate::lake::{DataFile, Table, file, snapshot};
+use crate::source::{BUSINESS_DAY, Source};
+use crate::stage::{self, StagedDataset, StagedPart};
+pub(super) use group::Counts;
+use group::{Merge, Merged};
+
+/// Staged rows that are held in memory at once, unless one group alone has more.
+const ROWS_AT_ONCE: u64 = 400_000;
+
+/// What a dataset's staged rows change.
+pub(super) struct DatasetChange {
+    pub(super) dataset: String,
+    pub(super) files: TableChange,
+    /// Per business day; the key is `None` for a dataset without days.
+    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
+}
+
+/// Days (or all there is) with the live files that hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    days: Option<RangeInclusive<NaiveDate>>,
+    files: Vec<DataFile>,
+    rows: u64,
+}
+
+/// Merge a dataset's parts against the files of a snapshot; the new files are written and pending.
+pub(super) async fn merge(
+    aggregator: &Aggregator,
+    source: &Source,
+    fence: &Fence,
+    base: i64,
+    staged: &StagedDataset,
+    parts: &[StagedPart],
+    drops: Drops,
+) -> Result<DatasetChange, Error> {
+    let table = Arc::clone(aggregator.lake().table(&staged.dataset)?);
+    let live = snapshot::files(aggregator.db(), base, &staged.dataset, None).await?;
+    let held: i64 = live.iter().map(|it| it.record_count).sum();
+    let declared = source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
+    let key = declared.ok_or_else(|| Error::UnknownDataset(staged.dataset.clone()))?.key.clone();
+    let staged_files = stage::files(aggregator.lake().dir(), parts);
+    let mut change = DatasetChange {
+        dataset: staged.dataset.clone(),
+        files: TableChange { table: Arc::clone(&table), add: Vec::new(), end: Vec::new(), compaction: false },
+        days: BTreeMap::new(),
+    };
+    let mut missing = 0;
+    for batch in batches(groups(&table, staged.whole, live, parts)) {
+        let work = Merge {
+            lake_dir: aggregator.lake().dir().to_owned(),
+            table: Arc::clone(&table),
+            key: key.clone(),
+            staged: staged_files.clone(),
+            whole: staged.whole,
+        };
+        let names = announce(aggregator, fence, &table, &batch).await?;
+        let merged = aggregator.compute.run(move || work.run(batch, names)).await?;
+        discard_unused(aggregator, &merged).await?;
+        missing += merged.missing;
+        change.files.add.extend(merged.add);
+        change.files.end.extend(merged.end);
+        for (day, counts) in merged.days {
+            change.days.entry(day).or_default().add(counts);
+        }
+    }
+    guard(source, staged, drops, missing, held)?;
+    Ok(change)
+}
+
+/// A re-read that lacks many of the rows held is more likely a broken source than a changed one.
+fn guard(source: &Source, staged: &StagedDataset, drops: Drops, missing: u64, held: i64) -> Result<(), Error> {
+    let (allowed, held) = (source.declaration.drop_share, held.unsigned_abs());
+    if staged.whole && drops == Drops::Guarded && missing as f64 > held as f64 * allowed {
+        return Err(Error::DropsTooMuch { dataset: staged.dataset.clone(), dropped: missing, held, allowed });
+    }
+    Ok(())
+}
+
+/// Names for every file that the batch may write: at most one per day that it touches.
+async fn announce(
+    aggregator: &Aggregator,
+    fence: &Fence,
+    table: &Table,
+    batch: &[Group],
+) -> Result<Vec<Vec<(Option<NaiveDate>, file::Name)>>, Error> {
+    let names: Vec<Vec<_>> = batch
+        .iter()
+        .map(|group| match &group.days {
+            Some(days) => days
+                .start()
+                .iter_days()
+                .take_while(|it| it <= days.end())
+                .map(|it| (Some(it), file::Name::of(table, Some(it))))
+                .collect(),
+            None => vec![(None, file::Name::of(table, None))],
+        })
+        .collect();
+    let all = file::pending(names.iter().flatten().map(|(_, name)| name));
+    file::announce(aggregator.db(), &all, fence.key()).await?;
+    Ok(names)
+}
+
+async fn discard_unused(aggregator: &Aggregator, merged: &Merged) -> Result<(), Error> {
+    let unused = file::pending(&merged.unused);
+    let sql = "DELETE FROM sync.pending_file WHERE path = ANY($1)";
+    sqlx::query(sql).bind(unused).execute(aggregator.db()).await?;
+    Ok(())
+}
+
+/// Sort days and live files into groups that can be merged one without the other.
+fn groups(table: &Table, whole: bool, live: Vec<DataFile>, parts: &[StagedPart]) -> Vec<Group> {
+    if !table.has_days() {
+        let rows = parts.iter().map(|it| it.rows_read.unsigned_abs()).sum();
+        let touched = whole || parts.iter().any(|it| it.path.is_some());
+        return if touched { vec![Group { days: None, files: live, rows }] } else { Vec::new() };
+    }
+    let mut staged: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+    for (day, rows) in parts.iter().flat_map(|it| it.days.iter()) {
+        *staged.entry(*day).or_default() += rows;
+    }
+    let mut groups: Vec<Group> =
+        staged.into_iter().map(|(day, rows)| Group { days: Some(day..=day), files: Vec::new(), rows }).collect();
+    for file in live {
+        let (Some(first), Some(last)) = (file.first_day, file.last_day) else { continue };
+        let touches = |group: &Group| group.days.as_ref().is_some_and(|it| *it.start() <= last && *it.end() >= first);
+        let (touched, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(touches);
+        groups = others;
+        if touched.is_empty() && !whole {
+            continue;
+        }
+        let mut joined = Group { days: Some(first..=last), files: vec![file], rows: 0 };
+        for group in touched {
+            joined.absorb(group);
+        }
+        groups.push(joined);
+    }
+    groups.sort_by_key(|it| it.days.as_ref().map(|days| *days.start()));
+    groups
+}
+
+impl Group {
+    fn absorb(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.files.extend(other.files);
+        if let (Some(mine), Some(theirs)) = (&self.days, &other.days) {
+            self.days = Some(*mine.start().min(theirs.start())..=*mine.end().max(theirs.end()));
+        }
+    }
+}
+
+/// Neighbouring groups together, as far as memory allows: each batch reads its part of the stage once.
+fn batches(groups: Vec<Group>) -> Vec<Vec<Group>> {
+    let mut batches: Vec<Vec<Group>> = Vec::new();
+    let mut rows = 0;
+    for group in groups {
+        let next = group.rows + group.files.iter().map(|it| it.record_count.unsigned_abs()).sum::<u64>();
+        match batches.last_mut() {
+            Some(batch) if rows + next <= ROWS_AT_ONCE => {
+                rows += next;
+                batch.push(group);
+            }
+            _ => {
+                rows = next;
+                batches.push(vec![group]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+#[path = "merge/tests.rs"]
+mod tests;

@@ -1,0 +1,196 @@
+//! Merging one batch of groups: blocking work on frames.
+
+use super::*;
+use crate::lake::file::{Name, NewFile};
+use crate::lake::scan;
+use crate::source::page::DELETED;
+
+/// Live files of one day from which new rows are merged in and no longer put beside.
+const FILES_PER_DAY: usize = 8;
+
+/// Rows by what happened to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) added: u64,
+    pub(crate) changed: u64,
+    pub(crate) removed: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.removed += other.removed;
+    }
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    pub(super) add: Vec<NewFile>,
+    pub(super) end: Vec<i64>,
+    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
+    /// Rows held that did not come in a whole read.
+    pub(super) missing: u64,
+    /// Names given out and not needed.
+    pub(super) unused: Vec<Name>,
+}
+
+/// The work, with all it needs to run on a blocking thread.
+pub(super) struct Merge {
+    pub(super) lake_dir: PathBuf,
+    pub(super) table: Arc<Table>,
+    pub(super) key: Vec<String>,
+    pub(super) staged: Vec<PathBuf>,
+    pub(super) whole: bool,
+}
+
+type Names = Vec<(Option<NaiveDate>, Name)>;
+
+impl Merge {
+    pub(super) fn run(&self, batch: Vec<Group>, names: Vec<Names>) -> Result<Merged, Error> {
+        let staged = self.staged_rows(&batch)?;
+        let mut merged = Merged::default();
+        for (group, names) in batch.iter().zip(names) {
+            let rows = match (&group.days, batch.len()) {
+                (Some(days), 2..) => filter_days(&staged, days)?,
+                _ => staged.clone(),
+            };
+            self.merge_group(group, rows, names, &mut merged)?;
+        }
+        Ok(merged)
+    }
+
+    /// The batch's staged rows, the last delivery of each key, with the mark of deletion.
+    fn staged_rows(&self, batch: &[Group]) -> Result<DataFrame, Error> {
+        let mut schema = self.table.schema();
+        schema.insert(DELETED.into(), DataType::Boolean);
+        let mut rows = scan::of_paths(Arc::new(schema), &self.staged, false)?;
+        let days = batch.iter().filter_map(|it| it.days.as_ref());
+        if let (Some(first), Some(last)) = (days.clone().map(|it| *it.start()).min(), days.map(|it| *it.end()).max()) {
+            rows = rows.filter(col(BUSINESS_DAY).is_between(lit(first), lit(last), ClosedInterval::Both));
+        }
+        let rows = rows.collect()?;
+        Ok(rows.unique_stable(Some(&self.key), UniqueKeepStrategy::Last, None)?)
+    }
+
+    fn merge_group(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+        let removed_mark = rows.column(DELETED)?.bool()?.clone();
+        let gone = rows.filter(&removed_mark)?.select(self.key.iter().map(String::as_str))?;
+        let live = rows.filter(&!removed_mark)?.drop(DELETED)?;
+        if group.files.is_empty() {
+            self.count(merged, &live, |it| &mut it.added)?;
+            return self.write(live, names, merged);
+        }
+        let held = scan::of_files(&self.table, &self.paths(group))?.collect()?;
+        // Rows held whose keys came again, were removed, or (in a whole read) did not come at all.
+        let again = self.join(&held, &live, JoinType::Semi)?;
+        let leaving = self.join(&held, &gone, JoinType::Semi)?;
+        let missing = if self.whole {
+            let not_again = self.join(&held, &live, JoinType::Anti)?;
+            self.join(&not_again, &gone, JoinType::Anti)?
+        } else {
+            held.clear()
+        };
+        let fresh = self.join_rows(&live, &again)?;
+        merged.missing += missing.height() as u64;
+        if fresh.height() + leaving.height() + missing.height() == 0 {
+            merged.unused.extend(names.into_iter().map(|(_, name)| name));
+            return Ok(());
+        }
+        self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
+        self.count(merged, &self.join(&fresh, &again, JoinType::Semi)?, |it| &mut it.changed)?;
+        self.count(merged, &leaving, |it| &mut it.removed)?;
+        self.count(merged, &missing, |it| &mut it.removed)?;
+        let beside = again.height() + leaving.height() + missing.height() == 0
+            && self.table.has_days()
+            && group.files.len() < FILES_PER_DAY;
+        if beside {
+            return self.write(fresh, names, merged);
+        }
+        let kept = if self.whole {
+            held.clear()
+        } else {
+            self.join(&self.join(&held, &live, JoinType::Anti)?, &gone, JoinType::Anti)?
+        };
+        merged.end.extend(group.files.iter().map(|it| it.data_file_id));
+        let all = kept.vstack(&live)?;
+        if group.files.iter().any(|it| it.first_day != it.last_day) {
+            return self.write_one(all, names, merged);
+        }
+        self.write(all, names, merged)
+    }
+
+    /// One file per day, or one file for a dataset without days.
+    fn write(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+        for (day, name) in names {
+            let mut of_day = match day {
+                Some(day) => filter_days(&rows, &(day..=day))?,
+                None => rows.clone(),
+            };
+            if of_day.height() == 0 {
+                merged.unused.push(name);
+                continue;
+            }
+            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut of_day)?);
+        }
+        Ok(())
+    }
+
+    /// A month that was one file stays one file, sorted by day.
+    fn write_one(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+        let mut names = names.into_iter().map(|(_, name)| name);
+        if let (Some(name), true) = (names.next(), rows.height() > 0) {
+            let mut rows = rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))?;
+            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut rows)?);
+        }
+        merged.unused.extend(names);
+        Ok(())
+    }
+
+    fn paths(&self, group: &Group) -> Vec<PathBuf> {
+        let folder = self.lake_dir.join("main").join(&self.table.name);
+        group.files.iter().map(|it| folder.join(&it.path)).collect()
+    }
+
+    /// Semi or anti join by the key.
+    fn join(&self, left: &DataFrame, right: &DataFrame, how: JoinType) -> Result<DataFrame, Error> {
+        if right.height() == 0 || left.height() == 0 {
+            return Ok(if how == JoinType::Semi { left.clear() } else { left.clone() });
+        }
+        let key: Vec<Expr> = self.key.iter().map(|it| col(it.as_str())).collect();
+        Ok(left.clone().lazy().join(right.clone().lazy(), key.clone(), key, JoinArgs::new(how)).collect()?)
+    }
+
+    /// Rows of `left` that `right` does not hold in every column, NULL being equal to NULL.
+    fn join_rows(&self, left: &DataFrame, right: &DataFrame) -> Result<DataFrame, Error> {
+        if right.height() == 0 || left.height() == 0 {
+            return Ok(left.clone());
+        }
+        let all: Vec<Expr> = self.table.columns().map(|it| col(it.name.as_str())).collect();
+        let args = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
+        Ok(left.clone().lazy().join(right.clone().lazy(), all.clone(), all, args).collect()?)
+    }
+
+    fn count(&self, merged: &mut Merged, rows: &DataFrame, which: fn(&mut Counts) -> &mut u64) -> Result<(), Error> {
+        if rows.height() == 0 {
+            return Ok(());
+        }
+        if !self.table.has_days() {
+            *which(merged.days.entry(None).or_default()) += rows.height() as u64;
+            return Ok(());
+        }
+        let days = rows.column(BUSINESS_DAY)?.date()?.physical().clone();
+        for day in days.iter().flatten().filter_map(NaiveDate::from_epoch_days) {
+            *which(merged.days.entry(Some(day)).or_default()) += 1;
+        }
+        Ok(())
+    }
+}
+
+fn filter_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, Error> {
+    let column = rows.column(BUSINESS_DAY)?.date()?.physical();
+    let (first, last) = (days.start().to_epoch_days(), days.end().to_epoch_days());
+    let mask: BooleanChunked = column.iter().map(|it| it.is_some_and(|day| (first..=last).contains(&day))).collect();
+    Ok(rows.filter(&mask)?)
+}

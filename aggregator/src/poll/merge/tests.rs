@@ -1,0 +1,64 @@
+//! Grouping of days and files.
+
+use sqlx::types::Json;
+
+use super::*;
+use crate::source::{Column, ColumnType};
+
+fn table() -> Table {
+    let columns = vec![(1, Column::required(BUSINESS_DAY, ColumnType::Date))];
+    Table { table_id: 1, name: "t".to_owned(), partition_id: Some(2), columns }
+}
+
+fn day(day: u32) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 3, day).unwrap()
+}
+
+fn file(id: i64, first: u32, last: u32) -> DataFile {
+    let path = format!("{id}.parquet");
+    let (first_day, last_day) = (Some(day(first)), Some(day(last)));
+    DataFile { data_file_id: id, path, record_count: 10, file_size_bytes: 1, first_day, last_day }
+}
+
+fn part(days: &[(u32, u64)]) -> StagedPart {
+    StagedPart {
+        part: 0,
+        path: Some("p".to_owned()),
+        rows_read: 1,
+        bytes: 1,
+        days: Json(days.iter().map(|(number, rows)| (day(*number), *rows)).collect()),
+        next_cursor: None,
+        resume_cursor: "c".to_owned(),
+    }
+}
+
+fn shown(groups: &[Group]) -> Vec<String> {
+    let ids = |it: &Group| it.files.iter().map(|file| file.data_file_id).collect::<Vec<_>>();
+    let range = |it: &Group| it.days.as_ref().map(|days| (*days.start(), *days.end())).unwrap();
+    let text = |it: &Group| {
+        let (from, to) = range(it);
+        format!("{}-{} {:?} {}", from.format("%d"), to.format("%d"), ids(it), it.rows)
+    };
+    groups.iter().map(text).collect()
+}
+
+#[test]
+fn days_are_merged_apart_unless_a_file_spans_them() {
+    let live = vec![file(1, 1, 10), file(2, 12, 12), file(3, 13, 13), file(4, 12, 12)];
+    let parts = [part(&[(3, 1), (9, 1), (12, 2), (20, 5)]), part(&[(12, 1)])];
+    let found = groups(&table(), false, live, &parts);
+    assert_eq!(shown(&found), ["01-10 [1] 2", "12-12 [4, 2] 3", "20-20 [] 5"]);
+}
+
+#[test]
+fn a_whole_read_touches_every_file_there_is() {
+    let live = vec![file(1, 1, 10), file(2, 12, 12)];
+    assert_eq!(shown(&groups(&table(), true, live, &[part(&[(20, 5)])])), ["01-10 [1] 0", "12-12 [2] 0", "20-20 [] 5"]);
+}
+
+#[test]
+fn batches_hold_no_more_rows_than_allowed_but_at_least_one_group() {
+    let group = |rows| Group { days: Some(day(1)..=day(1)), files: Vec::new(), rows };
+    let found = batches(vec![group(300_000), group(100_000), group(1), group(900_000), group(1)]);
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+}

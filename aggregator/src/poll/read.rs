@@ -1,0 +1,293 @@
+//! The reading half of a poll: the head, then every dataset's pages into staged parts.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use polars::prelude::*;
+use sqlx::types::Json;
+
+use crate::Aggregator;
+use crate::error::Error;
+use crate::fence::Fence;
+use crate::lake::file;
+use crate::source::client::{CallError, HeadAnswer, Moved, Page};
+use crate::source::page::{Layout, Parsed};
+use crate::source::{BUSINESS_DAY, Dataset, Source};
+use crate::stage::{self, StagedDataset, StagedPart, StagedPoll};
+
+/// Rows per group of a staged file: small, so that a merge of a few days reads only their groups.
+const GROUP_ROWS: usize = 16 * 1024;
+/// How often a page is asked for again whose body is not what its headers announce.
+const NONSENSE: u32 = 3;
+
+/// What reading came to.
+pub(super) enum Read {
+    /// Nothing changed.
+    Unchanged(Moved),
+    /// Every page is staged.
+    Staged(Staged),
+}
+
+/// A poll whose pages are all there.
+pub(super) struct Staged {
+    pub(super) poll: StagedPoll,
+    pub(super) datasets: Vec<(StagedDataset, Vec<StagedPart>)>,
+    pub(super) quarantined: u64,
+    pub(super) resumed: bool,
+}
+
+/// Why a poll's pages cannot be read to the end.
+enum Interruption {
+    /// The source is another one, or the same one set back: everything must come again.
+    Epoch,
+    Failed(Error),
+}
+
+impl From<Error> for Interruption {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Read everything that is new, taking up an interrupted poll where it stopped.
+pub(super) async fn read(aggregator: &Aggregator, source: &Source, fence: &Fence) -> Result<Read, Error> {
+    let mut resumed = take_up(aggregator, source, fence).await?;
+    // A source that changes its epoch in the middle of a whole re-read gets one more chance.
+    for fresh in [false, true, true] {
+        let took_up = resumed.is_some();
+        let poll = match resumed.take() {
+            Some(poll) => poll,
+            None => match begin(aggregator, source, fresh).await? {
+                Begun::Unchanged(moved) => return Ok(Read::Unchanged(moved)),
+                Begun::Poll(poll) => poll,
+            },
+        };
+        match read_pages(aggregator, source, fence, &poll).await {
+            Ok((datasets, quarantined)) => {
+                return Ok(Read::Staged(Staged { poll, datasets, quarantined, resumed: took_up }));
+            }
+            Err(Interruption::Failed(error)) => return Err(error),
+            Err(Interruption::Epoch) => {
+                tracing::warn!(source = source.declaration.name, "another epoch: reading everything again");
+                stage::discard(aggregator.db(), fence.key(), poll.poll).await?;
+            }
+        }
+    }
+    Err(failed(source, CallError::EpochGone))
+}
+
+/// The interrupted poll, if its declaration is today's and its files are all there.
+async fn take_up(aggregator: &Aggregator, source: &Source, fence: &Fence) -> Result<Option<StagedPoll>, Error> {
+    let db = aggregator.db();
+    let Some(poll) = stage::find(db, &source.declaration.name).await? else { return Ok(None) };
+    let mut usable = poll.declaration == source.declaration.shape();
+    for dataset in stage::datasets(db, poll.poll).await? {
+        let parts = stage::parts(db, poll.poll, &dataset.dataset).await?;
+        usable &= stage::files(aggregator.lake().dir(), &parts).iter().all(|it| it.is_file());
+    }
+    if usable {
+        return Ok(Some(poll));
+    }
+    stage::discard(db, fence.key(), poll.poll).await?;
+    Ok(None)
+}
+
+enum Begun {
+    Unchanged(Moved),
+    Poll(StagedPoll),
+}
+
+async fn begin(aggregator: &Aggregator, source: &Source, fresh: bool) -> Result<Begun, Error> {
+    let declaration = &source.declaration;
+    let shape = declaration.shape();
+    let sql = "SELECT etag FROM sync.source WHERE name = $1 AND declaration = $2 AND etag IS NOT NULL";
+    let etag: Option<String> =
+        sqlx::query_scalar(sql).bind(&declaration.name).bind(&shape).fetch_optional(aggregator.db()).await?;
+    let etag = etag.filter(|_| !fresh);
+    let head = match source.client.head(etag.as_deref()).await.map_err(|it| failed(source, it))? {
+        HeadAnswer::Unchanged(moved) => return Ok(Begun::Unchanged(moved)),
+        HeadAnswer::Changed(head) => head,
+    };
+    for dataset in &declaration.datasets {
+        if !head.datasets.iter().any(|it| it.name == dataset.feed) {
+            let reason = format!("the feed has no dataset `{}`, which the declaration names", dataset.feed);
+            return Err(failed(source, CallError::Unusable(reason)));
+        }
+    }
+    let datasets: Vec<_> = declaration.datasets.iter().map(|it| (it.name.clone(), it.shape())).collect();
+    let poll = stage::begin(aggregator.db(), &declaration.name, &shape, &head, &datasets, fresh).await?;
+    Ok(Begun::Poll(poll))
+}
+
+type Pages = (Vec<(StagedDataset, Vec<StagedPart>)>, u64);
+
+async fn read_pages(
+    aggregator: &Aggregator,
+    source: &Source,
+    fence: &Fence,
+    poll: &StagedPoll,
+) -> Result<Pages, Interruption> {
+    let mut all = Vec::new();
+    let mut quarantined = 0;
+    for mut staged in stage::datasets(aggregator.db(), poll.poll).await? {
+        let Some(dataset) = source.declaration.datasets.iter().find(|it| it.name == staged.dataset) else { continue };
+        let reader = DatasetReader { aggregator, source, fence, poll, dataset, layout: Arc::new(Layout::new(dataset)) };
+        let (parts, refused) = match reader.read(&staged).await {
+            Err(Stop::Shape) => {
+                stage::restart_dataset(aggregator.db(), fence.key(), poll.poll, &dataset.name).await?;
+                staged.whole = true;
+                reader.read(&staged).await.map_err(|it| it.interrupts(source))?
+            }
+            other => other.map_err(|it| it.interrupts(source))?,
+        };
+        quarantined += refused;
+        all.push((staged, parts));
+    }
+    Ok((all, quarantined))
+}
+
+/// Why a dataset's pages stopped coming.
+enum Stop {
+    Shape,
+    Epoch,
+    /// The page's body is not what its headers announce.
+    Nonsense(String),
+    Failed(Error),
+}
+
+impl Stop {
+    /// What a dataset's stop means for the poll; a second complaint about the shape ends it.
+    fn interrupts(self, source: &Source) -> Interruption {
+        match self {
+            Self::Shape => Interruption::Failed(failed(source, CallError::ShapeGone)),
+            Self::Epoch => Interruption::Epoch,
+            Self::Nonsense(reason) => Interruption::Failed(failed(source, CallError::Unusable(reason))),
+            Self::Failed(error) => Interruption::Failed(error),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct DatasetReader<'a> {
+    aggregator: &'a Aggregator,
+    source: &'a Source,
+    fence: &'a Fence,
+    poll: &'a StagedPoll,
+    dataset: &'a Dataset,
+    layout: Arc<Layout>,
+}
+
+impl DatasetReader<'_> {
+    /// Read on behind the last staged part. The next page is on its way while one is parsed.
+    async fn read(&self, staged: &StagedDataset) -> Result<(Vec<StagedPart>, u64), Stop> {
+        let mut parts = stage::parts(self.aggregator.db(), self.poll.poll, &self.dataset.name).await?;
+        let mut quarantined = 0;
+        let mut after = match parts.last() {
+            Some(last) if last.next_cursor.is_none() => return Ok((parts, 0)),
+            Some(last) => last.next_cursor.clone(),
+            None => staged.old_cursor.clone().filter(|_| !staged.whole),
+        };
+        let mut page = self.fetch(after.as_deref()).await?;
+        let mut nonsense = 0;
+        loop {
+            let number = i32::try_from(parts.len()).unwrap_or(i32::MAX);
+            let next = page.next.clone();
+            let store = self.store(number, after.as_deref(), page);
+            let fetch = async {
+                match &next {
+                    Some(cursor) => self.fetch(Some(cursor)).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (stored, fetched) = futures_util::join!(store, fetch);
+            let (part, refused) = match stored {
+                Err(Stop::Nonsense(reason)) if nonsense < NONSENSE => {
+                    nonsense += 1;
+                    tracing::warn!(source = self.source.declaration.name, reason, "asking for a page again");
+                    self.source.client.breaker.failed(Instant::now());
+                    page = self.fetch(after.as_deref()).await?;
+                    continue;
+                }
+                other => other?,
+            };
+            nonsense = 0;
+            parts.push(part);
+            quarantined += refused;
+            after = next;
+            match fetched? {
+                Some(following) => page = following,
+                None => return Ok((parts, quarantined)),
+            }
+        }
+    }
+
+    async fn fetch(&self, after: Option<&str>) -> Result<Page, Stop> {
+        match self.source.client.page(self.dataset, after, &self.poll.head).await {
+            Ok(page) if page.epoch == self.poll.epoch => Ok(page),
+            Ok(_) | Err(CallError::EpochGone) => Err(Stop::Epoch),
+            Err(CallError::ShapeGone) => Err(Stop::Shape),
+            Err(error) => Err(Stop::Failed(failed(self.source, error))),
+        }
+    }
+
+    /// Turn a page into a staged part: parse, write, note.
+    async fn store(&self, part: i32, cursor: Option<&str>, page: Page) -> Result<(StagedPart, u64), Stop> {
+        let (db, lake) = (self.aggregator.db(), self.aggregator.lake());
+        let path = stage::part_path(self.poll.poll, &self.dataset.name, part);
+        file::announce(db, &[&path], self.fence.key()).await?;
+        let (layout, full) = (Arc::clone(&self.layout), lake.dir().join(&path));
+        let bytes = i64::try_from(page.body.len()).unwrap_or(i64::MAX);
+        let (rows, body) = (page.rows, page.body);
+        let parsed = self.aggregator.compute.run(move || parse_and_write(&layout, &body, rows, &full)).await?;
+        let Parsed { frame, refused, days } =
+            parsed.map_err(|reason| Stop::Nonsense(format!("a page of `{}`: {reason}", self.dataset.name)))?;
+        let staged = StagedPart {
+            part,
+            path: (frame.height() > 0).then(|| path.clone()),
+            rows_read: i64::try_from(rows).unwrap_or(i64::MAX),
+            bytes,
+            days: Json(days),
+            next_cursor: page.next,
+            resume_cursor: page.resume,
+        };
+        let origin = stage::Origin {
+            source: &self.source.declaration.name,
+            dataset: &self.dataset.name,
+            poll: self.poll.poll,
+            cursor,
+            header: self.layout.header(),
+        };
+        let quarantined = stage::note(db, origin, &path, &staged, &refused).await?;
+        Ok((staged, quarantined))
+    }
+}
+
+/// Parse a page and write its good rows, in the order of their days. Blocks.
+///
+/// The inner error is the page's: it is not what was announced.
+fn parse_and_write(layout: &Layout, body: &[u8], rows: usize, path: &Path) -> Result<Result<Parsed, String>, Error> {
+    let mut parsed = match layout.parse(body, rows) {
+        Ok(parsed) => parsed,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    if parsed.frame.height() == 0 {
+        return Ok(Ok(parsed));
+    }
+    if parsed.days.len() > 1 {
+        // Stable: of two deliveries of a key the later one must stay the later one.
+        let options = SortMultipleOptions::default().with_maintain_order(true);
+        parsed.frame = parsed.frame.sort([BUSINESS_DAY], options)?;
+    }
+    file::write_parquet(path, &mut parsed.frame, ParquetCompression::Uncompressed, GROUP_ROWS)?;
+    Ok(Ok(parsed))
+}
+
+fn failed(source: &Source, error: CallError) -> Error {
+    Error::Source { name: source.declaration.name.clone(), source: error }
+}

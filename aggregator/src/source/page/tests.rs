@@ -1,0 +1,128 @@
+//! Pages: types, NULL against text, quarantine, truncation, local days.
+
+use super::*;
+use crate::source::declare;
+
+const DECLARED: &str = r#"
+[source]
+name = "s"
+base = "/s"
+poll = "every 1m"
+[[dataset]]
+name = "t"
+key = ["id", "line"]
+[dataset.columns]
+note = "string?"
+id = "int64"
+line = "int32"
+at = "timestamp?"
+day = "date?"
+good = "bool?"
+"#;
+
+fn layout() -> Layout {
+    Layout::new(&declare::parse("t.toml", DECLARED).unwrap().datasets[0])
+}
+
+fn page(rows: &str) -> String {
+    format!("id,line,note,at,day,good,deleted\n{rows}")
+}
+
+#[track_caller]
+fn refused(row: &str) -> String {
+    let parsed = layout().parse(page(&format!("{row}\n")).as_bytes(), 1).unwrap();
+    assert_eq!(parsed.frame.height(), 0);
+    let refused = &parsed.refused[0];
+    assert_eq!(refused.raw, row);
+    format!("{}: {}", refused.column, refused.reason)
+}
+
+#[test]
+fn every_type_null_and_text_that_looks_like_null() {
+    let rows = "1,1,\"a \"\"b\"\",\nc\",2026-03-08T07:30:00.000001Z,2024-02-29,true,false\n\
+                -9223372036854775808,2,\"\\N\",\\N,\\N,\\N,false\n3,3,\\N,1969-12-31T23:59:59.5+00:00,1969-12-31,f,t\n";
+    let frame = layout().parse(page(rows).as_bytes(), 3).unwrap().frame;
+    let notes: Vec<_> = frame.column("note").unwrap().str().unwrap().iter().map(|it| it.map(str::to_owned)).collect();
+    assert_eq!(notes, [Some("a \"b\",\nc".to_owned()), Some("\\N".to_owned()), None]);
+    let at = frame.column("at").unwrap().datetime().unwrap().physical().clone();
+    assert_eq!(at.iter().collect::<Vec<_>>(), [Some(1_772_955_000_000_001), None, Some(-500_000)]);
+    assert_eq!(frame.column("id").unwrap().i64().unwrap().get(1), Some(i64::MIN));
+    assert_eq!(frame.column("day").unwrap().null_count(), 1);
+    assert_eq!(frame.column("deleted").unwrap().bool().unwrap().sum(), Some(1));
+    let names: Vec<_> = frame.get_column_names().into_iter().map(|it| it.as_str()).collect();
+    assert_eq!(names, ["note", "id", "line", "at", "day", "good", "deleted"]);
+}
+
+#[test]
+fn a_row_that_does_not_fit_is_set_aside_with_its_reason() {
+    assert_eq!(refused("x,1,n,\\N,\\N,\\N,false"), "id: \"x\" is no int64");
+    assert_eq!(refused("9223372036854775808,1,n,\\N,\\N,\\N,false"), "id: \"9223372036854775808\" is no int64");
+    assert_eq!(refused("1,2147483648,n,\\N,\\N,\\N,false"), "line: \"2147483648\" is no int32");
+    assert_eq!(refused("1,\\N,n,\\N,\\N,\\N,false"), "line: NULL where the declaration allows none");
+    assert_eq!(refused("1,1,n,2026-02-29T00:00:00Z,\\N,\\N,false"), "at: \"2026-02-29T00:00:00Z\" is no timestamp");
+    assert_eq!(refused("1,1,n,2026-02-28T00:00:00.0000001Z,\\N,\\N,false").split(':').next(), Some("at"));
+    assert_eq!(refused("1,1,n,\\N,\\N,\\N"), "id: the row has 6 fields instead of 7");
+    assert_eq!(refused("1,1,n,\\N,\\N,\\N,maybe"), "deleted: \"maybe\" is no bool");
+}
+
+#[test]
+fn a_row_that_leaves_needs_only_its_key() {
+    let parsed = layout().parse(page("1,1,n,nonsense,\\N,\\N,true\n").as_bytes(), 1).unwrap();
+    assert_eq!((parsed.frame.height(), parsed.refused.len()), (1, 0));
+}
+
+#[test]
+fn a_page_cut_at_any_byte_is_no_page() {
+    let whole = page("1,1,\"a\nb\",\\N,\\N,\\N,false\n2,1,c,\\N,\\N,\\N,false\n");
+    assert!(layout().parse(whole.as_bytes(), 2).is_ok());
+    for length in 0..whole.len() {
+        assert!(layout().parse(&whole.as_bytes()[..length], 2).is_err(), "cut at {length}");
+    }
+    assert!(layout().parse(whole.as_bytes(), 1).unwrap_err().contains("more than"));
+    assert!(layout().parse(b"<html>\n1\n", 1).unwrap_err().contains("header"));
+}
+
+fn local(instant: &str, zone: &str) -> String {
+    let mut times = LocalTimes::new(1);
+    times.push(value::timestamp(instant.as_bytes()).unwrap(), zone.as_bytes()).unwrap();
+    let (days, hours) = times.into_columns();
+    format!("{} {}", NaiveDate::from_epoch_days(days[0]).unwrap(), hours[0])
+}
+
+#[test]
+fn business_days_follow_the_zone_where_it_happened() {
+    // Spring forward and fall back in New York: the day lasts 23, then 25 hours.
+    assert_eq!(local("2026-03-08T04:59:59Z", "America/New_York"), "2026-03-07 23");
+    assert_eq!(local("2026-03-08T07:00:00Z", "America/New_York"), "2026-03-08 3");
+    assert_eq!(local("2026-03-09T03:59:59Z", "America/New_York"), "2026-03-08 23");
+    assert_eq!(local("2026-11-01T05:30:00Z", "America/New_York"), "2026-11-01 1");
+    assert_eq!(local("2026-11-01T06:30:00Z", "America/New_York"), "2026-11-01 1");
+    assert_eq!(local("2026-11-02T04:59:59Z", "America/New_York"), "2026-11-01 23");
+    // Half an hour off, and the change of clocks with it.
+    assert_eq!(local("2026-07-01T02:29:59Z", "America/St_Johns"), "2026-06-30 23");
+    assert_eq!(local("2026-07-01T02:30:00Z", "America/St_Johns"), "2026-07-01 0");
+    assert_eq!(local("2026-01-01T03:29:59Z", "America/St_Johns"), "2025-12-31 23");
+    // A leap day that is one only there.
+    assert_eq!(local("2024-02-29T23:30:00Z", "Asia/Tokyo"), "2024-03-01 8");
+    assert_eq!(local("2024-02-29T23:30:00Z", "UTC"), "2024-02-29 23");
+}
+
+#[test]
+fn the_remembered_offset_is_the_computed_one_at_every_quarter_of_two_years() {
+    use chrono::{DateTime, Offset, TimeZone, Timelike};
+    for name in ["America/St_Johns", "Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu"] {
+        let tz: chrono_tz::Tz = name.parse().unwrap();
+        let mut times = LocalTimes::new(0);
+        let start = 1_735_689_600;
+        let instants: Vec<i64> = (0..2 * 365 * 96).flat_map(|it| [start + it * 900 - 1, start + it * 900]).collect();
+        for instant in &instants {
+            times.push(instant * 1_000_000, name.as_bytes()).unwrap();
+        }
+        let (days, hours) = times.into_columns();
+        for ((instant, day), hour) in instants.iter().zip(days).zip(hours) {
+            let utc = DateTime::from_timestamp(*instant, 0).unwrap();
+            let local = utc.naive_utc() + tz.offset_from_utc_datetime(&utc.naive_utc()).fix();
+            assert_eq!((local.date().to_epoch_days(), local.hour().cast_signed()), (day, hour), "{name} {utc}");
+        }
+    }
+}
