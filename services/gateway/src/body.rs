@@ -35,18 +35,23 @@ pub(crate) enum PayloadError {
 /// A request body before it is sent.
 pub(crate) enum Payload {
     Memory(Bytes),
-    File { file: std::fs::File, size: u64 },
+    File {
+        file: std::fs::File,
+        size: u64,
+    },
     /// Sent as it comes, and therefore only once.
     Stream(Option<Incoming>),
 }
 
 impl Payload {
     /// Reads the whole body, as nginx does with request buffering on.
-    pub(crate) async fn collect(mut body: Incoming, limit: Option<u64>) -> Result<Self, PayloadError> {
+    pub(crate) async fn collect(body: &mut Incoming, limit: Option<u64>) -> Result<Self, PayloadError> {
         let mut memory = BytesMut::new();
         let mut spool: Option<tokio::fs::File> = None;
         let mut size = 0_u64;
-        while let Some(frame) = tokio::time::timeout(CLIENT_PAUSE, body.frame()).await.map_err(|_| PayloadError::Client)? {
+        while let Some(frame) =
+            tokio::time::timeout(CLIENT_PAUSE, body.frame()).await.map_err(|_| PayloadError::Client)?
+        {
             let Ok(data) = frame.map_err(|_| PayloadError::Client)?.into_data() else { continue };
             size += data.len() as u64;
             if limit.is_some_and(|limit| size > limit) {
@@ -66,6 +71,15 @@ impl Payload {
         file.write_all(&memory).await.map_err(PayloadError::Io)?;
         file.flush().await.map_err(PayloadError::Io)?;
         Ok(Self::File { file: file.into_std().await, size })
+    }
+
+    /// Bytes, as far as they are known before it is sent.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { size, .. } => *size,
+            Self::Stream(body) => body.as_ref().map_or(0, |body| body.size_hint().lower()),
+        }
     }
 
     /// The body for the next try; none if it is gone with an earlier one.
@@ -188,12 +202,12 @@ pub(crate) struct Relay {
     limit: Duration,
     pause: Option<Pin<Box<Sleep>>>,
     failed: Option<io::Error>,
-    on_data: Box<dyn Fn(usize) + Send>,
+    on_data: Box<dyn FnMut(usize) + Send>,
 }
 
 impl Relay {
     /// `on_data` is told the size of each piece.
-    pub(crate) fn new(body: Incoming, limit: Duration, on_data: Box<dyn Fn(usize) + Send>) -> Self {
+    pub(crate) fn new(body: Incoming, limit: Duration, on_data: Box<dyn FnMut(usize) + Send>) -> Self {
         Self { body, limit, pause: None, failed: None, on_data }
     }
 

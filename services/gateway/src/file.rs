@@ -23,19 +23,11 @@ pub(crate) struct File {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
     pub(crate) name: String,
-    #[serde(default = "http")]
-    pub(crate) protocol: Protocol,
+    /// The name of an upstream.
     pub(crate) host: String,
-    #[serde(default = "port_80")]
-    pub(crate) port: u16,
-    pub(crate) path: Option<String>,
-    #[serde(default = "five")]
     pub(crate) retries: u32,
-    #[serde(default = "minute")]
     pub(crate) connect_timeout: u64,
-    #[serde(default = "minute")]
     pub(crate) write_timeout: u64,
-    #[serde(default = "minute")]
     pub(crate) read_timeout: u64,
     #[serde(default)]
     pub(crate) routes: Vec<Route>,
@@ -45,7 +37,7 @@ pub(crate) struct Service {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Protocol {
+enum Kind {
     Http,
 }
 
@@ -57,16 +49,14 @@ pub(crate) struct Route {
     #[serde(default)]
     pub(crate) methods: Vec<String>,
     #[serde(default)]
-    pub(crate) protocols: Vec<Protocol>,
-    #[serde(default)]
     pub(crate) regex_priority: u32,
     #[serde(default = "yes")]
     pub(crate) strip_path: bool,
     #[serde(default = "yes")]
     pub(crate) request_buffering: bool,
     /// Accepted, and without effect here: the local gateway never holds a response back.
-    #[serde(default = "yes")]
-    pub(crate) response_buffering: bool,
+    #[serde(default, rename = "response_buffering")]
+    _response_buffering: bool,
     #[serde(default)]
     pub(crate) plugins: Vec<Plugin>,
 }
@@ -129,11 +119,9 @@ pub(crate) struct HealthChecks {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Active {
-    #[serde(rename = "type", default = "http")]
-    pub(crate) _kind: Protocol,
-    #[serde(default = "slash")]
+    #[serde(rename = "type")]
+    _kind: Kind,
     pub(crate) http_path: String,
-    #[serde(default = "one")]
     pub(crate) timeout: f64,
     pub(crate) healthy: Healthy,
     pub(crate) unhealthy: Unhealthy,
@@ -144,7 +132,6 @@ pub(crate) struct Active {
 pub(crate) struct Healthy {
     pub(crate) interval: f64,
     pub(crate) successes: u32,
-    #[serde(default = "healthy_statuses")]
     pub(crate) http_statuses: Vec<u16>,
 }
 
@@ -155,39 +142,13 @@ pub(crate) struct Unhealthy {
     pub(crate) http_failures: u32,
     pub(crate) tcp_failures: u32,
     pub(crate) timeouts: u32,
-    #[serde(default = "unhealthy_statuses")]
     pub(crate) http_statuses: Vec<u16>,
 }
 
-
 // Kong's own defaults.
-fn http() -> Protocol {
-    Protocol::Http
-}
-fn port_80() -> u16 {
-    80
-}
-fn five() -> u32 {
-    5
-}
-fn minute() -> u64 {
-    60_000
-}
 fn yes() -> bool {
     true
 }
-fn one() -> f64 {
-    1.0
-}
-fn slash() -> String {
-    "/".to_owned()
-}
 fn empty() -> Value {
     Value::Object(serde_json::Map::new())
-}
-fn healthy_statuses() -> Vec<u16> {
-    vec![200, 302]
-}
-fn unhealthy_statuses() -> Vec<u16> {
-    vec![429, 404, 500, 501, 502, 503, 504, 505]
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use hyper::Version;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, SERVER, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, SERVER, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use crate::reply::SERVER_NAME;
@@ -33,7 +34,14 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, peer: &Peer<'_>) {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_port).unwrap_or_default().to_owned();
     let trailers = headers.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     drop_hop_by_hop(headers);
-    for name in [TE, EXPECT, CONTENT_LENGTH, HOST, HeaderName::from_static("proxy"), HeaderName::from_static("x-forwarded-prefix")] {
+    for name in [
+        TE,
+        EXPECT,
+        CONTENT_LENGTH,
+        HOST,
+        HeaderName::from_static("proxy"),
+        HeaderName::from_static("x-forwarded-prefix"),
+    ] {
         headers.remove(name);
     }
     if trailers {

@@ -67,7 +67,11 @@ impl Config {
             listen: vars.or("LISTEN", "127.0.0.1:8000", "address and port for clients")?,
             admin_listen: vars.optional("ADMIN_LISTEN", "address and port for metrics and upstream health")?,
             log: vars.or("LOG", "info", "tracing filter")?,
-            drain: vars.seconds_or("DRAIN_SECONDS", "10", "seconds that requests may finish in after a signal to stop")?,
+            drain: vars.seconds_or(
+                "DRAIN_SECONDS",
+                "10",
+                "seconds that requests may finish in after a signal to stop",
+            )?,
         })
     }
 }
@@ -96,7 +100,9 @@ pub fn check(text: &str) -> Result<(), PlanError> {
 /// # Errors
 /// A file that cannot be obeyed, or an address that cannot be had.
 pub async fn run(config: &Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let bind = async |address: SocketAddr| TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source });
+    let bind = async |address: SocketAddr| {
+        TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+    };
     let admin = match config.admin_listen {
         Some(address) => Some(bind(address).await?),
         None => None,

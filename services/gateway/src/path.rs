@@ -1,5 +1,5 @@
-//! Request paths as Kong sees them: the normalised form that routes match, and how a matched path
-//! is joined to a service's own path.
+//! Request paths as Kong sees them: the normalised form that routes match, and what is left of one
+//! that was stripped.
 
 /// The path that routing and forwarding use: escapes of unreserved characters decoded, other
 /// escapes in upper case, dot segments resolved, runs of slashes joined.
@@ -57,23 +57,9 @@ fn hex_pair(pair: Option<&[u8]>) -> Option<u8> {
     text.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(text, 16).ok())?
 }
 
-/// The upstream path when a route strips its match: `rest` is what followed the match in `path`.
-pub(crate) fn join_stripped(base: Option<&str>, path: &str, rest: &str) -> String {
-    let base = base.unwrap_or("/");
-    let trimmed = base.strip_suffix('/').unwrap_or(base);
-    let rest = rest.trim_start_matches('/');
-    if !rest.is_empty() {
-        return format!("{trimmed}/{rest}");
-    }
-    if path.ends_with('/') || trimmed.is_empty() { format!("{trimmed}/") } else { trimmed.to_owned() }
-}
-
-/// The upstream path when a route keeps the request path.
-pub(crate) fn join_kept(base: Option<&str>, path: &str) -> String {
-    let base = base.unwrap_or("/");
-    let trimmed = base.strip_suffix('/').unwrap_or(base);
-    // A request for `/` itself asks for the service's own path.
-    if path == "/" && !trimmed.is_empty() { trimmed.to_owned() } else { format!("{trimmed}{path}") }
+/// What an upstream is asked for when a route strips its match: `rest` is what followed the match.
+pub(crate) fn stripped(rest: &str) -> String {
+    format!("/{}", rest.trim_start_matches('/'))
 }
 
 #[cfg(test)]
@@ -102,29 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stripped_path_is_joined_to_the_services_path() {
-        let cases = [
-            ("/a", "", ["/", "/base", "/base"]),
-            ("/a/", "/", ["/", "/base/", "/base/"]),
-            ("/a/x", "/x", ["/x", "/base/x", "/base/x"]),
-            ("/a/x/", "/x/", ["/x/", "/base/x/", "/base/x/"]),
-            ("/ax", "x", ["/x", "/base/x", "/base/x"]),
-        ];
-        for (path, rest, want) in cases {
-            for (base, want) in [None, Some("/base"), Some("/base/")].into_iter().zip(want) {
-                assert_eq!(join_stripped(base, path, rest), want, "{path} on {base:?}");
-            }
+    fn a_stripped_path_starts_with_one_slash() {
+        for (rest, want) in [("", "/"), ("/", "/"), ("/x", "/x"), ("x", "/x"), ("/x/", "/x/"), ("//x", "/x")] {
+            assert_eq!(stripped(rest), want, "{rest}");
         }
-        // Route `/a/`: what follows the match has no slash of its own.
-        assert_eq!(join_stripped(Some("/base"), "/a/", ""), "/base/");
-        assert_eq!(join_stripped(None, "/a/x", "x"), "/x");
-    }
-
-    #[test]
-    fn a_kept_path_is_appended() {
-        assert_eq!(join_kept(None, "/a/"), "/a/");
-        assert_eq!(join_kept(Some("/base/"), "/a"), "/base/a");
-        assert_eq!(join_kept(Some("/base"), "/"), "/base");
-        assert_eq!(join_kept(None, "/"), "/");
     }
 }

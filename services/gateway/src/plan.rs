@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::file::{self, File};
-use crate::plugins::{Chain, ChainBuilder, Consumer};
+use crate::plugins::{Chain, ChainBuilder, Consumer, Consumers, Scope};
 use crate::router::{Route, Router};
-use crate::upstream::{Balancer, Upstream};
+use crate::upstream::Upstream;
 
 /// A fault in the file, with the path that leads to it.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +31,7 @@ impl PlanError {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
-    pub(crate) path: Option<String>,
-    pub(crate) balancer: Balancer,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) retries: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) write_timeout: Duration,
@@ -77,27 +76,25 @@ fn build(file: File) -> Result<Plan, PlanError> {
         return Err(PlanError::at("_format_version", "only \"3.0\" is understood"));
     }
     let consumers = consumers(&file.consumers)?;
-    let upstreams: Vec<_> =
-        file.upstreams.into_iter().enumerate().map(|(i, u)| Upstream::new(u, &format!("upstreams[{i}]")).map(Arc::new)).collect::<Result<_, _>>()?;
+    let upstreams: Vec<_> = file
+        .upstreams
+        .into_iter()
+        .enumerate()
+        .map(|(i, u)| Upstream::new(u, &format!("upstreams[{i}]")).map(Arc::new))
+        .collect::<Result<_, _>>()?;
     let mut global = ChainBuilder::new(consumers);
-    global.add_all(file.plugins, "plugins", true)?;
+    global.add_all(file.plugins, "plugins", Scope::Global)?;
 
     let mut routes = Vec::new();
     for (i, service) in file.services.into_iter().enumerate() {
         let at = format!("services[{i}]");
         let mut on_service = global.clone();
-        on_service.add_all(service.plugins, &format!("{at}.plugins"), false)?;
-        if service.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            return Err(PlanError::at(format!("{at}.path"), "should start with: /"));
-        }
-        let balancer = match upstreams.iter().find(|upstream| upstream.name == service.host) {
-            Some(upstream) => Balancer::Upstream(upstream.clone()),
-            None => Balancer::host(&service.host, service.port),
-        };
+        on_service.add_all(service.plugins, &format!("{at}.plugins"), Scope::Service)?;
+        let upstream = upstreams.iter().find(|upstream| upstream.name == service.host).cloned();
+        let upstream = upstream.ok_or_else(|| PlanError::at(format!("{at}.host"), "is not the name of an upstream"))?;
         let ready = Arc::new(Service {
             name: service.name,
-            path: service.path,
-            balancer,
+            upstream,
             retries: service.retries,
             connect_timeout: Duration::from_millis(service.connect_timeout),
             write_timeout: Duration::from_millis(service.write_timeout),
@@ -106,8 +103,7 @@ fn build(file: File) -> Result<Plan, PlanError> {
         for (j, route) in service.routes.into_iter().enumerate() {
             let at = format!("{at}.routes[{j}]");
             let mut on_route = on_service.clone();
-            let file::Route { plugins, .. } = &route;
-            on_route.add_all(plugins.clone(), &format!("{at}.plugins"), false)?;
+            on_route.add_all(route.plugins.clone(), &format!("{at}.plugins"), Scope::Route)?;
             routes.extend(Route::new(route, ready.clone(), Arc::new(on_route.build()), &at)?);
         }
     }
@@ -116,7 +112,7 @@ fn build(file: File) -> Result<Plan, PlanError> {
 
 /// Consumers by their key. Two with one key, or one with a key that is empty, would let a request
 /// in as somebody else.
-fn consumers(list: &[file::Consumer]) -> Result<Arc<HashMap<String, Arc<Consumer>>>, PlanError> {
+fn consumers(list: &[file::Consumer]) -> Result<Consumers, PlanError> {
     let mut by_key = HashMap::new();
     for (i, consumer) in list.iter().enumerate() {
         for (j, credential) in consumer.keyauth_credentials.iter().enumerate() {

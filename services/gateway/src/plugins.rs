@@ -2,16 +2,31 @@
 
 pub(crate) mod acl;
 pub(crate) mod correlation_id;
+pub(crate) mod cors;
 pub(crate) mod key_auth;
+pub(crate) mod prometheus;
+pub(crate) mod rate_limiting;
+pub(crate) mod request_size_limiting;
 pub(crate) mod request_transformer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hyper::header::{HeaderName, HeaderValue};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::file;
 use crate::plan::{PlanError, typed};
+
+use acl::Acl;
+use correlation_id::CorrelationId;
+use cors::Cors;
+use key_auth::KeyAuth;
+use prometheus::Prometheus;
+use rate_limiting::RateLimiting;
+use request_size_limiting::RequestSizeLimiting;
+use request_transformer::RequestTransformer;
 
 /// Somebody with a key.
 #[derive(Debug)]
@@ -28,26 +43,47 @@ impl Consumer {
     }
 }
 
-/// The plugins of one route: at most one instance of each name, the most specific.
-#[derive(Clone)]
+pub(crate) type Consumers = Arc<HashMap<String, Arc<Consumer>>>;
+
+/// The plugins of one route, in the order in which they act: at most one instance of each, the most specific.
+#[derive(Clone, Default)]
 pub(crate) struct Chain {
-    pub(crate) correlation_id: Option<Arc<correlation_id::CorrelationId>>,
-    pub(crate) key_auth: Option<Arc<key_auth::KeyAuth>>,
-    pub(crate) acl: Option<Arc<acl::Acl>>,
-    pub(crate) request_transformer: Option<Arc<request_transformer::RequestTransformer>>,
+    pub(crate) correlation_id: Option<Arc<CorrelationId>>,
+    pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) key_auth: Option<Arc<KeyAuth>>,
+    pub(crate) request_size_limiting: Option<Arc<RequestSizeLimiting>>,
+    pub(crate) acl: Option<Arc<Acl>>,
+    rate_limiting: Option<Arc<RateLimiting>>,
+    rate_by_consumer: HashMap<String, Arc<RateLimiting>>,
+    pub(crate) request_transformer: Option<Arc<RequestTransformer>>,
+    pub(crate) prometheus: Option<Arc<Prometheus>>,
+}
+
+impl Chain {
+    /// An instance for the consumer beats one for the route, the service or all.
+    pub(crate) fn rate_limiting(&self, consumer: Option<&Consumer>) -> Option<&Arc<RateLimiting>> {
+        consumer.and_then(|consumer| self.rate_by_consumer.get(&consumer.username)).or(self.rate_limiting.as_ref())
+    }
+}
+
+/// Where a list of plugins stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Global,
+    Service,
+    Route,
 }
 
 /// Collects plugins from the general to the specific; a later one of a name replaces an earlier.
 #[derive(Clone)]
 pub(crate) struct ChainBuilder {
     chain: Chain,
-    consumers: Arc<HashMap<String, Arc<Consumer>>>,
+    consumers: Consumers,
 }
 
 impl ChainBuilder {
-    pub(crate) fn new(consumers: Arc<HashMap<String, Arc<Consumer>>>) -> Self {
-        let chain = Chain { correlation_id: None, key_auth: None, acl: None, request_transformer: None };
-        Self { chain, consumers }
+    pub(crate) fn new(consumers: Consumers) -> Self {
+        Self { chain: Chain::default(), consumers }
     }
 
     pub(crate) fn build(self) -> Chain {
@@ -55,45 +91,66 @@ impl ChainBuilder {
     }
 
     /// Adds the plugins of one level; `at` is the path of their list in the file.
-    pub(crate) fn add_all(&mut self, plugins: Vec<file::Plugin>, at: &str, global: bool) -> Result<(), PlanError> {
+    pub(crate) fn add_all(&mut self, plugins: Vec<file::Plugin>, at: &str, scope: Scope) -> Result<(), PlanError> {
         let mut seen = Vec::new();
         for (i, plugin) in plugins.into_iter().enumerate() {
             let at = format!("{at}[{i}]");
-            let scope = (plugin.name.clone(), plugin.consumer.clone());
-            if seen.contains(&scope) {
+            let key = (plugin.name.clone(), plugin.consumer.clone());
+            if seen.contains(&key) {
                 return Err(PlanError::at(format!("{at}.name"), "a second instance in the same scope"));
             }
-            seen.push(scope);
-            self.add(plugin, &at, global)?;
+            seen.push(key);
+            self.add(plugin, &at, scope)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, plugin: file::Plugin, at: &str, _global: bool) -> Result<(), PlanError> {
-        if plugin.consumer.is_some() {
-            return Err(PlanError::at(format!("{at}.consumer"), "not implemented for this plugin"));
-        }
-        let path = format!("{at}.config");
-        let chain = &mut self.chain;
-        match plugin.name.as_str() {
-            "correlation-id" => chain.correlation_id = Some(Arc::new(typed(plugin.config, &path)?)),
-            "key-auth" => chain.key_auth = Some(Arc::new(key_auth::KeyAuth::new(typed(plugin.config, &path)?, self.consumers.clone()))),
-            "acl" => chain.acl = Some(Arc::new(typed(plugin.config, &path)?)),
-            "request-transformer" => {
-                let config = typed(plugin.config, &path)?;
-                chain.request_transformer = Some(Arc::new(request_transformer::RequestTransformer::new(config, &path)?));
+    fn add(&mut self, plugin: file::Plugin, at: &str, scope: Scope) -> Result<(), PlanError> {
+        let (chain, config, path) = (&mut self.chain, plugin.config, format!("{at}.config"));
+        if let Some(consumer) = plugin.consumer {
+            let fault = |reason: &str| PlanError::at(format!("{at}.consumer"), reason);
+            if plugin.name != "rate-limiting" || scope != Scope::Global {
+                return Err(fault("is implemented only for rate-limiting, in the list at the top level"));
             }
-            _ => return Err(PlanError::at(format!("{at}.name"), format!("plugin '{}' is not implemented by the local gateway", plugin.name))),
+            if !self.consumers.values().any(|known| known.username == consumer) {
+                return Err(fault("is not the username of a consumer with a key"));
+            }
+            chain.rate_by_consumer.insert(consumer, Arc::new(RateLimiting::new(typed(config, &path)?, &path)?));
+            return Ok(());
+        }
+        match plugin.name.as_str() {
+            "correlation-id" => chain.correlation_id = Some(Arc::new(typed(config, &path)?)),
+            "cors" => chain.cors = Some(Arc::new(typed(config, &path)?)),
+            "key-auth" => chain.key_auth = Some(Arc::new(KeyAuth::new(typed(config, &path)?, self.consumers.clone()))),
+            "request-size-limiting" => chain.request_size_limiting = Some(Arc::new(typed(config, &path)?)),
+            "acl" => chain.acl = Some(Arc::new(typed(config, &path)?)),
+            "rate-limiting" => chain.rate_limiting = Some(Arc::new(RateLimiting::new(typed(config, &path)?, &path)?)),
+            "request-transformer" => {
+                chain.request_transformer = Some(Arc::new(RequestTransformer::new(typed(config, &path)?, &path)?))
+            }
+            "prometheus" if scope != Scope::Global => {
+                return Err(PlanError::at(format!("{at}.name"), "prometheus is implemented only at the top level"));
+            }
+            "prometheus" => {
+                let prometheus::Config { .. } = typed(config, &path)?;
+                chain.prometheus = Some(Arc::default());
+            }
+            name => {
+                return Err(PlanError::at(
+                    format!("{at}.name"),
+                    format!("plugin '{name}' is not implemented by the local gateway"),
+                ));
+            }
         }
         Ok(())
     }
 }
 
-pub(crate) fn header_name<'de, D: serde::Deserializer<'de>>(input: D) -> Result<hyper::header::HeaderName, D::Error> {
-    let text = <String as serde::Deserialize>::deserialize(input)?;
-    hyper::header::HeaderName::from_bytes(text.as_bytes()).map_err(serde::de::Error::custom)
+fn header_name<'de, D: Deserializer<'de>>(input: D) -> Result<HeaderName, D::Error> {
+    HeaderName::from_bytes(String::deserialize(input)?.as_bytes()).map_err(serde::de::Error::custom)
 }
 
-pub(crate) fn yes() -> bool {
-    true
+/// A list as one header's value, as Kong joins it.
+fn joined<'de, D: Deserializer<'de>>(input: D) -> Result<HeaderValue, D::Error> {
+    HeaderValue::from_str(&Vec::<String>::deserialize(input)?.join(",")).map_err(serde::de::Error::custom)
 }

@@ -51,7 +51,11 @@ impl Pool {
     }
 
     /// A new connection.
-    pub(crate) async fn connect(&self, authority: &str, limit: Duration) -> Result<SendRequest<UpstreamBody>, ConnectError> {
+    pub(crate) async fn connect(
+        &self,
+        authority: &str,
+        limit: Duration,
+    ) -> Result<SendRequest<UpstreamBody>, ConnectError> {
         let opening = async {
             let addresses: Vec<_> = lookup_host(authority).await.map_err(ConnectError::Resolve)?.collect();
             let stream = TcpStream::connect(addresses.as_slice()).await.map_err(ConnectError::Connect)?;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use uuid::Uuid;
@@ -15,9 +16,10 @@ use crate::body::{ClientBody, Payload, PayloadError, Progress, Relay, UpstreamBo
 use crate::headers::{self, PROXY_LATENCY, Peer, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY};
 use crate::path::normalize;
 use crate::plan::{Plan, Service};
-use crate::plugins::{Chain, Consumer};
+use crate::plugins::prometheus::Meter;
+use crate::plugins::{Chain, Consumer, request_size_limiting};
 use crate::pool::{ConnectError, Pool};
-use crate::reply::Refusal;
+use crate::reply::Exit;
 use crate::router::{Match, Route};
 
 /// The gateway at work: shared by all connections.
@@ -38,6 +40,8 @@ struct Exchange {
     /// Headers for the client that plugins decided on while the request went in.
     downstream: Vec<(HeaderName, HeaderValue)>,
     consumer: Option<Arc<Consumer>>,
+    /// Bytes of the request's body.
+    ingress: u64,
     timing: Timing,
 }
 
@@ -52,7 +56,6 @@ impl Gateway {
     /// Answers one request; every failure is an answer too.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<ClientBody> {
         let (mut parts, body) = request.into_parts();
-        let original = parts.headers.clone();
         let mut exchange = Exchange {
             started: Instant::now(),
             id: Uuid::new_v4().simple().to_string(),
@@ -61,68 +64,88 @@ impl Gateway {
             raw_path: parts.uri.path().to_owned(),
             downstream: Vec::new(),
             consumer: None,
+            ingress: 0,
             timing: Timing::default(),
         };
         let path = normalize(parts.uri.path());
         let found = self.plan.router.find(&parts.method, &path);
         let chain = found.as_ref().map_or(&self.plan.fallback, |found| &*found.route.chain);
-        let result = self.answer(&mut exchange, &mut parts, body, chain, found.as_ref()).await;
+        let mut unread = Some(body);
+        let result = self.answer(&mut exchange, &mut parts, &mut unread, chain, found.as_ref()).await;
+        if let Some(body) = unread {
+            discard(body);
+        }
         let mut response = match result {
             Ok(response) => response,
-            Err(refusal) => {
-                let proxied = refusal.was_proxied();
-                let mut response = refusal.into_response(&original, &exchange.id);
-                if proxied {
-                    headers::to_client(response.headers_mut(), Version::HTTP_11);
-                    exchange.latencies(response.headers_mut());
-                } else {
-                    response.headers_mut().insert(RESPONSE_LATENCY, headers::millis(exchange.started.elapsed()));
-                }
-                response
-            }
+            Err(exit) => exit_with(&exchange, exit, chain, found.as_ref()),
         };
         if let Ok(id) = HeaderValue::from_str(&exchange.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         response.headers_mut().extend(exchange.downstream.drain(..));
+        if let Some(prometheus) = &chain.prometheus {
+            prometheus.count();
+        }
         let consumer = exchange.consumer.as_ref().map(|consumer| consumer.username.as_str());
         let route = found.as_ref().map(|found| &*found.route.name);
         tracing::debug!(method = %parts.method, path, status = response.status().as_u16(), consumer, route, "request");
         response
     }
 
+    /// The plugins in the order of Kong's priorities, then the upstream.
     async fn answer(
         &self,
         exchange: &mut Exchange,
-        parts: &mut hyper::http::request::Parts,
-        body: Incoming,
+        parts: &mut Parts,
+        unread: &mut Option<Incoming>,
         chain: &Chain,
         found: Option<&Match<'_>>,
-    ) -> Result<Response<ClientBody>, Refusal> {
+    ) -> Result<Response<ClientBody>, Exit> {
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
-            return Err(Refusal::nginx(StatusCode::BAD_REQUEST, "Bad request"));
+            return Err(Exit::new(StatusCode::BAD_REQUEST, "Bad request"));
         }
         if let Some(correlation_id) = &chain.correlation_id {
             exchange.downstream.extend(correlation_id.access(&mut parts.headers));
         }
-        let found = found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no Route matched with those values"))?;
+        if let Some(cors) = &chain.cors {
+            if found.is_some()
+                && let Some(preflight) = cors.preflight(&parts.method, &parts.headers)
+            {
+                return Err(preflight);
+            }
+            exchange.downstream.extend(cors.headers());
+        }
+        let found = found.ok_or_else(|| Exit::new(StatusCode::NOT_FOUND, "no Route matched with those values"))?;
         let mut query = parts.uri.query().map(str::to_owned);
         if let Some(key_auth) = &chain.key_auth {
             exchange.consumer = Some(key_auth.access(&mut parts.headers, &mut query)?);
         }
+        let mut payload = None;
+        if let Some(size) = &chain.request_size_limiting
+            && !size.access(&parts.headers)?
+        {
+            // Its length is not known before it has been read.
+            payload = Some(collect(unread, Some(size.limit())).await?);
+        }
+        let consumer = exchange.consumer.as_deref();
         if let Some(acl) = &chain.acl {
-            acl.access(exchange.consumer.as_deref(), &mut parts.headers)?;
+            acl.access(consumer, &mut parts.headers)?;
+        }
+        if let Some(rate) = chain.rate_limiting(consumer) {
+            exchange.downstream.extend(rate.access(consumer, exchange.peer.ip(), chrono::Utc::now().timestamp())?);
         }
         let mut path = found.upstream_path.clone();
         if let Some(transformer) = &chain.request_transformer {
             transformer.access(&mut parts.headers, &mut path, &found.captures);
         }
-        let payload = payload(found.route, &parts.headers, body).await?;
-        let target = match query {
-            Some(query) => format!("{path}?{query}"),
-            None => path,
+        let payload = match payload {
+            Some(payload) => payload,
+            None if found.route.request_buffering => collect(unread, None).await?,
+            None => Payload::Stream(unread.take()),
         };
-        let bad = |_| Refusal::nginx(StatusCode::BAD_REQUEST, "Bad request");
+        exchange.ingress = payload.size();
+        let bad = |_| Exit::new(StatusCode::BAD_REQUEST, "Bad request");
+        let target = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let uri = Uri::from(PathAndQuery::try_from(target).map_err(bad)?);
         let peer = Peer {
             ip: exchange.peer.ip(),
@@ -134,16 +157,24 @@ impl Gateway {
         };
         headers::to_upstream(&mut parts.headers, &peer);
         let call = Call { method: parts.method.clone(), uri, headers: std::mem::take(&mut parts.headers) };
-        let response = self.forward(&found.route.service, &call, payload, &mut exchange.timing).await?;
-        Ok(self.relay(exchange, &found.route.service, response))
+        let service = &found.route.service;
+        let response = self.forward(service, &call, payload, &mut exchange.timing).await?;
+        let meter = exchange.meter(chain, found.route, response.status(), "service");
+        Ok(relay(exchange, service, response, meter))
     }
 
     /// Sends the request, to another target if the first cannot take it, within the service's tries.
-    async fn forward(&self, service: &Service, call: &Call, mut payload: Payload, timing: &mut Timing) -> Result<Response<Incoming>, Refusal> {
+    async fn forward(
+        &self,
+        service: &Service,
+        call: &Call,
+        mut payload: Payload,
+        timing: &mut Timing,
+    ) -> Result<Response<Incoming>, Exit> {
         let mut left = service.retries;
         loop {
-            let target = service.balancer.pick().ok_or_else(|| {
-                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "failure to get a peer from the ring-balancer")
+            let target = service.upstream.pick().ok_or_else(|| {
+                Exit::new(StatusCode::SERVICE_UNAVAILABLE, "failure to get a peer from the ring-balancer")
             })?;
             let began = Instant::now();
             timing.began = Some(began);
@@ -163,7 +194,13 @@ impl Gateway {
         }
     }
 
-    async fn attempt(&self, service: &Service, authority: &str, call: &Call, payload: &mut Payload) -> Result<Response<Incoming>, AttemptError> {
+    async fn attempt(
+        &self,
+        service: &Service,
+        authority: &str,
+        call: &Call,
+        payload: &mut Payload,
+    ) -> Result<Response<Incoming>, AttemptError> {
         let progress = Progress::new();
         // Made at the first connection: a body that streams must not be lost to a refused one.
         let mut request: Option<Request<UpstreamBody>> = None;
@@ -175,7 +212,8 @@ impl Gateway {
             let ready = match request.take() {
                 Some(request) => request,
                 None => {
-                    let body = payload.attempt(&progress).await.map_err(AttemptError::Payload)?.ok_or(AttemptError::Spent)?;
+                    let body =
+                        payload.attempt(&progress).await.map_err(AttemptError::Payload)?.ok_or(AttemptError::Spent)?;
                     call.request(authority, body)
                 }
             };
@@ -197,15 +235,42 @@ impl Gateway {
             }
         }
     }
+}
 
-    fn relay(&self, exchange: &Exchange, service: &Service, response: Response<Incoming>) -> Response<ClientBody> {
-        let (mut parts, body) = response.into_parts();
-        headers::to_client(&mut parts.headers, parts.version);
-        exchange.latencies(&mut parts.headers);
-        parts.version = Version::HTTP_11;
-        let relay = Relay::new(body, service.read_timeout, Box::new(|_| {}));
-        Response::from_parts(parts, relay.boxed_unsync())
+/// An answer of the gateway's own, with the headers that tell how far the request got.
+fn exit_with(exchange: &Exchange, exit: Exit, chain: &Chain, found: Option<&Match<'_>>) -> Response<ClientBody> {
+    let proxied = exit.was_proxied();
+    let mut response = exit.into_response(&exchange.id);
+    if proxied {
+        headers::to_client(response.headers_mut(), Version::HTTP_11);
+        exchange.latencies(response.headers_mut());
+    } else {
+        response.headers_mut().insert(RESPONSE_LATENCY, headers::millis(exchange.started.elapsed()));
     }
+    let meter = found.and_then(|found| exchange.meter(chain, found.route, response.status(), "kong"));
+    if let Some(mut meter) = meter {
+        meter.egress = response.body().size_hint().lower();
+    }
+    response
+}
+
+/// Passes the upstream's response on as it comes.
+fn relay(
+    exchange: &Exchange,
+    service: &Service,
+    response: Response<Incoming>,
+    mut meter: Option<Meter>,
+) -> Response<ClientBody> {
+    let (mut parts, body) = response.into_parts();
+    headers::to_client(&mut parts.headers, parts.version);
+    exchange.latencies(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    let on_data = move |bytes: usize| {
+        if let Some(meter) = &mut meter {
+            meter.egress += bytes as u64;
+        }
+    };
+    Response::from_parts(parts, Relay::new(body, service.read_timeout, Box::new(on_data)).boxed_unsync())
 }
 
 impl Exchange {
@@ -213,6 +278,21 @@ impl Exchange {
         let before = self.timing.began.map_or(Duration::ZERO, |began| began.duration_since(self.started));
         headers.insert(UPSTREAM_LATENCY, headers::millis(self.timing.waited));
         headers.insert(PROXY_LATENCY, headers::millis(before));
+    }
+
+    fn meter(&self, chain: &Chain, route: &Route, status: StatusCode, source: &'static str) -> Option<Meter> {
+        Some(Meter {
+            plugin: chain.prometheus.clone()?,
+            service: route.service.name.clone(),
+            route: route.name.clone(),
+            consumer: self.consumer.as_ref().map(|consumer| consumer.username.clone()).unwrap_or_default(),
+            code: status.as_u16(),
+            source,
+            started: self.started,
+            upstream: self.timing.began.map(|_| self.timing.waited),
+            ingress: self.ingress,
+            egress: 0,
+        })
     }
 }
 
@@ -238,23 +318,34 @@ impl Call {
     }
 }
 
-/// Takes the body in as the route wants it.
-async fn payload(route: &Route, headers: &HeaderMap, body: Incoming) -> Result<Payload, Refusal> {
-    if body.is_end_stream() {
-        return Ok(Payload::Memory(bytes::Bytes::new()));
-    }
-    let _ = headers.get(CONTENT_LENGTH);
-    if !route.request_buffering {
-        return Ok(Payload::Stream(Some(body)));
-    }
-    Payload::collect(body, None).await.map_err(|error| match error {
-        PayloadError::TooLarge => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Request size limit exceeded"),
-        PayloadError::Client => Refusal::nginx(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+/// Reads the whole body before anything is sent on, as request buffering wants it.
+async fn collect(unread: &mut Option<Incoming>, limit: Option<u64>) -> Result<Payload, Exit> {
+    let Some(body) = unread else { return Ok(Payload::Memory(bytes::Bytes::new())) };
+    let payload = Payload::collect(body, limit).await.map_err(|error| match error {
+        PayloadError::TooLarge => request_size_limiting::too_large(),
+        PayloadError::Client => Exit::new(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
         PayloadError::Io(error) => {
             tracing::error!(%error, "a request body could not be spooled");
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
+            Exit::new(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
         }
-    })
+    })?;
+    *unread = None;
+    Ok(payload)
+}
+
+/// Reads on for a while what nobody wants: closing on a client that still sends would reset the
+/// connection, and the answer could be lost with it.
+fn discard(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(async move {
+        let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+        // nginx lingers as long.
+        if tokio::time::timeout(Duration::from_secs(30), reading).await.is_err() {
+            tracing::debug!("a client went on sending a body that was refused");
+        }
+    });
 }
 
 /// Why one try brought no response.
@@ -279,23 +370,26 @@ impl AttemptError {
             Self::Connect(ConnectError::Resolve(_)) | Self::Spent | Self::Payload(_) => false,
             Self::Connect(_) => true,
             Self::Timeout | Self::Exchange(_) => {
-                let harmless = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS].contains(method);
+                let harmless =
+                    [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS].contains(method);
                 harmless && !matches!(payload, Payload::Stream(None))
             }
         }
     }
 }
 
-impl From<AttemptError> for Refusal {
+impl From<AttemptError> for Exit {
     fn from(error: AttemptError) -> Self {
         match error {
-            AttemptError::Connect(ConnectError::Resolve(_)) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed"),
+            AttemptError::Connect(ConnectError::Resolve(_)) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")
+            }
             AttemptError::Connect(ConnectError::Timeout) | AttemptError::Timeout => {
-                Self::nginx(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")
             }
             AttemptError::Payload(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred"),
             AttemptError::Connect(_) | AttemptError::Exchange(_) | AttemptError::Spent => {
-                Self::nginx(StatusCode::BAD_GATEWAY, "An invalid response was received from the upstream server")
+                Self::new(StatusCode::BAD_GATEWAY, "An invalid response was received from the upstream server")
             }
         }
     }

@@ -45,7 +45,12 @@ pub fn placeholders(template: &str) -> Vec<String> {
     names
 }
 
-fn render_line(mut rest: &str, line: usize, values: &BTreeMap<String, String>, out: &mut String) -> Result<(), RenderError> {
+fn render_line(
+    mut rest: &str,
+    line: usize,
+    values: &BTreeMap<String, String>,
+    out: &mut String,
+) -> Result<(), RenderError> {
     while let Some((before, after)) = rest.split_once("${") {
         let (name, tail) = after.split_once('}').ok_or(RenderError::Unclosed { line })?;
         let value = values.get(name).ok_or_else(|| RenderError::Missing { name: name.to_owned(), line })?;
@@ -82,7 +87,11 @@ mod tests {
         assert_eq!(missing, Err(RenderError::Missing { name: "A".to_owned(), line: 2 }));
         assert_eq!(render("key: ${A", &BTreeMap::new()), Err(RenderError::Unclosed { line: 1 }));
         for bad in ["", "a\"b", "a b", "a\nb", "a\\b"] {
-            assert_eq!(render("${A}", &values(&[("A", bad)])), Err(RenderError::Unsafe { name: "A".to_owned() }), "{bad:?}");
+            assert_eq!(
+                render("${A}", &values(&[("A", bad)])),
+                Err(RenderError::Unsafe { name: "A".to_owned() }),
+                "{bad:?}"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use hyper::Method;
 use regex::Regex;
 
 use crate::file;
-use crate::path::{join_kept, join_stripped};
+use crate::path::stripped;
 use crate::plan::{PlanError, Service};
 use crate::plugins::Chain;
 
@@ -26,7 +26,10 @@ pub(crate) struct Route {
 enum Pattern {
     Prefix(String),
     /// `literal` is the text before the first special character: a cheap first test.
-    Regex { literal: String, regex: Regex },
+    Regex {
+        literal: String,
+        regex: Regex,
+    },
 }
 
 /// A request's route, and what its path becomes.
@@ -45,7 +48,12 @@ pub(crate) struct Router {
 
 impl Route {
     /// One per path of the file's route.
-    pub(crate) fn new(route: file::Route, service: Arc<Service>, chain: Arc<Chain>, at: &str) -> Result<Vec<Self>, PlanError> {
+    pub(crate) fn new(
+        route: file::Route,
+        service: Arc<Service>,
+        chain: Arc<Chain>,
+        at: &str,
+    ) -> Result<Vec<Self>, PlanError> {
         if route.paths.is_empty() {
             return Err(PlanError::at(format!("{at}.paths"), "a route without paths is not implemented"));
         }
@@ -79,8 +87,7 @@ impl Route {
         }
         let (length, captures) = self.pattern.matches(path)?;
         let (matched, rest) = path.split_at_checked(length)?;
-        let base = self.service.path.as_deref();
-        let upstream_path = if self.strip_path { join_stripped(base, path, rest) } else { join_kept(base, path) };
+        let upstream_path = if self.strip_path { stripped(rest) } else { path.to_owned() };
         let prefix = (self.strip_path && matched != "/").then(|| matched.to_owned());
         Some(Match { route: self, upstream_path, prefix, captures })
     }
@@ -153,9 +160,5 @@ impl Router {
     /// The route for a method and a normalised path.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Match<'_>> {
         self.routes.iter().find_map(|route| route.matches(method, path))
-    }
-
-    pub(crate) fn routes(&self) -> &[Route] {
-        &self.routes
     }
 }

@@ -5,27 +5,23 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::Consumer;
-use crate::reply::Refusal;
+use crate::reply::Exit;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acl {
     allow: Vec<String>,
-    #[serde(default)]
-    hide_groups_header: bool,
 }
 
 impl Acl {
     /// Lets a consumer in that is in one of the groups, and tells the upstream its groups.
-    pub(crate) fn access(&self, consumer: Option<&Consumer>, headers: &mut HeaderMap) -> Result<(), Refusal> {
-        let forbidden = || Refusal::new(StatusCode::FORBIDDEN, "You cannot consume this service");
+    pub(crate) fn access(&self, consumer: Option<&Consumer>, headers: &mut HeaderMap) -> Result<(), Exit> {
+        let forbidden = || Exit::new(StatusCode::FORBIDDEN, "You cannot consume this service");
         let consumer = consumer.ok_or_else(forbidden)?;
         if !consumer.groups.iter().any(|group| self.allow.contains(group)) {
             return Err(forbidden());
         }
-        if !self.hide_groups_header
-            && let Ok(groups) = HeaderValue::from_str(&consumer.groups.join(", "))
-        {
+        if let Ok(groups) = HeaderValue::from_str(&consumer.groups.join(", ")) {
             headers.insert(HeaderName::from_static("x-consumer-groups"), groups);
         }
         Ok(())

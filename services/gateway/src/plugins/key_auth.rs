@@ -1,48 +1,44 @@
 //! `key-auth`: who is asking, by the key in a header or in the query.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
-use super::Consumer;
-use crate::reply::Refusal;
+use super::{Consumer, Consumers};
+use crate::reply::Exit;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    #[serde(default = "apikey")]
     key_names: Vec<String>,
-    #[serde(default = "super::yes")]
-    key_in_header: bool,
-    #[serde(default = "super::yes")]
-    key_in_query: bool,
     #[serde(default)]
     hide_credentials: bool,
 }
 
-fn apikey() -> Vec<String> {
-    vec!["apikey".to_owned()]
-}
-
 pub(crate) struct KeyAuth {
     config: Config,
-    consumers: Arc<HashMap<String, Arc<Consumer>>>,
+    consumers: Consumers,
 }
 
 /// Headers that only the gateway may set, because services trust them.
-const IDENTITY: [&str; 6] =
-    ["x-consumer-id", "x-consumer-custom-id", "x-consumer-username", "x-consumer-groups", "x-credential-identifier", "x-anonymous-consumer"];
+const IDENTITY: [&str; 6] = [
+    "x-consumer-id",
+    "x-consumer-custom-id",
+    "x-consumer-username",
+    "x-consumer-groups",
+    "x-credential-identifier",
+    "x-anonymous-consumer",
+];
 
 impl KeyAuth {
-    pub(crate) fn new(config: Config, consumers: Arc<HashMap<String, Arc<Consumer>>>) -> Self {
+    pub(crate) fn new(config: Config, consumers: Consumers) -> Self {
         Self { config, consumers }
     }
 
     /// Finds the consumer, writes who it is into the upstream's headers, and hides the key.
-    pub(crate) fn access(&self, headers: &mut HeaderMap, query: &mut Option<String>) -> Result<Arc<Consumer>, Refusal> {
+    pub(crate) fn access(&self, headers: &mut HeaderMap, query: &mut Option<String>) -> Result<Arc<Consumer>, Exit> {
         let (name, key) = self.find(headers, query.as_deref())?;
         let consumer = self.consumers.get(&key).ok_or_else(|| unauthorized("Unauthorized"))?.clone();
         if self.config.hide_credentials {
@@ -66,23 +62,16 @@ impl KeyAuth {
     }
 
     /// The first key that is present, and the name it came under.
-    fn find(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(&str, String), Refusal> {
+    fn find(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(&str, String), Exit> {
         for name in &self.config.key_names {
-            let mut in_header: Vec<String> = Vec::new();
-            if self.config.key_in_header {
-                in_header = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-            }
-            let mut in_query: Vec<String> = Vec::new();
-            if self.config.key_in_query {
-                in_query = pairs(query).filter(|(_, key, _)| key == name).map(|(_, _, value)| value).collect();
-            }
-            for mut found in [in_header, in_query] {
-                match found.len() {
-                    0 => {}
-                    1 => match found.pop() {
-                        Some(key) if !key.is_empty() => return Ok((name, key)),
-                        _ => {}
-                    },
+            let header = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let in_header: Vec<String> = headers.get_all(name).iter().map(header).collect();
+            let in_query = pairs(query).filter(|(_, key, _)| key == name).map(|(_, _, value)| value).collect();
+            for found in [in_header, in_query] {
+                match found.as_slice() {
+                    [] => {}
+                    [key] if key.is_empty() => {}
+                    [key] => return Ok((name, key.clone())),
                     _ => return Err(unauthorized("Duplicate API key found")),
                 }
             }
@@ -91,8 +80,8 @@ impl KeyAuth {
     }
 }
 
-fn unauthorized(text: &'static str) -> Refusal {
-    Refusal::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static("Key"))
+fn unauthorized(text: &'static str) -> Exit {
+    Exit::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static("Key"))
 }
 
 /// The arguments of a query: as sent, the decoded name, the decoded value.

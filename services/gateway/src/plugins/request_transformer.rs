@@ -39,7 +39,9 @@ pub(crate) struct RequestTransformer {
 
 impl RequestTransformer {
     pub(crate) fn new(config: Config, at: &str) -> Result<Self, PlanError> {
-        let name = |text: &str, path: String| HeaderName::from_bytes(text.as_bytes()).map_err(|_| PlanError::at(path, "not a header name"));
+        let name = |text: &str, path: String| {
+            HeaderName::from_bytes(text.as_bytes()).map_err(|_| PlanError::at(path, "not a header name"))
+        };
         let mut remove = Vec::new();
         for (i, text) in config.remove.headers.iter().enumerate() {
             remove.push(name(text, format!("{at}.remove.headers[{i}]"))?);
