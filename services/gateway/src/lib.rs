@@ -7,6 +7,7 @@
 mod admin;
 mod body;
 mod file;
+mod forward;
 mod headers;
 mod path;
 mod plan;
@@ -81,7 +82,7 @@ impl Config {
 pub enum Error {
     #[error("{path}: cannot be read")]
     File { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be obeyed")]
     Plan { path: PathBuf, source: PlanError },
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },

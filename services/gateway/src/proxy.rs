@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use uuid::Uuid;
 
-use crate::body::{ClientBody, Payload, PayloadError, Progress, Relay, UpstreamBody};
+use crate::body::{ClientBody, Payload, PayloadError, Relay};
+use crate::forward::{Call, Timing};
 use crate::headers::{self, PROXY_LATENCY, Peer, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY};
 use crate::path::normalize;
 use crate::plan::{Plan, Service};
 use crate::plugins::prometheus::Meter;
 use crate::plugins::{Chain, Consumer, request_size_limiting};
-use crate::pool::{ConnectError, Pool};
+use crate::pool::Pool;
 use crate::reply::Exit;
 use crate::router::{Match, Route};
 
@@ -45,13 +46,6 @@ struct Exchange {
     timing: Timing,
 }
 
-/// Of the last try: when it began, and how long the upstream took to answer.
-#[derive(Default, Clone, Copy)]
-struct Timing {
-    began: Option<Instant>,
-    waited: Duration,
-}
-
 impl Gateway {
     /// Answers one request; every failure is an answer too.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<ClientBody> {
@@ -70,9 +64,14 @@ impl Gateway {
         let path = normalize(parts.uri.path());
         let found = self.plan.router.find(&parts.method, &path);
         let chain = found.as_ref().map_or(&self.plan.fallback, |found| &*found.route.chain);
+        let waits = parts.headers.contains_key(EXPECT);
         let mut unread = Some(body);
         let result = self.answer(&mut exchange, &mut parts, &mut unread, chain, found.as_ref()).await;
-        if let Some(body) = unread {
+        // A client that still waits for leave to send its body might never send it; the connection is
+        // closed on it instead.
+        if let Some(body) = unread
+            && !waits
+        {
             discard(body);
         }
         let mut response = match result {
@@ -162,79 +161,6 @@ impl Gateway {
         let meter = exchange.meter(chain, found.route, response.status(), "service");
         Ok(relay(exchange, service, response, meter))
     }
-
-    /// Sends the request, to another target if the first cannot take it, within the service's tries.
-    async fn forward(
-        &self,
-        service: &Service,
-        call: &Call,
-        mut payload: Payload,
-        timing: &mut Timing,
-    ) -> Result<Response<Incoming>, Exit> {
-        let mut left = service.retries;
-        loop {
-            let target = service.upstream.pick().ok_or_else(|| {
-                Exit::new(StatusCode::SERVICE_UNAVAILABLE, "failure to get a peer from the ring-balancer")
-            })?;
-            let began = Instant::now();
-            timing.began = Some(began);
-            let error = match self.attempt(service, &target.authority, call, &mut payload).await {
-                Ok(response) => {
-                    timing.waited = began.elapsed();
-                    return Ok(response);
-                }
-                Err(error) => error,
-            };
-            timing.waited = began.elapsed();
-            tracing::warn!(service = service.name, target = target.authority, error = %kit::telemetry::chain(&error), "upstream call failed");
-            if left == 0 || !error.may_be_tried_again(&call.method, &payload) {
-                return Err(error.into());
-            }
-            left -= 1;
-        }
-    }
-
-    async fn attempt(
-        &self,
-        service: &Service,
-        authority: &str,
-        call: &Call,
-        payload: &mut Payload,
-    ) -> Result<Response<Incoming>, AttemptError> {
-        let progress = Progress::new();
-        // Made at the first connection: a body that streams must not be lost to a refused one.
-        let mut request: Option<Request<UpstreamBody>> = None;
-        loop {
-            let (mut sender, reused) = match self.pool.take(authority) {
-                Some(sender) => (sender, true),
-                None => (self.pool.connect(authority, service.connect_timeout).await?, false),
-            };
-            let ready = match request.take() {
-                Some(request) => request,
-                None => {
-                    let body =
-                        payload.attempt(&progress).await.map_err(AttemptError::Payload)?.ok_or(AttemptError::Spent)?;
-                    call.request(authority, body)
-                }
-            };
-            let sending = sender.try_send_request(ready);
-            let outcome = tokio::select! {
-                outcome = sending => outcome,
-                () = progress.stalled(service.write_timeout, service.read_timeout) => return Err(AttemptError::Timeout),
-            };
-            match outcome {
-                Ok(response) => {
-                    self.pool.give_back(authority, sender);
-                    return Ok(response);
-                }
-                // An idle connection that the upstream had closed: nothing was sent on it.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if reused => request = Some(unsent),
-                    _ => return Err(AttemptError::Exchange(error.into_error())),
-                },
-            }
-        }
-    }
 }
 
 /// An answer of the gateway's own, with the headers that tell how far the request got.
@@ -296,28 +222,6 @@ impl Exchange {
     }
 }
 
-/// The request as every try sends it.
-struct Call {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Call {
-    fn request(&self, authority: &str, body: UpstreamBody) -> Request<UpstreamBody> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        // The default port is left out, as nginx does.
-        let host = authority.strip_suffix(":80").unwrap_or(authority);
-        if let Ok(host) = HeaderValue::from_str(host) {
-            request.headers_mut().insert(HOST, host);
-        }
-        request
-    }
-}
-
 /// Reads the whole body before anything is sent on, as request buffering wants it.
 async fn collect(unread: &mut Option<Incoming>, limit: Option<u64>) -> Result<Payload, Exit> {
     let Some(body) = unread else { return Ok(Payload::Memory(bytes::Bytes::new())) };
@@ -346,51 +250,4 @@ fn discard(mut body: Incoming) {
             tracing::debug!("a client went on sending a body that was refused");
         }
     });
-}
-
-/// Why one try brought no response.
-#[derive(Debug, thiserror::Error)]
-enum AttemptError {
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error("no answer in time")]
-    Timeout,
-    #[error("the connection broke")]
-    Exchange(#[source] hyper::Error),
-    #[error("the body is gone with an earlier try")]
-    Spent,
-    #[error("the request body could not be read back")]
-    Payload(#[source] std::io::Error),
-}
-
-impl AttemptError {
-    /// Before anything was sent, always; after, only what may safely happen twice.
-    fn may_be_tried_again(&self, method: &Method, payload: &Payload) -> bool {
-        match self {
-            Self::Connect(ConnectError::Resolve(_)) | Self::Spent | Self::Payload(_) => false,
-            Self::Connect(_) => true,
-            Self::Timeout | Self::Exchange(_) => {
-                let harmless =
-                    [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS].contains(method);
-                harmless && !matches!(payload, Payload::Stream(None))
-            }
-        }
-    }
-}
-
-impl From<AttemptError> for Exit {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Connect(ConnectError::Resolve(_)) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")
-            }
-            AttemptError::Connect(ConnectError::Timeout) | AttemptError::Timeout => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")
-            }
-            AttemptError::Payload(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred"),
-            AttemptError::Connect(_) | AttemptError::Exchange(_) | AttemptError::Spent => {
-                Self::new(StatusCode::BAD_GATEWAY, "An invalid response was received from the upstream server")
-            }
-        }
-    }
 }
