@@ -11,6 +11,7 @@ mod error;
 mod fence;
 pub mod lake;
 pub mod poll;
+pub mod report;
 mod settings;
 pub mod source;
 mod stage;
@@ -34,6 +35,7 @@ pub struct Aggregator {
     sources: Vec<Arc<Source>>,
     lake: Lake,
     compute: Compute,
+    reports: report::Engine,
 }
 
 impl Aggregator {
@@ -45,7 +47,8 @@ impl Aggregator {
         let sources = source::load(&settings)?;
         let compute = Compute::new();
         let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
-        Ok(Arc::new(Self { db, settings, sources, lake, compute }))
+        let reports = report::Engine::load(&settings, &lake);
+        Ok(Arc::new(Self { db, settings, sources, lake, compute, reports }))
     }
 
     /// Pool of `reporting_db`.

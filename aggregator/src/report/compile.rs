@@ -1,0 +1,223 @@
+//! From a file to a report: header read, SQL checked, columns matched with what the engine gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use sha2::{Digest, Sha256};
+use sqlparser::ast::{Expr, OrderByKind, Query, Spanned};
+
+use super::bind::{Unfaithful, bind, parse};
+use super::catalogue::{Origin, Schemas, Source};
+use super::check::check;
+use super::dates::{self, Anchors};
+use super::diagnostic::Fault;
+use super::header::{Chart, DayRange, Grain, ReportColumn, ReportHeader, read, split};
+use super::param::{ParamType, Parameter};
+use super::schema::{fits, output};
+use super::value::{Decimal, Value};
+use super::view::Views;
+
+/// A report that can be run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    /// Which part of the catalogue it belongs to: Sales, Products, Stock, Customers, Operations.
+    pub section: String,
+    pub grain: Grain,
+    /// Days before the asked ones that the figures depend on.
+    pub lookback: u32,
+    /// The columns that tell rows apart; empty for a report of one row.
+    pub key: Vec<String>,
+    pub params: BTreeMap<String, Parameter>,
+    /// In the order of the rows.
+    pub columns: Vec<ReportColumn>,
+    pub chart: Option<Chart>,
+    /// The datasets it reads, through views or itself.
+    pub datasets: BTreeSet<String>,
+    /// How the nightly run binds the parameters; `None` for one that is not published.
+    pub publish: Option<BTreeMap<String, toml::Value>>,
+    pub origin: Origin,
+    /// Of the statement with its views, hexadecimal: part of every cache key.
+    pub digest: String,
+    pub(crate) derived: BTreeMap<String, String>,
+    pub(crate) days: Option<DayRange>,
+    pub(crate) query: Query,
+}
+
+/// A day on which declarations are tried; any will do.
+pub(crate) fn sample_day() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 3, 8).unwrap_or_default()
+}
+
+pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Result<Report, Fault> {
+    let (header_text, sql) = split(&source.text)?;
+    let header: ReportHeader = read(header_text)?;
+    let mut anchors = dates::anchors(sample_day());
+    check_params(&header, &anchors)?;
+    let query = parse(&sql)?;
+    let known = schemas.keys().chain(views.names()).cloned().collect();
+    let references = check(&query, &known)?;
+    check_bindings(&header, &references.placeholders)?;
+    check_order(&query, &header.key)?;
+    let expanded = views.expand(&query, &references.tables)?;
+    let values = samples(&header, &mut anchors)?;
+    let (_, text) = bind(&expanded, &values).map_err(unfaithful)?;
+    let columns = match_columns(&header, &text, schemas)?;
+    check_chart(&header)?;
+    let digest = Sha256::digest(format!("{header_text}\n{expanded}").as_bytes());
+    let report = Report {
+        name: source.name.clone(),
+        datasets: views.datasets(&references.tables),
+        title: header.title,
+        description: header.description,
+        section: header.section,
+        grain: header.grain,
+        lookback: header.lookback,
+        key: header.key,
+        params: header.params,
+        columns,
+        chart: header.chart,
+        publish: header.publish,
+        origin: source.origin,
+        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        derived: header.derived,
+        days: header.days,
+        query: expanded,
+    };
+    if report.publish.is_some() {
+        // What the nightly run would bind must be bindable.
+        super::resolve::for_day(&report, sample_day(), sample_day())
+            .map_err(|error| Fault::new(format!("[publish] {error}")))?;
+    }
+    Ok(report)
+}
+
+fn check_params(header: &ReportHeader, anchors: &Anchors) -> Result<(), Fault> {
+    for (name, parameter) in &header.params {
+        parameter.check(anchors).map_err(|reason| Fault::new(format!("[params] {name}: {reason}")))?;
+    }
+    let unknown = |key: &String| !header.params.contains_key(key);
+    match header.publish.iter().flat_map(BTreeMap::keys).find(|key| unknown(key)) {
+        Some(name) => Err(Fault::new(format!("[publish] {name}: there is no such parameter"))),
+        None => Ok(()),
+    }
+}
+
+/// Every placeholder must have a value and every parameter a use.
+fn check_bindings(header: &ReportHeader, placeholders: &BTreeSet<String>) -> Result<(), Fault> {
+    let declared = |name: &String| header.params.contains_key(name) || header.derived.contains_key(name);
+    if let Some(name) = placeholders.iter().find(|name| !declared(name)) {
+        return Err(Fault::new(format!("${name} stands in the SQL but not under [params] or [derived]")));
+    }
+    if let Some(name) =
+        header.derived.keys().find(|name| !placeholders.contains(*name) || header.params.contains_key(*name))
+    {
+        return Err(Fault::new(format!("[derived] {name} is not used in the SQL, or is a parameter too")));
+    }
+    let used_elsewhere = |name: &str| {
+        let mark = format!("${name}");
+        let spans = |text: &String| text.contains("span") && (name == "from" || name == "to");
+        header.derived.values().any(|text| text.contains(&mark) || spans(text))
+    };
+    match header.params.keys().find(|name| !placeholders.contains(*name) && !used_elsewhere(name)) {
+        Some(name) => Err(Fault::new(format!("the parameter {name} is not used"))),
+        None => Ok(()),
+    }
+}
+
+/// The order must be total: whatever tells rows apart must stand in it.
+fn check_order(query: &Query, key: &[String]) -> Result<(), Fault> {
+    let by = match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(by)) => by.as_slice(),
+        _ => &[],
+    };
+    let named = |column: &String| {
+        by.iter().any(|by| match &by.expr {
+            Expr::Identifier(name) => name.value == *column,
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| name.value == *column),
+            _ => false,
+        })
+    };
+    match key.iter().find(|column| !named(column)) {
+        Some(column) => {
+            Err(Fault::at(query.body.span().start, format!("the order is not total: ORDER BY lacks {column}"))
+                .hint("the columns of `key` tell rows apart, so all of them must stand in ORDER BY"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A value of each parameter, to try the statement with.
+fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<String, Value>, Fault> {
+    let mut values = BTreeMap::new();
+    for (name, parameter) in &header.params {
+        let value = match &parameter.default {
+            Some(default) => parameter.read_toml(default, anchors).map_err(Fault::new)?,
+            None => sample(parameter),
+        };
+        if let Value::Date(day) = value {
+            anchors.insert(format!("${name}"), day);
+        }
+        values.insert(name.clone(), value);
+    }
+    for (name, text) in &header.derived {
+        let day =
+            dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[derived] {name}: \"{text}\" is no day")))?;
+        values.insert(name.clone(), Value::Date(day));
+    }
+    for text in header.days.iter().flat_map(|days| [&days.from, &days.to]) {
+        dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[days] \"{text}\" is no day")))?;
+    }
+    Ok(values)
+}
+
+fn sample(parameter: &Parameter) -> Value {
+    match parameter.kind {
+        ParamType::Date => Value::Date(sample_day()),
+        ParamType::Int => Value::Int(1),
+        ParamType::Decimal => Decimal::parse("1").map_or(Value::Int(1), Value::Decimal),
+        ParamType::String => Value::Text(String::new()),
+        ParamType::Bool => Value::Bool(true),
+        ParamType::Choice => Value::Text(parameter.choices.first().cloned().unwrap_or_default()),
+        ParamType::List => Value::List(Vec::new()),
+    }
+}
+
+fn unfaithful(error: Unfaithful) -> Fault {
+    Fault::new(error.to_string())
+}
+
+/// The declared columns in the statement's order; each must be there, once, in a fitting type.
+fn match_columns(header: &ReportHeader, sql: &str, schemas: &Schemas) -> Result<Vec<ReportColumn>, Fault> {
+    let mut declared = header.columns()?;
+    let schema = output(sql, schemas)?;
+    let mut columns = Vec::with_capacity(schema.len());
+    for (name, found) in schema.iter() {
+        let column = declared
+            .remove(name.as_str())
+            .ok_or_else(|| Fault::new(format!("the SQL gives a column {name} that [columns] does not declare")))?;
+        if !fits(found, column.kind) {
+            let declared = format!("{:?}", column.kind).to_lowercase();
+            return Err(Fault::new(format!("[columns] {name} is declared {declared}, but the SQL gives {found}")));
+        }
+        columns.push(column);
+    }
+    if let Some(name) = declared.keys().next() {
+        return Err(Fault::new(format!("[columns] declares {name}, which the SQL does not give")));
+    }
+    match header.key.iter().find(|key| !columns.iter().any(|column| column.name == **key)) {
+        Some(key) => Err(Fault::new(format!("`key` names {key}, which is no column"))),
+        None => Ok(columns),
+    }
+}
+
+fn check_chart(header: &ReportHeader) -> Result<(), Fault> {
+    let Some(chart) = &header.chart else { return Ok(()) };
+    let named = [Some(&chart.x), Some(&chart.y), chart.series.as_ref()];
+    match named.into_iter().flatten().find(|name| !header.columns.contains_key(*name)) {
+        Some(name) => Err(Fault::new(format!("[chart] names {name}, which is no column"))),
+        None => Ok(()),
+    }
+}

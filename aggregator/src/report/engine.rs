@@ -1,0 +1,124 @@
+//! Running a statement: frames of one snapshot, a bounded number at a time, within a time limit.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use polars::prelude::{DataFrame, LazyFrame};
+use polars::sql::SQLContext;
+use tokio::sync::Semaphore;
+
+use super::bind::bind;
+use super::catalogue::{Catalogue, Schemas};
+use super::check::check;
+use super::compile::Report;
+use super::error::ReportError;
+use super::resolve::Resolved;
+use super::shape::shape;
+use crate::lake::{self, Lake};
+use crate::{Aggregator, Settings};
+
+/// Rows of one result; more are refused with advice, because a result is held in memory.
+pub const MAX_ROWS: usize = 1_000_000;
+/// How long a computation may take, and how long a request waits for its turn.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The catalogue and the bounds on computing.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    own: Option<PathBuf>,
+    schemas: Schemas,
+    catalogue: RwLock<Arc<Catalogue>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Engine {
+    pub(crate) fn load(settings: &Settings, lake: &Lake) -> Self {
+        let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
+        let schemas: Schemas = lake.datasets().filter_map(schema).collect();
+        let catalogue = Catalogue::load(settings.catalogue_dir.as_deref(), &schemas);
+        for diagnostic in catalogue.broken().values().flatten() {
+            tracing::warn!(%diagnostic, "a report or view is disabled: {diagnostic}");
+        }
+        // Polars uses every core for one statement: more at once would only fight for memory.
+        let permits = Arc::new(Semaphore::new(2));
+        Self { own: settings.catalogue_dir.clone(), schemas, catalogue: RwLock::new(Arc::new(catalogue)), permits }
+    }
+
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn reload(&self) -> Arc<Catalogue> {
+        let fresh = Arc::new(Catalogue::load(self.own.as_deref(), &self.schemas));
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        fresh
+    }
+
+    /// Computes a bound report on a snapshot.
+    pub(crate) async fn compute(
+        &self,
+        aggregator: &Aggregator,
+        report: &Arc<Report>,
+        resolved: Resolved,
+        snapshot: i64,
+    ) -> Result<DataFrame, ReportError> {
+        let sql = statement(report, &resolved)?;
+        let mut frames = Vec::with_capacity(report.datasets.len());
+        for dataset in &report.datasets {
+            // The calendar has business days too, but belongs to no period.
+            let days = resolved.days.clone().filter(|_| dataset != lake::calendar::NAME);
+            frames.push((dataset.clone(), lake::scan(aggregator, snapshot, dataset, days).await?));
+        }
+        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
+        let report = Arc::clone(report);
+        let work = tokio::task::spawn_blocking(move || {
+            // Held until the work ends, even when nobody waits for it any more: the cores are busy.
+            let _held = permit;
+            execute(&report, &sql, frames)
+        });
+        match tokio::time::timeout(TIME_LIMIT, work).await {
+            Ok(done) => done.map_err(|_| ReportError::Stopped)?,
+            Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
+        }
+    }
+}
+
+/// The statement as text, after the second look that design demands: what will be executed is
+/// checked again, not what was read from the file.
+pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<String, ReportError> {
+    let refused = |detail: String| ReportError::BadParameter { name: culprit(resolved), detail };
+    let (bound, text) = bind(&report.query, &resolved.bindings)
+        .map_err(|_| refused("holds a combination of quotes and backslashes that cannot be bound safely".to_owned()))?;
+    let known = report.datasets.clone();
+    let references = check(&bound, &known).map_err(|fault| refused(fault.message))?;
+    match references.placeholders.first() {
+        Some(name) => Err(ReportError::BadParameter { name: name.clone(), detail: "has no value".to_owned() }),
+        None => Ok(text),
+    }
+}
+
+/// The parameter that most likely made a statement unprintable: the text with the backslash.
+fn culprit(resolved: &Resolved) -> String {
+    let suspicious = |value: &serde_json::Value| value.to_string().contains('\\');
+    let found = resolved.parameters.iter().find(|(_, value)| suspicious(&value.to_json()));
+    found.map_or_else(|| "parameters".to_owned(), |(name, _)| name.clone())
+}
+
+/// Runs a statement over frames; blocks.
+pub(crate) fn execute(report: &Report, sql: &str, frames: Vec<(String, LazyFrame)>) -> Result<DataFrame, ReportError> {
+    let engine = |source| ReportError::Engine { report: report.name.clone(), source };
+    let mut context = SQLContext::new();
+    for (name, frame) in frames {
+        context.register(&name, frame);
+    }
+    let limit = u32::try_from(MAX_ROWS).unwrap_or(u32::MAX);
+    let plan = context.execute(sql).map_err(engine)?.limit(limit + 1);
+    let frame = plan.collect().map_err(engine)?;
+    if frame.height() > MAX_ROWS {
+        return Err(ReportError::TooManyRows { limit: MAX_ROWS });
+    }
+    shape(&frame, report)
+}

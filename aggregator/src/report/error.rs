@@ -1,0 +1,84 @@
+//! How computing a report fails.
+
+use super::diagnostic::Diagnostic;
+
+/// Why a report could not be computed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// No report has that name.
+    #[error("there is no report \"{name}\"; GET /reports lists them")]
+    UnknownReport { name: String },
+    /// Its file is faulty; the others work.
+    #[error("the report \"{name}\" is disabled: {}", diagnostics.first().map(ToString::to_string).unwrap_or_default())]
+    Broken { name: String, diagnostics: Vec<Diagnostic> },
+    /// The report has no such parameter.
+    #[error("there is no parameter \"{name}\"; the report takes {known}")]
+    UnknownParameter { name: String, known: String },
+    /// A parameter has a wrong value, or none.
+    #[error("the parameter \"{name}\" {detail}")]
+    BadParameter { name: String, detail: String },
+    /// The result has more rows than one answer may hold.
+    #[error(
+        "the result has more than {limit} rows; narrow the dates or set a limit, or run it as a job and fetch the file"
+    )]
+    TooManyRows { limit: usize },
+    /// The computation took longer than allowed.
+    #[error("the report took longer than {seconds} s; narrow the dates, or run it as a job")]
+    TimedOut { seconds: u64 },
+    /// All computing slots were taken for too long.
+    #[error("too many reports are being computed; try again in a few seconds")]
+    Busy,
+    /// The snapshot was never made, or has expired.
+    #[error("the snapshot {0} is not there any more")]
+    UnknownSnapshot(i64),
+    /// A number is beyond what its column can hold exactly.
+    #[error("the column \"{column}\" holds {detail}")]
+    Overflow { column: String, detail: String },
+    /// Two rows share the key that should tell them apart, so their order would be chance.
+    #[error("two rows of \"{report}\" have the same key ({key})")]
+    AmbiguousKey { report: String, key: String },
+    /// The engine failed on a statement that passed every check.
+    #[error("the report \"{report}\" could not be computed")]
+    Engine {
+        report: String,
+        #[source]
+        source: polars::error::PolarsError,
+    },
+    /// The lake or its catalogue failed.
+    #[error("the lake could not be read")]
+    Lake(#[source] Box<crate::Error>),
+    /// The computation was stopped from outside, or panicked.
+    #[error("the computation stopped unexpectedly")]
+    Stopped,
+}
+
+impl ReportError {
+    /// Whether the caller can mend the request, as opposed to a fault on our side.
+    #[must_use]
+    pub const fn is_callers(&self) -> bool {
+        match self {
+            Self::UnknownReport { .. }
+            | Self::UnknownParameter { .. }
+            | Self::BadParameter { .. }
+            | Self::TooManyRows { .. }
+            | Self::UnknownSnapshot(_) => true,
+            Self::Broken { .. }
+            | Self::TimedOut { .. }
+            | Self::Busy
+            | Self::Overflow { .. }
+            | Self::AmbiguousKey { .. }
+            | Self::Engine { .. }
+            | Self::Lake(_)
+            | Self::Stopped => false,
+        }
+    }
+}
+
+impl From<crate::Error> for ReportError {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            crate::Error::UnknownSnapshot(snapshot) => Self::UnknownSnapshot(snapshot),
+            other => Self::Lake(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The TOML header of a report's file, in the comment that the file begins with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::diagnostic::Fault;
+use super::param::Parameter;
+
+/// Marks around the header.
+const OPEN: &str = "/*---";
+const CLOSE: &str = "---*/";
+
+/// What a report's file says about itself. Unknown keys are refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportHeader {
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) section: String,
+    pub(crate) grain: Grain,
+    #[serde(default)]
+    pub(crate) lookback: u32,
+    pub(crate) key: Vec<String>,
+    #[serde(default)]
+    pub(crate) params: BTreeMap<String, Parameter>,
+    /// Days computed from the parameters, bound like them: `before = "$from - 1d"`.
+    #[serde(default)]
+    pub(crate) derived: BTreeMap<String, String>,
+    /// The business days that the figures are read from; absent: all.
+    pub(crate) days: Option<DayRange>,
+    pub(crate) publish: Option<BTreeMap<String, toml::Value>>,
+    pub(crate) columns: toml::Table,
+    pub(crate) chart: Option<Chart>,
+}
+
+/// What a view's file says about itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ViewHeader {
+    pub(crate) title: String,
+    pub(crate) description: String,
+}
+
+/// When a report is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grain {
+    /// Once per business day, and again when that day changes.
+    Day,
+    /// As of the run; a past one cannot be made up for.
+    Snapshot,
+}
+
+/// First and last business day that a report reads, as relative dates.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DayRange {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// How to draw a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chart {
+    pub kind: ChartKind,
+    /// Column of the axis.
+    pub x: String,
+    /// Column of the values.
+    pub y: String,
+    /// Column that tells several lines or bars apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+}
+
+/// The kinds of chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChartKind {
+    Bar,
+    Line,
+    Pie,
+    Heatmap,
+    Number,
+}
+
+/// What the values of a report's column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    Int32,
+    Int64,
+    Float,
+    String,
+    Bool,
+    Date,
+    Timestamp,
+    /// Minor units in the frame, a decimal with two places outside.
+    Money,
+}
+
+/// One column of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportColumn {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    pub title: String,
+    /// `%`, `days`, `pieces`; money is in the company's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// How the measure is defined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A column's entry in the header; its name is the key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ColumnHeader {
+    #[serde(rename = "type")]
+    kind: ColumnType,
+    title: String,
+    unit: Option<String>,
+    note: Option<String>,
+}
+
+impl ReportHeader {
+    /// The declared columns by name; the order is the statement's.
+    pub(crate) fn columns(&self) -> Result<BTreeMap<String, ReportColumn>, Fault> {
+        self.columns
+            .iter()
+            .map(|(name, entry)| {
+                let entry: ColumnHeader = entry
+                    .clone()
+                    .try_into()
+                    .map_err(|error: toml::de::Error| Fault::new(format!("[columns] {name}: {}", error.message())))?;
+                let ColumnHeader { kind, title, unit, note } = entry;
+                Ok((name.clone(), ReportColumn { name: name.clone(), kind, title, unit, note }))
+            })
+            .collect()
+    }
+}
+
+/// Splits a file into its header and its SQL. The SQL keeps its place: what stood before it is
+/// left as empty lines, so that a parser's line numbers are the file's.
+pub(crate) fn split(text: &str) -> Result<(&str, String), Fault> {
+    let missing = || Fault::new(format!("the file must begin with a TOML header between {OPEN} and {CLOSE}"));
+    let rest = text.trim_start_matches('\u{feff}').strip_prefix(OPEN).ok_or_else(missing)?;
+    let (header, sql) = rest.split_once(CLOSE).ok_or_else(missing)?;
+    let lines = header.matches('\n').count();
+    Ok((header, format!("{}{sql}", "\n".repeat(lines))))
+}
+
+/// Reads a header; a fault names the line and column in the file.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(header: &str) -> Result<T, Fault> {
+    toml::from_str(header).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = header.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() as u64 + 1;
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        // The first line of the header shares its line with the opening mark.
+        let lead = if line == 1 { OPEN.len() } else { 0 };
+        let column = (last.chars().count() + lead) as u64 + 1;
+        Fault { line, column, message: error.message().trim().to_owned(), hint: None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReportHeader, read, split};
+
+    #[test]
+    fn the_sql_keeps_its_lines() {
+        let (header, sql) = split("/*---\ntitle = 1\n---*/\nSELECT 1").unwrap();
+        assert_eq!(header, "\ntitle = 1\n");
+        assert_eq!(sql.lines().position(|line| line == "SELECT 1"), Some(3));
+        assert!(split("SELECT 1").is_err());
+        assert!(split("/*---\n").is_err());
+    }
+
+    #[test]
+    fn a_fault_names_its_place() {
+        let header = "\ntitle = \"T\"\ncolour = \"red\"\n";
+        let fault = read::<ReportHeader>(header).unwrap_err();
+        assert_eq!((fault.line, fault.column), (3, 1));
+        assert!(fault.message.contains("colour"), "{}", fault.message);
+    }
+}

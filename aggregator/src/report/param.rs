@@ -1,0 +1,224 @@
+//! Parameters: what a report asks for, and how an answer is checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::dates::{self, Anchors};
+use super::value::{Decimal, Value};
+
+/// The type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamType {
+    /// A day, absolute or relative (`today-30d`) in the company's zone.
+    Date,
+    Int,
+    Decimal,
+    String,
+    Bool,
+    /// One of `choices`.
+    Choice,
+    /// Several values of type `of`, for `IN ($name)`; an empty list filters nothing.
+    List,
+}
+
+/// A parameter as its header declares it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    #[serde(rename = "type")]
+    pub kind: ParamType,
+    /// What a person reads beside the field; the name if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Absent: the caller must give a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<toml::Value>,
+    /// Least value of an int, decimal or date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<toml::Value>,
+    /// Greatest value of an int, decimal or date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<toml::Value>,
+    /// What a choice is chosen from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The type of a list's values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<ParamType>,
+}
+
+/// Characters of a text, and values of a list.
+const LONGEST_TEXT: usize = 200;
+const LONGEST_LIST: usize = 500;
+/// Bounds of an int without declared ones: exact in every engine and in JavaScript.
+const LARGEST_INT: i64 = 1_000_000_000_000_000;
+
+impl Parameter {
+    /// Whether the declaration itself makes sense: its default lies within its bounds and so on.
+    pub(crate) fn check(&self, anchors: &Anchors) -> Result<(), String> {
+        if (self.kind == ParamType::Choice) == self.choices.is_empty() {
+            return Err("`choices` belongs to the type \"choice\", which needs at least one".to_owned());
+        }
+        if (self.kind == ParamType::List) != self.of.is_some() {
+            return Err("`of` belongs to the type \"list\", which needs it".to_owned());
+        }
+        if matches!(self.of, Some(ParamType::List | ParamType::Choice | ParamType::Bool)) {
+            return Err("a list may be of \"date\", \"int\", \"decimal\" or \"string\"".to_owned());
+        }
+        let bounded = matches!(self.kind, ParamType::Date | ParamType::Int | ParamType::Decimal | ParamType::List);
+        if !bounded && (self.min.is_some() || self.max.is_some()) {
+            return Err("`min` and `max` belong to dates and numbers".to_owned());
+        }
+        if let Some(default) = &self.default {
+            self.read_toml(default, anchors).map_err(|reason| format!("the default {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// The value of a text that a caller gave.
+    ///
+    /// # Errors
+    /// What the text should have been.
+    pub(crate) fn read(&self, text: &str, anchors: &Anchors) -> Result<Value, String> {
+        match self.kind {
+            ParamType::List => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                self.list(items.map(|item| self.scalar(self.of.unwrap_or(ParamType::String), item, anchors)).collect())
+            }
+            kind => self.scalar(kind, text, anchors),
+        }
+    }
+
+    /// The value of a default or of a `[publish]` binding.
+    pub(crate) fn read_toml(&self, value: &toml::Value, anchors: &Anchors) -> Result<Value, String> {
+        match (self.kind, value) {
+            (ParamType::List, toml::Value::Array(items)) => {
+                let of = self.of.unwrap_or(ParamType::String);
+                self.list(items.iter().map(|item| self.scalar(of, &plain(item), anchors)).collect())
+            }
+            (ParamType::List, _) => Err("must be an array".to_owned()),
+            (kind, value) => self.scalar(kind, &plain(value), anchors),
+        }
+    }
+
+    fn list(&self, items: Result<Vec<Value>, String>) -> Result<Value, String> {
+        let items = items?;
+        if items.len() > LONGEST_LIST {
+            return Err(format!("must be at most {LONGEST_LIST} values"));
+        }
+        Ok(Value::List(items))
+    }
+
+    fn scalar(&self, kind: ParamType, text: &str, anchors: &Anchors) -> Result<Value, String> {
+        match kind {
+            ParamType::Date => {
+                let day = dates::parse(text, anchors)
+                    .ok_or("must be a date such as 2026-03-08, or today, yesterday, month_start, today-30d")?;
+                let bound =
+                    |bound: &Option<toml::Value>| bound.as_ref().and_then(|bound| dates::parse(&plain(bound), anchors));
+                within(day, bound(&self.min), bound(&self.max)).map(Value::Date)
+            }
+            ParamType::Int => {
+                let number = int(text).ok_or("must be a whole number")?;
+                let bound =
+                    |bound: &Option<toml::Value>, or| bound.as_ref().and_then(toml::Value::as_integer).unwrap_or(or);
+                let (min, max) = (bound(&self.min, -LARGEST_INT), bound(&self.max, LARGEST_INT));
+                within(number, Some(min), Some(max)).map(Value::Int)
+            }
+            ParamType::Decimal => {
+                let number = Decimal::parse(text).ok_or("must be a number such as 12.50, of at most 15 digits")?;
+                let bound =
+                    |bound: &Option<toml::Value>| bound.as_ref().and_then(|bound| Decimal::parse(&plain(bound)));
+                within(number, bound(&self.min), bound(&self.max)).map(Value::Decimal)
+            }
+            ParamType::Bool => match text {
+                "true" => Ok(Value::Bool(true)),
+                "false" => Ok(Value::Bool(false)),
+                _ => Err("must be true or false".to_owned()),
+            },
+            ParamType::Choice if self.choices.iter().any(|choice| choice == text) => Ok(Value::Text(text.to_owned())),
+            ParamType::Choice => Err(format!("must be one of {}", self.choices.join(", "))),
+            ParamType::String | ParamType::List => {
+                if text.chars().count() > LONGEST_TEXT {
+                    return Err(format!("must be at most {LONGEST_TEXT} characters"));
+                }
+                if text.chars().any(char::is_control) {
+                    return Err("must not hold control characters".to_owned());
+                }
+                Ok(Value::Text(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// Digits with at most a minus: neither `+5` nor `5.0`.
+fn int(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(value: T, min: Option<T>, max: Option<T>) -> Result<T, String> {
+    match (min, max) {
+        (Some(min), _) if value < min => Err(format!("must be at least {min}")),
+        (_, Some(max)) if value > max => Err(format!("must be at most {max}")),
+        _ => Ok(value),
+    }
+}
+
+/// A TOML scalar as a caller would type it.
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parameter;
+    use crate::report::dates::anchors;
+    use crate::report::value::Value;
+
+    fn parameter(declaration: &str) -> Parameter {
+        toml::from_str(declaration).unwrap()
+    }
+
+    #[test]
+    fn values_keep_to_type_and_bounds() {
+        let anchors = anchors("2026-11-22".parse().unwrap());
+        let limit = parameter("type = \"int\"\nmin = 1\nmax = 10");
+        assert_eq!(limit.read("10", &anchors), Ok(Value::Int(10)));
+        for text in ["0", "11", "+1", "1.0", " 1", "1 OR 1=1", "", "-", "99999999999999999999", "٣"] {
+            assert!(limit.read(text, &anchors).is_err(), "{text}");
+        }
+        let day = parameter("type = \"date\"\nmax = \"today\"");
+        assert!(day.read("2026-11-23", &anchors).is_err());
+        assert!(day.read("yesterday", &anchors).is_ok());
+        let choice = parameter("type = \"choice\"\nchoices = [\"revenue\", \"margin\"]");
+        assert!(choice.read("margin", &anchors).is_ok());
+        assert_eq!(choice.read("profit", &anchors), Err("must be one of revenue, margin".to_owned()));
+        let stores = parameter("type = \"list\"\nof = \"int\"\ndefault = []");
+        assert_eq!(stores.read("1, 2", &anchors), Ok(Value::List(vec![Value::Int(1), Value::Int(2)])));
+        assert_eq!(stores.read("", &anchors), Ok(Value::List(vec![])));
+        assert!(stores.read("1,x", &anchors).is_err());
+        assert!(parameter("type = \"string\"").read("a\u{0}b", &anchors).is_err());
+        assert!(parameter("type = \"bool\"").read("1", &anchors).is_err());
+    }
+
+    #[test]
+    fn a_senseless_declaration_is_refused() {
+        let anchors = anchors("2026-11-22".parse().unwrap());
+        for declaration in [
+            "type = \"choice\"",
+            "type = \"list\"",
+            "type = \"list\"\nof = \"bool\"",
+            "type = \"int\"\nchoices = [\"a\"]",
+            "type = \"string\"\nmin = 1",
+            "type = \"int\"\nmin = 5\ndefault = 1",
+            "type = \"date\"\ndefault = \"someday\"",
+        ] {
+            assert!(parameter(declaration).check(&anchors).is_err(), "{declaration}");
+        }
+    }
+}

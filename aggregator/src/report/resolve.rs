@@ -1,0 +1,97 @@
+//! From what a caller gave to values: defaults filled in, relative days resolved, bounds kept.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use chrono::NaiveDate;
+
+use super::compile::Report;
+use super::dates::{self, Anchors};
+use super::error::ReportError;
+use super::value::Value;
+
+/// Everything a run needs besides the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// The parameters, as the answer shows them.
+    pub(crate) parameters: BTreeMap<String, Value>,
+    /// The parameters and the derived days, as the statement needs them.
+    pub(crate) bindings: BTreeMap<String, Value>,
+    /// The business days whose rows the figures depend on; `None`: all.
+    pub(crate) days: Option<RangeInclusive<NaiveDate>>,
+}
+
+/// Resolves what a caller gave, on a `today` in the company's zone.
+pub(crate) fn for_caller(
+    report: &Report,
+    given: &BTreeMap<String, String>,
+    today: NaiveDate,
+) -> Result<Resolved, ReportError> {
+    if let Some(name) = given.keys().find(|name| !report.params.contains_key(*name)) {
+        let known: Vec<&str> = report.params.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(ReportError::UnknownParameter { name: name.clone(), known });
+    }
+    let anchors = dates::anchors(today);
+    let mut parameters = BTreeMap::new();
+    for (name, parameter) in &report.params {
+        let value = match (given.get(name), &parameter.default) {
+            (Some(text), _) => parameter.read(text, &anchors),
+            (None, Some(default)) => parameter.read_toml(default, &anchors),
+            (None, None) => Err("is required".to_owned()),
+        };
+        let value = value.map_err(|detail| ReportError::BadParameter { name: name.clone(), detail })?;
+        parameters.insert(name.clone(), value);
+    }
+    complete(report, parameters, anchors)
+}
+
+/// Resolves the `[publish]` binding for a business day.
+pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate) -> Result<Resolved, ReportError> {
+    let mut anchors = dates::anchors(today);
+    anchors.insert("$business_day".to_owned(), business_day);
+    let bound = report.publish.as_ref();
+    let mut parameters = BTreeMap::new();
+    for (name, parameter) in &report.params {
+        let value = match bound.and_then(|bound| bound.get(name)).or(parameter.default.as_ref()) {
+            Some(value) => parameter.read_toml(value, &anchors),
+            None => Err("has neither a default nor a binding".to_owned()),
+        };
+        let value = value.map_err(|detail| ReportError::BadParameter { name: name.clone(), detail })?;
+        parameters.insert(name.clone(), value);
+    }
+    complete(report, parameters, anchors)
+}
+
+fn complete(
+    report: &Report,
+    parameters: BTreeMap<String, Value>,
+    mut anchors: Anchors,
+) -> Result<Resolved, ReportError> {
+    for (name, value) in &parameters {
+        if let Value::Date(day) = value {
+            anchors.insert(format!("${name}"), *day);
+        }
+    }
+    if let (Some(from), Some(to)) = (anchors.get("$from"), anchors.get("$to"))
+        && from > to
+    {
+        let detail = format!("must not be after \"to\" ({from} is after {to})");
+        return Err(ReportError::BadParameter { name: "from".to_owned(), detail });
+    }
+    let day = |name: &str, text: &str| {
+        dates::parse(text, &anchors).ok_or_else(|| ReportError::BadParameter {
+            name: name.to_owned(),
+            detail: "leads to days that are out of range".to_owned(),
+        })
+    };
+    let mut bindings = parameters.clone();
+    for (name, text) in &report.derived {
+        bindings.insert(name.clone(), Value::Date(day("from", text)?));
+    }
+    let days = match &report.days {
+        Some(days) => Some(day("from", &days.from)?..=day("to", &days.to)?),
+        None => None,
+    };
+    Ok(Resolved { parameters, bindings, days })
+}

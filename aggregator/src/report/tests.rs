@@ -1,0 +1,149 @@
+//! The engine over frames in memory: what a file may hold, and figures that can be checked by eye.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::DataFrame;
+
+use super::catalogue::{Catalogue, Origin, Source};
+use super::company::{catalogue, compute, frames, schemas};
+use super::error::ReportError;
+
+const DAY: [(&str, &str); 2] = [("from", "2026-03-08"), ("to", "2026-03-08")];
+
+fn ints(frame: &DataFrame, column: &str) -> Vec<Option<i64>> {
+    frame.column(column).unwrap().i64().unwrap().iter().collect()
+}
+
+fn texts<'a>(frame: &'a DataFrame, column: &str) -> Vec<&'a str> {
+    frame.column(column).unwrap().str().unwrap().iter().flatten().collect()
+}
+
+#[test]
+fn every_shipped_file_is_sound() {
+    let catalogue = catalogue();
+    let faults: Vec<String> = catalogue.broken().values().flatten().map(ToString::to_string).collect();
+    assert_eq!(faults, Vec::<String>::new());
+    assert!(catalogue.reports().count() >= 2);
+}
+
+#[test]
+fn every_report_runs_with_its_defaults_and_on_nothing() {
+    let catalogue = catalogue();
+    let full = frames();
+    let empty = full.iter().map(|(name, frame)| (name.clone(), frame.clear())).collect();
+    for report in catalogue.reports() {
+        for frames in [&full, &empty] {
+            let frame = compute(&catalogue, frames, &report.name, &[])
+                .unwrap_or_else(|error| panic!("{}: {error}: {:?}", report.name, std::error::Error::source(&error)));
+            let names: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
+            let declared: Vec<&str> = report.columns.iter().map(|column| column.name.as_str()).collect();
+            assert_eq!(names, declared, "{}", report.name);
+        }
+    }
+}
+
+#[test]
+fn store_performance_by_hand() {
+    let frame = compute(&catalogue(), &frames(), "store_performance", &DAY).unwrap();
+    assert_eq!(texts(&frame, "store"), ["A", "B", "C"]);
+    assert_eq!(ints(&frame, "tickets"), [Some(2), Some(1), Some(0)]);
+    assert_eq!(ints(&frame, "pieces"), [Some(3), Some(3), Some(0)]);
+    // A: 1900 + 500 + 1000 - 950; B: 1499.
+    assert_eq!(ints(&frame, "net_revenue"), [Some(2450), Some(1499), Some(0)]);
+    // A: 1900-800 + 500-300 + 1000-400 + (-950+400); B: 1499-900.
+    assert_eq!(ints(&frame, "margin"), [Some(1350), Some(599), Some(0)]);
+    assert_eq!(ints(&frame, "average_ticket"), [Some(1225), Some(1499), None]);
+    assert_eq!(ints(&frame, "previous_revenue"), [Some(1000), Some(0), Some(0)]);
+    assert_eq!(frame.column("change").unwrap().f64().unwrap().get(0), Some(145.0));
+}
+
+#[test]
+fn product_performance_by_hand() {
+    let frame = compute(&catalogue(), &frames(), "product_performance", &DAY).unwrap();
+    assert_eq!(ints(&frame, "product_id"), [Some(10), Some(11)]);
+    // Product 10: in store 1900 + 1000 - 950, online 1100; product 11: 500 + 1499.
+    assert_eq!(ints(&frame, "store_revenue"), [Some(1950), Some(1999)]);
+    assert_eq!(ints(&frame, "online_revenue"), [Some(1100), Some(0)]);
+    assert_eq!(ints(&frame, "net_revenue"), [Some(3050), Some(1999)]);
+    assert_eq!(ints(&frame, "cost"), [Some(1200), Some(1200)]);
+    assert_eq!(ints(&frame, "margin"), [Some(1850), Some(799)]);
+    assert_eq!(texts(&frame, "product"), ["Lamp", "Émile \"rug\""]);
+}
+
+#[test]
+fn a_callers_mistake_is_told() {
+    let (catalogue, frames) = (catalogue(), frames());
+    let run = |name: &str, params: &[(&str, &str)]| compute(&catalogue, &frames, name, params).unwrap_err().to_string();
+    assert!(run("sales_of_mars", &[]).contains("there is no report"));
+    assert!(run("store_performance", &[("store", "1")]).contains("takes from, limit, to"));
+    assert!(run("store_performance", &[("from", "2026-02-30")]).contains("must be a date"));
+    assert!(run("store_performance", &[("from", "2026-03-09"), ("to", "2026-03-08")]).contains("must not be after"));
+    assert!(run("store_performance", &[("limit", "0")]).contains("at least 1"));
+}
+
+const GOOD: &str = r#"/*---
+title = "T"
+description = "D"
+section = "Test"
+grain = "day"
+key = ["store_id"]
+[params]
+store = { type = "string", default = "x" }
+[columns]
+store_id = { type = "int64", title = "Store" }
+---*/
+SELECT store_id FROM stores WHERE name <> $store ORDER BY store_id
+"#;
+
+fn one(text: &str) -> Catalogue {
+    let source = Source { name: "one".into(), label: "reports/one.sql".into(), text: text.into(), origin: Origin::Own };
+    Catalogue::compile(BTreeMap::new(), BTreeMap::from([("one".to_owned(), source)]), BTreeMap::new(), &schemas())
+}
+
+#[test]
+fn a_faulty_file_says_where_and_why() {
+    assert!(one(GOOD).get("one").is_some(), "{:?}", one(GOOD).broken());
+    let sql = "SELECT store_id FROM stores WHERE name <> $store ORDER BY store_id";
+    let cases = [
+        (GOOD.replace(sql, "SELECT store_id FROM read_csv('/etc/passwd') WHERE $store = 'x' ORDER BY store_id"), "table function read_csv", 12),
+        (GOOD.replace(sql, "DROP TABLE stores"), "one SELECT", 1),
+        (GOOD.replace(sql, &format!("{sql}; SELECT 1")), "exactly one statement", 1),
+        (GOOD.replace("FROM stores", "FROM shops"), "no dataset or view \"shops\"", 12),
+        (GOOD.replace("SELECT store_id FROM", "SELECT store_idd AS store_id FROM"), "store_idd", 1),
+        (GOOD.replace("ORDER BY store_id", ""), "ORDER BY lacks store_id", 12),
+        (GOOD.replace("$store ", "'x' "), "parameter store is not used", 1),
+        (GOOD.replace("$store ", "$shop "), "$shop stands in the SQL", 1),
+        (GOOD.replace("name <>", "date_trunc('month', name) <>"), "date_trunc is not in the shared subset", 12),
+        (GOOD.replace("WHERE name", "WHERE store_id > (SELECT MAX(store_id) FROM stores) AND name"), "subquery as a value", 12),
+        (GOOD.replace("SELECT store_id FROM", "SELECT store_id FROM FROM"), "FROM", 12),
+        (GOOD.replace("\"int64\"", "\"date\""), "declared date, but the SQL gives", 1),
+        (GOOD.replace("grain = \"day\"", "grain = \"week\""), "week", 5),
+        (GOOD.replace("[params]", "[parms]"), "parms", 7),
+        (GOOD.replace("key = [\"store_id\"]", "key = [\"store_id\"]\ncolour = 1"), "colour", 7),
+        (GOOD.replace("FROM stores", "FROM main.stores"), "not the name of a dataset", 12),
+        (GOOD.replace("FROM stores", "FROM 'a.parquet'"), "no dataset or view", 1),
+        (GOOD.replace(sql, "WITH stores AS (SELECT 1 AS store_id) SELECT store_id FROM stores WHERE $store = 'x' ORDER BY store_id"), "taken already", 12),
+    ];
+    for (text, message, line) in cases {
+        let catalogue = one(&text);
+        let fault = catalogue
+            .broken()
+            .get("one")
+            .and_then(|faults| faults.first())
+            .unwrap_or_else(|| panic!("accepted: {text}"));
+        assert!(fault.message.contains(message), "{fault}");
+        assert_eq!(fault.line, line, "{fault}");
+        assert!(matches!(compute(&catalogue, &frames(), "one", &[]), Err(ReportError::Broken { .. })));
+    }
+}
+
+#[test]
+fn a_text_parameter_is_only_ever_a_text() {
+    let catalogue = one(GOOD);
+    for value in ["Alpha", "O'Hara", "' OR 1=1 --", "'; DROP TABLE stores; --", "\" OR 1=1", "$store"] {
+        let frame = compute(&catalogue, &frames(), "one", &[("store", value)]).unwrap();
+        assert_eq!(frame.height(), if value == "Alpha" { 2 } else { 3 }, "{value}");
+    }
+    let refused = compute(&catalogue, &frames(), "one", &[("store", "\\' OR 1=1 --")]).unwrap_err();
+    assert!(refused.is_callers(), "{refused}");
+}

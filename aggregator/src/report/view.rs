@@ -1,0 +1,150 @@
+//! Views: statements that several reports share, put into a report's WITH when it uses them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::Schema;
+use sqlparser::ast::helpers::attached_token::AttachedToken;
+use sqlparser::ast::{Cte, Ident, Query, TableAlias, With};
+
+use super::bind::parse;
+use super::catalogue::{Schemas, Source};
+use super::check::check;
+use super::diagnostic::{Diagnostic, Fault};
+use super::header::{ViewHeader, read, split};
+use super::schema::output;
+
+/// One compiled view.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    query: Query,
+    /// Datasets and views it reads itself.
+    reads: BTreeSet<String>,
+}
+
+/// The sound views, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Views(BTreeMap<String, View>);
+
+impl Views {
+    /// Compiles views; what is wrong goes to `broken` under `views/<name>`.
+    pub(crate) fn compile(
+        sources: &BTreeMap<String, Source>,
+        schemas: &Schemas,
+        broken: &mut BTreeMap<String, Vec<Diagnostic>>,
+    ) -> Self {
+        let known: BTreeSet<String> = schemas.keys().chain(sources.keys()).cloned().collect();
+        let mut waiting: BTreeMap<&str, View> = BTreeMap::new();
+        let mut fail = |source: &Source, fault: Fault| {
+            broken.entry(format!("views/{}", source.name)).or_default().push(fault.in_file(&source.label));
+        };
+        for (name, source) in sources {
+            match read_view(source, &known, schemas) {
+                Ok(view) => {
+                    waiting.insert(name, view);
+                }
+                Err(fault) => fail(source, fault),
+            }
+        }
+        // A view is sound once all it reads is: what is left at the end waits for itself or for a broken one.
+        let mut sound = Self::default();
+        while let Some(name) = waiting
+            .iter()
+            .find(|(_, view)| view.reads.iter().all(|read| schemas.contains_key(read) || sound.0.contains_key(read)))
+            .map(|(name, _)| *name)
+        {
+            let Some(view) = waiting.remove(name) else { break };
+            match sound.expand(&view.query, &view.reads).and_then(|query| output(&query.to_string(), schemas)) {
+                Ok(Schema { .. }) => {
+                    sound.0.insert(name.to_owned(), view);
+                }
+                Err(fault) => {
+                    if let Some(source) = sources.get(name) {
+                        fail(source, fault);
+                    }
+                }
+            }
+        }
+        for (name, view) in waiting {
+            let on: Vec<&str> =
+                view.reads.iter().filter(|read| !schemas.contains_key(*read)).map(String::as_str).collect();
+            let fault = Fault::new(format!("reads {}, which is broken or reads this view again", on.join(", ")));
+            if let Some(source) = sources.get(name) {
+                fail(source, fault);
+            }
+        }
+        sound
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &View> {
+        self.0.values()
+    }
+
+    /// The statement with the views that it reads, and those that these read, before its own CTEs.
+    pub(crate) fn expand(&self, query: &Query, reads: &BTreeSet<String>) -> Result<Query, Fault> {
+        let mut order = Vec::new();
+        for read in reads {
+            self.collect(read, &mut order);
+        }
+        let mut query = query.clone();
+        if !order.is_empty() {
+            let own = query.with.take().map(|with| with.cte_tables).unwrap_or_default();
+            let cte_tables = order.into_iter().map(cte).chain(own).collect();
+            query.with = Some(With { with_token: AttachedToken::empty(), recursive: false, cte_tables });
+        }
+        // Printed and parsed once, so that later comparisons see a tree that a parser made.
+        parse(&query.to_string())
+    }
+
+    /// Views in the order in which they must be defined, each once.
+    fn collect<'a>(&'a self, name: &str, order: &mut Vec<&'a View>) {
+        let Some(view) = self.0.get(name) else { return };
+        if order.iter().any(|known| known.name == view.name) {
+            return;
+        }
+        for read in &view.reads {
+            self.collect(read, order);
+        }
+        order.push(view);
+    }
+
+    /// The datasets that these datasets and views come down to.
+    pub(crate) fn datasets(&self, reads: &BTreeSet<String>) -> BTreeSet<String> {
+        reads
+            .iter()
+            .flat_map(|read| match self.0.get(read) {
+                Some(view) => self.datasets(&view.reads),
+                None => BTreeSet::from([read.clone()]),
+            })
+            .collect()
+    }
+}
+
+fn cte(view: &View) -> Cte {
+    let alias = TableAlias { explicit: false, name: Ident::new(view.name.as_str()), columns: Vec::new(), at: None };
+    let query = Box::new(view.query.clone());
+    Cte { alias, query, from: None, materialized: None, closing_paren_token: AttachedToken::empty() }
+}
+
+fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Result<View, Fault> {
+    if schemas.contains_key(&source.name) {
+        return Err(Fault::new(format!("\"{}\" is a dataset's name", source.name)));
+    }
+    let (header, sql) = split(&source.text)?;
+    let ViewHeader { title, description } = read(header)?;
+    let query = parse(&sql)?;
+    let references = check(&query, known)?;
+    if let Some(name) = references.placeholders.first() {
+        return Err(Fault::new(format!("a view takes no parameter, but ${name} stands in it")));
+    }
+    if query.order_by.is_some() || query.limit_clause.is_some() {
+        return Err(Fault::new("a view has neither ORDER BY nor LIMIT: the report orders"));
+    }
+    Ok(View { name: source.name.clone(), title, description, query, reads: references.tables })
+}
