@@ -1,3 +1,4 @@
 //! The system tests, one module per topic. They start what `stack up` starts, on free ports.
 
 mod stack;
+mod tidy;

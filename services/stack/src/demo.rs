@@ -45,7 +45,7 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
     let polls = Instant::now();
     for source in SOURCES {
         let run = reporting.post(&format!("/sources/{source}/poll"), &json!({})).await?;
-        let run = reporting.follow_one(&run, tell).await?;
+        let run = reporting.follow(&run, tell).await?;
         tell(&format!("demo: polled {source}: {}", show::outcome(&run)));
     }
     tell(&format!("demo: three polls took {:.1} s", polls.elapsed().as_secs_f32()));
@@ -55,9 +55,13 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
     let last = plan.until.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive() - Days::new(1));
     let first = last - Days::new(u64::from(plan.days.saturating_sub(1)));
     let published = Instant::now();
-    let answer =
-        reporting.post("/jobs/nightly/backfill", &json!({"from": first.to_string(), "to": last.to_string()})).await?;
-    reporting.follow_all("nightly", &answer, tell).await?;
+    let days = json!({"from": first.to_string(), "to": last.to_string()});
+    let run = reporting.post("/jobs/backfill/backfill", &days).await?;
+    reporting.follow(&run, tell).await?;
+    // The nightly run adds the reports that show a state, and writes the day's files. It does not wait for data:
+    // a history that ends yesterday is complete, and one that ends earlier is what was asked for.
+    let run = reporting.post("/jobs/nightly/runs", &json!({"business_day": last.to_string(), "wait": false})).await?;
+    reporting.follow(&run, tell).await?;
     tell(&format!("demo: published {} days in {:.1} s", plan.days, published.elapsed().as_secs_f32()));
 
     for report in show::REPORTS {

@@ -48,94 +48,52 @@ impl Reporting {
         Ok(show::report(&send(&format!("GET {path}"), request).await?))
     }
 
-    /// Follows the run that a POST answered with; fails when the run does.
-    pub(super) async fn follow_one(&self, run: &Value, tell: &mut impl FnMut(&str)) -> Result<Value> {
-        let job = run["job"].as_str().unwrap_or_default().to_owned();
-        let runs = self.follow_all(&job, run, tell).await?;
-        Ok(runs.into_iter().next().unwrap_or_default())
-    }
-
-    /// Follows every run named in an answer (one run, or a list of them) to its end.
-    pub(super) async fn follow_all(
-        &self,
-        job: &str,
-        answer: &Value,
-        tell: &mut impl FnMut(&str),
-    ) -> Result<Vec<Value>> {
-        let mut open: Vec<String> = runs_in(answer).iter().map(|run| id(run)).collect();
-        let total = open.len();
-        let mut done = Vec::new();
+    /// Follows the run that a POST answered with to its end, telling how far it is.
+    ///
+    /// # Errors
+    /// When the run fails, or makes no progress for a long time.
+    pub(super) async fn follow(&self, run: &Value, tell: &mut impl FnMut(&str)) -> Result<Value> {
+        let path = format!("/jobs/runs/{}", id(run));
         let mut moved = Instant::now();
-        while !open.is_empty() {
-            let before = open.len();
-            for run in self.runs(job).await? {
-                if !open.contains(&id(&run)) {
-                    continue;
-                }
-                match run["status"].as_str().unwrap_or_default() {
-                    "failed" => return Err(failure(job, &run)),
-                    "succeeded" | "skipped" => {
-                        open.retain(|open| *open != id(&run));
-                        done.push(run);
-                    }
-                    _ => {}
-                }
+        let mut seen = Value::Null;
+        loop {
+            let request = self.client.get(format!("{}{path}", self.base)).header("apikey", &self.operator);
+            let run = send(&format!("GET {path}"), request).await?;
+            match run["status"].as_str().unwrap_or_default() {
+                "succeeded" => return Ok(run),
+                "failed" | "skipped" | "cancelled" => return Err(failure(&run)),
+                _ => {}
             }
-            if open.len() < before {
+            let progress = &run["progress"];
+            if *progress != seen {
                 moved = Instant::now();
-                if total > 1 {
-                    tell(&format!("demo: {job}: {} of {total} runs done", done.len()));
+                seen = progress.clone();
+                if let (Some(done), Some(total)) = (progress["done"].as_u64(), progress["total"].as_u64()) {
+                    tell(&format!("demo: {}: {done} of {total} {}", show::text(&run["job"]), at(progress)));
                 }
             }
             if moved.elapsed() > PATIENCE {
-                let reason = format!("no run ended in {} s; {} are open", PATIENCE.as_secs(), open.len());
-                return Err(Error::Call { what: format!("job {job}"), reason });
+                let reason = format!("no progress in {} s: {run}", PATIENCE.as_secs());
+                return Err(Error::Call { what: format!("run {}", id(&run)), reason });
             }
-            if !open.is_empty() {
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-        Ok(done)
-    }
-
-    /// All recent runs of a job, over as many pages as a backfill of years needs.
-    async fn runs(&self, job: &str) -> Result<Vec<Value>> {
-        let path = format!("/jobs/{job}/runs");
-        let mut runs = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let mut request = self.client.get(format!("{}{path}", self.base)).query(&[("limit", "200")]);
-            if let Some(after) = &after {
-                request = request.query(&[("after", after)]);
-            }
-            let page = send(&format!("GET {path}"), request.header("apikey", &self.operator)).await?;
-            runs.extend(page["items"].as_array().cloned().unwrap_or_default());
-            match page["next"].as_str() {
-                Some(next) => after = Some(next.to_owned()),
-                None => return Ok(runs),
-            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }
 
-/// The runs in an answer: the answer itself, or its list.
-fn runs_in(answer: &Value) -> Vec<Value> {
-    let list = ["runs", "items"].iter().find_map(|name| answer[*name].as_array());
-    match list {
-        Some(runs) => runs.clone(),
-        None if answer["id"].is_null() => Vec::new(),
-        None => vec![answer.clone()],
-    }
+/// What a run is at, such as the day it publishes.
+fn at(progress: &Value) -> &str {
+    progress["at"].as_str().unwrap_or_default()
 }
 
 /// A run's id as text, whether it is a number or a UUID.
 fn id(run: &Value) -> String {
-    run["id"].as_str().map_or_else(|| run["id"].to_string(), str::to_owned)
+    show::text(&run["id"])
 }
 
-fn failure(job: &str, run: &Value) -> Error {
-    let reason = run["error"].as_str().map_or_else(|| run["error"].to_string(), str::to_owned);
-    Error::Call { what: format!("job {job}, run {}", id(run)), reason }
+fn failure(run: &Value) -> Error {
+    let reason = format!("{}: {}", show::text(&run["status"]), show::text(&run["error"]));
+    Error::Call { what: format!("job {}, run {}", show::text(&run["job"]), id(run)), reason }
 }
 
 async fn send(what: &str, request: reqwest::RequestBuilder) -> Result<Value> {

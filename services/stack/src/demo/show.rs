@@ -55,7 +55,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-fn text(value: &Value) -> String {
+/// A string without its quotes, anything else as JSON.
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

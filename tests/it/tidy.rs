@@ -1,0 +1,210 @@
+//! Rules of the tree that a reader can rely on: which crate may know which, where a table is written, how long a
+//! file is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use system_tests::binaries::repository;
+
+/// The crates that own a business database.
+const TRANSACTIONAL: [&str; 3] = ["inventory", "ecommerce", "retail"];
+/// The crates below `services/`, which the libraries of the reporting side never know.
+const SERVICES: [&str; 7] = ["kit", "inventory", "ecommerce", "retail", "reporting", "gateway", "stack"];
+/// Lines of a Rust file, at most.
+const LONGEST: usize = 400;
+
+/// What each workspace crate needs to run, directly and through others; and the crates of the workspace.
+struct Graph {
+    reach: BTreeMap<String, BTreeSet<String>>,
+    manifests: BTreeMap<String, PathBuf>,
+}
+
+fn graph() -> Graph {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+
+    let names: BTreeMap<String, String> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    // Test-only needs are left out: they are in no program.
+    let edges: BTreeMap<String, Vec<String>> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| {
+            let needs = node["deps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|dep| dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null()));
+            (text(&node["id"]), needs.map(|dep| text(&dep["pkg"])).collect())
+        })
+        .collect();
+    let members: Vec<String> = metadata["workspace_members"].as_array().unwrap().iter().map(text).collect();
+    let reach = members
+        .iter()
+        .map(|member| {
+            let mut seen = BTreeSet::new();
+            let mut open = edges[member].clone();
+            while let Some(id) = open.pop() {
+                if seen.insert(id.clone()) {
+                    open.extend(edges[&id].iter().cloned());
+                }
+            }
+            (names[member].clone(), seen.iter().map(|id| names[id].clone()).collect())
+        })
+        .collect();
+    let manifests = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| members.contains(&text(&package["id"])))
+        .map(|package| (text(&package["name"]), PathBuf::from(text(&package["manifest_path"]))))
+        .collect();
+    Graph { reach, manifests }
+}
+
+#[test]
+fn no_crate_knows_one_it_must_not() {
+    let graph = graph();
+    let workspace: Vec<&str> = graph.reach.keys().map(String::as_str).collect();
+    let mut forbidden: Vec<(&str, Vec<&str>)> = Vec::new();
+    for service in TRANSACTIONAL {
+        let mut never = vec!["aggregator", "jobs", "exports", "polars", "reporting", "gateway", "stack"];
+        never.extend(TRANSACTIONAL.iter().filter(|other| **other != service));
+        forbidden.push((service, never));
+    }
+    for library in ["aggregator", "jobs", "exports"] {
+        forbidden.push((library, SERVICES.into_iter().chain(["axum"]).collect()));
+    }
+    forbidden.push(("kit", vec!["aggregator", "jobs", "exports", "polars"]));
+    forbidden.push(("aggregator", vec!["jobs", "exports"]));
+    forbidden.push(("exports", workspace.iter().copied().chain(["sqlx", "axum"]).collect()));
+    forbidden.extend(workspace.iter().map(|member| (*member, vec!["system-tests"])));
+
+    let mut found = Vec::new();
+    for (from, never) in forbidden {
+        let reach = graph.reach.get(from).unwrap_or_else(|| panic!("there is no crate {from}"));
+        found.extend(never.iter().filter(|to| reach.contains(**to)).map(|to| format!("{from} -> {to}")));
+    }
+    assert!(found.is_empty(), "edges that must not exist: {found:?}");
+}
+
+#[test]
+fn manifests_share_lints_and_features() {
+    for (name, manifest) in graph().manifests {
+        let table: toml::Table = std::fs::read_to_string(&manifest).unwrap().parse().unwrap();
+        // They would switch features on for `cargo test` alone, and polars would be built twice.
+        assert!(!table.contains_key("dev-dependencies"), "{name}: put them under [dependencies] of system-tests");
+        let needs = table.get("dependencies").and_then(toml::Value::as_table);
+        if name == "exports" {
+            // polars itself may know an HTTP client; exports calls none.
+            assert!(needs.is_none_or(|needs| !needs.contains_key("reqwest")), "exports turns frames to bytes, no more");
+        }
+        let kept = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        assert_eq!(kept, Some(true), "{name}: `[lints] workspace = true` is missing");
+    }
+}
+
+#[test]
+fn files_are_short_named_after_their_module_and_say_what_they_are() {
+    let mut faults = Vec::new();
+    for file in rust_files() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            faults.push(format!("{}: {lines} lines, at most {LONGEST}", file.display()));
+        }
+        if file.ends_with("mod.rs") {
+            faults.push(format!("{}: a module's file bears its name", file.display()));
+        }
+        if !text.starts_with("//!") {
+            faults.push(format!("{}: begins without a `//!` that says what it is", file.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_table_of_the_reporting_database_has_one_writing_crate() {
+    let schemas = ["lake", "sync", "jobs", "published", "reports", "exports"];
+    let mut writers: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, folder) in [
+        ("aggregator", "aggregator/src"),
+        ("jobs", "jobs/src"),
+        ("exports", "exports/src"),
+        ("reporting", "services/reporting/src"),
+    ] {
+        let mut files = Vec::new();
+        collect(&repository().join(folder), "rs", &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(file).unwrap();
+            for table in written(&text) {
+                if table.split_once('.').is_some_and(|(schema, _)| schemas.contains(&schema)) {
+                    writers.entry(table).or_default().insert(name);
+                }
+            }
+        }
+    }
+    assert!(writers.len() > 5, "the scan finds the tables: {writers:?}");
+    let shared: Vec<_> = writers.iter().filter(|(_, crates)| crates.len() > 1).collect();
+    assert!(shared.is_empty(), "tables with more than one writing crate: {shared:?}");
+}
+
+/// `schema.table` after every verb that writes, in SQL within Rust.
+fn written(text: &str) -> BTreeSet<String> {
+    let words: Vec<&str> = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut tables = BTreeSet::new();
+    for (index, word) in words.iter().enumerate() {
+        let at = match *word {
+            "INSERT" | "MERGE" if words.get(index + 1) == Some(&"INTO") => index + 2,
+            "DELETE" if words.get(index + 1) == Some(&"FROM") => index + 2,
+            "UPDATE" | "TRUNCATE" | "COPY" => index + 1,
+            _ => continue,
+        };
+        tables.extend(words.get(at).filter(|name| name.contains('.')).map(|name| (*name).to_owned()));
+    }
+    tables
+}
+
+#[test]
+fn the_scan_sees_every_way_of_writing() {
+    let sql = r#"query("INSERT INTO sync.poll (a) VALUES (1)"); "UPDATE jobs.run SET x = 1"; "DELETE FROM lake.t;"
+        "COPY sync.staged (a, b) FROM STDIN"; "SELECT * FROM published.row FOR UPDATE OF row""#;
+    let found: Vec<String> = written(sql).into_iter().collect();
+    assert_eq!(found, ["jobs.run", "lake.t", "sync.poll", "sync.staged"]);
+}
+
+fn rust_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in ["services", "aggregator", "jobs", "exports", "tests"] {
+        collect(&repository().join(folder), "rs", &mut files);
+    }
+    assert!(files.len() > 50, "the walk finds the sources");
+    files
+}
+
+fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            collect(&path, extension, files);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+}
