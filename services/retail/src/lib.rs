@@ -52,7 +52,7 @@ impl App {
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
-        let asked = feed.clone();
+        let (asked, observed) = (feed.clone(), feed.clone());
         Api::new("retail", "Stores, registers, sales, voids and returns.")
             .routes(stores::router().with_state(self.clone()))
             .routes(registers::router().with_state(self.clone()))
@@ -64,6 +64,10 @@ impl App {
             .check("change feed", move || {
                 let feed = asked.clone();
                 async move { feed.ready().await.map_err(|error| kit::telemetry::chain(&error)) }
+            })
+            .observe(move || {
+                let feed = observed.clone();
+                async move { feed.observe().await }
             })
             .build(&config.service)
     }

@@ -1,0 +1,201 @@
+//! Carts: what a customer means to buy, at the prices that were shown.
+
+mod checkout;
+pub(crate) mod idle;
+mod items;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use kit::error::{ApiError, OnConstraint};
+use kit::extract::{Json, Path, Query};
+use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::page::{Cursor, Limit, Page};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_carts, create_cart))
+        .routes(routes!(get_cart))
+        .routes(routes!(items::put_item))
+        .routes(routes!(items::change_item, items::remove_item))
+        .routes(routes!(checkout::checkout_cart))
+}
+
+/// Where a cart stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub(crate) enum CartStatus {
+    /// Being filled.
+    Open,
+    /// Became an order.
+    CheckedOut,
+    /// Left alone for too long; filling it opens it again.
+    Abandoned,
+}
+
+/// A cart, without its items.
+#[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+pub(crate) struct Cart {
+    id: i64,
+    customer_id: Option<i64>,
+    status: CartStatus,
+    /// Pieces.
+    item_count: i64,
+    /// Minor units, at the prices the customer saw.
+    total_cents: i64,
+    /// The order it became.
+    order_id: Option<i64>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Some pieces of one product in a cart.
+#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+pub(crate) struct CartItem {
+    product_id: i64,
+    sku: String,
+    product_name: String,
+    quantity: i64,
+    /// The price the customer saw.
+    unit_price_cents: i64,
+    /// The price Inventory named last; where it differs, checkout asks to accept it.
+    current_unit_price_cents: i64,
+}
+
+/// A cart with its items.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CartWithItems {
+    #[serde(flatten)]
+    cart: Cart,
+    items: Vec<CartItem>,
+}
+
+/// A new cart.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewCart {
+    /// Whose it is; may be named at checkout instead.
+    customer_id: Option<i64>,
+}
+
+/// Which carts to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CartFilter {
+    customer_id: Option<i64>,
+    status: Option<CartStatus>,
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    #[param(value_type = Option<String>)]
+    after: Option<Cursor>,
+}
+
+/// List carts, oldest first.
+#[utoipa::path(get, path = "/carts", tag = "carts", params(CartFilter),
+    responses((status = 200, description = "A page of carts", body = Page<Cart>)))]
+async fn list_carts(State(app): State<App>, Query(filter): Query<CartFilter>) -> Result<Json<Page<Cart>>, ApiError> {
+    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let carts = sqlx::query_as(
+        "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
+         WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::bigint IS NULL OR customer_id = $2)
+         AND ($3::text IS NULL OR status = $3) ORDER BY id LIMIT $4",
+    )
+    .bind(after)
+    .bind(filter.customer_id)
+    .bind(filter.status)
+    .bind(filter.limit.fetch())
+    .fetch_all(&app.db)
+    .await?;
+    Ok(Json(Page::of(carts, filter.limit, |cart: &Cart| cart.id)))
+}
+
+/// Open a cart.
+#[utoipa::path(post, path = "/carts", tag = "carts", params(IdempotencyKey), request_body = NewCart,
+    responses((status = 201, description = "The cart", body = CartWithItems), (status = 409, description = "`customer-erased`")))]
+async fn create_cart(
+    State(app): State<App>,
+    key: Option<IdempotencyKey>,
+    Json(new): Json<NewCart>,
+) -> Result<(StatusCode, Json<CartWithItems>), ApiError> {
+    let digest = Digest::of(&new);
+    if let Some(customer_id) = new.customer_id {
+        refuse_unless_customer(&app.db, customer_id).await?;
+    }
+    let inserted = sqlx::query_as(
+        "INSERT INTO carts (customer_id, idempotency_key, idempotency_digest) VALUES ($1, $2, $3)
+         ON CONFLICT (idempotency_key) DO NOTHING
+         RETURNING id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at",
+    )
+    .bind(new.customer_id)
+    .bind(key.as_ref().map(IdempotencyKey::as_str))
+    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .fetch_optional(&app.db)
+    .await;
+    let earlier = idempotency::earlier(
+        &app.db,
+        "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at,
+         idempotency_digest AS request_digest FROM carts WHERE idempotency_key = $1",
+        key.as_ref(),
+        digest,
+    );
+    let cart: Cart = idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("carts_customer_fkey", || {
+        ApiError::invalid("customer_id", "there is no such customer")
+    })?;
+    Ok((StatusCode::CREATED, Json(find(&app.db, cart.id).await?)))
+}
+
+/// Read a cart with its items.
+#[utoipa::path(get, path = "/carts/{id}", tag = "carts", params(("id" = i64, Path)),
+    responses((status = 200, description = "The cart", body = CartWithItems)))]
+async fn get_cart(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<CartWithItems>, ApiError> {
+    find(&app.db, id).await.map(Json)
+}
+
+/// The cart with this id and its items, in the order they were put in.
+///
+/// # Errors
+/// 404 where there is none.
+async fn find(db: &PgPool, id: i64) -> Result<CartWithItems, ApiError> {
+    let cart = sqlx::query_as(
+        "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
+         WHERE id = $1 AND NOT deleted",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?
+    .ok_or_else(|| ApiError::not_found(format!("cart {id}")))?;
+    let items = sqlx::query_as(
+        "SELECT product_id, sku, product_name, quantity, unit_price_cents, current_unit_price_cents FROM cart_items
+         WHERE cart_id = $1 ORDER BY added_at, product_id",
+    )
+    .bind(id)
+    .fetch_all(db)
+    .await?;
+    Ok(CartWithItems { cart, items })
+}
+
+/// Whether orders may be placed for this customer.
+///
+/// # Errors
+/// 422 for no such customer, 409 for an erased one.
+async fn refuse_unless_customer(db: &PgPool, id: i64) -> Result<(), ApiError> {
+    let erased: Option<bool> = sqlx::query_scalar("SELECT erased_at IS NOT NULL FROM customers WHERE id = $1 AND NOT deleted")
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    match erased {
+        None => Err(ApiError::invalid("customer_id", format!("there is no customer {id}"))),
+        Some(true) => Err(ApiError::conflict("customer-erased", format!("customer {id} was erased and orders no more"))),
+        Some(false) => Ok(()),
+    }
+}

@@ -1,0 +1,97 @@
+//! Orders, their steps, and how they stay in agreement with the stock at Inventory (see `settle`).
+
+pub(crate) mod answer;
+pub(crate) mod document;
+mod import;
+pub(crate) mod recovery;
+mod settle;
+mod step;
+mod stuck;
+
+use axum::extract::State;
+use chrono::{DateTime, NaiveDate, Utc};
+use kit::error::ApiError;
+use kit::extract::{Json, Path, Query};
+use kit::page::{Cursor, Limit, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use document::{Order, OrderStatus, OrderWithLines, PaymentStatus, find_with_lines, select_order};
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_orders))
+        .routes(routes!(stuck::list_stuck_orders))
+        .routes(routes!(get_order))
+        .routes(routes!(step::step_order))
+        .routes(routes!(step::step_payment))
+}
+
+pub(crate) fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_orders))
+}
+
+/// Which orders to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrderFilter {
+    customer_id: Option<i64>,
+    status: Option<OrderStatus>,
+    payment_status: Option<PaymentStatus>,
+    reference: Option<String>,
+    /// Orders with a line of this product.
+    product_id: Option<i64>,
+    imported: Option<bool>,
+    /// Local date in the company's zone.
+    business_day: Option<NaiveDate>,
+    /// Placed at or after this moment.
+    from: Option<DateTime<Utc>>,
+    /// Placed before this moment.
+    to: Option<DateTime<Utc>>,
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    #[param(value_type = Option<String>)]
+    after: Option<Cursor>,
+}
+
+/// List orders, oldest first.
+#[utoipa::path(get, path = "/orders", tag = "orders", params(OrderFilter),
+    responses((status = 200, description = "A page of orders", body = Page<Order>)))]
+async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) -> Result<Json<Page<Order>>, ApiError> {
+    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let orders = sqlx::query_as(select_order!(
+        "WHERE NOT o.deleted AND o.id > coalesce($1, 0) AND ($2::bigint IS NULL OR o.customer_id = $2) \
+         AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.payment_status = $4) \
+         AND ($5::text IS NULL OR o.reference = $5) \
+         AND ($6::bigint IS NULL OR EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id AND l.product_id = $6)) \
+         AND ($7::bool IS NULL OR o.imported = $7) AND ($8::date IS NULL OR o.business_day = $8) \
+         AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10) \
+         ORDER BY o.id LIMIT $11"
+    ))
+    .bind(after)
+    .bind(filter.customer_id)
+    .bind(filter.status)
+    .bind(filter.payment_status)
+    .bind(filter.reference)
+    .bind(filter.product_id)
+    .bind(filter.imported)
+    .bind(filter.business_day)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(filter.limit.fetch())
+    .fetch_all(&app.db)
+    .await?;
+    Ok(Json(Page::of(orders, filter.limit, |order: &Order| order.id)))
+}
+
+/// Read an order with its lines.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = i64, Path)),
+    responses((status = 200, description = "The order", body = OrderWithLines)))]
+async fn get_order(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<OrderWithLines>, ApiError> {
+    find_with_lines(&app.db, id).await.map(Json)
+}

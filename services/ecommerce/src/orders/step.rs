@@ -1,0 +1,193 @@
+//! The status machines of an order and of its payment: one legal step at a time.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use kit::error::ApiError;
+use kit::extract::{Json, Path};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::document::{OrderStatus, OrderWithLines, PaymentStatus, find_with_lines};
+use super::settle::{self, Outcome};
+use crate::App;
+
+/// The next status of an order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderStep {
+    status: OrderStatus,
+}
+
+/// The next status of a payment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PaymentStep {
+    #[serde(alias = "status")]
+    payment_status: PaymentStatus,
+}
+
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+struct Standing {
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    imported: bool,
+}
+
+/// Steps that lead on from here. Only Inventory's yes confirms a live order; an imported one, which takes no
+/// stock, is confirmed by hand.
+fn legal_steps(order: Standing) -> &'static [OrderStatus] {
+    use OrderStatus::{Cancelled, Confirmed, Delivered, Pending, Processing, Shipped};
+    match order.status {
+        Pending if order.imported => &[Confirmed, Cancelled],
+        Pending => &[Cancelled],
+        Confirmed => &[Processing, Cancelled],
+        Processing => &[Shipped, Cancelled],
+        Shipped => &[Delivered],
+        Delivered | Cancelled => &[],
+    }
+}
+
+/// Steps that lead on from here; a cancelled order is not paid any more.
+fn legal_payments(order: Standing) -> &'static [PaymentStatus] {
+    use PaymentStatus::{Failed, Paid, Pending, Refunded};
+    match order.payment_status {
+        Pending if order.status == OrderStatus::Cancelled => &[Failed],
+        Pending => &[Paid, Failed],
+        Paid => &[Refunded],
+        Refunded | Failed => &[],
+    }
+}
+
+/// Move an order on.
+///
+/// Asking for the status it has already changes nothing. Cancelling gives its stock back once; 202 says that
+/// Inventory has not confirmed that yet: it follows by itself.
+#[utoipa::path(post, path = "/orders/{id}/status", tag = "orders", params(("id" = i64, Path)), request_body = OrderStep,
+    responses((status = 200, description = "The order", body = OrderWithLines),
+        (status = 202, description = "Cancelled, stock being given back", body = OrderWithLines),
+        (status = 409, description = "`illegal-step`, with the legal ones")))]
+pub(super) async fn step_order(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(asked): Json<OrderStep>,
+) -> Result<(StatusCode, Json<OrderWithLines>), ApiError> {
+    let mut tx = app.db.begin().await?;
+    let order = lock(&mut tx, id).await?;
+    if order.status != asked.status {
+        let legal = legal_steps(order);
+        if !legal.contains(&asked.status) {
+            let names: Vec<&str> = legal.iter().map(|step| step.as_str()).collect();
+            return Err(illegal("order", id, order.status.as_str(), asked.status.as_str(), &names));
+        }
+        sqlx::query(
+            "UPDATE orders SET status = $2, \
+             confirmed_at = CASE WHEN $2 = 'confirmed' THEN now() ELSE confirmed_at END, \
+             shipped_at = CASE WHEN $2 = 'shipped' THEN now() ELSE shipped_at END, \
+             delivered_at = CASE WHEN $2 = 'delivered' THEN now() ELSE delivered_at END, \
+             cancelled_at = CASE WHEN $2 = 'cancelled' THEN now() ELSE cancelled_at END WHERE id = $1",
+        )
+        .bind(id)
+        .bind(asked.status)
+        .execute(&mut *tx)
+        .await?;
+        if asked.status == OrderStatus::Cancelled && !order.imported {
+            settle::owe_reversal(&mut tx, id, app.limits.grace).await?;
+        }
+    }
+    tx.commit().await?;
+    // Also for a repeat: it may be what finishes an earlier cancellation.
+    let outcome = if asked.status == OrderStatus::Cancelled { settle::settle(&app, id).await? } else { Outcome::Settled };
+    let status = match outcome {
+        Outcome::Settled => StatusCode::OK,
+        Outcome::Silent => StatusCode::ACCEPTED,
+    };
+    Ok((status, Json(find_with_lines(&app.db, id).await?)))
+}
+
+/// Move an order's payment on.
+///
+/// Asking for the status it has already changes nothing.
+#[utoipa::path(post, path = "/orders/{id}/payment", tag = "orders", params(("id" = i64, Path)), request_body = PaymentStep,
+    responses((status = 200, description = "The order", body = OrderWithLines), (status = 409, description = "`illegal-step`, with the legal ones")))]
+pub(super) async fn step_payment(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(asked): Json<PaymentStep>,
+) -> Result<Json<OrderWithLines>, ApiError> {
+    let mut tx = app.db.begin().await?;
+    let order = lock(&mut tx, id).await?;
+    if order.payment_status != asked.payment_status {
+        let legal = legal_payments(order);
+        if !legal.contains(&asked.payment_status) {
+            let names: Vec<&str> = legal.iter().map(|step| step.as_str()).collect();
+            return Err(illegal("payment of order", id, order.payment_status.as_str(), asked.payment_status.as_str(), &names));
+        }
+        sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
+            .bind(id)
+            .bind(asked.payment_status)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    find_with_lines(&app.db, id).await.map(Json)
+}
+
+async fn lock(tx: &mut sqlx::PgTransaction<'_>, id: i64) -> Result<Standing, ApiError> {
+    sqlx::query_as("SELECT status, payment_status, imported FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or_else(|| ApiError::not_found(format!("order {id}")))
+}
+
+fn illegal(what: &str, id: i64, from: &str, to: &str, legal: &[&str]) -> ApiError {
+    let ways = if legal.is_empty() { "it stays so".to_owned() } else { format!("from there it can become {}", legal.join(" or ")) };
+    let detail = format!("{what} {id} is {from}, so it cannot become {to}; {ways}");
+    ApiError::conflict("illegal-step", detail).with("from", from).with("to", to).with("legal", Value::from(legal.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUSES: [OrderStatus; 6] = [
+        OrderStatus::Pending, OrderStatus::Confirmed, OrderStatus::Processing,
+        OrderStatus::Shipped, OrderStatus::Delivered, OrderStatus::Cancelled,
+    ];
+
+    fn at(status: OrderStatus, payment_status: PaymentStatus, imported: bool) -> Standing {
+        Standing { status, payment_status, imported }
+    }
+
+    #[test]
+    fn only_inventory_confirms_a_live_order() {
+        let live = at(OrderStatus::Pending, PaymentStatus::Pending, false);
+        assert_eq!(legal_steps(live), [OrderStatus::Cancelled]);
+        assert!(legal_steps(Standing { imported: true, ..live }).contains(&OrderStatus::Confirmed));
+    }
+
+    #[test]
+    fn what_has_left_the_house_is_not_cancelled() {
+        let cancellable: Vec<&str> = STATUSES
+            .into_iter()
+            .filter(|status| legal_steps(at(*status, PaymentStatus::Paid, false)).contains(&OrderStatus::Cancelled))
+            .map(OrderStatus::as_str)
+            .collect();
+        assert_eq!(cancellable, ["pending", "confirmed", "processing"]);
+    }
+
+    #[test]
+    fn a_cancelled_order_takes_no_money_but_gives_it_back() {
+        let cancelled = |payment| at(OrderStatus::Cancelled, payment, false);
+        assert_eq!(legal_payments(cancelled(PaymentStatus::Pending)), [PaymentStatus::Failed]);
+        assert_eq!(legal_payments(cancelled(PaymentStatus::Paid)), [PaymentStatus::Refunded]);
+    }
+
+    #[test]
+    fn an_illegal_step_names_the_legal_ones() {
+        let problem = illegal("order", 7, "confirmed", "delivered", &["processing", "cancelled"]).problem();
+        assert_eq!(problem.detail, "order 7 is confirmed, so it cannot become delivered; from there it can become processing or cancelled");
+        assert_eq!(problem.extensions["legal"], serde_json::json!(["processing", "cancelled"]));
+    }
+}
