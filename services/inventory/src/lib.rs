@@ -10,6 +10,7 @@ mod feed;
 mod ids;
 mod locations;
 mod movements;
+mod names;
 mod products;
 mod stock;
 
@@ -52,6 +53,9 @@ impl App {
             .routes(locations::router().with_state(self.clone()))
             .routes(stock::router().with_state(self.clone()))
             .routes(movements::router().with_state(self.clone()))
+            .streams(products::imports().with_state(self.clone()))
+            .streams(stock::imports().with_state(self.clone()))
+            .streams(movements::imports().with_state(self.clone()))
             .streams(feed.router())
             .database("inventory_db", &self.db)
             .check("change feed", move || {

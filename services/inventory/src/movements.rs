@@ -2,6 +2,7 @@
 
 mod apply;
 mod document;
+mod import;
 mod list;
 mod refusal;
 mod reverse;
@@ -16,6 +17,11 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list::list_movements, apply::create_movements))
         .routes(routes!(document::get_document))
         .routes(routes!(reverse::reverse_document))
+}
+
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_movements))
 }
 
 /// Most pieces that one line may move, either way; with the bound on prices it keeps every amount within 64 bits.
@@ -39,6 +45,17 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// The text of the column.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Return => "return",
+            Self::Replenishment => "replenishment",
+            Self::Adjustment => "adjustment",
+            Self::Transfer => "transfer",
+        }
+    }
+
     /// Whether a quantity of this sign can have this reason.
     pub(crate) fn allows(self, quantity: i64) -> bool {
         match self {

@@ -1,5 +1,6 @@
 //! Products: what the company sells, at which price and cost.
 
+mod import;
 mod validate;
 
 use axum::extract::State;
@@ -23,6 +24,16 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(get_product, update_product))
         .routes(routes!(validate::validate_products))
 }
+
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_products))
+}
+
+/// Highest price and cost, in minor units; with the bound on quantities it keeps every amount within 64 bits.
+const MAX_CENTS: i64 = 100_000_000_000;
+/// Highest reorder point, in pieces.
+const MAX_REORDER_POINT: i64 = 10_000_000;
 
 /// A product.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
@@ -216,12 +227,12 @@ async fn update_product(
 
 /// What the constraints of a product mean to its writer.
 fn in_bounds<T>(written: Result<T, ApiError>) -> Result<T, ApiError> {
-    let money = |field| ApiError::invalid(field, format!("{field} must be from 0 to 100000000000 minor units"));
+    let money = |field| ApiError::invalid(field, format!("{field} must be from 0 to {MAX_CENTS} minor units"));
     written
         .on_constraint("products_category_fkey", || ApiError::invalid("category_id", "there is no such category"))
         .on_constraint("products_unit_price_range", || money("unit_price_cents"))
         .on_constraint("products_unit_cost_range", || money("unit_cost_cents"))
         .on_constraint("products_reorder_point_range", || {
-            ApiError::invalid("reorder_point", "reorder_point must be from 0 to 10000000 pieces")
+            ApiError::invalid("reorder_point", format!("reorder_point must be from 0 to {MAX_REORDER_POINT} pieces"))
         })
 }

@@ -1,5 +1,7 @@
 //! Stock on hand, per product and location. It is changed by movements only.
 
+mod import;
+
 use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::{Json, Query};
@@ -14,6 +16,11 @@ use crate::ids::{LocationId, ProductId};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_stock))
+}
+
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(import::import_stock))
 }
 
 /// How many of a product lie at a location.
