@@ -1,0 +1,8 @@
+//! The local gateway obeys `kong.yml` and shows what Kong shows: in this process, before upstreams that answer
+//! with bytes of the test's choosing.
+
+mod access;
+mod faults;
+mod harness;
+mod limits;
+mod wire;
