@@ -11,6 +11,7 @@ mod error;
 mod fence;
 pub mod lake;
 pub mod poll;
+pub mod publish;
 pub mod report;
 mod settings;
 pub mod source;
@@ -48,6 +49,7 @@ impl Aggregator {
         let compute = Compute::new();
         let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
         let reports = report::Engine::load(&settings, &lake);
+        publish::prepare(&db, &reports.catalogue()).await?;
         Ok(Arc::new(Self { db, settings, sources, lake, compute, reports }))
     }
 

@@ -46,6 +46,9 @@ pub struct Report {
     pub(crate) query: Query,
 }
 
+/// Columns that every published view, or its table, has of its own.
+const RESERVED: [&str; 6] = ["business_day", "revision", "state", "generated_at", "revision_id", "row_no"];
+
 /// A day on which declarations are tried; any will do.
 pub(crate) fn sample_day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 3, 8).unwrap_or_default()
@@ -87,6 +90,11 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         query: expanded,
     };
     if report.publish.is_some() {
+        if let Some(column) = report.columns.iter().find(|column| RESERVED.contains(&column.name.as_str())) {
+            let hint =
+                "the published view has columns of these names itself: business_day, revision, state, generated_at";
+            return Err(Fault::new(format!("a published report cannot have a column {}", column.name)).hint(hint));
+        }
         // What the nightly run would bind must be bindable.
         super::resolve::for_day(&report, sample_day(), sample_day())
             .map_err(|error| Fault::new(format!("[publish] {error}")))?;

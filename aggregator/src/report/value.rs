@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A parameter's value after its type and bounds were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     Date(NaiveDate),
     Int(i64),
     Decimal(Decimal),
@@ -20,7 +20,7 @@ pub enum Value {
 impl Value {
     /// As a JSON value: dates and decimals as text, so that they stay exact.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Date(date) => date.to_string().into(),
             Self::Int(number) => (*number).into(),
@@ -40,7 +40,7 @@ impl Serialize for Value {
 
 /// A decimal number, exact: `units` ten-millionths and such, by `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decimal {
+pub(crate) struct Decimal {
     units: i64,
     scale: u32,
 }

@@ -1,0 +1,189 @@
+//! Publishing: what a report says about a business day, kept as immutable revisions in
+//! `reporting_db`, schema `published`; schema `reports` shows the current ones.
+//!
+//! A revision is made in one transaction, under a lock of its report and day; equal content in an
+//! equal state makes none. The database refuses every later change.
+
+mod digest;
+mod error;
+mod fence;
+mod gate;
+mod read;
+mod rows;
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+
+pub use error::PublishError;
+pub use fence::{Fence, FenceLost, NoFence};
+pub use gate::{Missing, Reason, day_end, missing};
+pub use read::{PublishedRows, Revision, revision, revision_rows, revisions};
+
+use crate::Aggregator;
+use crate::lake::snapshot;
+use crate::report::{self, Catalogue, Report, ReportResult};
+
+/// What [`publish`] did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Published {
+    pub report: String,
+    pub business_day: NaiveDate,
+    /// The current revision: the new one, or the one that already said the same.
+    pub revision: i32,
+    pub state: State,
+    /// Whether a revision was made.
+    pub changed: bool,
+    pub row_count: i64,
+    pub digest: String,
+    /// What kept it from being final.
+    pub missing: Vec<Missing>,
+}
+
+/// Whether all data was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum State {
+    /// Something was missing; it is named.
+    Provisional,
+    /// Every source was complete through the end of the day, without quarantined rows.
+    Final,
+}
+
+impl State {
+    /// As in the database and in every answer.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Provisional => "provisional",
+            Self::Final => "final",
+        }
+    }
+}
+
+/// Computes a report for a business day and publishes it, unless the current revision says the same.
+///
+/// The fence is checked first in the transaction that writes, so that a run which was taken over
+/// publishes nothing. The state follows from the data: `final` when nothing is [`missing`].
+///
+/// # Errors
+/// When the report cannot be computed or is not published, or the fence or the database is lost;
+/// nothing has been written then.
+pub async fn publish(
+    aggregator: &Aggregator,
+    name: &str,
+    business_day: NaiveDate,
+    fence: &dyn Fence,
+) -> Result<Published, PublishError> {
+    publish_because(aggregator, name, business_day, None, fence).await
+}
+
+/// [`publish`], with the cause of a restatement kept on the revision: source, dataset, rows.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_because(
+    aggregator: &Aggregator,
+    name: &str,
+    business_day: NaiveDate,
+    cause: Option<serde_json::Value>,
+    fence: &dyn Fence,
+) -> Result<Published, PublishError> {
+    let report = report::find(&report::catalogue(aggregator), name)?;
+    if report.publish.is_none() {
+        return Err(PublishError::NotPublished { report: name.to_owned() });
+    }
+    // The freshness is read before the snapshot is chosen: the data can only be fresher than it says.
+    let missing = missing(aggregator, &report, business_day).await?;
+    let snapshot = snapshot::current(aggregator.db()).await?;
+    let result = report::run_for_day(aggregator, Arc::clone(&report), business_day, Some(snapshot)).await?;
+    write(aggregator, &result, business_day, missing, cause, fence).await
+}
+
+async fn write(
+    aggregator: &Aggregator,
+    result: &ReportResult,
+    business_day: NaiveDate,
+    missing: Vec<Missing>,
+    cause: Option<serde_json::Value>,
+    fence: &dyn Fence,
+) -> Result<Published, PublishError> {
+    let report = &result.report;
+    let state = if missing.is_empty() { State::Final } else { State::Provisional };
+    let digest = digest::of(result, state, &missing)?;
+    let mut tx = aggregator.db().begin().await?;
+    fence.check(&mut tx).await?;
+    // Publishers of one report and day take turns; the primary key would refuse the second anyway.
+    let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";
+    sqlx::query(turn).bind(&report.name).bind(business_day).execute(&mut *tx).await?;
+    let version = ensure_version(&mut tx, report).await?;
+    let current = read::current(&mut tx, &report.name, business_day).await?;
+    let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
+    let mut published = Published {
+        report: report.name.clone(),
+        business_day,
+        revision: 0,
+        state,
+        changed: false,
+        row_count,
+        digest,
+        missing,
+    };
+    if let Some(current) = &current
+        && current.digest == published.digest
+    {
+        published.revision = current.revision;
+        tx.commit().await?;
+        return Ok(published);
+    }
+    published.revision = current.map_or(0, |current| current.revision) + 1;
+    published.changed = true;
+    let sql = "INSERT INTO published.revision
+                   (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
+                    row_count, digest, cause, generated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING revision_id";
+    let revision_id: i64 = sqlx::query_scalar(sql)
+        .bind(&report.name)
+        .bind(business_day)
+        .bind(published.revision)
+        .bind(version)
+        .bind(state.name())
+        .bind(json!(published.missing))
+        .bind(json!(result.parameters))
+        .bind(result.snapshot)
+        .bind(json!(result.sources))
+        .bind(&aggregator.settings().currency)
+        .bind(row_count)
+        .bind(&published.digest)
+        .bind(cause)
+        .bind(result.computed_at)
+        .fetch_one(&mut *tx)
+        .await?;
+    rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;
+    tx.commit().await?;
+    Ok(published)
+}
+
+/// Makes the tables and views of every published report, so that dashboards find them before the
+/// first night.
+pub(crate) async fn prepare(db: &PgPool, catalogue: &Catalogue) -> Result<(), sqlx::Error> {
+    for report in catalogue.reports().filter(|report| report.publish.is_some()) {
+        let mut connection = db.acquire().await?;
+        ensure_version(&mut connection, report).await?;
+    }
+    Ok(())
+}
+
+/// The number of the version with the report's columns.
+async fn ensure_version(connection: &mut PgConnection, report: &Report) -> Result<i32, sqlx::Error> {
+    let columns: Vec<_> =
+        report.columns.iter().map(|column| json!({"name": column.name, "type": column.kind})).collect();
+    sqlx::query_scalar("SELECT published.ensure_version($1, $2)")
+        .bind(&report.name)
+        .bind(json!(columns))
+        .fetch_one(connection)
+        .await
+}

@@ -1,0 +1,47 @@
+//! What makes two revisions the same: columns, rows, state and what is missing.
+
+use polars::prelude::{AnyValue, DataFrame, PolarsResult};
+use sha2::{Digest, Sha256};
+
+use super::{Missing, State};
+use crate::report::ReportResult;
+
+/// SHA-256 in hexadecimal. Floats count to nine digits: the order of an addition may move the last ones.
+pub(super) fn of(result: &ReportResult, state: State, missing: &[Missing]) -> PolarsResult<String> {
+    let mut hash = Sha256::new();
+    let mut text = String::new();
+    for column in result.columns() {
+        field(&mut text, &column.name);
+        field(&mut text, &format!("{:?}", column.kind));
+    }
+    field(&mut text, state.name());
+    field(&mut text, &serde_json::to_string(missing).unwrap_or_default());
+    for row in 0..result.frame.height() {
+        row_text(&result.frame, row, &mut text)?;
+        hash.update(text.as_bytes());
+        text.clear();
+    }
+    hash.update(text.as_bytes());
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn row_text(frame: &DataFrame, row: usize, text: &mut String) -> PolarsResult<()> {
+    for column in frame.columns() {
+        match column.get(row)? {
+            AnyValue::Null => text.push_str("~;"),
+            AnyValue::Float64(value) => field(text, &format!("{value:.8e}")),
+            AnyValue::String(value) => field(text, value),
+            other => field(text, &other.to_string()),
+        }
+    }
+    text.push('\n');
+    Ok(())
+}
+
+/// The length goes first, so that no two rows read the same with their cells shifted.
+fn field(text: &mut String, value: &str) {
+    text.push_str(&value.len().to_string());
+    text.push(':');
+    text.push_str(value);
+    text.push(';');
+}

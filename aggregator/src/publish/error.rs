@@ -1,0 +1,47 @@
+//! How publishing fails.
+
+use chrono::NaiveDate;
+
+use super::fence::FenceLost;
+use crate::report::ReportError;
+
+/// Why nothing was published, or nothing can be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The report cannot be computed.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Its file has no `[publish]`.
+    #[error("the report \"{report}\" is not published: its file has no [publish]")]
+    NotPublished { report: String },
+    /// Another run took over.
+    #[error(transparent)]
+    FenceLost(#[from] FenceLost),
+    /// That revision does not exist.
+    #[error("\"{report}\" has no revision {} of {business_day}", revision.map_or_else(|| "at all".to_owned(), |number| number.to_string()))]
+    UnknownRevision { report: String, business_day: NaiveDate, revision: Option<i32> },
+    /// A frame could not be read or built.
+    #[error("the rows could not be turned into columns")]
+    Frame(#[from] polars::error::PolarsError),
+    /// The database refused or went away.
+    #[error("the reporting database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+impl PublishError {
+    /// Whether the caller can mend the request.
+    #[must_use]
+    pub const fn is_callers(&self) -> bool {
+        match self {
+            Self::Report(error) => error.is_callers(),
+            Self::NotPublished { .. } | Self::UnknownRevision { .. } => true,
+            Self::FenceLost(_) | Self::Frame(_) | Self::Database(_) => false,
+        }
+    }
+}
+
+impl From<crate::Error> for PublishError {
+    fn from(error: crate::Error) -> Self {
+        Self::Report(error.into())
+    }
+}

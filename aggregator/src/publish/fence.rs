@@ -1,0 +1,33 @@
+//! The guard that a publishing transaction asks first whether its run is still the one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sqlx::PgConnection;
+
+/// The run was taken over by another, or cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the run no longer holds its lease: {0}")]
+pub struct FenceLost(pub String);
+
+/// Locks, in the transaction that is about to write, whatever says that the writer may.
+pub trait Fence: Send + Sync {
+    /// Must hold its lock until the transaction ends.
+    fn check<'a>(
+        &'a self,
+        tx: &'a mut PgConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), FenceLost>> + Send + 'a>>;
+}
+
+/// For a person at the command line, whom no other run can overtake.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFence;
+
+impl Fence for NoFence {
+    fn check<'a>(
+        &'a self,
+        _tx: &'a mut PgConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), FenceLost>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,174 @@
+//! Reading what was published: the list of revisions, and the rows of one.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use polars::prelude::{Column, DataFrame, DataType, TimeUnit, TimeZone};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Row};
+
+use super::rows::quoted;
+use super::{Missing, PublishError};
+use crate::report::ColumnType;
+
+/// One revision, without its rows.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct Revision {
+    #[serde(skip)]
+    pub revision_id: i64,
+    pub report: String,
+    pub business_day: NaiveDate,
+    pub revision: i32,
+    pub version: i32,
+    /// `provisional` or `final`.
+    pub state: String,
+    #[sqlx(json)]
+    pub missing: Vec<Missing>,
+    pub parameters: serde_json::Value,
+    pub snapshot: i64,
+    /// Name, `complete_through`, age and staleness of each source when it was computed.
+    pub sources: serde_json::Value,
+    pub currency: String,
+    pub row_count: i64,
+    pub digest: String,
+    /// Of a restatement: source, dataset, rows.
+    pub cause: Option<serde_json::Value>,
+    pub generated_at: DateTime<Utc>,
+    pub published_at: DateTime<Utc>,
+}
+
+/// A column as it was when the revision was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedColumn {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+}
+
+/// The rows of a revision, as they were computed: money in `Int64` cents.
+#[derive(Debug, Clone)]
+pub struct PublishedRows {
+    pub revision: Revision,
+    pub columns: Vec<PublishedColumn>,
+    pub frame: DataFrame,
+}
+
+/// The columns of a [`Revision`]; a macro, because statements must be constant text.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT revision_id, report, business_day, revision, version, state, missing, parameters, snapshot, sources, ",
+            "currency, row_count, digest, cause, generated_at, published_at FROM published.revision ",
+            $rest
+        )
+    };
+}
+
+/// Revisions of a report, newest day and revision first: all, or those of one day. `before` pages on
+/// from the last `(business_day, revision)` seen.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revisions(
+    db: &PgPool,
+    report: &str,
+    business_day: Option<NaiveDate>,
+    before: Option<(NaiveDate, i32)>,
+    limit: i64,
+) -> Result<Vec<Revision>, PublishError> {
+    let (day, number) = before.unzip();
+    let sql = select!(
+        "WHERE report = $1 AND ($2::date IS NULL OR business_day = $2)
+           AND ($3::date IS NULL OR (business_day, revision) < ($3, $4))
+         ORDER BY business_day DESC, revision DESC LIMIT $5"
+    );
+    let query = sqlx::query_as(sql).bind(report).bind(business_day).bind(day).bind(number).bind(limit);
+    Ok(query.fetch_all(db).await?)
+}
+
+/// A revision of a day: that number, or the current one.
+///
+/// # Errors
+/// [`PublishError::UnknownRevision`], or when the database fails.
+pub async fn revision(
+    db: &PgPool,
+    report: &str,
+    business_day: NaiveDate,
+    number: Option<i32>,
+) -> Result<Revision, PublishError> {
+    let sql = select!(
+        "WHERE report = $1 AND business_day = $2 AND ($3::int IS NULL OR revision = $3) ORDER BY revision DESC LIMIT 1"
+    );
+    let found = sqlx::query_as(sql).bind(report).bind(business_day).bind(number).fetch_optional(db).await?;
+    found.ok_or_else(|| PublishError::UnknownRevision { report: report.to_owned(), business_day, revision: number })
+}
+
+/// The current revision of a day, inside a transaction.
+pub(super) async fn current(
+    tx: &mut PgConnection,
+    report: &str,
+    business_day: NaiveDate,
+) -> Result<Option<Revision>, sqlx::Error> {
+    let sql = select!("WHERE report = $1 AND business_day = $2 ORDER BY revision DESC LIMIT 1");
+    sqlx::query_as(sql).bind(report).bind(business_day).fetch_optional(tx).await
+}
+
+/// A revision with its rows, in their order and in the columns they had then.
+///
+/// # Errors
+/// [`PublishError::UnknownRevision`], or when the database fails.
+pub async fn revision_rows(
+    db: &PgPool,
+    report: &str,
+    business_day: NaiveDate,
+    number: Option<i32>,
+) -> Result<PublishedRows, PublishError> {
+    let revision = revision(db, report, business_day, number).await?;
+    let sql = "SELECT columns, table_name FROM published.report_version WHERE report = $1 AND version = $2";
+    let (Json(columns), table): (Json<Vec<PublishedColumn>>, String) =
+        sqlx::query_as(sql).bind(report).bind(revision.version).fetch_one(db).await?;
+    let list: Vec<String> = columns
+        .iter()
+        .map(|column| match column.kind {
+            ColumnType::Money => format!("({} * 100)::bigint", quoted(&column.name)),
+            _ => quoted(&column.name),
+        })
+        .collect();
+    let sql =
+        format!("SELECT {} FROM published.{} WHERE revision_id = $1 ORDER BY row_no", list.join(", "), quoted(&table));
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(db).await?;
+    let series = columns.iter().enumerate().map(|(place, column)| column_of(&rows, place, column));
+    let frame = DataFrame::new(rows.len(), series.collect::<Result<_, _>>()?)?;
+    Ok(PublishedRows { revision, columns, frame })
+}
+
+fn column_of(rows: &[PgRow], place: usize, column: &PublishedColumn) -> Result<Column, PublishError> {
+    let name = || column.name.as_str().into();
+    Ok(match column.kind {
+        ColumnType::Int32 => Column::new(name(), values::<i32>(rows, place)?),
+        ColumnType::Int64 | ColumnType::Money => Column::new(name(), values::<i64>(rows, place)?),
+        ColumnType::Float => Column::new(name(), values::<f64>(rows, place)?),
+        ColumnType::String => Column::new(name(), values::<String>(rows, place)?),
+        ColumnType::Bool => Column::new(name(), values::<bool>(rows, place)?),
+        ColumnType::Date => {
+            let days = values::<NaiveDate>(rows, place)?;
+            let days = days.into_iter().map(|day| day.map(|day| (day - NaiveDate::default()).num_days()));
+            let days: Vec<Option<i32>> = days.map(|days| days.and_then(|days| i32::try_from(days).ok())).collect();
+            Column::new(name(), days).cast(&DataType::Date)?
+        }
+        ColumnType::Timestamp => {
+            let moments = values::<DateTime<Utc>>(rows, place)?;
+            let micros: Vec<Option<i64>> =
+                moments.into_iter().map(|moment| moment.map(|moment| moment.timestamp_micros())).collect();
+            let utc = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+            Column::new(name(), micros).cast(&utc)?
+        }
+    })
+}
+
+fn values<'r, T>(rows: &'r [PgRow], place: usize) -> Result<Vec<Option<T>>, sqlx::Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    rows.iter().map(|row| row.try_get(place)).collect()
+}
