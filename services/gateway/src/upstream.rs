@@ -194,8 +194,12 @@ mod tests {
     use super::*;
 
     fn active() -> file::Active {
-        let text = "{\"healthy\": {\"interval\": 1, \"successes\": 2}, \"unhealthy\": {\"interval\": 1, \"http_failures\": 2, \"tcp_failures\": 1, \"timeouts\": 0}}";
-        serde_json::from_str(text).expect("valid")
+        let value = serde_json::json!({
+            "type": "http", "http_path": "/health/live", "timeout": 1,
+            "healthy": {"interval": 1, "successes": 2, "http_statuses": [200]},
+            "unhealthy": {"interval": 1, "http_failures": 2, "tcp_failures": 1, "timeouts": 0, "http_statuses": [500]},
+        });
+        serde_json::from_value(value).expect("valid")
     }
 
     #[test]

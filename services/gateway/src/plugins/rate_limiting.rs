@@ -156,14 +156,7 @@ mod tests {
     use super::*;
 
     fn limits(second: Option<u64>, minute: Option<u64>) -> Config {
-        Config {
-            second,
-            minute,
-            hour: None,
-            _policy: Policy::Local,
-            _limit_by: LimitBy::Consumer,
-            hide_client_headers: false,
-        }
+        Config { second, minute, _policy: Policy::Local, _limit_by: LimitBy::Consumer }
     }
 
     fn text(headers: &[(HeaderName, HeaderValue)]) -> String {
