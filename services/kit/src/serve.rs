@@ -47,6 +47,9 @@ pub struct Api {
 /// Refreshes gauges that are true only when somebody looks.
 type Observer = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// What `/metrics` asks before it answers.
+type Gauges = (Vec<(&'static str, PgPool)>, Vec<Observer>);
+
 impl Api {
     /// An empty API of the service called `name`.
     pub fn new(name: &'static str, description: &'static str) -> Self {
@@ -142,7 +145,7 @@ impl Api {
     }
 }
 
-async fn scrape(sources: Arc<(Vec<(&'static str, PgPool)>, Vec<Observer>)>) -> String {
+async fn scrape(sources: Arc<Gauges>) -> String {
     let (pools, observers) = &*sources;
     // A database that is away must not take the metrics with it.
     let refreshed = join_all(observers.iter().map(|refresh| refresh()));

@@ -38,11 +38,13 @@ pub(super) async fn reverse_document(
             .fetch_one(&mut *transaction)
             .await?;
     match outcome {
-        Outcome::Applied if imported => {
-            let detail = "this document is imported history: it took no stock that could be given back";
-            return Err(ApiError::conflict("imported", detail));
+        Outcome::Applied => {
+            // Imported history took no stock, so there is none to give back; it is undone all the same.
+            if !imported {
+                give_back(&mut transaction, &reference).await?;
+            }
+            undo(&mut transaction, &reference).await?;
         }
-        Outcome::Applied => give_back(&mut transaction, &reference).await?,
         // There is nothing to give back, and the kept answer takes no stock either.
         Outcome::Refused | Outcome::Reversed | Outcome::Closed => {}
     }
@@ -50,7 +52,7 @@ pub(super) async fn reverse_document(
     document::read(&app.db, reference.as_str()).await.map(|stored| Json(stored.document))
 }
 
-/// Moves the opposite of an applied document, whose row is locked.
+/// Puts back on hand what an applied document took, or takes what it gave; the document's row is locked.
 async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), ApiError> {
     let taken: Vec<(LocationId, i64, i64)> = sqlx::query_as(
         "SELECT location_id, product_id, quantity FROM stock_movements
@@ -79,9 +81,15 @@ async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), A
         }
         change(db, location, &ids, &deltas).await?;
     }
+    Ok(())
+}
+
+/// Writes the opposite movements, and the outcome.
+async fn undo(db: &mut PgConnection, reference: &Reference) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, reversal, occurred_at, time_zone)
-         SELECT reference, product_id, location_id, -quantity, reason, true, $2, time_zone
+        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, reversal, occurred_at,
+                                      time_zone, imported)
+         SELECT reference, product_id, location_id, -quantity, reason, true, $2, time_zone, imported
          FROM stock_movements WHERE reference = $1 AND NOT reversal ORDER BY id",
     )
     .bind(reference)
