@@ -7,6 +7,7 @@ pub mod api;
 pub mod binaries;
 pub mod python;
 pub mod stack;
+mod template;
 pub mod wait;
 mod warden;
 

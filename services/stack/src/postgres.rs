@@ -66,6 +66,11 @@ impl Server {
         }
     }
 
+    /// Which server this is, for messages.
+    pub fn describe(&self) -> String {
+        format!("PostgreSQL {} in {}", self.version, self.bin.display())
+    }
+
     /// The folder of the clusters: `<data>/pg`. Started by root below a folder that PostgreSQL's user may not enter
     /// (such as /root), the clusters live under /var/tmp instead, and `<data>/pg` is a link to them.
     pub fn home(&self, layout: &Layout) -> Result<PathBuf> {

@@ -36,6 +36,23 @@ pub async fn http(process: &mut Process, client: &reqwest::Client, url: &str) ->
     .await
 }
 
+/// Waits until the gateway sends requests on to `service`: its own health checks must have seen the service well.
+pub async fn upstream(gateway: &mut Process, client: &reqwest::Client, admin: &str, service: &str) -> Result<()> {
+    wait(gateway, async || upstream_health(client, admin, service).await).await
+}
+
+/// Whether the gateway takes `service` to be well; the error says what it takes it for instead.
+pub async fn upstream_health(client: &reqwest::Client, admin: &str, service: &str) -> std::result::Result<(), String> {
+    let url = format!("{admin}/upstreams/{service}.upstream/health");
+    let answer = client.get(url).timeout(Duration::from_secs(5)).send().await.map_err(|error| error.to_string())?;
+    let answer: serde_json::Value = answer.json().await.map_err(|error| error.to_string())?;
+    let targets = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !targets.is_empty() && targets.iter().all(|target| target["health"] == "HEALTHY") {
+        return Ok(());
+    }
+    Err(format!("the gateway takes {service} to be down: {answer}"))
+}
+
 async fn wait<F>(process: &mut Process, probe: F) -> Result<()>
 where
     F: AsyncFn() -> std::result::Result<(), String>,

@@ -30,7 +30,8 @@ pub async fn table(state: &State) -> String {
         let health = match (member.pid, name.as_str()) {
             (None, _) => "waiting to be started again".to_owned(),
             (Some(_), database) if state.databases.contains_key(database) => "running".to_owned(),
-            (Some(_), _) => health(&client, member.port_of_health(state, name)).await,
+            (Some(_), "gateway") => gateway_health(&client, state).await,
+            (Some(_), _) => health(&client, member.port).await,
         };
         let pid = member.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         table.add_row([name.clone(), pid, member.port.to_string(), member.restarts.to_string(), health]);
@@ -38,8 +39,8 @@ pub async fn table(state: &State) -> String {
     format!("{table}\ngateway {}   console {}/reporting/", state.gateway, state.gateway)
 }
 
-async fn health(client: &reqwest::Client, url: String) -> String {
-    match client.get(format!("{url}/health/ready")).send().await {
+async fn health(client: &reqwest::Client, port: u16) -> String {
+    match client.get(format!("http://127.0.0.1:{port}/health/ready")).send().await {
         Ok(answer) if answer.status().is_success() => "ready".to_owned(),
         Ok(answer) => {
             let status = answer.status();
@@ -49,9 +50,12 @@ async fn health(client: &reqwest::Client, url: String) -> String {
     }
 }
 
-impl crate::state::Member {
-    /// The gateway tells its health on the admin side.
-    fn port_of_health(&self, state: &State, name: &str) -> String {
-        if name == "gateway" { state.admin.clone() } else { format!("http://127.0.0.1:{}", self.port) }
+/// The gateway is as well as the way to each service.
+async fn gateway_health(client: &reqwest::Client, state: &State) -> String {
+    for service in state.services.keys() {
+        if let Err(reason) = crate::ready::upstream_health(client, &state.admin, service).await {
+            return reason;
+        }
     }
+    "ready".to_owned()
 }
