@@ -1,5 +1,6 @@
 //! The system tests, one module per topic. They start what `stack up` starts, on free ports.
 
 mod gateway;
+mod seed;
 mod stack;
 mod tidy;

@@ -89,9 +89,5 @@ pub fn grants(database: Database) -> String {
 "
         ));
     }
-    if database.service == "reporting" {
-        // One view per report: made when the catalogue is loaded, which happens as the service role.
-        sql.push_str(&format!("GRANT CREATE ON SCHEMA reports TO {service};\n"));
-    }
     sql
 }
