@@ -35,9 +35,10 @@ impl Fence {
         self.key
     }
 
-    /// Free the lock now, and not when the server notices the closed connection.
-    pub(crate) async fn release(self) {
-        if let Err(error) = self.connection.close().await {
+    /// Free the lock before this returns, and not when the server notices the closed connection.
+    pub(crate) async fn release(mut self) {
+        let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(self.key).execute(&mut self.connection).await;
+        if let Err(error) = unlock.and(self.connection.close().await) {
             tracing::debug!(%error, "a lock's connection did not close in good order; the server frees the lock");
         }
     }

@@ -2,5 +2,6 @@
 
 mod gateway;
 mod seed;
+mod lake;
 mod stack;
 mod tidy;

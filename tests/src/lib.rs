@@ -6,6 +6,7 @@
 pub mod api;
 pub mod binaries;
 pub mod python;
+pub mod source;
 pub mod stack;
 mod template;
 pub mod wait;

@@ -47,7 +47,7 @@ const PROGRAM: &str = r#"
 import glob, importlib.util, json, sys
 import duckdb
 url, data, sql = sys.argv[1:]
-con = duckdb.connect(config={"TimeZone": "UTC"})
+con = duckdb.connect()
 for name in ("postgres_scanner", "ducklake"):
     package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
     (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")

@@ -61,7 +61,7 @@ impl Client {
 
     /// The feed's head; with the last one's `ETag`, the short answer when nothing changed.
     pub(crate) async fn head(&self, etag: Option<&str>) -> Result<HeadAnswer, CallError> {
-        self.call(HEAD_TIMEOUT, || async {
+        self.call(HEAD_TIMEOUT, move || async move {
             let mut request = self.get(&self.changes).timeout(HEAD_TIMEOUT).header(ACCEPT, "application/json");
             if let Some(etag) = etag {
                 request = request.header(IF_NONE_MATCH, etag);
@@ -81,11 +81,12 @@ impl Client {
     pub(crate) async fn page(&self, dataset: &Dataset, after: Option<&str>, head: &str) -> Result<Page, CallError> {
         let url = format!("{}/{}", self.changes, dataset.feed);
         let asked: Vec<&str> = dataset.feed_columns().into_iter().map(|it| it.name.as_str()).collect();
-        let (columns, limit) = (asked.join(","), self.page.to_string());
-        self.call(self.timeout, || async {
+        let (columns, limit) = (&asked.join(","), &self.page.to_string());
+        let url = &url;
+        self.call(self.timeout, move || async move {
             let mut query = vec![("columns", columns.as_str()), ("head", head), ("limit", limit.as_str())];
             query.extend(after.map(|it| ("after", it)));
-            let request = self.get(&url).timeout(self.timeout).header(ACCEPT, "text/csv").query(&query);
+            let request = self.get(url).timeout(self.timeout).header(ACCEPT, "text/csv").query(&query);
             let response = accepted(request.send().await.map_err(CallError::from_request)?).await?;
             let mut page = Page::from_headers(response.headers())?;
             page.body = read_body(response).await?;
@@ -99,7 +100,10 @@ impl Client {
     }
 
     /// Send until it is answered, the deadline has passed or trying again cannot help.
-    async fn call<T>(&self, timeout: Duration, send: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+    async fn call<T, F>(&self, timeout: Duration, send: impl Fn() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
         let deadline = Instant::now() + timeout * 2;
         let mut attempt = 0;
         loop {

@@ -1,0 +1,101 @@
+//! Sources that break their answers.
+
+use std::time::Duration;
+
+use aggregator::poll::poll_source;
+use aggregator::source::{self, breaker::BreakerState};
+use system_tests::source::Fault;
+
+use super::*;
+
+async fn filled() -> Fixture {
+    let it = Fixture::start().await;
+    for id in 1..=8 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+        it.source.model().put("places", &[id], &["x", "1"]);
+    }
+    it
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passing_troubles_are_ridden_out() {
+    let it = filled().await;
+    it.source.break_next([
+        Fault::Status(503, 0),
+        Fault::CutAt(200),
+        Fault::None,
+        Fault::RowsMissing(1),
+        Fault::Nonsense,
+        Fault::None,
+        Fault::Status(429, 1),
+        Fault::CutAt(0),
+        Fault::Status(502, 0),
+    ]);
+    let outcome = it.poll().await;
+    assert_eq!(outcome.rows_added, 16);
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_cut_at_any_byte_is_never_taken_for_whole() {
+    let it = filled().await;
+    let page = 700;
+    for cut in (0..page).step_by(23) {
+        it.source.break_next([Fault::CutAt(cut)]);
+        it.visit(100 + i64::try_from(cut).unwrap(), 1, "2026-03-02T00:00:00.000000Z", 1);
+        it.poll().await;
+        it.check_equal().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_down_fails_its_poll_opens_the_breaker_and_keeps_what_was_known() {
+    let it = filled().await;
+    it.poll().await;
+    it.source.break_next(std::iter::repeat_n(Fault::Status(500, 0), 20));
+    for _ in 0..5 {
+        poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    }
+    it.source.take_requests();
+    let refused = poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    assert_eq!(it.source.take_requests(), [""; 0], "an open breaker sends nothing: {refused}");
+    let status = source::status(&it.aggregator).await.unwrap();
+    let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
+    assert_eq!((fourth.breaker, fourth.failures), (BreakerState::Open, 6));
+    assert!(fourth.error.as_deref().is_some_and(|it| it.contains("circuit breaker is open")));
+    it.check_equal().await;
+    let failed: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sync.poll WHERE outcome = 'failed'").fetch_one(&it.db).await.unwrap();
+    assert_eq!(failed, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_drip_ends_at_the_deadline_and_the_next_poll_catches_up() {
+    let it = filled().await;
+    it.source.break_next(std::iter::repeat_n(Fault::Drip(Duration::from_millis(400)), 30));
+    let error = poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    assert!(matches!(error, Error::Source { .. }), "{error}");
+    it.source.mend();
+    it.poll().await;
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_do_not_fit_are_quarantined_and_the_rest_goes_on() {
+    let it = filled().await;
+    let bad = ["2026-02-30T00:00:00.000000Z", "UTC", "5", "\\N", "\\N", "\\N"];
+    it.source.model().put("visits", &[50, 1], &bad);
+    it.source.model().put("visits", &[51, 1], &["2026-03-01T00:00:00Z", "Mars/Olympus", "5", "\\N", "\\N", "\\N"]);
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.rows_quarantined), (16, 2));
+    let found: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT column_name, reason, raw FROM sync.quarantine ORDER BY id")
+            .fetch_all(&it.db)
+            .await
+            .unwrap();
+    assert_eq!(found[0].0, "occurred_at");
+    assert_eq!(found[0].2, "50,1,2026-02-30T00:00:00.000000Z,UTC,5,\\N,\\N,\\N,false");
+    assert_eq!(found[1].1, "\"Mars/Olympus\" is no IANA time zone");
+    let status = source::status(&it.aggregator).await.unwrap();
+    assert_eq!(status.iter().find(|it| it.name == "fourth").unwrap().quarantined_by_dataset["visits"], 2);
+}

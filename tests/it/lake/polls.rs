@@ -1,0 +1,162 @@
+//! What polls bring, and what they leave alone.
+
+use aggregator::poll::{Drops, poll_source, poll_with};
+use aggregator::source;
+use system_tests::eventually;
+use system_tests::source::Fault;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_is_one_file_and_a_quiet_one_costs_one_request() {
+    let it = Fixture::start().await;
+    for id in 1..=20 {
+        it.visit(id, 1, &format!("2026-03-{:02}T12:00:00.000001Z", id % 9 + 1), id * 100);
+    }
+    it.source.model().put("places", &[7], &["Signal Hill", "\\N"]);
+    let first = it.poll().await;
+    assert_eq!((first.rows_read, first.rows_added, first.rows_changed), (21, 21, 0));
+    assert_eq!(first.snapshot, Some(it.snapshot().await));
+    it.check_equal().await;
+
+    it.source.take_requests();
+    let second = it.poll().await;
+    assert_eq!(second.snapshot, None, "nothing changed, so there is nothing to commit");
+    assert!(second.complete_through > first.complete_through);
+    assert_eq!(it.source.take_requests(), ["/fourth/api/v1/changes"]);
+    assert_eq!(first.snapshot, Some(it.snapshot().await));
+
+    let status = source::status(&it.aggregator).await.unwrap();
+    let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
+    assert_eq!(fourth.complete_through, Some(second.complete_through));
+    assert!(!fourth.stale);
+    assert!(status.iter().find(|it| it.name == "retail").unwrap().stale, "never polled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_deletions_and_late_commits_arrive_and_unchanged_rows_make_no_file() {
+    let it = Fixture::start().await;
+    for id in 1..=10 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+        it.visit(id, 2, "2026-03-02T12:00:00.000000Z", id);
+    }
+    it.poll().await;
+    it.visit(3, 1, "2026-03-01T12:00:00.000000Z", 999);
+    it.source.model().delete("visits", &[4, 2]);
+    it.visit(11, 1, "2026-03-03T12:00:00.000000Z", 11);
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.rows_changed, outcome.rows_removed), (1, 1, 1));
+    it.check_equal().await;
+
+    // A transaction that began early and writes late: rows behind the horizon come again until it ends.
+    it.source.model().hold();
+    it.visit(12, 1, "2026-03-03T12:00:00.000000Z", 12);
+    assert_eq!(it.poll().await.rows_added, 1);
+    let again = it.poll().await;
+    assert_eq!((again.snapshot, again.rows_added, again.rows_changed), (None, 0, 0));
+    it.source.model().commit_held(
+        "visits",
+        &[2, 9],
+        &["2026-03-01T00:00:00.000000Z", "UTC", "5", "late", "\\N", "\\N"],
+    );
+    assert_eq!(it.poll().await.rows_added, 1);
+    it.check_equal().await;
+
+    let days: Vec<(Option<NaiveDate>, i64, i64, i64)> = sqlx::query_as(
+        "SELECT business_day, sum(added)::bigint, sum(changed)::bigint, sum(removed)::bigint
+         FROM sync.changed_day WHERE dataset = 'visits' GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&it.db)
+    .await
+    .unwrap();
+    let day = |day| NaiveDate::from_ymd_opt(2026, 3, day);
+    assert_eq!(days, [(day(1), 11, 1, 0), (day(2), 10, 0, 1), (day(3), 2, 0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_poll_goes_on_behind_its_last_page() {
+    let it = Fixture::start().await;
+    for id in 1..=30 {
+        it.visit(id, 1, &format!("2026-03-{:02}T12:00:00.000000Z", id % 5 + 1), id);
+    }
+    for stop_after in [1_usize, 4, 7] {
+        let aggregator = Arc::clone(&it.aggregator);
+        let poll = tokio::spawn(async move { poll_source(&aggregator, "fourth").await });
+        // A page that never ends holds the poll in its middle.
+        let staged = "SELECT count(*) FROM sync.staged_part";
+        it.source.break_next(std::iter::repeat_n(Fault::None, stop_after));
+        it.source.break_next([Fault::Drip(std::time::Duration::from_secs(60))]);
+        eventually("the poll to hang", async || {
+            let parts: i64 = sqlx::query_scalar(staged).fetch_one(&it.db).await.unwrap();
+            parts > 0 && parts as usize + 1 >= stop_after
+        })
+        .await;
+        poll.abort();
+        poll.await.unwrap_err();
+        it.source.mend();
+        assert!(it.rows("visits").await.is_empty(), "half a poll is not to be seen");
+    }
+    let before: Vec<String> = it.source.take_requests();
+    let outcome = it.poll().await;
+    assert!(outcome.resumed);
+    it.check_equal().await;
+    let after = it.source.take_requests();
+    assert!(after.iter().all(|it| !it.ends_with("/changes")), "it goes on under the head it began with");
+    assert!(after.len() < 11 && !before.is_empty(), "pages staged before are not asked for again");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.staged_poll").fetch_one(&it.db).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_epoch_is_read_whole_and_swapped_only_when_believable() {
+    let it = Fixture::start().await;
+    for id in 1..=10 {
+        it.visit(id, 1, &format!("2026-03-{:02}T12:00:00.000000Z", id), id);
+    }
+    it.poll().await;
+    it.source.model().forget("visits", &[5, 1]);
+    it.source.model().change_epoch();
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.rows_changed, outcome.rows_removed), (0, 0, 1));
+    it.check_equal().await;
+
+    let before = it.rows("visits").await;
+    for id in 6..=9 {
+        it.source.model().forget("visits", &[id, 1]);
+    }
+    it.source.model().change_epoch();
+    let refused = poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    assert!(matches!(refused, Error::DropsTooMuch { dropped: 4, held: 9, .. }), "{refused}");
+    assert_eq!(it.rows("visits").await, before);
+    let status = source::status(&it.aggregator).await.unwrap();
+    let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
+    assert!(fourth.error.as_deref().is_some_and(|it| it.contains("4 of 9 rows")), "{:?}", fourth.error);
+
+    let outcome = poll_with(&it.aggregator, "fourth", Drops::Allowed).await.unwrap();
+    assert_eq!(outcome.rows_removed, 4);
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_added_later_comes_once_and_is_null_before() {
+    let mut it = Fixture::start().await;
+    for id in 1..=5 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+        it.source.model().put("places", &[id], &["here", "3"]);
+    }
+    let first = it.poll().await.snapshot.unwrap();
+    it.source.model().add_column("visits", "channel", "string", "phone");
+    it.reopen(&DECLARATION.replace("follow_up = \"date?\"", "follow_up = \"date?\"\nchannel = \"string\""))
+        .await
+        .unwrap();
+    assert!(it.rows("visits").await.iter().all(|line| line.ends_with(",\\N,\\N")), "not there yet");
+    it.source.take_requests();
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.rows_changed), (0, 5));
+    it.check_equal().await;
+    assert_eq!(it.rows_at(first, "visits", None).await.len(), 5, "the earlier snapshot can still be read");
+    assert_eq!(it.poll().await.snapshot, None);
+
+    let error = it.reopen(&DECLARATION.replace("amount_cents = \"money\"", "amount_cents = \"string\"")).await;
+    assert!(error.unwrap_err().to_string().contains("visits.amount_cents: declared as string"));
+}
