@@ -55,7 +55,4 @@ SQL
 if [ "$SERVICE" = reporting ]; then
     reader grafana_reader reports
     reader lake_reader lake
-    run --dbname "${SERVICE}_db" <<'SQL'
-GRANT CREATE ON SCHEMA reports TO :service;
-SQL
 fi

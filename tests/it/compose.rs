@@ -32,12 +32,12 @@ fn every_service_is_given_what_its_config_wants_and_nothing_it_does_not_know() {
         inventory::Config::read(vars("inventory")).unwrap().service.listen,
         ecommerce::Config::read(vars("ecommerce")).unwrap().service.listen,
         retail::Config::read(vars("retail")).unwrap().service.listen,
-        reporting::Config::read(vars("reporting")).unwrap().service.listen,
     ];
     for (service, listen) in SERVICES.into_iter().zip(listens) {
         assert!(listen.ip().is_unspecified(), "{service} must be reached from other containers");
         let prefix = format!("{}_", service.to_uppercase());
-        let foreign: Vec<_> = compose.environment(service).into_keys().filter(|name| !name.starts_with(&prefix)).collect();
+        let foreign: Vec<_> =
+            compose.environment(service).into_keys().filter(|name| !name.starts_with(&prefix)).collect();
         assert!(foreign.is_empty(), "{service}: {foreign:?}");
     }
 }
@@ -58,7 +58,9 @@ fn what_must_agree_is_given_to_both_sides() {
         assert_eq!(env[&format!("{prefix}_OWNER_URL")], url(&format!("{service}_owner"), &database["OWNER_PASSWORD"]));
         assert_ne!(database["SERVICE_PASSWORD"], database["OWNER_PASSWORD"]);
     }
-    for (service, key) in [("ecommerce", "SERVICE_ECOMMERCE"), ("retail", "SERVICE_RETAIL"), ("reporting", "AGGREGATOR")] {
+    for (service, key) in
+        [("ecommerce", "SERVICE_ECOMMERCE"), ("retail", "SERVICE_RETAIL"), ("reporting", "AGGREGATOR")]
+    {
         let env = compose.environment(service);
         let prefix = service.to_uppercase();
         assert_eq!(env[&format!("{prefix}_GATEWAY_KEY")], secrets[&format!("TRIBUTARY_KEY_{key}")], "{service}");
@@ -86,7 +88,12 @@ fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
     assert_eq!((kong["KONG_DATABASE"].as_str(), kong["KONG_DECLARATIVE_CONFIG"].as_str()), ("off", "/config/kong.yml"));
     assert_eq!(kong["KONG_ROUTER_FLAVOR"], "traditional_compatible", "routes with named groups are written for it");
     assert!(kong["KONG_ADMIN_LISTEN"].starts_with("127.0.0.1:"), "the admin API can rewrite every route");
-    assert!(strings(&compose.service("kong-config")["entrypoint"]).last().unwrap().ends_with("kong-config > /config/kong.yml"));
+    assert!(
+        strings(&compose.service("kong-config")["entrypoint"])
+            .last()
+            .unwrap()
+            .ends_with("kong-config > /config/kong.yml")
+    );
     for service in ["kong", "kong-config"] {
         let mounts = strings(&compose.service(service)["volumes"]);
         assert!(mounts.iter().any(|mount| mount.starts_with("kong-config:/config")), "{service}: {mounts:?}");
@@ -97,18 +104,21 @@ fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
 #[test]
 fn only_the_gateway_and_grafana_can_be_reached() {
     let compose = Compose::load();
-    let published: Vec<String> = compose.names().into_iter().filter(|name| !compose.service(name)["ports"].is_null()).collect();
+    let published: Vec<String> =
+        compose.names().into_iter().filter(|name| !compose.service(name)["ports"].is_null()).collect();
     assert_eq!(published, ["kong", "grafana"]);
     assert_eq!(strings(&compose.service("kong")["ports"]), ["8000:8000"]);
     assert!(compose.environment("kong")["KONG_PROXY_LISTEN"].ends_with(":8000"));
     for name in compose.names() {
-        let outside = compose.networks(&name).iter().any(|network| compose.value["networks"][network]["internal"] != true);
+        let outside =
+            compose.networks(&name).iter().any(|network| compose.value["networks"][network]["internal"] != true);
         assert_eq!(outside, ["kong", "grafana"].contains(&name.as_str()), "{name} and the outside");
     }
     // The rule that a database belongs to one service, kept by the network. Grafana reads published reports.
     for service in SERVICES {
         let network = format!("{service}-data");
-        let on_it: Vec<String> = compose.names().into_iter().filter(|name| compose.networks(name).contains(&network)).collect();
+        let on_it: Vec<String> =
+            compose.names().into_iter().filter(|name| compose.networks(name).contains(&network)).collect();
         let mut want = vec![format!("{service}-db"), service.to_owned()];
         want.extend((service == "reporting").then(|| "grafana".to_owned()));
         assert_eq!(on_it, want);
@@ -217,7 +227,11 @@ fn the_example_names_every_variable_and_gives_no_secret() {
 fn the_roles_have_the_rights_that_the_stack_gives() {
     let script = read(".compose/roles.sh");
     for database in stack::databases::DATABASES {
-        let given = files::grants(&script, database.service, &database.readers.iter().map(|r| (r.role, r.schema)).collect::<Vec<_>>());
+        let given = files::grants(
+            &script,
+            database.service,
+            &database.readers.iter().map(|r| (r.role, r.schema)).collect::<Vec<_>>(),
+        );
         let wanted = files::statements(&stack::roles::grants(database));
         assert_eq!(given, wanted, "{}", database.name);
     }
@@ -229,11 +243,15 @@ fn the_dockerfile_knows_every_crate_and_program_and_runs_as_nobody_special() {
     let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
     for member in workspace["workspace"]["members"].as_array().unwrap() {
         let member = member.as_str().unwrap();
-        assert!(dockerfile.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member} is not in the dependency layer");
+        assert!(
+            dockerfile.contains(&format!("COPY {member}/Cargo.toml {member}/\n")),
+            "{member} is not in the dependency layer"
+        );
     }
     let compose = Compose::load();
-    let built: BTreeSet<&str> =
-        ["inventory", "ecommerce", "retail", "reporting", "kong-config"].map(|name| compose.service(name)["build"]["args"]["SERVICE"].as_str().unwrap()).into();
+    let built: BTreeSet<&str> = ["inventory", "ecommerce", "retail", "reporting", "kong-config"]
+        .map(|name| compose.service(name)["build"]["args"]["SERVICE"].as_str().unwrap())
+        .into();
     assert_eq!(built, BTreeSet::from(["inventory", "ecommerce", "retail", "reporting", "stack"]));
     let programs = dockerfile.lines().filter(|line| line.contains("for service in "));
     for line in programs {

@@ -1,5 +1,6 @@
 //! The system tests, one module per topic. They start what `stack up` starts, on free ports.
 
+mod compose;
 mod gateway;
 mod seed;
 mod lake;

@@ -38,7 +38,9 @@ impl Compose {
 
     pub(super) fn environment(&self, name: &str) -> BTreeMap<String, String> {
         let env = self.service(name)["environment"].as_object().unwrap();
-        env.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_else(|| panic!("{key}")).to_owned())).collect()
+        env.iter()
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_else(|| panic!("{key}")).to_owned()))
+            .collect()
     }
 
     pub(super) fn networks(&self, name: &str) -> BTreeSet<String> {
@@ -65,7 +67,14 @@ pub(super) fn variables(text: &str) -> BTreeMap<String, Option<String>> {
             let inside = rest.split_once('}').unwrap().0;
             match inside.split_once(":-") {
                 Some((name, default)) => (name.to_owned(), Some(default.to_owned())),
-                None => (inside.split_once(":?").unwrap_or_else(|| panic!("{inside}: neither default nor demand")).0.to_owned(), None),
+                None => (
+                    inside
+                        .split_once(":?")
+                        .unwrap_or_else(|| panic!("{inside}: neither default nor demand"))
+                        .0
+                        .to_owned(),
+                    None,
+                ),
             }
         })
         .collect()
@@ -89,7 +98,10 @@ fn interpolate(text: &str) -> String {
 /// SQL statements with single spaces and without comments.
 pub(super) fn statements(sql: &str) -> Vec<String> {
     let code: String = sql.lines().map(|line| line.split("--").next().unwrap_or("")).collect::<Vec<_>>().join(" ");
-    code.split(';').map(|one| one.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|one| !one.is_empty()).collect()
+    code.split(';')
+        .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|one| !one.is_empty())
+        .collect()
 }
 
 /// What `roles.sh` grants in one database, with psql's variables filled in.
@@ -97,7 +109,7 @@ pub(super) fn grants(script: &str, service: &str, readers: &[(&str, &str)]) -> V
     let all = script.split_once("# grants: every database").unwrap().1;
     let mut blocks = all.split("<<'SQL'\n").skip(1).map(|block| block.split("\nSQL\n").next().unwrap());
     let mut next = || statements(blocks.next().unwrap());
-    let (every, reader, reporting) = (next(), next(), next());
+    let (every, reader) = (next(), next());
     let fill = |text: &String, role: &str, schema: &str| {
         text.replace(":service", service)
             .replace(":owner", &format!("{service}_owner"))
@@ -108,9 +120,6 @@ pub(super) fn grants(script: &str, service: &str, readers: &[(&str, &str)]) -> V
     let mut out: Vec<String> = every.iter().map(|text| fill(text, "", "")).collect();
     for (role, schema) in readers {
         out.extend(reader.iter().map(|text| fill(text, role, schema)));
-    }
-    if service == "reporting" {
-        out.extend(reporting.iter().map(|text| fill(text, "", "")));
     }
     out
 }
