@@ -38,7 +38,7 @@ WITH by_product AS (
            SUM(CASE WHEN channel = 'store' THEN net_cents ELSE 0 END) AS store_revenue,
            SUM(CASE WHEN channel = 'store' THEN 0 ELSE net_cents END) AS online_revenue,
            SUM(net_cents) AS net_revenue,
-           SUM(quantity * unit_cost_cents) AS cost,
+           SUM(cost_cents) AS cost,
            SUM(margin_cents) AS margin
     FROM sales
     WHERE business_day BETWEEN $from AND $to

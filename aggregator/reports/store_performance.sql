@@ -35,13 +35,13 @@ x = "store"
 y = "net_revenue"
 ---*/
 WITH lines AS (
-    SELECT store_id, document_id, is_return, quantity, net_cents, margin_cents, business_day >= $from AS is_now
+    SELECT store_id, document_key, is_return, quantity, net_cents, margin_cents, business_day >= $from AS is_now
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $before_from AND $to
 ),
 by_store AS (
     SELECT store_id,
-           COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_id END) AS tickets,
+           COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
            SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
            SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,

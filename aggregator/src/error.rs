@@ -77,9 +77,18 @@ pub enum Error {
     /// Other commits kept coming in between.
     #[error("the commit was overtaken {0} times in a row; nothing was changed")]
     Overtaken(u32),
+    /// The catalogue of reports could not be read.
+    #[error(transparent)]
+    Report(#[from] Box<crate::report::ReportError>),
     /// A blocking computation panicked.
     #[error("a computation stopped unexpectedly")]
     Stopped(#[from] tokio::task::JoinError),
+}
+
+impl From<crate::report::ReportError> for Error {
+    fn from(error: crate::report::ReportError) -> Self {
+        Self::Report(Box::new(error))
+    }
 }
 
 impl Error {

@@ -48,7 +48,7 @@ impl Aggregator {
         let sources = source::load(&settings)?;
         let compute = Compute::new();
         let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
-        let reports = report::Engine::load(&settings, &lake);
+        let reports = report::Engine::load(&settings, &lake).await?;
         publish::prepare(&db, &reports.catalogue()).await?;
         Ok(Arc::new(Self { db, settings, sources, lake, compute, reports }))
     }

@@ -28,7 +28,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub use view::View;
 
 use crate::Aggregator;
 use crate::lake::snapshot;
-use crate::source;
+use crate::{publish, source};
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -83,9 +83,15 @@ pub fn catalogue(aggregator: &Aggregator) -> Arc<Catalogue> {
     aggregator.reports.catalogue()
 }
 
-/// Reads the catalogue's files again; runs that have begun end with the old one.
-pub fn reload(aggregator: &Aggregator) -> Arc<Catalogue> {
-    aggregator.reports.reload()
+/// Reads the catalogue's files again, and makes tables and views for what is published newly; runs
+/// that have begun end with the old one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reload(aggregator: &Aggregator) -> Result<Arc<Catalogue>, ReportError> {
+    let catalogue = aggregator.reports.reload().await?;
+    publish::prepare(aggregator.db(), &catalogue).await.map_err(crate::Error::from)?;
+    Ok(catalogue)
 }
 
 /// Computes a report for a caller: `params` as text, a `snapshot` or the newest.
@@ -99,7 +105,8 @@ pub async fn run(
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
     let report = find(&catalogue(aggregator), name)?;
-    let resolved = resolve::for_caller(&report, params, today(aggregator))?;
+    let clock = resolve::Clock { today: today(aggregator), complete: complete_day(aggregator, &report).await? };
+    let resolved = resolve::for_caller(&report, params, clock)?;
     compute(aggregator, report, resolved, snapshot).await
 }
 
@@ -129,6 +136,25 @@ pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<Report>, Rep
 /// Today in the company's zone.
 fn today(aggregator: &Aggregator) -> NaiveDate {
     Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive()
+}
+
+/// The last business day that had ended everywhere by the least `complete_through` of the report's
+/// sources; yesterday while one of them was never polled.
+async fn complete_day(aggregator: &Aggregator, report: &Report) -> Result<NaiveDate, ReportError> {
+    let yesterday = today(aggregator) - Days::new(1);
+    let sources = freshness(aggregator, report).await?;
+    let Some(Some(through)) = sources.iter().map(|source| source.complete_through).min() else {
+        return Ok(yesterday);
+    };
+    let local = through.with_timezone(&aggregator.settings().time_zone).date_naive();
+    // No zone is more than a day away from another.
+    for back in 0..3 {
+        let day = local - Days::new(back);
+        if publish::day_end(aggregator, day).await? <= through {
+            return Ok(day);
+        }
+    }
+    Ok(local - Days::new(3))
 }
 
 async fn compute(

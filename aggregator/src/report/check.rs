@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query,
-    Select, SelectFlavor, SelectItem, SetExpr, SetOperator, Spanned, TableFactor, UnaryOperator, Value, Visit, Visitor,
-    WildcardAdditionalOptions, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Distinct, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName,
+    ObjectNamePart, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, Spanned, TableFactor,
+    UnaryOperator, Value, Visit, Visitor, WildcardAdditionalOptions, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    WindowType,
 };
 
 use super::diagnostic::Fault;
@@ -245,9 +246,7 @@ impl Visitor for Checker<'_> {
             | Expr::Case { .. }
             | Expr::Like { any: false, .. } => ControlFlow::Continue(()),
             Expr::Floor { field, .. } | Expr::Ceil { field, .. } => match field {
-                sqlparser::ast::CeilFloorKind::DateTimeField(sqlparser::ast::DateTimeField::NoDateTime) => {
-                    ControlFlow::Continue(())
-                }
+                CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => ControlFlow::Continue(()),
                 _ => refuse(expr, "FLOOR and CEIL take one number"),
             },
             Expr::Value(value) => self.value(expr, &value.value),
@@ -271,7 +270,12 @@ impl Visitor for Checker<'_> {
                 "AT TIME ZONE is not in the shared subset",
                 "business_day and business_hour are local already",
             ),
-            Expr::Extract { .. } => refuse_with(expr, "EXTRACT is not used here", "join the calendar on business_day"),
+            Expr::Extract { field: DateTimeField::Epoch, .. } => ControlFlow::Continue(()),
+            Expr::Extract { .. } => refuse_with(
+                expr,
+                "only EXTRACT(EPOCH FROM …) is in the shared subset",
+                "join the calendar on business_day for parts of a date",
+            ),
             _ => refuse(expr, format!("`{expr}` is not in the shared subset")),
         }
     }

@@ -57,7 +57,7 @@ pub(crate) fn sample_day() -> NaiveDate {
 pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Result<Report, Fault> {
     let (header_text, sql) = split(&source.text)?;
     let header: ReportHeader = read(header_text)?;
-    let mut anchors = dates::anchors(sample_day());
+    let mut anchors = dates::anchors(sample_day(), sample_day());
     check_params(&header, &anchors)?;
     let query = parse(&sql)?;
     let known = schemas.keys().chain(views.names()).cloned().collect();
@@ -175,7 +175,7 @@ fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<Stri
             dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[derived] {name}: \"{text}\" is no day")))?;
         values.insert(name.clone(), Value::Date(day));
     }
-    for text in header.days.iter().flat_map(|days| [&days.from, &days.to]) {
+    for text in header.days.iter().flat_map(|days| days.from.iter().chain([&days.to])) {
         dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[days] \"{text}\" is no day")))?;
     }
     Ok(values)

@@ -11,8 +11,9 @@ const LAST_YEAR: i32 = 2199;
 /// Named days from which relative ones are counted.
 pub(crate) type Anchors = BTreeMap<String, NaiveDate>;
 
-/// The days that every date may be relative to, for a `today` in the company's zone.
-pub(crate) fn anchors(today: NaiveDate) -> Anchors {
+/// The days that every date may be relative to: `today` in the company's zone, and the last
+/// `complete` day.
+pub(crate) fn anchors(today: NaiveDate, complete: NaiveDate) -> Anchors {
     let month = today.with_day(1).unwrap_or(today);
     let quarter = month.checked_sub_months(Months::new(month.month0() % 3)).unwrap_or(month);
     let year = month.with_month(1).unwrap_or(month);
@@ -20,6 +21,7 @@ pub(crate) fn anchors(today: NaiveDate) -> Anchors {
     let named = [
         ("today", today),
         ("yesterday", today - Days::new(1)),
+        ("complete_day", complete),
         ("week_start", week),
         ("month_start", month),
         ("quarter_start", quarter),
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn relative_days_count_from_their_anchor() {
-        let mut anchors = anchors(day("2026-11-22"));
+        let mut anchors = anchors(day("2026-11-22"), day("2026-11-20"));
         anchors.insert("$from".to_owned(), day("2026-11-01"));
         anchors.insert("$to".to_owned(), day("2026-11-07"));
         let cases = [
@@ -96,6 +98,7 @@ mod tests {
             ("$from-span", "2026-10-25"),
             ("$from - 364d", "2025-11-02"),
             ("today+1d", "2026-11-23"),
+            ("complete_day-1d", "2026-11-19"),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text, &anchors), Some(day(expected)), "{text}");
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_refused() {
-        let anchors = anchors(day("2026-11-22"));
+        let anchors = anchors(day("2026-11-22"), day("2026-11-20"));
         for text in [
             "",
             "2026-02-30",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use polars::prelude::{DataFrame, LazyFrame};
 use polars::sql::SQLContext;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::bind::bind;
 use super::catalogue::{Catalogue, Schemas};
@@ -23,6 +23,8 @@ pub const MAX_ROWS: usize = 1_000_000;
 /// How long a computation may take, and how long a request waits for its turn.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of address space, of which only what is used costs memory.
+const STACK: usize = 256 << 20;
 
 /// The catalogue and the bounds on computing.
 #[derive(Debug)]
@@ -34,26 +36,26 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn load(settings: &Settings, lake: &Lake) -> Self {
+    pub(crate) async fn load(settings: &Settings, lake: &Lake) -> Result<Self, ReportError> {
         let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
         let schemas: Schemas = lake.datasets().filter_map(schema).collect();
-        let catalogue = Catalogue::load(settings.catalogue_dir.as_deref(), &schemas);
+        let catalogue = read(settings.catalogue_dir.clone(), schemas.clone()).await?;
         for diagnostic in catalogue.broken().values().flatten() {
             tracing::warn!(%diagnostic, "a report or view is disabled: {diagnostic}");
         }
         // Polars uses every core for one statement: more at once would only fight for memory.
         let permits = Arc::new(Semaphore::new(2));
-        Self { own: settings.catalogue_dir.clone(), schemas, catalogue: RwLock::new(Arc::new(catalogue)), permits }
+        Ok(Self { own: settings.catalogue_dir.clone(), schemas, catalogue: RwLock::new(catalogue), permits })
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn reload(&self) -> Arc<Catalogue> {
-        let fresh = Arc::new(Catalogue::load(self.own.as_deref(), &self.schemas));
+    pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
+        let fresh = read(self.own.clone(), self.schemas.clone()).await?;
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
-        fresh
+        Ok(fresh)
     }
 
     /// Computes a bound report on a snapshot.
@@ -74,7 +76,7 @@ impl Engine {
         let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
         let report = Arc::clone(report);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = deep(move || {
             // Held until the work ends, even when nobody waits for it any more: the cores are busy.
             let _held = permit;
             execute(&report, &sql, frames)
@@ -84,6 +86,26 @@ impl Engine {
             Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
         }
     }
+}
+
+async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, ReportError> {
+    let catalogue = deep(move || Catalogue::load(own.as_deref(), &schemas)).await;
+    catalogue.map(Arc::new).map_err(|_| ReportError::Stopped)
+}
+
+/// Runs work on a thread with a deep stack: the engine recurses over a plan, and views make plans
+/// deeper than the two megabytes of an ordinary thread allow in a build without optimisation.
+///
+/// The answer comes through the receiver; it is closed without one if the work panics.
+pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (answer, receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
+    // A thread that cannot be had drops the sender, which the receiver sees as a stop.
+    drop(thread.spawn(move || {
+        // Whoever asked may have gone; then nobody wants the answer.
+        drop(answer.send(work()));
+    }));
+    receiver
 }
 
 /// The statement as text, after the second look that design demands: what will be executed is

@@ -56,8 +56,23 @@ pub enum Grain {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DayRange {
-    pub(crate) from: String,
+    /// The earliest of them.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) from: Vec<String>,
     pub(crate) to: String,
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Days {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Days::deserialize(input)? {
+        Days::One(day) => vec![day],
+        Days::Many(days) => days,
+    })
 }
 
 /// How to draw a report.

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn values_keep_to_type_and_bounds() {
-        let anchors = anchors("2026-11-22".parse().unwrap());
+        let anchors = anchors("2026-11-22".parse().unwrap(), "2026-11-20".parse().unwrap());
         let limit = parameter("type = \"int\"\nmin = 1\nmax = 10");
         assert_eq!(limit.read("10", &anchors), Ok(Value::Int(10)));
         for text in ["0", "11", "+1", "1.0", " 1", "1 OR 1=1", "", "-", "99999999999999999999", "٣"] {
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_senseless_declaration_is_refused() {
-        let anchors = anchors("2026-11-22".parse().unwrap());
+        let anchors = anchors("2026-11-22".parse().unwrap(), "2026-11-20".parse().unwrap());
         for declaration in [
             "type = \"choice\"",
             "type = \"list\"",

@@ -21,18 +21,27 @@ pub(crate) struct Resolved {
     pub(crate) days: Option<RangeInclusive<NaiveDate>>,
 }
 
-/// Resolves what a caller gave, on a `today` in the company's zone.
+/// The days that relative ones are counted from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// In the company's zone.
+    pub(crate) today: NaiveDate,
+    /// The last day that every source of the report is complete for.
+    pub(crate) complete: NaiveDate,
+}
+
+/// Resolves what a caller gave.
 pub(crate) fn for_caller(
     report: &Report,
     given: &BTreeMap<String, String>,
-    today: NaiveDate,
+    clock: Clock,
 ) -> Result<Resolved, ReportError> {
     if let Some(name) = given.keys().find(|name| !report.params.contains_key(*name)) {
         let known: Vec<&str> = report.params.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(ReportError::UnknownParameter { name: name.clone(), known });
     }
-    let anchors = dates::anchors(today);
+    let anchors = dates::anchors(clock.today, clock.complete);
     let mut parameters = BTreeMap::new();
     for (name, parameter) in &report.params {
         let value = match (given.get(name), &parameter.default) {
@@ -48,8 +57,14 @@ pub(crate) fn for_caller(
 
 /// Resolves the `[publish]` binding for a business day.
 pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate) -> Result<Resolved, ReportError> {
-    let mut anchors = dates::anchors(today);
-    anchors.insert("$business_day".to_owned(), business_day);
+    let mut anchors = dates::anchors(today, business_day);
+    // The week and the month so far, as they stood on the day.
+    let then = dates::anchors(business_day, business_day);
+    for (bound, anchor) in [("day", "today"), ("week", "week_start"), ("month", "month_start")] {
+        if let Some(day) = then.get(anchor) {
+            anchors.insert(format!("$business_{bound}"), *day);
+        }
+    }
     let bound = report.publish.as_ref();
     let mut parameters = BTreeMap::new();
     for (name, parameter) in &report.params {
@@ -90,7 +105,10 @@ fn complete(
         bindings.insert(name.clone(), Value::Date(day("from", text)?));
     }
     let days = match &report.days {
-        Some(days) => Some(day("from", &days.from)?..=day("to", &days.to)?),
+        Some(days) => {
+            let starts = days.from.iter().map(|text| day("from", text)).collect::<Result<Vec<_>, _>>()?;
+            starts.into_iter().min().zip(Some(day("to", &days.to)?)).map(|(from, to)| from..=to)
+        }
         None => None,
     };
     Ok(Resolved { parameters, bindings, days })

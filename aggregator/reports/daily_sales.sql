@@ -1,0 +1,44 @@
+/*---
+title = "Daily sales in detail"
+description = "The finest published grain: day, store, channel and category, for dashboards to slice."
+section = "Sales"
+grain = "day"
+key = ["day", "channel", "store", "category"]
+[params]
+from = { type = "date", title = "From", default = "today-30d" }
+to = { type = "date", title = "To", default = "yesterday" }
+[days]
+from = "$from"
+to = "$to"
+[publish]
+from = "$business_day"
+to = "$business_day"
+[columns]
+day = { type = "date", title = "Day" }
+channel = { type = "string", title = "Channel" }
+store = { type = "string", title = "Store", note = "The store's code; online is \"online\"." }
+category = { type = "string", title = "Category" }
+tickets = { type = "int64", title = "Tickets", note = "Tickets with a line of this category: do not add them up over categories." }
+pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
+net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
+cost = { type = "money", title = "Cost", note = "Pieces at the cost frozen on each line." }
+margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+discount = { type = "money", title = "Discounts" }
+[chart]
+kind = "line"
+x = "day"
+y = "net_revenue"
+series = "channel"
+---*/
+WITH by_cell AS (
+    SELECT business_day, channel, store_id, category, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
+           SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue, SUM(cost_cents) AS cost, SUM(margin_cents) AS margin, SUM(discount_cents) AS discount
+    FROM sales
+    WHERE business_day BETWEEN $from AND $to
+    GROUP BY business_day, channel, store_id, category
+)
+SELECT b.business_day AS day, b.channel AS channel, COALESCE(s.code, 'online') AS store, b.category AS category, b.tickets AS tickets,
+       b.pieces AS pieces, b.net_revenue AS net_revenue, b.cost AS cost, b.margin AS margin, b.discount AS discount
+FROM by_cell AS b
+LEFT JOIN stores AS s ON s.store_id = b.store_id
+ORDER BY day, channel, store, category

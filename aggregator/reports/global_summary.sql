@@ -1,0 +1,70 @@
+/*---
+title = "Global summary"
+description = "The company in one line: tickets, net revenue, margin and average ticket of the period, against the period before and the same weekdays a year ago."
+section = "Sales"
+grain = "day"
+key = []
+[params]
+from = { type = "date", title = "From", default = "today-30d" }
+to = { type = "date", title = "To", default = "yesterday" }
+[derived]
+before_from = "$from - span"
+before_to = "$from - 1d"
+year_from = "$from - 364d"
+year_to = "$to - 364d"
+[days]
+from = ["$from - span", "$from - 364d"]
+to = "$to"
+[publish]
+from = "$business_day"
+to = "$business_day"
+[columns]
+tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
+pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
+net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
+margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+margin_rate = { type = "float", title = "Margin rate", unit = "%" }
+average_ticket = { type = "money", title = "Average ticket", note = "Net revenue by tickets, rounded half to even." }
+discount = { type = "money", title = "Discounts", note = "Given on the lines sold, less those on the lines returned." }
+returned = { type = "money", title = "Returned", note = "Net value of the lines returned, as a positive amount." }
+store_revenue = { type = "money", title = "Net revenue in store" }
+online_revenue = { type = "money", title = "Net revenue online" }
+previous_revenue = { type = "money", title = "Net revenue before", note = "Of as many days just before the period." }
+change = { type = "float", title = "Change", unit = "%", note = "Against the period before; empty where there was no revenue." }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago", note = "Of the same weekdays, 364 days earlier." }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
+[chart]
+kind = "number"
+x = "net_revenue"
+y = "net_revenue"
+---*/
+WITH lines AS (
+    SELECT channel, document_key, is_return, quantity, discount_cents, net_cents, margin_cents,
+           business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before,
+           business_day BETWEEN $year_from AND $year_to AS is_year_ago
+    FROM sales
+    WHERE (business_day BETWEEN $before_from AND $to) OR (business_day BETWEEN $year_from AND $year_to)
+),
+total AS (
+    SELECT COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
+           COALESCE(SUM(CASE WHEN is_now THEN quantity ELSE 0 END), 0) AS pieces,
+           COALESCE(SUM(CASE WHEN is_now THEN net_cents ELSE 0 END), 0) AS net_revenue,
+           COALESCE(SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END), 0) AS margin,
+           COALESCE(SUM(CASE WHEN is_now THEN discount_cents ELSE 0 END), 0) AS discount,
+           COALESCE(SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END), 0) AS returned,
+           COALESCE(SUM(CASE WHEN is_now AND channel = 'store' THEN net_cents ELSE 0 END), 0) AS store_revenue,
+           COALESCE(SUM(CASE WHEN is_now AND channel <> 'store' THEN net_cents ELSE 0 END), 0) AS online_revenue,
+           COALESCE(SUM(CASE WHEN is_before THEN net_cents ELSE 0 END), 0) AS previous_revenue,
+           COALESCE(SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END), 0) AS year_ago_revenue
+    FROM lines
+)
+SELECT tickets, pieces, net_revenue, margin,
+       CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate,
+       CASE WHEN tickets > 0 THEN net_revenue / tickets END AS average_ticket,
+       discount, returned, store_revenue, online_revenue, previous_revenue,
+       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
+       year_ago_revenue,
+       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
+FROM total
+ORDER BY net_revenue

@@ -1,0 +1,38 @@
+/*---
+title = "New customers"
+description = "Sign-ups by month, and how many of them have ordered since."
+section = "Customers"
+grain = "snapshot"
+key = ["month"]
+[params]
+from = { type = "date", title = "From", default = "today-365d" }
+to = { type = "date", title = "To", default = "yesterday" }
+[publish]
+from = "$business_day - 364d"
+to = "$business_day"
+[columns]
+month = { type = "date", title = "Month" }
+signed_up = { type = "int64", title = "Signed up" }
+with_order = { type = "int64", title = "With an order", note = "That counts, at any time up to now." }
+share = { type = "float", title = "Share with an order", unit = "%" }
+[chart]
+kind = "bar"
+x = "month"
+y = "signed_up"
+---*/
+WITH buyers AS (
+    SELECT DISTINCT customer_id AS buyer FROM customer_orders
+),
+joined AS (
+    SELECT k.month_start AS month, c.customer_id AS customer_id, b.buyer AS buyer
+    FROM customers AS c
+    JOIN calendar AS k ON k.business_day = c.signup_day
+    LEFT JOIN buyers AS b ON b.buyer = c.customer_id
+    WHERE c.signup_day BETWEEN $from AND $to
+),
+counted AS (
+    SELECT month, COUNT(*) AS signed_up, COUNT(buyer) AS with_order FROM joined GROUP BY month
+)
+SELECT month, signed_up, with_order, with_order * 100.0 / signed_up AS share
+FROM counted
+ORDER BY month

@@ -1,0 +1,49 @@
+/*---
+title = "Order funnel"
+description = "How far the online orders of the period have come: placed, confirmed, shipped, delivered, or cancelled."
+section = "Customers"
+grain = "day"
+key = ["step"]
+[params]
+from = { type = "date", title = "From", default = "today-30d" }
+to = { type = "date", title = "To", default = "yesterday" }
+[days]
+from = "$from"
+to = "$to"
+[publish]
+from = "$business_day"
+to = "$business_day"
+[columns]
+step = { type = "int32", title = "Step" }
+stage = { type = "string", title = "Stage" }
+orders = { type = "int64", title = "Orders", note = "Placed in the period, that have reached the stage so far." }
+value = { type = "money", title = "Value", note = "Totals of those orders." }
+share = { type = "float", title = "Share of placed", unit = "%" }
+[chart]
+kind = "bar"
+x = "stage"
+y = "orders"
+---*/
+WITH placed AS (
+    SELECT total_cents, confirmed_at, shipped_at, delivered_at, status
+    FROM orders
+    WHERE business_day BETWEEN $from AND $to
+),
+stages AS (
+    SELECT CAST(1 AS INTEGER) AS step, 'placed' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed
+    UNION ALL
+    SELECT CAST(2 AS INTEGER) AS step, 'confirmed' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE confirmed_at IS NOT NULL
+    UNION ALL
+    SELECT CAST(3 AS INTEGER) AS step, 'shipped' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE shipped_at IS NOT NULL
+    UNION ALL
+    SELECT CAST(4 AS INTEGER) AS step, 'delivered' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE delivered_at IS NOT NULL
+    UNION ALL
+    SELECT CAST(5 AS INTEGER) AS step, 'cancelled' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE status = 'cancelled'
+),
+total AS (
+    SELECT COUNT(*) AS number FROM placed
+)
+SELECT s.step AS step, s.stage AS stage, s.orders AS orders, s.value AS value, CASE WHEN t.number > 0 THEN s.orders * 100.0 / t.number END AS share
+FROM stages AS s
+CROSS JOIN total AS t
+ORDER BY step

@@ -1,0 +1,50 @@
+/*---
+title = "Sell-through"
+description = "Of the pieces that were there to sell in the last weeks, how many were sold."
+section = "Products"
+grain = "snapshot"
+key = ["product_id"]
+[params]
+as_of = { type = "date", title = "As of", default = "yesterday" }
+[derived]
+start = "$as_of - 27d"
+[days]
+from = "$as_of - 27d"
+to = "$as_of"
+[publish]
+as_of = "$business_day"
+[columns]
+product_id = { type = "int64", title = "Product no." }
+sku = { type = "string", title = "SKU" }
+product = { type = "string", title = "Product" }
+category = { type = "string", title = "Category" }
+sold = { type = "int64", title = "Sold", unit = "pieces", note = "Less returned, in the 28 days up to the day." }
+on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "Now, in all locations." }
+sell_through = { type = "float", title = "Sell-through", unit = "%", note = "Sold by sold plus on hand; empty where there was nothing to sell." }
+[chart]
+kind = "bar"
+x = "product"
+y = "sell_through"
+---*/
+WITH sold AS (
+    SELECT product_id, SUM(quantity) AS sold
+    FROM sales
+    WHERE business_day BETWEEN $start AND $as_of
+    GROUP BY product_id
+),
+held AS (
+    SELECT product_id, SUM(on_hand) AS on_hand FROM stock GROUP BY product_id
+),
+both_sides AS (
+    SELECT p.product_id AS product_id, p.sku AS sku, p.name AS product, COALESCE(c.name, '') AS category,
+           COALESCE(s.sold, 0) AS sold, COALESCE(h.on_hand, 0) AS on_hand
+    FROM products AS p
+    LEFT JOIN categories AS c ON c.category_id = p.category_id
+    LEFT JOIN sold AS s ON s.product_id = p.product_id
+    LEFT JOIN held AS h ON h.product_id = p.product_id
+)
+SELECT product_id, sku, product, category, sold, on_hand,
+       CASE WHEN sold + on_hand > 0 THEN sold * 100.0 / (sold + on_hand) END AS sell_through
+FROM both_sides
+WHERE sold <> 0 OR on_hand <> 0
+ORDER BY sold DESC, product_id

@@ -1,0 +1,47 @@
+/*---
+title = "Slow movers"
+description = "Stock that does not move: products on hand without a sale for a while, and the money that lies in them."
+section = "Stock"
+grain = "snapshot"
+key = ["product_id"]
+[params]
+as_of = { type = "date", title = "As of", default = "yesterday" }
+since = { type = "date", title = "Without a sale since", default = "today-28d" }
+[derived]
+year_start = "$as_of - 364d"
+[days]
+from = "$as_of - 364d"
+to = "$as_of"
+[publish]
+as_of = "$business_day"
+since = "$business_day - 27d"
+[columns]
+product_id = { type = "int64", title = "Product no." }
+sku = { type = "string", title = "SKU" }
+product = { type = "string", title = "Product" }
+category = { type = "string", title = "Category" }
+on_hand = { type = "int64", title = "On hand", unit = "pieces" }
+value = { type = "money", title = "Value at cost" }
+last_sold = { type = "date", title = "Last sold", note = "In the year up to the day; empty when not in it." }
+[chart]
+kind = "bar"
+x = "product"
+y = "value"
+---*/
+WITH last_sale AS (
+    SELECT product_id, MAX(business_day) AS last_sold
+    FROM sales
+    WHERE NOT is_return AND business_day BETWEEN $year_start AND $as_of
+    GROUP BY product_id
+),
+held AS (
+    SELECT product_id, MAX(sku) AS sku, MAX(product) AS product, MAX(COALESCE(category, '')) AS category,
+           SUM(on_hand) AS on_hand, SUM(on_hand * unit_cost_cents) AS value
+    FROM stock_now
+    GROUP BY product_id
+)
+SELECT h.product_id AS product_id, h.sku AS sku, h.product AS product, h.category AS category, h.on_hand AS on_hand, h.value AS value, l.last_sold AS last_sold
+FROM held AS h
+LEFT JOIN last_sale AS l ON l.product_id = h.product_id
+WHERE h.on_hand > 0 AND (l.last_sold IS NULL OR l.last_sold < $since)
+ORDER BY value DESC, product_id
