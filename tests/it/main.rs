@@ -2,7 +2,8 @@
 
 mod compose;
 mod gateway;
-mod seed;
 mod lake;
+mod seed;
 mod stack;
+mod stack_traffic;
 mod tidy;

@@ -52,8 +52,8 @@ impl Builder {
 
     /// Starts databases, gateway and services, and waits until all are ready.
     pub async fn start(self) -> Stack {
-        binaries::check_all();
         let (folder, warden, options) = self.place().await;
+        binaries::check(&options.services);
         let system = System::start(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
         Stack { system, _warden: warden, folder }
     }

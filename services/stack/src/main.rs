@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,7 +11,7 @@ use stack::error::{Error, Result};
 use stack::layout::Layout;
 use stack::ports::Choice;
 use stack::up::{self, Up};
-use stack::{demo, down, seed, status};
+use stack::{demo, down, kong_config, seed, simulate, status};
 
 /// Runs Tributary on one machine: four PostgreSQL clusters, the gateway and the four services.
 #[derive(Debug, Parser)]
@@ -58,6 +59,35 @@ enum Command {
         folder: Folder,
         #[command(flatten)]
         history: History,
+    },
+    /// Shoppers and tills on the running system, through the public API; then what they met.
+    Simulate {
+        #[command(flatten)]
+        folder: Folder,
+        /// Visits begun per second; a visit is several requests.
+        #[arg(long, default_value_t = simulate::Traffic::default().rate, value_parser = rate)]
+        rate: f64,
+        /// For how many seconds visits are begun.
+        #[arg(long = "for", value_name = "SECONDS", default_value_t = simulate::Traffic::default().length.as_secs())]
+        seconds: u64,
+        /// Visitors at one time, at most.
+        #[arg(long, default_value_t = simulate::Traffic::default().users, value_parser = users)]
+        users: usize,
+        /// Another number makes other visits.
+        #[arg(long, default_value_t = simulate::Traffic::default().seed)]
+        seed: u64,
+        /// For programs: counts, latencies in milliseconds, errors by kind.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print kong.yml with keys, token and targets filled in from the environment, for a real Kong.
+    KongConfig {
+        /// A file of NAME=value lines for what the environment does not name.
+        #[arg(long)]
+        secrets: Option<PathBuf>,
+        /// Write it to this file, readable by its owner only, instead of printing it.
+        #[arg(long)]
+        output: Option<PathBuf>,
     },
     /// Start what is not running, tell 90 days of history, publish them, and show last night's reports.
     Demo {
@@ -144,9 +174,46 @@ async fn run(command: Command) -> Result<()> {
             let state = status::read(&Layout::new(&folder.data_dir)?)?;
             seed::run(&state, &history.into(), &mut say).await
         }
+        Command::Simulate { folder, rate, seconds, users, seed, json } => {
+            let state = status::read(&Layout::new(&folder.data_dir)?)?;
+            let traffic = simulate::Traffic { rate, length: Duration::from_secs(seconds), users, seed };
+            let tally = if json {
+                simulate::run(&state, &traffic, &mut |_: &str| ()).await?
+            } else {
+                simulate::run(&state, &traffic, &mut say).await?
+            };
+            say(&if json { format!("{:#}", tally.json()) } else { tally.table() });
+            Ok(())
+        }
+        Command::KongConfig { secrets, output } => {
+            let config = kong_config::render(secrets.as_deref())?;
+            match output {
+                Some(path) => kong_config::write(&config, &path),
+                None => {
+                    say(config.trim_end());
+                    Ok(())
+                }
+            }
+        }
         Command::Demo { folder, ports, history } => {
             demo::run(folder.data_dir, ports.into(), &history.into(), &mut say).await
         }
+    }
+}
+
+/// A number of visits per second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.01 to 10000".to_owned()),
+    }
+}
+
+/// A number of visitors.
+fn users(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(users) if (1..=10_000).contains(&users) => Ok(users),
+        _ => Err("must be a whole number from 1 to 10000".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ mod company;
 mod history;
 mod movements;
 mod orders;
-mod random;
+pub(crate) mod random;
 mod sales;
 mod table;
 

@@ -24,7 +24,7 @@ pub fn read(layout: &Layout) -> Result<State> {
 pub async fn table(state: &State) -> String {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build().unwrap_or_default();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_header(["process", "pid", "port", "restarts", "health"]);
     for (name, member) in &state.processes {
         let health = match (member.pid, name.as_str()) {

@@ -20,7 +20,7 @@ pub(super) fn report(answer: &Value) -> String {
     let columns = answer["columns"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows = answer["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_header(columns.iter().map(|column| column["title"].as_str().unwrap_or_default().to_owned()));
     for (index, column) in columns.iter().enumerate() {
         let text = matches!(column["type"].as_str(), Some("string" | "date" | "timestamp" | "bool"));

@@ -3,11 +3,11 @@
 
 /// A stream of numbers, made from what it is for.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream of one thing: the seed, what is drawn, and its coordinates (a store, a day …).
-    pub(super) fn of(seed: u64, what: &str, coordinates: &[u64]) -> Self {
+    pub(crate) fn of(seed: u64, what: &str, coordinates: &[u64]) -> Self {
         let mut random = Self(seed);
         for byte in what.bytes() {
             random.0 = random.next() ^ u64::from(byte);
@@ -19,7 +19,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,25 +28,25 @@ impl Random {
     }
 
     /// A number in `low..=high`.
-    pub(super) fn between(&mut self, low: u32, high: u32) -> u32 {
+    pub(crate) fn between(&mut self, low: u32, high: u32) -> u32 {
         let span = u64::from(high - low) + 1;
         // The remainder is below 2³² by construction, and a bias of 2⁻³² does no harm to a demo.
         low + u32::try_from(self.next() % span).unwrap_or_default()
     }
 
     /// True `percent` times in a hundred.
-    pub(super) fn chance(&mut self, percent: u32) -> bool {
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.between(0, 99) < percent
     }
 
     /// One of these.
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let last = u32::try_from(from.len()).unwrap_or(u32::MAX).saturating_sub(1);
         &from[self.between(0, last) as usize]
     }
 
     /// An index below `n`, small ones much more often: a few products make most of the turnover.
-    pub(super) fn popular(&mut self, n: u32) -> u32 {
+    pub(crate) fn popular(&mut self, n: u32) -> u32 {
         let first = self.between(0, n - 1);
         let second = self.between(0, first);
         self.between(0, second.max(first / 3))
