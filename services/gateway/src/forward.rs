@@ -65,7 +65,7 @@ impl Gateway {
                 Err(error) => error,
             };
             timing.waited = began.elapsed();
-            tracing::warn!(service = service.name, target = target.authority, error = %kit::telemetry::chain(&error), "upstream call failed");
+            tracing::warn!(service = &*service.name, target = target.authority, error = %kit::telemetry::chain(&error), "upstream call failed");
             if left == 0 || !error.may_be_tried_again(&call.method, &payload) {
                 return Err(error.into());
             }

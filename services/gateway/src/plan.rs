@@ -30,7 +30,7 @@ impl PlanError {
 /// A service of the file: where its requests go, and how long each step may take.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) retries: u32,
     pub(crate) connect_timeout: Duration,
@@ -93,7 +93,7 @@ fn build(file: File) -> Result<Plan, PlanError> {
         let upstream = upstreams.iter().find(|upstream| upstream.name == service.host).cloned();
         let upstream = upstream.ok_or_else(|| PlanError::at(format!("{at}.host"), "is not the name of an upstream"))?;
         let ready = Arc::new(Service {
-            name: service.name,
+            name: service.name.into(),
             upstream,
             retries: service.retries,
             connect_timeout: Duration::from_millis(service.connect_timeout),

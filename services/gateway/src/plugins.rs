@@ -33,13 +33,13 @@ use request_transformer::RequestTransformer;
 pub(crate) struct Consumer {
     pub(crate) id: Uuid,
     pub(crate) credential: Uuid,
-    pub(crate) username: String,
+    pub(crate) username: Arc<str>,
     pub(crate) groups: Vec<String>,
 }
 
 impl Consumer {
     pub(crate) fn new(username: &str, groups: Vec<String>) -> Self {
-        Self { id: Uuid::new_v4(), credential: Uuid::new_v4(), username: username.to_owned(), groups }
+        Self { id: Uuid::new_v4(), credential: Uuid::new_v4(), username: username.into(), groups }
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// An instance for the consumer beats one for the route, the service or all.
     pub(crate) fn rate_limiting(&self, consumer: Option<&Consumer>) -> Option<&Arc<RateLimiting>> {
-        consumer.and_then(|consumer| self.rate_by_consumer.get(&consumer.username)).or(self.rate_limiting.as_ref())
+        consumer.and_then(|consumer| self.rate_by_consumer.get(&*consumer.username)).or(self.rate_limiting.as_ref())
     }
 }
 
@@ -112,7 +112,7 @@ impl ChainBuilder {
             if plugin.name != "rate-limiting" || scope != Scope::Global {
                 return Err(fault("is implemented only for rate-limiting, in the list at the top level"));
             }
-            if !self.consumers.values().any(|known| known.username == consumer) {
+            if !self.consumers.values().any(|known| *known.username == *consumer) {
                 return Err(fault("is not the username of a consumer with a key"));
             }
             chain.rate_by_consumer.insert(consumer, Arc::new(RateLimiting::new(typed(config, &path)?, &path)?));

@@ -85,7 +85,7 @@ impl Gateway {
         if let Some(prometheus) = &chain.prometheus {
             prometheus.count();
         }
-        let consumer = exchange.consumer.as_ref().map(|consumer| consumer.username.as_str());
+        let consumer = exchange.consumer.as_ref().map(|consumer| &*consumer.username);
         let route = found.as_ref().map(|found| &*found.route.name);
         tracing::debug!(method = %parts.method, path, status = response.status().as_u16(), consumer, route, "request");
         response
@@ -211,7 +211,7 @@ impl Exchange {
             plugin: chain.prometheus.clone()?,
             service: route.service.name.clone(),
             route: route.name.clone(),
-            consumer: self.consumer.as_ref().map(|consumer| consumer.username.clone()).unwrap_or_default(),
+            consumer: self.consumer.as_ref().map_or_else(|| "".into(), |consumer| consumer.username.clone()),
             code: status.as_u16(),
             source,
             started: self.started,

@@ -50,7 +50,7 @@ impl KeyAuth {
         }
         let values = [
             ("x-consumer-id", consumer.id.to_string()),
-            ("x-consumer-username", consumer.username.clone()),
+            ("x-consumer-username", consumer.username.to_string()),
             ("x-credential-identifier", consumer.credential.to_string()),
         ];
         for (header, value) in values {

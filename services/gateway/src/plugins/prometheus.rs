@@ -42,26 +42,38 @@ impl TryFrom<bool> for On {
 const KONG_BUCKETS: &[u64] = &[1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000];
 const UPSTREAM_BUCKETS: &[u64] = &[25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/// The three series of each histogram.
-const KONG: [&str; 3] = ["kong_kong_latency_ms_bucket", "kong_kong_latency_ms_sum", "kong_kong_latency_ms_count"];
-const REQUEST: [&str; 3] =
-    ["kong_request_latency_ms_bucket", "kong_request_latency_ms_sum", "kong_request_latency_ms_count"];
-const UPSTREAM: [&str; 3] =
-    ["kong_upstream_latency_ms_bucket", "kong_upstream_latency_ms_sum", "kong_upstream_latency_ms_count"];
-
 #[derive(Default)]
 pub(crate) struct Prometheus {
-    /// Values by metric and labels, the labels as they are written.
-    series: Mutex<BTreeMap<(&'static str, String), u64>>,
+    /// By service and route.
+    places: Mutex<BTreeMap<(Arc<str>, Arc<str>), Place>>,
     requests: AtomicU64,
+}
+
+/// What went through one route.
+struct Place {
+    /// By consumer, status code, and who answered.
+    requests: BTreeMap<(Arc<str>, u16, &'static str), u64>,
+    /// Bytes in and out, by consumer.
+    bytes: BTreeMap<Arc<str>, [u64; 2]>,
+    /// Of the whole request, of the gateway's own part, of the upstream's.
+    latencies: [Histogram; 3],
+}
+
+const LATENCIES: [&str; 3] = ["kong_request_latency_ms", "kong_kong_latency_ms", "kong_upstream_latency_ms"];
+
+struct Histogram {
+    bounds: &'static [u64],
+    counts: Vec<u64>,
+    sum: u64,
+    count: u64,
 }
 
 /// Notes one request when it is dropped, which is when its last byte has gone.
 pub(crate) struct Meter {
     pub(crate) plugin: Arc<Prometheus>,
-    pub(crate) service: String,
+    pub(crate) service: Arc<str>,
     pub(crate) route: Arc<str>,
-    pub(crate) consumer: String,
+    pub(crate) consumer: Arc<str>,
     pub(crate) code: u16,
     /// `service` if the upstream answered, else `kong`.
     pub(crate) source: &'static str,
@@ -84,30 +96,18 @@ impl Prometheus {
     }
 
     fn note(&self, meter: &Meter) {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut add = |name, labels: String, by: u64| *series.entry((name, labels)).or_default() += by;
-        let Meter { service, route, code, source, consumer, .. } = meter;
-        let place = format!("service=\"{service}\",route=\"{route}\"");
-        let who = format!("workspace=\"default\",consumer=\"{consumer}\"");
-        add("kong_http_requests_total", format!("{place},code=\"{code}\",source=\"{source}\",{who}"), 1);
-        add("kong_bandwidth_bytes", format!("{place},direction=\"ingress\",{who}"), meter.ingress);
-        add("kong_bandwidth_bytes", format!("{place},direction=\"egress\",{who}"), meter.egress);
-
-        let place = format!("{place},workspace=\"default\"");
-        let mut observe = |[bucket, sum, count]: [&'static str; 3], bounds: &[u64], value: Duration| {
-            let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
-            for bound in bounds {
-                add(bucket, format!("{place},le=\"{bound}\""), u64::from(millis <= *bound));
-            }
-            add(bucket, format!("{place},le=\"+Inf\""), 1);
-            add(sum, place.clone(), millis);
-            add(count, place.clone(), 1);
-        };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.entry((meter.service.clone(), meter.route.clone())).or_default();
+        *place.requests.entry((meter.consumer.clone(), meter.code, meter.source)).or_default() += 1;
+        let [ingress, egress] = place.bytes.entry(meter.consumer.clone()).or_default();
+        *ingress += meter.ingress;
+        *egress += meter.egress;
+        let [request, kong, upstream] = &mut place.latencies;
         let whole = meter.started.elapsed();
-        observe(REQUEST, UPSTREAM_BUCKETS, whole);
-        observe(KONG, KONG_BUCKETS, whole.saturating_sub(meter.upstream.unwrap_or_default()));
-        if let Some(upstream) = meter.upstream {
-            observe(UPSTREAM, UPSTREAM_BUCKETS, upstream);
+        request.observe(whole);
+        kong.observe(whole.saturating_sub(meter.upstream.unwrap_or_default()));
+        if let Some(waited) = meter.upstream {
+            upstream.observe(waited);
         }
     }
 
@@ -121,17 +121,37 @@ impl Prometheus {
         let requests = self.requests.load(Ordering::Relaxed);
         line(format_args!("# TYPE kong_nginx_requests_total gauge"));
         line(format_args!("kong_nginx_requests_total{{subsystem=\"http\"}} {requests}"));
-        let mut last = "";
-        for ((name, labels), value) in self.series.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let (family, kind) = match name.find("_latency_ms").and_then(|at| name.split_at_checked(at + 11)) {
-                Some((family, _)) => (family, "histogram"),
-                None => (*name, "counter"),
-            };
-            if family != last {
-                line(format_args!("# TYPE {family} {kind}"));
-                last = family;
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        line(format_args!("# TYPE kong_http_requests_total counter"));
+        for ((service, route), place) in places.iter() {
+            for ((consumer, code, source), count) in &place.requests {
+                let labels = format!("service=\"{service}\",route=\"{route}\",code=\"{code}\",source=\"{source}\"");
+                let who = format!("workspace=\"default\",consumer=\"{consumer}\"");
+                line(format_args!("kong_http_requests_total{{{labels},{who}}} {count}"));
             }
-            line(format_args!("{name}{{{labels}}} {value}"));
+        }
+        line(format_args!("# TYPE kong_bandwidth_bytes counter"));
+        for ((service, route), place) in places.iter() {
+            for (consumer, both) in &place.bytes {
+                let who = format!("workspace=\"default\",consumer=\"{consumer}\"");
+                for (direction, bytes) in ["ingress", "egress"].iter().zip(both) {
+                    let labels = format!("service=\"{service}\",route=\"{route}\",direction=\"{direction}\"");
+                    line(format_args!("kong_bandwidth_bytes{{{labels},{who}}} {bytes}"));
+                }
+            }
+        }
+        for (index, name) in LATENCIES.iter().enumerate() {
+            line(format_args!("# TYPE {name} histogram"));
+            for ((service, route), place) in places.iter() {
+                let labels = format!("service=\"{service}\",route=\"{route}\",workspace=\"default\"");
+                let Some(Histogram { bounds, counts, sum, count }) = place.latencies.get(index) else { continue };
+                for (bound, count) in bounds.iter().zip(counts) {
+                    line(format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}"));
+                }
+                line(format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"));
+                line(format_args!("{name}_sum{{{labels}}} {sum}"));
+                line(format_args!("{name}_count{{{labels}}} {count}"));
+            }
         }
         line(format_args!("# TYPE kong_upstream_target_health gauge"));
         for upstream in upstreams {
@@ -145,5 +165,27 @@ impl Prometheus {
             }
         }
         out
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        let latencies = [UPSTREAM_BUCKETS, KONG_BUCKETS, UPSTREAM_BUCKETS].map(Histogram::new);
+        Self { requests: BTreeMap::new(), bytes: BTreeMap::new(), latencies }
+    }
+}
+
+impl Histogram {
+    fn new(bounds: &'static [u64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len()], sum: 0, count: 0 }
+    }
+
+    fn observe(&mut self, value: Duration) {
+        let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+        for (bound, count) in self.bounds.iter().zip(&mut self.counts) {
+            *count += u64::from(millis <= *bound);
+        }
+        self.sum = self.sum.saturating_add(millis);
+        self.count += 1;
     }
 }
