@@ -1,5 +1,7 @@
 //! The system tests, one module per topic. They start what `stack up` starts, on free ports.
 
+mod company;
+mod main_job;
 mod compose;
 mod gateway;
 mod lake;
