@@ -5,23 +5,22 @@ use serde_json::{Value, json};
 use system_tests::{Api, Stack};
 
 /// Two products, a warehouse, one store in Toronto with a register.
-pub struct Company {
-    pub store_id: i64,
-    pub register_id: i64,
+pub(crate) struct Company {
+    pub(crate) store_id: i64,
+    pub(crate) register_id: i64,
     /// 12.50 a piece, cost 7.25.
-    pub lamp: i64,
+    pub(crate) lamp: i64,
     /// 0.99 a piece, cost 0.40.
-    pub bulb: i64,
-    pub warehouse_id: i64,
-    pub shop_id: i64,
+    pub(crate) bulb: i64,
+    pub(crate) shop_id: i64,
 }
 
 /// The store's zone, which is not UTC: its business day ends at 04:00 or 05:00 UTC.
-pub const STORE_ZONE: &str = "America/Toronto";
+pub(crate) const STORE_ZONE: &str = "America/Toronto";
 
 impl Company {
     /// Founds it with `on_hand` pieces of each product in the store and in the warehouse.
-    pub async fn found(stack: &Stack, on_hand: i64) -> Self {
+    pub(crate) async fn found(stack: &Stack, on_hand: i64) -> Self {
         let office = stack.api("backoffice");
         let category = created(&office, "/inventory/api/v1/categories", &json!({"name": "Lighting"})).await;
         let lamp = product(&office, category, "LAMP-1", "Desk lamp", 1250, 725).await;
@@ -34,7 +33,7 @@ impl Company {
         let warehouse_id = created(&office, "/inventory/api/v1/locations", &warehouse).await;
         let shop = json!({"code": "TOR1", "name": "Toronto Union", "kind": "store", "store_id": store_id});
         let shop_id = created(&office, "/inventory/api/v1/locations", &shop).await;
-        let company = Self { store_id, register_id, lamp, bulb, warehouse_id, shop_id };
+        let company = Self { store_id, register_id, lamp, bulb, shop_id };
         if on_hand > 0 {
             for location in [warehouse_id, shop_id] {
                 company.replenish(&office, location, on_hand).await;
@@ -54,7 +53,7 @@ impl Company {
     }
 
     /// Sells lamps and bulbs at the register; the sale as the till sees it.
-    pub async fn sell(&self, till: &Api, at: DateTime<Utc>, lamps: i64, bulbs: i64, discount_cents: i64) -> Value {
+    pub(crate) async fn sell(&self, till: &Api, at: DateTime<Utc>, lamps: i64, bulbs: i64, discount_cents: i64) -> Value {
         let sale = json!({
             "store_id": self.store_id, "register_id": self.register_id, "occurred_at": at,
             "lines": [
@@ -75,6 +74,6 @@ async fn product(office: &Api, category: i64, sku: &str, name: &str, price: i64,
 }
 
 /// Creates a resource; its id.
-pub async fn created(api: &Api, path: &str, body: &Value) -> i64 {
+pub(crate) async fn created(api: &Api, path: &str, body: &Value) -> i64 {
     api.post_json(path, body, 201).await["id"].as_i64().expect("an id")
 }
