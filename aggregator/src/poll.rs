@@ -74,6 +74,7 @@ pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> R
         note_failure(aggregator, name, started, error).await;
     }
     fence.release().await;
+    crate::report::moved_on(aggregator);
     result
 }
 

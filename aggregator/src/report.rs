@@ -5,6 +5,7 @@
 //! values literals; `view` and `catalogue` put files together; `engine` runs what is left.
 
 mod bind;
+mod cache;
 mod catalogue;
 mod check;
 mod compile;
@@ -13,6 +14,7 @@ mod diagnostic;
 mod engine;
 mod error;
 mod header;
+mod now;
 mod param;
 mod resolve;
 mod schema;
@@ -32,6 +34,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+pub use cache::Computed;
 pub use catalogue::{Catalogue, Origin, Schemas};
 pub use compile::Report;
 pub use diagnostic::Diagnostic;
@@ -43,8 +46,8 @@ pub use param::{ParamType, Parameter};
 pub use view::View;
 
 use crate::Aggregator;
-use crate::lake::snapshot;
-use crate::{publish, source};
+use crate::publish;
+use crate::source::SourceStatus;
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -55,6 +58,8 @@ pub struct ReportResult {
     pub snapshot: i64,
     /// The rows in the report's order; money columns are `Int64` cents.
     pub frame: DataFrame,
+    /// The same rows, shared with every answer of the same, and their JSON once it was encoded.
+    pub computed: Arc<Computed>,
     /// The sources that the report reads, as of the answer.
     pub sources: Vec<SourceFreshness>,
     pub computed_at: DateTime<Utc>,
@@ -105,7 +110,7 @@ pub async fn run(
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
     let report = find(&catalogue(aggregator), name)?;
-    let clock = resolve::Clock { today: today(aggregator), complete: complete_day(aggregator, &report).await? };
+    let clock = clock(aggregator, &report).await?;
     let resolved = resolve::for_caller(&report, params, clock)?;
     compute(aggregator, report, resolved, snapshot).await
 }
@@ -138,6 +143,17 @@ fn today(aggregator: &Aggregator) -> NaiveDate {
     Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive()
 }
 
+/// The days that a caller's relative ones are counted from.
+async fn clock(aggregator: &Aggregator, report: &Report) -> Result<resolve::Clock, ReportError> {
+    let today = today(aggregator);
+    // Looking for the complete day reads the lake: only for who asks for it.
+    let asks = report.params.values().any(|parameter| {
+        parameter.default.as_ref().is_some_and(|default| default.to_string().contains("complete_day"))
+    });
+    let complete = if asks { complete_day(aggregator, report).await? } else { today - Days::new(1) };
+    Ok(resolve::Clock { today, complete })
+}
+
 /// The last business day that had ended everywhere by the least `complete_through` of the report's
 /// sources; yesterday while one of them was never polled.
 async fn complete_day(aggregator: &Aggregator, report: &Report) -> Result<NaiveDate, ReportError> {
@@ -163,14 +179,13 @@ async fn compute(
     resolved: resolve::Resolved,
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
-    let snapshot = match snapshot {
-        Some(snapshot) => snapshot,
-        None => snapshot::current(aggregator.db()).await?,
-    };
+    let now = aggregator.reports.clock.now(aggregator).await?;
+    let snapshot = snapshot.unwrap_or(now.snapshot);
     let parameters = resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-    let frame = aggregator.reports.compute(aggregator, &report, resolved, snapshot).await?;
-    let sources = freshness(aggregator, &report).await?;
-    Ok(Arc::new(ReportResult { report, parameters, snapshot, frame, sources, computed_at: Utc::now() }))
+    let computed = aggregator.reports.compute(aggregator, &report, resolved, snapshot).await?;
+    let sources = freshness_of(&sources_of(aggregator, &report), &now.sources);
+    let (frame, computed_at) = (computed.frame.clone(), computed.computed_at);
+    Ok(Arc::new(ReportResult { report, parameters, snapshot, frame, computed, sources, computed_at }))
 }
 
 /// The sources that a report reads.
@@ -181,16 +196,44 @@ pub fn sources_of(aggregator: &Aggregator, report: &Report) -> BTreeSet<String> 
 }
 
 /// How fresh the sources of a report are now.
+///
+/// # Errors
+/// When the database cannot be asked.
 pub async fn freshness(aggregator: &Aggregator, report: &Report) -> Result<Vec<SourceFreshness>, ReportError> {
-    let wanted = sources_of(aggregator, report);
-    let statuses = source::status(aggregator).await?;
-    let read = statuses.into_iter().filter(|status| wanted.contains(&status.name));
-    Ok(read
-        .map(|status| SourceFreshness {
-            name: status.name,
-            complete_through: status.complete_through,
-            age_seconds: status.age_seconds,
-            stale: status.stale,
-        })
-        .collect())
+    let now = aggregator.reports.clock.now(aggregator).await?;
+    Ok(freshness_of(&sources_of(aggregator, report), &now.sources))
+}
+
+/// Tells the reports that something was committed in this process, so that the next answer sees it.
+pub fn moved_on(aggregator: &Aggregator) {
+    aggregator.reports.clock.moved_on();
+}
+
+fn freshness_of(wanted: &BTreeSet<String>, statuses: &[SourceStatus]) -> Vec<SourceFreshness> {
+    let now = Utc::now();
+    let read = statuses.iter().filter(|status| wanted.contains(&status.name));
+    read.map(|status| SourceFreshness {
+        name: status.name.clone(),
+        complete_through: status.complete_through,
+        age_seconds: status.complete_through.map(|through| (now - through).num_seconds().max(0)),
+        stale: status.stale,
+    })
+    .collect()
+}
+
+/// The statement that a run with these parameters executes, with the datasets it reads: the same text
+/// runs in any engine that sees the lake.
+///
+/// # Errors
+/// As [`run`].
+pub async fn statement(
+    aggregator: &Aggregator,
+    name: &str,
+    params: &BTreeMap<String, String>,
+) -> Result<(Arc<Report>, String), ReportError> {
+    let report = find(&catalogue(aggregator), name)?;
+    let clock = clock(aggregator, &report).await?;
+    let resolved = resolve::for_caller(&report, params, clock)?;
+    let text = engine::statement(&report, &resolved)?;
+    Ok((report, text))
 }

@@ -8,16 +8,18 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Distinct, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName,
-    ObjectNamePart, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, Spanned, TableFactor,
-    UnaryOperator, Value, Visit, Visitor, WildcardAdditionalOptions, WindowFrameBound, WindowFrameUnits, WindowSpec,
-    WindowType,
+    BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Distinct, Expr, GroupByExpr, Ident,
+    JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, SetOperator, Spanned, TableFactor, UnaryOperator, Value, Visit, Visitor,
+    WildcardAdditionalOptions,
 };
 
 use super::diagnostic::Fault;
 
+mod call;
 mod functions;
+
+use call::call;
 
 /// What a statement refers to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -332,60 +334,6 @@ fn cast(at: &Expr, data_type: &DataType) -> Checked {
             "DATE, BIGINT, INTEGER, DOUBLE or VARCHAR",
         ),
     }
-}
-
-fn call(at: &Expr, function: &Function) -> Checked {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-        return refuse(at, format!("there is no function {}", function.name));
-    };
-    let lower = name.value.to_ascii_lowercase();
-    if name.quote_style.is_some() || !functions::ALLOWED.contains(&lower.as_str()) {
-        let refused = format!("the function {} is not in the shared subset", name.value);
-        return match functions::instead_of(&lower) {
-            Some(hint) => refuse_with(at, refused, hint),
-            None => refuse(at, refused),
-        };
-    }
-    let plain = !function.uses_odbc_syntax
-        && matches!(function.parameters, FunctionArguments::None)
-        && function.null_treatment.is_none()
-        && function.within_group.is_empty();
-    let arguments = match &function.args {
-        FunctionArguments::List(list) => list.clauses.is_empty() && list.args.iter().all(is_plain_argument),
-        FunctionArguments::None | FunctionArguments::Subquery(_) => false,
-    };
-    if !plain || !arguments {
-        return refuse(at, format!("{} takes plain arguments only", name.value));
-    }
-    match &function.over {
-        None => ControlFlow::Continue(()),
-        Some(WindowType::WindowSpec(spec)) => window(at, spec),
-        Some(WindowType::NamedWindow(_)) => refuse(at, "named windows are not in the shared subset"),
-    }
-}
-
-fn window(at: &Expr, spec: &WindowSpec) -> Checked {
-    if spec.window_name.is_some() {
-        return refuse(at, "named windows are not in the shared subset");
-    }
-    let Some(frame) = &spec.window_frame else {
-        return ControlFlow::Continue(());
-    };
-    let running = matches!(frame.units, WindowFrameUnits::Rows)
-        && matches!(frame.start_bound, WindowFrameBound::Preceding(None))
-        && matches!(frame.end_bound, Some(WindowFrameBound::CurrentRow));
-    if running {
-        return ControlFlow::Continue(());
-    }
-    refuse_with(
-        at,
-        "only ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW is in the shared subset",
-        "a moving sum is the running total minus LAG(running, n)",
-    )
-}
-
-fn is_plain_argument(argument: &FunctionArg) -> bool {
-    matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(_) | FunctionArgExpr::Wildcard))
 }
 
 fn is_plain(options: &WildcardAdditionalOptions) -> bool {

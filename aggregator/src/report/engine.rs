@@ -9,10 +9,12 @@ use polars::sql::SQLContext;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::bind::bind;
+use super::cache::{Computed, Key, Results};
 use super::catalogue::{Catalogue, Schemas};
 use super::check::check;
 use super::compile::Report;
 use super::error::ReportError;
+use super::now::Clock;
 use super::resolve::Resolved;
 use super::shape::shape;
 use crate::lake::{self, Lake};
@@ -33,6 +35,8 @@ pub(crate) struct Engine {
     schemas: Schemas,
     catalogue: RwLock<Arc<Catalogue>>,
     permits: Arc<Semaphore>,
+    results: Results,
+    pub(crate) clock: Clock,
 }
 
 impl Engine {
@@ -45,7 +49,14 @@ impl Engine {
         }
         // Polars uses every core for one statement: more at once would only fight for memory.
         let permits = Arc::new(Semaphore::new(2));
-        Ok(Self { own: settings.catalogue_dir.clone(), schemas, catalogue: RwLock::new(catalogue), permits })
+        Ok(Self {
+            own: settings.catalogue_dir.clone(),
+            schemas,
+            catalogue: RwLock::new(catalogue),
+            permits,
+            results: Results::new(),
+            clock: Clock::default(),
+        })
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
@@ -58,33 +69,46 @@ impl Engine {
         Ok(fresh)
     }
 
-    /// Computes a bound report on a snapshot.
+    /// The rows of a bound report on a snapshot: shared, or computed now.
     pub(crate) async fn compute(
         &self,
         aggregator: &Aggregator,
         report: &Arc<Report>,
         resolved: Resolved,
         snapshot: i64,
-    ) -> Result<DataFrame, ReportError> {
+    ) -> Result<Arc<Computed>, ReportError> {
         let sql = statement(report, &resolved)?;
+        let key = Key { digest: report.digest.clone(), statement: sql.clone(), snapshot };
+        if let Some(held) = self.results.get(&key).await {
+            return Ok(held);
+        }
         let mut frames = Vec::with_capacity(report.datasets.len());
         for dataset in &report.datasets {
             // The calendar has business days too, but belongs to no period.
             let days = resolved.days.clone().filter(|_| dataset != lake::calendar::NAME);
             frames.push((dataset.clone(), lake::scan(aggregator, snapshot, dataset, days).await?));
         }
-        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
-        let report = Arc::clone(report);
-        let work = deep(move || {
-            // Held until the work ends, even when nobody waits for it any more: the cores are busy.
-            let _held = permit;
-            execute(&report, &sql, frames)
-        });
-        match tokio::time::timeout(TIME_LIMIT, work).await {
-            Ok(done) => done.map_err(|_| ReportError::Stopped)?,
-            Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
-        }
+        self.results.get_or(key, bounded(Arc::clone(&self.permits), Arc::clone(report), sql, frames)).await
+    }
+}
+
+/// Executes when it is its turn, within the time limit.
+async fn bounded(
+    permits: Arc<Semaphore>,
+    report: Arc<Report>,
+    sql: String,
+    frames: Vec<(String, LazyFrame)>,
+) -> Result<DataFrame, ReportError> {
+    let waited = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await;
+    let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
+    let work = deep(move || {
+        // Held until the work ends, even when nobody waits for it any more: the cores are busy.
+        let _held = permit;
+        execute(&report, &sql, frames)
+    });
+    match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(done) => done.map_err(|_| ReportError::Stopped)?,
+        Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
     }
 }
 
@@ -131,7 +155,7 @@ fn culprit(resolved: &Resolved) -> String {
 
 /// Runs a statement over frames; blocks.
 pub(crate) fn execute(report: &Report, sql: &str, frames: Vec<(String, LazyFrame)>) -> Result<DataFrame, ReportError> {
-    let engine = |source| ReportError::Engine { report: report.name.clone(), source };
+    let engine = |source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
     let mut context = SQLContext::new();
     for (name, frame) in frames {
         context.register(&name, frame);

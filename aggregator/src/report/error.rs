@@ -1,9 +1,11 @@
 //! How computing a report fails.
 
+use std::sync::Arc;
+
 use super::diagnostic::Diagnostic;
 
 /// Why a report could not be computed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ReportError {
     /// No report has that name.
     #[error("there is no report \"{name}\"; GET /reports lists them")]
@@ -42,11 +44,11 @@ pub enum ReportError {
     Engine {
         report: String,
         #[source]
-        source: polars::error::PolarsError,
+        source: Arc<polars::error::PolarsError>,
     },
     /// The lake or its catalogue failed.
     #[error("the lake could not be read")]
-    Lake(#[source] Box<crate::Error>),
+    Lake(#[source] Arc<crate::Error>),
     /// The computation was stopped from outside, or panicked.
     #[error("the computation stopped unexpectedly")]
     Stopped,
@@ -78,7 +80,7 @@ impl From<crate::Error> for ReportError {
     fn from(error: crate::Error) -> Self {
         match error {
             crate::Error::UnknownSnapshot(snapshot) => Self::UnknownSnapshot(snapshot),
-            other => Self::Lake(Box::new(other)),
+            other => Self::Lake(Arc::new(other)),
         }
     }
 }

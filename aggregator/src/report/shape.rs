@@ -1,5 +1,7 @@
 //! From what the engine computed to exactly the declared columns.
 
+use std::sync::Arc;
+
 use polars::prelude::{ChunkApply as _, Column, DataFrame, DataType, Float64Chunked, IntoColumn as _, PolarsError};
 
 use super::compile::Report;
@@ -11,7 +13,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Casts every column to its declared type, or says why it cannot be.
 pub(crate) fn shape(frame: &DataFrame, report: &Report) -> Result<DataFrame, ReportError> {
-    let engine = |source: PolarsError| ReportError::Engine { report: report.name.clone(), source };
+    let engine = |source: PolarsError| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
     let columns = report
         .columns
         .iter()
