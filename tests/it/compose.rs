@@ -102,6 +102,27 @@ fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
 }
 
 #[test]
+fn the_command_that_compose_runs_writes_what_kong_reads() {
+    let compose = Compose::load();
+    let render = |env: BTreeMap<String, String>| {
+        let stack = system_tests::binaries::program("stack");
+        std::process::Command::new(stack).arg("kong-config").env_clear().envs(env).output().unwrap()
+    };
+    let mut env = compose.environment("kong-config");
+    let output = render(env.clone());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    gateway::check(&text).unwrap();
+    assert!(text.contains("{ target: \"retail:8080\" }") && text.contains(&env["TRIBUTARY_KEY_POS"]));
+
+    env.remove("TRIBUTARY_KEY_POS");
+    let output = render(env);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "half a file must not look like one");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("TRIBUTARY_KEY_POS"));
+}
+
+#[test]
 fn only_the_gateway_and_grafana_can_be_reached() {
     let compose = Compose::load();
     let published: Vec<String> =

@@ -5,4 +5,5 @@ mod access;
 mod faults;
 mod harness;
 mod limits;
+mod process;
 mod wire;

@@ -1,7 +1,7 @@
 //! The local gateway: obeys `kong.yml` on a machine without Kong, for development and tests.
 //!
 //! It shows clients and upstreams what Kong 3.9 shows, for just the plugins and fields that our file
-//! uses, and refuses to start on anything else. Not here: TLS, HTTP/2, WebSockets, trusted proxies,
+//! uses, and refuses to start on anything else. Not here: TLS, HTTP/2, `WebSocket`, trusted proxies,
 //! Kong's admin API, and Kong's own page for a request line that is not HTTP.
 
 mod admin;

@@ -86,7 +86,8 @@ fn interpolate(text: &str) -> String {
     for (name, default) in variables(&out.replace("\u{1}{", "")) {
         let start = format!("${{{name}:");
         while let Some(at) = out.find(&start) {
-            let end = at + out[at..].find('}').unwrap() + 1;
+            let (_, rest) = out.split_at(at);
+            let end = at + rest.find('}').unwrap() + 1;
             // Long enough for every rule on tokens, and another for each name.
             let value = default.clone().unwrap_or_else(|| format!("secret{}", name.replace('_', "").to_lowercase()));
             out.replace_range(at..end, &value);

@@ -35,6 +35,8 @@ pub(super) enum Act {
     Send(Vec<u8>),
     /// Sends the bytes and closes.
     Cut(Vec<u8>),
+    /// Sends so many bytes of a body, piece by piece.
+    Large(usize),
     /// Sends the bytes and then nothing more, until the other side gives up.
     Stall(Vec<u8>),
 }
@@ -113,6 +115,15 @@ async fn converse(stream: TcpStream, behaviour: Behaviour, notes: Arc<Mutex<Vec<
                 stream.get_mut().write_all(&bytes[..head]).await.unwrap_or_default();
             }
             Act::Send(bytes) => stream.get_mut().write_all(&bytes).await.unwrap_or_default(),
+            Act::Large(size) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+                stream.get_mut().write_all(head.as_bytes()).await.unwrap_or_default();
+                let piece = vec![b'x'; 65_536];
+                for start in (0..size).step_by(piece.len()) {
+                    let length = piece.len().min(size - start);
+                    stream.get_mut().write_all(&piece[..length]).await.unwrap_or_default();
+                }
+            }
             Act::Cut(bytes) => {
                 stream.get_mut().write_all(&bytes).await.unwrap_or_default();
                 return;
