@@ -8,5 +8,6 @@ mod lake;
 mod main_job;
 mod seed;
 mod stack;
+mod stack_cli;
 mod stack_traffic;
 mod tidy;

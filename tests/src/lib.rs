@@ -16,3 +16,4 @@ pub use api::{Api, Reply};
 pub use python::{duckdb, python};
 pub use stack::{Builder, Stack};
 pub use wait::{eventually, wait_until};
+pub use warden::Folder;

@@ -1,7 +1,7 @@
 //! A whole system for one test (or shared by several), on free ports and in its own folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use sqlx::PgPool;
@@ -12,15 +12,14 @@ use stack::{Options, System};
 use crate::api::Api;
 use crate::binaries;
 use crate::template;
-use crate::warden::Warden;
+use crate::warden::Folder;
 
 /// A running system. It ends with this value, with a panic, and also when the test process is killed.
 #[derive(Debug)]
 pub struct Stack {
     // The order of the fields is that of the drop: processes first, then their folder.
     system: System,
-    _warden: Warden,
-    folder: PathBuf,
+    folder: Folder,
 }
 
 /// How a test wants its system.
@@ -52,26 +51,23 @@ impl Builder {
 
     /// Starts databases, gateway and services, and waits until all are ready.
     pub async fn start(self) -> Stack {
-        let (folder, warden, options) = self.place().await;
+        let (folder, options) = self.place().await;
         binaries::check(&options.services);
         let system = System::start(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        Stack { system, _warden: warden, folder }
+        Stack { system, folder }
     }
 
     /// Starts the four databases with their roles, and nothing else.
     pub async fn start_databases(self) -> Stack {
-        let (folder, warden, options) = self.place().await;
+        let (folder, options) = self.place().await;
         let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        Stack { system, _warden: warden, folder }
+        Stack { system, folder }
     }
 
-    async fn place(self) -> (PathBuf, Warden, Options) {
-        // Below /tmp and not in the target directory: PostgreSQL's own user must be able to enter it.
-        let folder = std::env::temp_dir().join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&folder).expect("a temporary folder");
-        let warden = Warden::over(&folder);
-        template::fill(&folder).await;
-        let mut options = Options::new(&folder, Choice::Auto);
+    async fn place(self) -> (Folder, Options) {
+        let folder = Folder::new();
+        template::fill(folder.path()).await;
+        let mut options = Options::new(folder.path(), Choice::Auto);
         options.bin = Some(binaries::folder());
         options.durable = false;
         options.extra = self.extra;
@@ -79,7 +75,7 @@ impl Builder {
         if let Some(services) = self.services {
             options.services = services;
         }
-        (folder, warden, options)
+        (folder, options)
     }
 }
 
@@ -135,7 +131,7 @@ impl Stack {
 
     /// The data folder.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// URL of a database as one of its roles.

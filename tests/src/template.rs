@@ -12,7 +12,7 @@ use stack::{Options, System};
 use tokio::sync::OnceCell;
 
 use crate::binaries;
-use crate::warden::Warden;
+use crate::warden::Folder;
 
 /// Puts the clusters and their secrets into the new data folder of a test.
 pub(crate) async fn fill(folder: &Path) {
@@ -41,17 +41,15 @@ async fn find_or_make() -> PathBuf {
 /// Makes the clusters where PostgreSQL's user may work, stops them, and moves a copy into place: whole or not at all,
 /// whoever else does the same.
 async fn make(template: &Path) {
-    let folder = std::env::temp_dir().join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
-    std::fs::create_dir(&folder).expect("a temporary folder");
-    let _warden = Warden::over(&folder);
-    let mut options = Options::new(&folder, Choice::Auto);
+    let folder = Folder::new();
+    let mut options = Options::new(folder.path(), Choice::Auto);
     options.durable = false;
     let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
     system.stop().await;
     let draft = template.with_extension(uuid::Uuid::new_v4().simple().to_string());
     std::fs::create_dir_all(&draft).expect("a folder in the target directory");
-    copy(&folder.join("pg"), &draft.join("pg"));
-    copy(&folder.join("secrets.toml"), &draft.join("secrets.toml"));
+    copy(&folder.path().join("pg"), &draft.join("pg"));
+    copy(&folder.path().join("secrets.toml"), &draft.join("secrets.toml"));
     if std::fs::rename(&draft, template).is_err() {
         // Another test process was quicker; its template is as good.
         std::fs::remove_dir_all(&draft).expect("our own draft can go");

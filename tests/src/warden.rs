@@ -1,13 +1,15 @@
 //! Ends what a test started even when the test process itself is killed: a small shell waits for the end of its
 //! standard input, which only this process holds open, and then clears the folder and everything noted in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Ends every process whose pid is noted in `$1/run`, then removes `$1`. Clusters get an immediate shutdown, so
 /// that their sessions end with them.
 const SCRIPT: &str = r#"
 cat >/dev/null
+# A stack of its own first, or it would start its processes again.
+read -r pid <"$1/stack.lock" 2>/dev/null && [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
 for file in "$1"/run/*.pid; do
   [ -f "$file" ] || continue
   read -r pid _ <"$file"
@@ -26,6 +28,34 @@ rm -rf "$1"
 /// Guards one folder.
 #[derive(Debug)]
 pub(crate) struct Warden(Child);
+
+/// A folder of a test's own, in which it may run `stack up`. Whatever runs there ends with it.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _warden: Warden,
+}
+
+impl Folder {
+    /// A new folder that everybody may enter, PostgreSQL's user too.
+    pub fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).expect("a temporary folder");
+        let _warden = Warden::over(&path);
+        Self { path, _warden }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Warden {
     /// Starts the guard of `folder`.

@@ -6,9 +6,16 @@ use std::io::{Read, Seek, Write};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 
-/// The held lock; the system releases it with the process.
+/// The held lock; the system releases it with the process, however that ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held open for its lock")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// The note of a process that is gone would name whoever gets its number next.
+    fn drop(&mut self) {
+        self.0.set_len(0).ok();
+    }
+}
 
 /// Takes the lock and notes this process in it.
 ///

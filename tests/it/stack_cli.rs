@@ -1,0 +1,185 @@
+//! The `stack` command as a person uses it: up, killed, up again, down; and what it says when it cannot.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+use system_tests::{Api, Folder, binaries, eventually, wait_until};
+
+fn stack(args: &[&str], data: &Path) -> Output {
+    Command::new(binaries::program("stack")).args(args).arg("--data-dir").arg(data).output().unwrap()
+}
+
+fn heard(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn up(data: &Path) -> Output {
+    let output = stack(&["up", "--detach", "--empty", "--ports", "auto"], data);
+    assert!(output.status.success(), "{}", heard(&output));
+    output
+}
+
+fn state(data: &Path) -> Value {
+    let output = stack(&["status", "--json"], data);
+    assert!(output.status.success(), "{}", heard(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn kill(pid: &Value) {
+    let pid = i32::try_from(pid.as_i64().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+fn is_alive(pid: &Value) -> bool {
+    ::stack::process::is_alive(u32::try_from(pid.as_u64().unwrap()).unwrap(), 0)
+}
+
+#[tokio::test]
+async fn up_status_killed_up_again_down() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    up(&data);
+    let first = state(&data);
+    for key in ["gateway", "admin", "keys", "databases", "services", "lake", "exports"] {
+        assert!(!first[key].is_null(), "status --json has {key}: {first}");
+    }
+    for service in ["inventory", "ecommerce", "retail", "reporting"] {
+        assert!(is_alive(&first["services"][service]["pid"]), "{service}");
+    }
+    let key = first["keys"]["backoffice"].as_str().unwrap();
+    let office = Api::new(first["gateway"].as_str().unwrap(), &[("apikey", key)]);
+    let store = serde_json::json!({"code": "ULM", "name": "Ulm", "city": "Ulm", "time_zone": "Europe/Berlin"});
+    office.post_json("/retail/api/v1/stores", &store, 201).await;
+
+    let second = stack(&["up", "--ports", "auto"], &data);
+    assert!(!second.status.success() && heard(&second).contains("already running"), "{}", heard(&second));
+
+    // Killed with its last word unsaid: what it left running is found and ended, and the data is all there.
+    kill(&first["stack"]["pid"]);
+    let again = up(&data);
+    assert!(heard(&again).contains("an earlier run was killed"), "{}", heard(&again));
+    for service in ["inventory", "ecommerce", "retail", "reporting"] {
+        assert!(!is_alive(&first["services"][service]["pid"]), "{service} of the killed run is gone");
+    }
+    let now = state(&data);
+    assert_eq!(now["keys"], first["keys"], "secrets belong to the folder");
+    let office = Api::new(now["gateway"].as_str().unwrap(), &[("apikey", key)]);
+    let stores = office.get_all("/retail/api/v1/stores").await;
+    assert_eq!(stores.len(), 1, "{stores:?}");
+
+    let down = stack(&["down"], &data);
+    assert!(down.status.success(), "{}", heard(&down));
+    for (name, process) in now["processes"].as_object().unwrap() {
+        assert!(!is_alive(&process["pid"]), "{name} ended");
+    }
+    let status = stack(&["status"], &data);
+    assert!(!status.status.success() && heard(&status).contains("no stack is running"), "{}", heard(&status));
+    let down = stack(&["down"], &data);
+    assert!(down.status.success() && heard(&down).contains("nothing is running"), "{}", heard(&down));
+}
+
+#[tokio::test]
+async fn what_dies_is_started_again() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    up(&data);
+    let before = state(&data);
+    let key = before["keys"]["pos"].as_str().unwrap();
+    let till = Api::new(before["gateway"].as_str().unwrap(), &[("apikey", key)]);
+    for victim in ["retail", "gateway", "retail_db"] {
+        kill(&before["processes"][victim]["pid"]);
+        let seen = wait_until(&format!("{victim} is started again"), Duration::from_secs(60), async || {
+            let now = state(&data);
+            let pid = &now["processes"][victim]["pid"];
+            (pid.is_number() && *pid != before["processes"][victim]["pid"]).then_some(now)
+        })
+        .await;
+        assert!(seen["processes"][victim]["restarts"].as_u64().unwrap() >= 1);
+        eventually("the till works again", async || {
+            let answer = till.call(reqwest::Method::GET, "/retail/api/v1/stores").try_send().await;
+            answer.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+    }
+    let log = std::fs::read_to_string(data.join("log/stack.log")).unwrap();
+    assert!(log.contains("retail ended (signal: 9"), "{log}");
+    assert!(stack(&["down"], &data).status.success());
+}
+
+#[test]
+fn a_busy_port_is_named_and_nothing_is_left_behind() {
+    // Whoever holds it, this test or a stack of the machine's owner: it is busy.
+    let _holder = TcpListener::bind(("127.0.0.1", 8000));
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    let output = stack(&["up", "--ports", "fixed", "--detach"], &data);
+    assert!(!output.status.success());
+    let text = heard(&output);
+    assert!(text.contains("port 8000 (gateway)") && text.contains("--ports auto"), "{text}");
+    assert!(!data.exists(), "not even the folder was made");
+}
+
+#[test]
+fn a_missing_program_is_named_with_the_cure() {
+    let folder = Folder::new();
+    let lonely = folder.path().join("stack");
+    std::fs::copy(binaries::program("stack"), &lonely).unwrap();
+    let data = folder.path().join("data");
+    let output = Command::new(lonely).args(["up", "--ports", "auto", "--data-dir"]).arg(&data).output().unwrap();
+    assert!(!output.status.success());
+    let text = heard(&output);
+    assert!(text.contains("inventory was not found") && text.contains("make build"), "{text}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_full_disk_is_called_by_its_name() {
+    let folder = Folder::new();
+    // A device that is always full, in the place of the first file that is written.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("secrets.draft")).unwrap();
+    let output = stack(&["up", "--ports", "auto"], folder.path());
+    assert!(!output.status.success());
+    let text = heard(&output);
+    assert!(text.contains("the disk is full") && text.contains("secrets"), "{text}");
+}
+
+#[test]
+fn a_damaged_secrets_file_is_refused_by_name() {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("secrets.toml"), "gateway_token = 'x'\nkeyz = 1\n").unwrap();
+    let output = stack(&["up", "--ports", "auto"], folder.path());
+    let text = heard(&output);
+    assert!(!output.status.success() && text.contains("secrets.toml") && text.contains("keyz"), "{text}");
+}
+
+#[test]
+fn kong_config_names_what_is_missing_and_keeps_its_output_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(binaries::program("stack"));
+        command.arg("kong-config").args(args).env_clear().output().unwrap()
+    };
+    let output = run(&[]);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(heard(&output).contains("TRIBUTARY_GATEWAY_TOKEN"), "{}", heard(&output));
+
+    let lines: Vec<String> = gateway::placeholders(gateway::TEMPLATE)
+        .iter()
+        .map(|name| match name.contains("_TARGET_") {
+            true => format!("{name}=127.0.0.1:8080"),
+            false => format!("{name}=\"secret-of-{name}\""),
+        })
+        .collect();
+    let (secrets, config) = (folder.path().join("secrets.env"), folder.path().join("kong.yml"));
+    std::fs::write(&secrets, lines.join("\n")).unwrap();
+    let output = run(&["--secrets", secrets.to_str().unwrap(), "--output", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", heard(&output));
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("secret-of-TRIBUTARY_KEY_POS"));
+    assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+}
