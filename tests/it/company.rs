@@ -53,7 +53,14 @@ impl Company {
     }
 
     /// Sells lamps and bulbs at the register; the sale as the till sees it.
-    pub(crate) async fn sell(&self, till: &Api, at: DateTime<Utc>, lamps: i64, bulbs: i64, discount_cents: i64) -> Value {
+    pub(crate) async fn sell(
+        &self,
+        till: &Api,
+        at: DateTime<Utc>,
+        lamps: i64,
+        bulbs: i64,
+        discount_cents: i64,
+    ) -> Value {
         let sale = json!({
             "store_id": self.store_id, "register_id": self.register_id, "occurred_at": at,
             "lines": [

@@ -57,7 +57,8 @@ async fn a_sale_reaches_every_form_of_the_report_to_the_cent() {
     // 3 lamps at 12.50 less 0.05, and 7 bulbs at 0.99: 37.45 + 6.93.
     let sale = company.sell(&stack.api("pos"), noon(day), 3, 7, 5).await;
     assert_eq!(sale["total_cents"], 4438);
-    let stock = stack.api("backoffice").get_all(&format!("/inventory/api/v1/stock?location_id={}", company.shop_id)).await;
+    let stock =
+        stack.api("backoffice").get_all(&format!("/inventory/api/v1/stock?location_id={}", company.shop_id)).await;
     let on_hand = |product: i64| stock.iter().find(|row| row["product_id"] == product).unwrap()["on_hand"].clone();
     assert_eq!((on_hand(company.lamp), on_hand(company.bulb)), (json!(97), json!(93)));
 

@@ -15,5 +15,5 @@ mod warden;
 pub use api::{Api, Reply};
 pub use python::{duckdb, python};
 pub use stack::{Builder, Stack};
-pub use wait::{eventually, wait_until};
+pub use wait::{campaign, eventually, wait_until};
 pub use warden::Folder;

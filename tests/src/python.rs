@@ -33,8 +33,9 @@ pub fn python(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("Python prints UTF-8")
 }
 
-/// Attaches the lake as a stranger with DuckDB would, read-only and as `lake_reader`, and runs one query on it
-/// (`USE lake` is in force). Each row is a JSON array; decimals, dates and timestamps come as text.
+/// Runs one query on the lake, attached as a stranger with DuckDB would: read-only and as `lake_reader`.
+///
+/// `USE lake` is in force. Each row is a JSON array; decimals, dates and timestamps come as text.
 #[track_caller]
 pub fn duckdb(stack: &Stack, sql: &str) -> Vec<Vec<Value>> {
     let url = stack.url("reporting_db", "lake_reader");

@@ -1,5 +1,5 @@
-//! Random numbers that are the same on every machine and with every version of every crate: SplitMix64, written out,
-//! because the demo's figures must not change when a dependency does.
+//! Random numbers that are the same on every machine and with every version of every crate: `SplitMix64`, written
+//! out, because the demo's figures must not change when a dependency does.
 
 /// A stream of numbers, made from what it is for.
 #[derive(Debug, Clone)]
