@@ -90,7 +90,7 @@ impl Payload {
                 // The copy shares its position with the original, so each try starts it anew.
                 let mut file = tokio::fs::File::from_std(file.try_clone()?);
                 file.seek(SeekFrom::Start(0)).await?;
-                Some(UpstreamBody::File { file: Box::pin(file), left: *size })
+                Some(UpstreamBody::File { file: Box::pin(file), left: *size, progress: progress.clone() })
             }
             Self::Stream(body) => body.take().map(|body| UpstreamBody::Stream { body, progress: progress.clone() }),
         })
@@ -100,7 +100,7 @@ impl Payload {
 /// What an upstream is sent.
 pub(crate) enum UpstreamBody {
     Memory(Bytes),
-    File { file: Pin<Box<tokio::fs::File>>, left: u64 },
+    File { file: Pin<Box<tokio::fs::File>>, left: u64, progress: Arc<Progress> },
     Stream { body: Incoming, progress: Arc<Progress> },
 }
 
@@ -113,7 +113,7 @@ impl Body for UpstreamBody {
             Self::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::File { left: 0, .. } => Poll::Ready(None),
-            Self::File { file, left } => {
+            Self::File { file, left, progress } => {
                 let mut chunk = vec![0; CHUNK];
                 let mut buffer = ReadBuf::new(&mut chunk);
                 std::task::ready!(tokio::io::AsyncRead::poll_read(file.as_mut(), cx, &mut buffer))?;
@@ -122,15 +122,17 @@ impl Body for UpstreamBody {
                     return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
                 }
                 *left = left.saturating_sub(read as u64);
+                progress.note(if *left == 0 { Turn::Answering } else { Turn::Taking });
                 chunk.truncate(read);
                 Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
             }
             Self::Stream { body, progress } => {
-                let polled = Pin::new(body).poll_frame(cx);
+                let polled = Pin::new(&mut *body).poll_frame(cx);
+                // The last piece ends it too: a body of known length is not asked again.
                 progress.note(match &polled {
                     Poll::Pending => Turn::Client,
-                    Poll::Ready(Some(_)) => Turn::Taking,
-                    Poll::Ready(None) => Turn::Answering,
+                    Poll::Ready(Some(_)) if !body.is_end_stream() => Turn::Taking,
+                    Poll::Ready(_) => Turn::Answering,
                 });
                 polled.map_err(io::Error::other)
             }

@@ -33,6 +33,8 @@ impl Seen {
 pub(super) enum Act {
     /// Sends the bytes and keeps the connection.
     Send(Vec<u8>),
+    /// Sends the bytes after so long: a service that has work to do.
+    Late(Duration, Vec<u8>),
     /// Sends the bytes and closes.
     Cut(Vec<u8>),
     /// Sends so many bytes of a body, piece by piece.
@@ -115,6 +117,10 @@ async fn converse(stream: TcpStream, behaviour: Behaviour, notes: Arc<Mutex<Vec<
                 stream.get_mut().write_all(&bytes[..head]).await.unwrap_or_default();
             }
             Act::Send(bytes) => stream.get_mut().write_all(&bytes).await.unwrap_or_default(),
+            Act::Late(work, bytes) => {
+                tokio::time::timeout(work, std::future::pending::<()>()).await.unwrap_or_default();
+                stream.get_mut().write_all(&bytes).await.unwrap_or_default();
+            }
             Act::Large(size) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
                 stream.get_mut().write_all(head.as_bytes()).await.unwrap_or_default();

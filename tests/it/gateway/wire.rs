@@ -170,6 +170,20 @@ async fn nothing_is_sent_twice() {
 }
 
 #[tokio::test]
+async fn an_import_may_be_worked_on_for_longer_than_its_bytes_may_be_late() {
+    let work = Duration::from_millis(600);
+    let upstream =
+        Upstream::start(move |_| Act::Late(work, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())).await;
+    let gate = Gate::changed(upstream.address, |text| text.replace("write_timeout: 60000", "write_timeout: 100")).await;
+    let body = vec![b'x'; 300_000];
+    let chunks: Vec<_> = body.chunks(70_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+    for body in [reqwest::Body::from(body), reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))] {
+        let sent = gate.by("backoffice", Method::POST, "/retail/api/v1/sales/import").body(body).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn with_retries_only_what_may_happen_twice_is_sent_again() {
     let upstream = Upstream::start(|_| Act::Cut(Vec::new())).await;
     let gate = Gate::changed(upstream.address, |text| text.replace("retries: 0", "retries: 2")).await;
