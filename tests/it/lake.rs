@@ -4,6 +4,7 @@ mod commit;
 mod faults;
 mod judge;
 mod polls;
+mod shipped;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -77,8 +78,7 @@ impl Fixture {
     async fn start() -> Self {
         let stack = Stack::builder().start_databases().await;
         let db = stack.pool("reporting_db").await;
-        let migrations = system_tests::binaries::repository().join("migrations/reporting");
-        sqlx::migrate::Migrator::new(migrations).await.unwrap().run(&db).await.unwrap();
+        migrate(&db).await;
         let source = FeedSource::start(model()).await;
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("fourth.toml"), DECLARATION).unwrap();
@@ -130,6 +130,11 @@ impl Fixture {
             }
         }
     }
+}
+
+async fn migrate(db: &PgPool) {
+    let migrations = system_tests::binaries::repository().join("migrations/reporting");
+    sqlx::migrate::Migrator::new(migrations).await.unwrap().run(db).await.unwrap();
 }
 
 fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> Settings {
