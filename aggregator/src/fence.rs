@@ -18,7 +18,11 @@ pub(crate) struct Fence {
 impl Fence {
     /// Take the lock of that name, or `None` when somebody holds it.
     pub(crate) async fn take(db: &PgPool, name: &str) -> Result<Option<Self>, Error> {
-        let key = key(name);
+        Self::take_key(db, key(name)).await
+    }
+
+    /// [`Fence::take`] by the lock's number.
+    pub(crate) async fn take_key(db: &PgPool, key: i64) -> Result<Option<Self>, Error> {
         // Detached: the pool must never lend out a connection that holds a lock.
         let mut connection = db.acquire().await?.detach();
         let taken: bool =

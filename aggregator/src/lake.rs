@@ -6,6 +6,8 @@
 
 pub mod calendar;
 pub(crate) mod commit;
+pub mod compact;
+pub mod expire;
 pub(crate) mod file;
 pub mod scan;
 pub mod snapshot;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+pub use compact::{Compacted, compact};
+pub use expire::{Expired, Swept, expire, sweep};
 pub use scan::scan;
 pub use snapshot::DataFile;
 pub use table::Table;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod column;
 pub mod declare;
 pub(crate) mod page;
+pub mod quarantine;
 mod status;
 
 use std::collections::BTreeMap;

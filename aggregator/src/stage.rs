@@ -141,19 +141,27 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
     if refused.is_empty() {
         return Ok(0);
     }
-    let sql =
-        "INSERT INTO sync.quarantine (source, dataset, poll, cursor, header, row_number, column_name, reason, raw)
+    let mut seen = std::collections::HashSet::new();
+    let refused: Vec<&Refused> = refused.iter().filter(|it| seen.insert(it.raw.as_str())).collect();
+    // A row that came before is the same entry; it now belongs to this poll, which saw it last.
+    let sql = "INSERT INTO sync.quarantine
+                 (source, dataset, poll, cursor, header, row_number, column_name, reason, key, raw)
                SELECT $1, $2, $3, $4, $5, t.*
-               FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[]) AS t
-               ON CONFLICT (dataset, md5(header || raw)) WHERE resolved_at IS NULL DO NOTHING";
-    let insert = sqlx::query(sql).bind(origin.source).bind(origin.dataset).bind(origin.poll).bind(origin.cursor);
+               FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[]) AS t
+               ON CONFLICT (dataset, md5(header || raw)) WHERE resolved_at IS NULL
+               DO UPDATE SET poll = excluded.poll, reason = excluded.reason, column_name = excluded.column_name
+               RETURNING (xmax = 0)";
+    let insert = sqlx::query_scalar(sql).bind(origin.source).bind(origin.dataset).bind(origin.poll);
     let insert = insert
+        .bind(origin.cursor)
         .bind(origin.header)
         .bind(refused.iter().map(|it| it.row as i64).collect::<Vec<_>>())
         .bind(refused.iter().map(|it| it.column.as_str()).collect::<Vec<_>>())
         .bind(refused.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>())
+        .bind(refused.iter().map(|it| it.key.as_deref()).collect::<Vec<_>>())
         .bind(refused.iter().map(|it| it.raw.as_str()).collect::<Vec<_>>());
-    Ok(insert.execute(&mut *tx).await?.rows_affected())
+    let new: Vec<bool> = insert.fetch_all(&mut *tx).await?;
+    Ok(new.into_iter().filter(|it| *it).count() as u64)
 }
 
 /// Read a dataset from its start after all, and forget what came of it.
@@ -175,12 +183,10 @@ pub(crate) async fn end(tx: &mut PgConnection, fence: i64, poll: Uuid) -> Result
     Ok(ended.rows_affected() == 1)
 }
 
-/// Discard a poll in progress together with what only it put into quarantine.
+/// Discard a poll in progress. What it put into quarantine stays: the rows came, and will come again.
 pub(crate) async fn discard(db: &PgPool, fence: i64, poll: Uuid) -> Result<(), Error> {
     let mut tx = db.begin().await?;
     end(&mut tx, fence, poll).await?;
-    let sql = "DELETE FROM sync.quarantine WHERE poll = $1 AND resolved_at IS NULL";
-    sqlx::query(sql).bind(poll).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }
 

@@ -131,6 +131,7 @@ CREATE TABLE sync.quarantine (
     row_number  bigint NOT NULL CHECK (row_number > 0),
     column_name text NOT NULL,
     reason      text NOT NULL,
+    key         text,
     header      text NOT NULL,
     raw         text NOT NULL,
     found_at    timestamptz NOT NULL DEFAULT now(),
@@ -139,5 +140,6 @@ CREATE TABLE sync.quarantine (
     CONSTRAINT quarantine_resolved_has_how CHECK ((resolved_at IS NULL) = (resolution IS NULL))
 );
 COMMENT ON TABLE sync.quarantine IS 'Rows that did not fit their declared type, as they came';
+COMMENT ON COLUMN sync.quarantine.key IS 'The row''s key, when that much of it fits: a later delivery of the key that fits resolves this one';
 CREATE UNIQUE INDEX quarantine_open_once ON sync.quarantine (dataset, md5(header || raw)) WHERE resolved_at IS NULL;
 CREATE INDEX quarantine_open_by_source ON sync.quarantine (source) WHERE resolved_at IS NULL;

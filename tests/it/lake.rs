@@ -2,6 +2,7 @@
 
 mod commit;
 mod faults;
+mod housekeeping;
 mod judge;
 mod polls;
 mod shipped;

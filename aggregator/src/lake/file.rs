@@ -82,9 +82,8 @@ pub(crate) fn write_parquet(
     group_rows: usize,
 ) -> Result<i64, Error> {
     let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
     let unfinished = unfinished(path);
-    let mut file = File::create(&unfinished).map_err(Error::at(&unfinished))?;
+    let mut file = create(folder, &unfinished)?;
     let options = ParquetWriter::new(&mut file)
         .with_compression(compression)
         .with_statistics(StatisticsOptions::default())
@@ -97,6 +96,18 @@ pub(crate) fn write_parquet(
     // The rename itself must be on disk before the catalogue names the file.
     File::open(folder).and_then(|it| it.sync_all()).map_err(Error::at(folder))?;
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// The sweep removes folders that have become empty, perhaps just before a file is put into one.
+fn create(folder: &Path, path: &Path) -> Result<File, Error> {
+    std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
+    match File::create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
+            File::create(path).map_err(Error::at(path))
+        }
+        created => created.map_err(Error::at(path)),
+    }
 }
 
 /// The name a file has until it is whole.

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::fence::Fence;
 use crate::lake::commit::{self as catalogue, CommitError, TableChange};
 use crate::lake::snapshot;
-use crate::source::Source;
 use crate::source::client::Moved;
+use crate::source::{Source, quarantine};
 use crate::stage;
 
 /// How often a merge is done again because another commit came first.
@@ -57,7 +57,7 @@ pub(super) async fn staged(
         let base = snapshot::current(aggregator.db()).await?;
         let mut changes = Vec::with_capacity(staged.datasets.len());
         for (dataset, parts) in &staged.datasets {
-            changes.push(merge::merge(aggregator, source, fence, base, dataset, parts, drops).await?);
+            changes.push(merge::merge(aggregator, source, fence, base, staged.poll.poll, dataset, parts, drops).await?);
         }
         match commit(aggregator, source, fence, staged, &mut changes).await {
             Ok(outcome) => {
@@ -114,6 +114,9 @@ async fn commit(
     }
     if !stage::end(&mut tx, fence.key(), staged.poll.poll).await? {
         return Err(CommitError::Overtaken);
+    }
+    for ((dataset, _), change) in staged.datasets.iter().zip(changes.iter()) {
+        quarantine::resolve(&mut tx, &dataset.dataset, staged.poll.poll, dataset.whole, &change.fitted).await?;
     }
     let mut outcome = counted(source, staged, changes);
     let tables: Vec<&TableChange> =

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
+use uuid::Uuid;
 
 use super::Drops;
 use crate::Aggregator;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::fence::Fence;
 use crate::lake::commit::TableChange;
 use crate::lake::{DataFile, Table, file, snapshot};
-use crate::source::{BUSINESS_DAY, Source};
+use crate::source::{BUSINESS_DAY, Source, quarantine};
 use crate::stage::{self, StagedDataset, StagedPart};
 pub(super) use group::Counts;
 use group::{Merge, Merged};
@@ -34,6 +35,8 @@ pub(super) struct DatasetChange {
     pub(super) files: TableChange,
     /// Per business day; the key is `None` for a dataset without days.
     pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
+    /// Quarantine entries whose keys came again and fit.
+    pub(super) fitted: Vec<i64>,
 }
 
 /// Days (or all there is) with the live files that hold them.
@@ -50,6 +53,7 @@ pub(super) async fn merge(
     source: &Source,
     fence: &Fence,
     base: i64,
+    poll: Uuid,
     staged: &StagedDataset,
     parts: &[StagedPart],
     drops: Drops,
@@ -64,6 +68,7 @@ pub(super) async fn merge(
         dataset: staged.dataset.clone(),
         files: TableChange { table: Arc::clone(&table), add: Vec::new(), end: Vec::new(), compaction: false },
         days: BTreeMap::new(),
+        fitted: fitted(aggregator, poll, &staged.dataset, &table, &key, &staged_files).await?,
     };
     let mut missing = 0;
     for batch in batches(groups(&table, staged.whole, live, parts)) {
@@ -86,6 +91,23 @@ pub(super) async fn merge(
     }
     guard(source, staged, drops, missing, held)?;
     Ok(change)
+}
+
+/// Which open quarantine entries have keys among the rows that came and fit.
+async fn fitted(
+    aggregator: &Aggregator,
+    poll: Uuid,
+    dataset: &str,
+    table: &Arc<Table>,
+    key: &[String],
+    staged: &[PathBuf],
+) -> Result<Vec<i64>, Error> {
+    let open = quarantine::open_keys(aggregator.db(), dataset, poll).await?;
+    if open.is_empty() || staged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (table, key, staged) = (Arc::clone(table), key.to_vec(), staged.to_vec());
+    aggregator.compute.run(move || group::known_keys(&table, &key, &staged, open)).await
 }
 
 /// A re-read that lacks many of the rows held is more likely a broken source than a changed one.

@@ -39,6 +39,8 @@ pub(crate) struct Refused {
     pub(crate) row: usize,
     pub(crate) column: String,
     pub(crate) reason: String,
+    /// The key as [`key_text`] writes it, when all of it fits.
+    pub(crate) key: Option<String>,
     /// The row as it came, without its line end.
     pub(crate) raw: String,
 }
@@ -97,7 +99,8 @@ impl Layout {
             let raw = body.get(start..reader.at).unwrap_or_default();
             let raw = String::from_utf8_lossy(raw).trim_end_matches(['\n', '\r']).replace('\0', "\u{fffd}");
             let column = self.columns.get(column).map_or(DELETED, |it| it.name.as_str()).to_owned();
-            refused.push(Refused { row: seen, column, reason, raw });
+            let key = self.key(&values, &reader);
+            refused.push(Refused { row: seen, column, reason, key, raw });
         }
         if seen != rows {
             return Err(format!("it holds {seen} rows where {rows} were announced"));
@@ -149,6 +152,11 @@ impl Layout {
         }))
     }
 
+    fn key(&self, values: &[Value], reader: &Reader<'_>) -> Option<String> {
+        let parts = values.iter().take(self.keys).map(|value| value.text(reader));
+        Some(key_text(parts.collect::<Option<Vec<String>>>()?))
+    }
+
     /// Add the row's local day and hour, if the dataset has days.
     fn local_time(&self, locals: &mut LocalTimes, values: &[Value], reader: &Reader<'_>) -> Option<(usize, String)> {
         let (from, zone) = self.day?;
@@ -183,6 +191,11 @@ impl Layout {
             .map_err(|fault| fault.to_string())?;
         Ok(Parsed { frame, refused, days })
     }
+}
+
+/// A key of several columns as one text.
+pub(crate) fn key_text(parts: Vec<String>) -> String {
+    parts.join("\u{1f}")
 }
 
 /// Where a field is, and whether quotes were around it: an unquoted `\N` is NULL, a quoted one is text.

@@ -31,6 +31,11 @@ async fn no_file_is_without_a_name_and_no_name_without_a_file() {
         it.poll().await;
     }
     it.check_equal().await;
+    check_files(&it).await;
+}
+
+/// Every file of the lake's folder is in the catalogue, and every file of the catalogue in the folder.
+pub(super) async fn check_files(it: &Fixture) {
     let named: Vec<String> = sqlx::query_scalar(
         "SELECT 'main/' || t.path || f.path FROM lake.ducklake_data_file f JOIN lake.ducklake_table t USING (table_id)",
     )

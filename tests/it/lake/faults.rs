@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aggregator::poll::poll_source;
-use aggregator::source::{self, breaker::BreakerState};
+use aggregator::source::{self, breaker::BreakerState, quarantine};
 use system_tests::source::Fault;
 
 use super::*;
@@ -85,7 +85,11 @@ async fn rows_that_do_not_fit_are_quarantined_and_the_rest_goes_on() {
     let it = filled().await;
     let bad = ["2026-02-30T00:00:00.000000Z", "UTC", "5", "\\N", "\\N", "\\N"];
     it.source.model().put("visits", &[50, 1], &bad);
-    it.source.model().put("visits", &[51, 1], &["2026-03-01T00:00:00Z", "Mars/Olympus", "5", "\\N", "\\N", "\\N"]);
+    it.source.model().put(
+        "visits",
+        &[51, 1],
+        &["2026-03-01T00:00:00.000000Z", "Mars/Olympus", "5", "\\N", "\\N", "\\N"],
+    );
     let outcome = it.poll().await;
     assert_eq!((outcome.rows_added, outcome.rows_quarantined), (16, 2));
     let found: Vec<(String, String, String)> =
@@ -98,4 +102,31 @@ async fn rows_that_do_not_fit_are_quarantined_and_the_rest_goes_on() {
     assert_eq!(found[1].1, "\"Mars/Olympus\" is no IANA time zone");
     let status = source::status(&it.aggregator).await.unwrap();
     assert_eq!(status.iter().find(|it| it.name == "fourth").unwrap().quarantined_by_dataset["visits"], 2);
+
+    // The source mends one of them: its next delivery closes the entry.
+    it.visit(50, 1, "2026-02-28T00:00:00.000000Z", 5);
+    assert_eq!(it.poll().await.rows_added, 1);
+    let open = quarantine::list(&it.db, "fourth", 0, 10).await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!((open[0].dataset.as_str(), open[0].row_number > 0), ("visits", true));
+    // The other is mended at the source without a change in the feed: only reading again finds it.
+    it.source.model().mend("visits", &[51, 1], 1, "UTC");
+    assert_eq!(it.poll().await.rows_added, 0);
+    let replayed = quarantine::replay(&it.aggregator, "fourth").await.unwrap();
+    assert_eq!((replayed.rows_added, replayed.rows_changed, replayed.rows_removed), (1, 0, 0));
+    assert!(quarantine::list(&it.db, "fourth", 0, 10).await.unwrap().is_empty());
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_declaration_reads_the_quarantined_rows_again_by_itself() {
+    let mut it = filled().await;
+    let null_zone = ["2026-03-01T00:00:00.000000Z", "UTC", "\\N", "\\N", "\\N", "\\N"];
+    it.source.model().put("visits", &[60, 1], &null_zone);
+    assert_eq!(it.poll().await.rows_quarantined, 1);
+    assert_eq!(it.poll().await.rows_quarantined, 0, "and it is there once however often it comes");
+    it.reopen(&DECLARATION.replace("amount_cents = \"money\"", "amount_cents = \"money?\"")).await.unwrap();
+    assert_eq!(it.poll().await.rows_added, 1);
+    assert!(quarantine::list(&it.db, "fourth", 0, 10).await.unwrap().is_empty());
+    it.check_equal().await;
 }

@@ -11,8 +11,14 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lake_holds_what_the_services_hold() {
     let stack = Stack::builder().only(&["inventory", "retail", "ecommerce"]).start().await;
-    let plan =
-        Plan { days: 10, stores: 2, products: 20, customers: 20, seed: 9, until: NaiveDate::from_ymd_opt(2026, 11, 21) };
+    let plan = Plan {
+        days: 10,
+        stores: 2,
+        products: 20,
+        customers: 20,
+        seed: 9,
+        until: NaiveDate::from_ymd_opt(2026, 11, 21),
+    };
     seed::run(&stack.state(), &plan, &mut |_: &str| ()).await.unwrap();
     let db = stack.pool("reporting_db").await;
     migrate(&db).await;

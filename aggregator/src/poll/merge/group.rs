@@ -1,9 +1,11 @@
 //! Merging one batch of groups: blocking work on frames.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::lake::file::{Name, NewFile};
 use crate::lake::scan;
-use crate::source::page::DELETED;
+use crate::source::page::{DELETED, key_text};
 
 /// Live files of one day from which new rows are merged in and no longer put beside.
 const FILES_PER_DAY: usize = 8;
@@ -186,6 +188,29 @@ impl Merge {
         }
         Ok(())
     }
+}
+
+/// Those of some entries whose key stands in the staged rows.
+pub(super) fn known_keys(
+    table: &Table,
+    key: &[String],
+    staged: &[PathBuf],
+    entries: Vec<(i64, String)>,
+) -> Result<Vec<i64>, Error> {
+    let mut schema = table.schema();
+    schema.insert(DELETED.into(), DataType::Boolean);
+    let columns: Vec<Expr> = key.iter().map(|it| col(it.as_str())).collect();
+    let rows = scan::of_paths(Arc::new(schema), staged, false)?.select(columns).collect()?;
+    let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
+    let mut found = HashSet::new();
+    for row in 0..rows.height() {
+        let parts = rows.columns().iter().map(|it| Ok(it.get(row)?.str_value().into_owned()));
+        let text = key_text(parts.collect::<PolarsResult<Vec<String>>>()?);
+        if let Some(known) = wanted.get(text.as_str()) {
+            found.insert(*known);
+        }
+    }
+    Ok(entries.iter().filter(|(_, key)| found.contains(key.as_str())).map(|(id, _)| *id).collect())
 }
 
 fn filter_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, Error> {

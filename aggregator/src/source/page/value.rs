@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::Field;
+use super::{Field, Reader};
 use crate::source::column::ColumnType;
 
 /// A field's value. Text stays where it is until the whole row is known to fit.
@@ -13,6 +13,19 @@ pub(super) enum Value {
     Int64(i64),
     Bool(bool),
     Text(Field),
+}
+
+impl Value {
+    /// The value as a key's part; `None` for NULL.
+    pub(super) fn text(self, reader: &Reader<'_>) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Int32(value) => Some(value.to_string()),
+            Self::Int64(value) => Some(value.to_string()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Text(field) => Some(String::from_utf8_lossy(field.bytes(reader)).into_owned()),
+        }
+    }
 }
 
 /// Read a field; the error is the reason why it does not fit.

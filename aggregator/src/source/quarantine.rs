@@ -1,0 +1,86 @@
+//! Rows that did not fit: which they are, and reading them again after the declaration is mended.
+//!
+//! An entry is closed when its key is delivered again and fits, or when its dataset has been read
+//! whole and the row did not come, or came and fitted.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::Aggregator;
+use crate::error::Error;
+use crate::poll::{Drops, PollOutcome, poll_with};
+
+/// A row in quarantine.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct Quarantined {
+    /// Entry number, rising.
+    pub id: i64,
+    /// The source.
+    pub source: String,
+    /// The dataset.
+    pub dataset: String,
+    /// Cursor of the page it came in; `None` for the first page of a whole read.
+    pub cursor: Option<String>,
+    /// Its place in that page, from 1.
+    pub row_number: i64,
+    /// The column at fault.
+    pub column_name: String,
+    /// Why it does not fit.
+    pub reason: String,
+    /// The page's header line.
+    pub header: String,
+    /// The row as it came.
+    pub raw: String,
+    /// When it came first.
+    pub found_at: DateTime<Utc>,
+}
+
+/// Open entries of a source behind the entry `after`, oldest first, at most `limit`.
+pub async fn list(db: &PgPool, source: &str, after: i64, limit: i64) -> Result<Vec<Quarantined>, Error> {
+    let sql = "SELECT id, source, dataset, cursor, row_number, column_name, reason, header, raw, found_at
+               FROM sync.quarantine WHERE source = $1 AND id > $2 AND resolved_at IS NULL ORDER BY id LIMIT $3";
+    Ok(sqlx::query_as(sql).bind(source).bind(after).bind(limit).fetch_all(db).await?)
+}
+
+/// Read the datasets that have rows in quarantine whole again, and commit what fits now.
+///
+/// The rows come from the source as they are today, so a replay never brings back an older state.
+/// What still does not fit stays in quarantine. Fails as a poll does.
+pub async fn replay(aggregator: &Aggregator, source: &str) -> Result<PollOutcome, Error> {
+    let name = &aggregator.source(source)?.declaration.name;
+    let mut tx = aggregator.db().begin().await?;
+    // An empty shape equals no declared one, so the next poll begins these datasets at their start.
+    let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
+               (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";
+    let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?;
+    if again.rows_affected() > 0 {
+        sqlx::query("UPDATE sync.source SET etag = NULL WHERE name = $1").bind(name).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    poll_with(aggregator, source, Drops::Guarded).await
+}
+
+/// Open entries of a dataset that a poll in progress did not make, with their keys.
+pub(crate) async fn open_keys(db: &PgPool, dataset: &str, poll: Uuid) -> Result<Vec<(i64, String)>, Error> {
+    let sql = "SELECT id, key FROM sync.quarantine
+               WHERE dataset = $1 AND poll <> $2 AND key IS NOT NULL AND resolved_at IS NULL";
+    Ok(sqlx::query_as(sql).bind(dataset).bind(poll).fetch_all(db).await?)
+}
+
+/// Close entries whose key came again and fitted; after a whole read, all that it did not make.
+pub(crate) async fn resolve(
+    tx: &mut PgConnection,
+    dataset: &str,
+    poll: Uuid,
+    whole: bool,
+    fitted: &[i64],
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE sync.quarantine
+               SET resolved_at = now(),
+                   resolution = CASE WHEN id = ANY($4) THEN 'a later delivery of the key fits' ELSE 'the dataset was read whole' END
+               WHERE dataset = $1 AND poll <> $2 AND resolved_at IS NULL AND ($3 OR id = ANY($4))";
+    sqlx::query(sql).bind(dataset).bind(poll).bind(whole).bind(fitted).execute(&mut *tx).await?;
+    Ok(())
+}
