@@ -3,6 +3,7 @@
 
 mod company;
 mod compose;
+mod feed;
 mod gateway;
 mod lake;
 mod main_job;

@@ -45,10 +45,15 @@ pub(super) fn json(dataset: &Dataset, columns: &[&Column], after: Option<&Place>
 }
 
 /// The horizon, and the highest visible stamp of each dataset: one statement, so one snapshot.
+///
+/// The stamp to order by is qualified: a bare `change_xid` would mean the text beside it, in which 999
+/// is more than 1000.
 pub(super) fn standing(datasets: &[Dataset]) -> String {
     let highs: Vec<String> = datasets
         .iter()
-        .map(|dataset| format!("(SELECT change_xid::text FROM {} ORDER BY change_xid DESC LIMIT 1)", dataset.table))
+        .map(|dataset| {
+            format!("(SELECT t.change_xid::text FROM {} AS t ORDER BY t.change_xid DESC LIMIT 1)", dataset.table)
+        })
         .collect();
     format!("SELECT pg_snapshot_xmin(pg_current_snapshot())::text, ARRAY[{}]::text[]", highs.join(", "))
 }
