@@ -3,4 +3,12 @@
 //! The engine (`engine`) knows no report and no source. Every run, whoever asks for it, goes through
 //! [`engine::Runner::run`], and every occurrence ends in a row of `jobs.run`.
 
+pub mod backfill;
+pub mod declared;
+pub mod document;
 pub mod engine;
+pub mod export_pack;
+pub mod nightly;
+mod nothing;
+pub mod poll;
+pub mod publishing;

@@ -20,6 +20,8 @@ pub struct Claim {
     pub attempt: i32,
     /// What was asked of this run.
     pub arguments: Value,
+    /// How far earlier attempts came.
+    pub progress: Option<Value>,
     /// The database's clock at the claim.
     pub now: DateTime<Utc>,
 }
@@ -33,6 +35,7 @@ struct Candidate {
     takeovers: i32,
     fence: i64,
     arguments: Value,
+    progress: Option<Value>,
 }
 
 /// Try to become the one runner of an occurrence.
@@ -56,7 +59,7 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     let candidate: Option<Candidate> = sqlx::query_as(
-        "SELECT id, status, origin, attempt, takeovers, fence, arguments FROM jobs.run
+        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
                  OR (status = 'running' AND lease_until < clock_timestamp()))
@@ -112,7 +115,7 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Some(Claim { lease, attempt, arguments: candidate.arguments, now }))
+    Ok(Some(Claim { lease, attempt, arguments: candidate.arguments, progress: candidate.progress, now }))
 }
 
 async fn overlap_allows(

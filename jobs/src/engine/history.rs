@@ -32,6 +32,20 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// As it is written in rows and answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether nothing more will happen to the run.
     #[must_use]
     pub fn has_ended(self) -> bool {

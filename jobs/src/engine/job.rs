@@ -64,6 +64,7 @@ pub struct Run {
     /// Which attempt this is, from 1.
     pub attempt: i32,
     pub(super) lease: Lease,
+    pub(super) progress: Option<Value>,
     pub(super) pool: PgPool,
 }
 
@@ -72,6 +73,23 @@ impl Run {
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// How many steps earlier attempts at this occurrence had done, as they told by [`Run::progress`].
+    #[must_use]
+    pub fn done_before(&self) -> Option<u64> {
+        self.progress.as_ref()?.get("done")?.as_u64()
+    }
+
+    /// Whether the run is still ours, asked outside of any writing transaction.
+    ///
+    /// # Errors
+    /// [`FenceLost`].
+    pub async fn check(&self) -> Result<(), FenceLost> {
+        let mut tx = self.pool.begin().await?;
+        self.lease.check(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(())
     }
 
     /// Keep a line with the run (bounded: see [`history::LOG_LINES`]) and in the process's log.

@@ -1,6 +1,6 @@
 //! The right to work on a run, and the proof of it inside a transaction.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use sqlx::{PgConnection, PgPool};
 
@@ -98,5 +98,17 @@ impl Lease {
                 Err(lost) => return lost,
             }
         }
+    }
+}
+
+/// Publishing checks our right to write in its own transaction.
+impl aggregator::publish::Fence for Lease {
+    fn check<'a>(
+        &'a self,
+        tx: &'a mut PgConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), aggregator::publish::FenceLost>> + Send + 'a>> {
+        Box::pin(
+            async move { Self::check(self, tx).await.map_err(|lost| aggregator::publish::FenceLost(lost.to_string())) },
+        )
     }
 }

@@ -129,7 +129,7 @@ impl Runner {
 
     async fn attempt(&self, entry: &Entry, row: &RunRow, claim: Claim) -> Result<(), EngineError> {
         let Inner { pool, settings, .. } = &*self.inner;
-        let Claim { lease, attempt, arguments, now } = claim;
+        let Claim { lease, attempt, arguments, progress, now } = claim;
         let run = Run {
             id: row.id,
             job: row.job.clone(),
@@ -137,6 +137,7 @@ impl Runner {
             now,
             attempt,
             lease,
+            progress,
             pool: pool.clone(),
         };
         let started = tokio::time::Instant::now();

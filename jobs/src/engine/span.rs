@@ -21,7 +21,8 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 #[must_use]
 pub fn format_span(span: Duration) -> String {
     let seconds = span.as_secs();
-    let (unit, size) = UNITS.iter().find(|(_, size)| seconds >= *size && seconds % size == 0).unwrap_or(&('s', 1));
+    let (unit, size) =
+        UNITS.iter().find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size)).unwrap_or(&('s', 1));
     format!("{}{unit}", seconds / size)
 }
 

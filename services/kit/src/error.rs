@@ -36,6 +36,9 @@ pub enum ApiError {
     /// 405: the path exists, the method does not.
     #[error("this path does not take that method; the Allow header lists those it takes")]
     MethodNotAllowed,
+    /// 406: none of the media types that the client accepts is to be had.
+    #[error("none of the media types in Accept is to be had; there are {available}")]
+    NotAcceptable { available: String },
     /// 409: a rule of the domain, or the state of a document, is against it.
     #[error("{detail}")]
     Conflict { code: &'static str, detail: String, extensions: Map<String, Value> },
@@ -115,6 +118,7 @@ impl ApiError {
             Self::Forbidden => new(StatusCode::FORBIDDEN, "not-through-gateway"),
             Self::NotFound { .. } => new(StatusCode::NOT_FOUND, "not-found"),
             Self::MethodNotAllowed => new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::NotAcceptable { .. } => at(new(StatusCode::NOT_ACCEPTABLE, "not-acceptable"), "Accept"),
             Self::Conflict { code, extensions, .. } => {
                 Problem { extensions: extensions.clone(), ..new(StatusCode::CONFLICT, code) }
             }

@@ -1,1 +1,15 @@
-//! reporting
+//! The reporting service: report API, exports and command line over aggregator, jobs and exports.
+//!
+//! Reading order: [`config`], [`wiring`] (what is opened), [`serve`] (the running service), [`api`] (what it answers),
+//! [`download`] (how files leave it), [`cli`] (the same from a terminal).
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod download;
+pub mod serve;
+pub mod wiring;
+
+pub use config::Config;
+pub use serve::run;
+pub use wiring::State;

@@ -1,0 +1,107 @@
+//! From a computed or published report to what the encoders take.
+
+use aggregator::{
+    Aggregator,
+    publish::PublishedRows,
+    report::{self, ColumnType, ReportResult},
+};
+use exports::{Column, Kind, Provenance, Source};
+use polars::prelude::DataFrame;
+use serde::Deserialize;
+
+/// Rows with all that is told about them.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Where the rows come from.
+    pub provenance: Provenance,
+    /// What they are made of.
+    pub columns: Vec<Column>,
+    /// The rows; money in integer cents.
+    pub frame: DataFrame,
+    /// Equal for equal rows of the same columns: part of cache keys and entity tags.
+    pub identity: String,
+}
+
+/// The document of a result computed on demand.
+#[must_use]
+pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
+    let columns = result.columns().iter().map(|column| Column {
+        name: column.name.clone(),
+        kind: kind(column.kind),
+        title: column.title.clone(),
+    });
+    let parameters = serde_json::to_string(&result.parameters).unwrap_or_default();
+    Document {
+        provenance: Provenance {
+            report: result.report.name.clone(),
+            title: result.report.title.clone(),
+            parameters: result.parameters.clone(),
+            snapshot: result.snapshot,
+            revision: None,
+            state: None,
+            currency: aggregator.settings().currency.clone(),
+            generated_at: result.computed_at,
+            sources: result
+                .sources
+                .iter()
+                .map(|source| Source {
+                    name: source.name.clone(),
+                    complete_through: source.complete_through,
+                    age_seconds: source.age_seconds,
+                    stale: source.stale,
+                })
+                .collect(),
+            row_count: Some(result.frame.height() as u64),
+        },
+        columns: columns.collect(),
+        frame: result.frame.clone(),
+        identity: format!("computed {} {} {parameters}", result.report.digest, result.snapshot),
+    }
+}
+
+/// The document of a published revision. Titles are those of today's report, where it still has the column.
+#[must_use]
+pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
+    let PublishedRows { revision, columns, frame } = rows;
+    let catalogue = report::catalogue(aggregator);
+    let report = catalogue.get(&revision.report);
+    let title = |name: &str| {
+        let column = report.and_then(|report| report.columns.iter().find(|column| column.name == name));
+        column.map_or_else(|| name.to_owned(), |column| column.title.clone())
+    };
+    let columns = columns.iter().map(|column| Column {
+        name: column.name.clone(),
+        kind: kind(column.kind),
+        title: title(&column.name),
+    });
+    Document {
+        columns: columns.collect(),
+        identity: format!("published {} {} {}", revision.report, revision.revision_id, revision.digest),
+        provenance: Provenance {
+            title: report.map_or_else(|| revision.report.clone(), |report| report.title.clone()),
+            report: revision.report,
+            parameters: serde_json::from_value(revision.parameters).unwrap_or_default(),
+            snapshot: revision.snapshot,
+            revision: Some(revision.revision),
+            state: Some(revision.state),
+            currency: revision.currency,
+            generated_at: revision.generated_at,
+            sources: Vec::<Source>::deserialize(revision.sources).unwrap_or_default(),
+            row_count: Some(frame.height() as u64),
+        },
+        frame,
+    }
+}
+
+fn kind(kind: ColumnType) -> Kind {
+    match kind {
+        ColumnType::Int32 => Kind::Int32,
+        ColumnType::Int64 => Kind::Int64,
+        ColumnType::Float => Kind::Float,
+        ColumnType::String => Kind::String,
+        ColumnType::Bool => Kind::Bool,
+        ColumnType::Date => Kind::Date,
+        ColumnType::Timestamp => Kind::Timestamp,
+        ColumnType::Money => Kind::Money,
+    }
+}

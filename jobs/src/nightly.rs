@@ -1,0 +1,167 @@
+//! The job `nightly`: poll every source, wait until the day's data is complete, publish every report of the day that
+//! ended, and write the export pack.
+//!
+//! It is gated by data and not by the clock. Until the deadline it waits (as a row, not as a process) for every source
+//! to be complete through the end of the day; after it, what is there is published as provisional, naming what is
+//! missing, and the job `restate` makes it final when that arrives.
+
+use std::{sync::Arc, time::Duration};
+
+use aggregator::Aggregator;
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    declared::Context,
+    engine::{Job, JobError, Run, parse_span},
+    export_pack::{ExportSettings, Packed, pack_day},
+    publishing::{self, Tally},
+};
+
+/// What is configured about the nightly run, under `with`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NightlySettings {
+    /// How long after the end of the day a source must be complete: late writers get this much.
+    pub grace: Span,
+    /// How long after the scheduled instant to wait for data before publishing without it.
+    pub deadline: Span,
+    /// What the export pack holds.
+    pub export: ExportSettings,
+}
+
+impl Default for NightlySettings {
+    fn default() -> Self {
+        Self {
+            grace: Span(Duration::from_secs(15 * 60)),
+            deadline: Span(Duration::from_secs(4 * 3_600)),
+            export: ExportSettings::default(),
+        }
+    }
+}
+
+/// A span of time written as `15m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_span(&text).map(Self)
+    }
+}
+
+/// What a caller may ask of a run.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// The business day to publish; the day before the scheduled one when absent.
+    pub business_day: Option<NaiveDate>,
+    /// Whether to wait for data that is missing, up to the deadline; true when absent.
+    #[serde(default = "yes")]
+    pub wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What the run came to.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The day that was published.
+    pub business_day: NaiveDate,
+    /// Sources that could not be polled first, with the reason.
+    pub polls_failed: Vec<String>,
+    /// Counts of what was published.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// The export pack.
+    pub export: Packed,
+}
+
+/// Publishes the business day that ended.
+pub struct Nightly {
+    context: Context,
+    settings: NightlySettings,
+}
+
+impl Nightly {
+    /// The job over a context.
+    #[must_use]
+    pub fn new(context: &Context, settings: NightlySettings) -> Self {
+        Self { context: context.clone(), settings }
+    }
+}
+
+impl Job for Nightly {
+    const NAME: &'static str = "nightly";
+    type Arguments = Arguments;
+    type Outcome = Outcome;
+
+    async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
+        let aggregator = &self.context.aggregator;
+        let day = arguments.business_day.unwrap_or(day_before(run.scheduled_for, aggregator.settings().time_zone));
+        let polls_failed = poll_all(aggregator, run).await;
+        let missing = publishing::missing(aggregator, day, self.settings.grace.0).await?;
+        let deadline = run.scheduled_for + TimeDelta::from_std(self.settings.deadline.0).unwrap_or(TimeDelta::MAX);
+        if !missing.is_empty() && arguments.wait && run.now < deadline {
+            let reason = format!("the data of {day} is not complete: {}", missing.join("; "));
+            return Err(JobError::NotYet { reason, again_in: Duration::from_secs(60) });
+        }
+        for line in &missing {
+            run.log(format!("publishing without: {line}")).await;
+        }
+        let tally = publishing::publish_day(aggregator, day, None, publishing::Grains::All, run).await?;
+        let export = pack_day(&self.context, &self.settings.export, day, run).await?;
+        Ok(Outcome { business_day: day, polls_failed, tally, export })
+    }
+}
+
+/// The local day before the one in which an instant falls.
+#[must_use]
+pub fn day_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    let today = zone.from_utc_datetime(&instant.naive_utc()).date_naive();
+    today.checked_sub_days(Days::new(1)).unwrap_or(today)
+}
+
+/// Poll every source; one that fails is named and stops nobody.
+async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
+    let mut failed = Vec::new();
+    for source in aggregator.sources() {
+        let name = &source.declaration.name;
+        match crate::poll::one(Arc::clone(aggregator), name.clone()).await {
+            // Whoever is polling it right now brings what we would have brought.
+            Ok(_) | Err(aggregator::Error::Busy(_)) => {}
+            Err(error) => {
+                let line = format!("{name}: {:#}", anyhow::Error::new(error));
+                run.log(format!("poll failed: {line}")).await;
+                failed.push(line);
+            }
+        }
+    }
+    failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_that_ended_is_the_companys() {
+        let at: DateTime<Utc> = "2026-11-02T06:30:00Z".parse().unwrap();
+        assert_eq!(day_before(at, Tz::America__Toronto), NaiveDate::from_ymd_opt(2026, 11, 1).unwrap());
+        assert_eq!(day_before(at, Tz::America__Los_Angeles), NaiveDate::from_ymd_opt(2026, 10, 31).unwrap());
+    }
+
+    #[test]
+    fn settings_refuse_what_they_do_not_know() {
+        let settings: NightlySettings = toml::from_str("grace = '30m'\ndeadline = '2h'").unwrap();
+        assert_eq!(settings.grace.0, Duration::from_secs(1_800));
+        assert!(toml::from_str::<NightlySettings>("grase = '30m'").is_err());
+        assert!(toml::from_str::<NightlySettings>("grace = 'soon'").is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! Export files: what there is, and downloading one.
+
+use std::{fs::File, io::ErrorKind};
+
+use ::exports::Format;
+use axum::{
+    extract::State as Of,
+    http::{HeaderMap, Method},
+    response::Response,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use kit::{
+    error::ApiError,
+    extract::{Json, Path, Query},
+    page::{Cursor, Limit, Page},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    State,
+    download::{Attachment, Spooled, send, spool},
+};
+
+/// One file of an export pack.
+#[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+pub struct FileView {
+    /// Its number.
+    pub id: i64,
+    /// The business day.
+    pub business_day: NaiveDate,
+    /// The report.
+    pub report: String,
+    /// The published revision.
+    pub revision: i32,
+    /// The format's name.
+    pub format: String,
+    /// Below the exports folder.
+    pub path: String,
+    /// Rows.
+    pub rows: i64,
+    /// Length in bytes.
+    pub bytes: i64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// When it was recorded.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which files are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FilesQuery {
+    /// Only this business day.
+    business_day: Option<NaiveDate>,
+    /// Only this report.
+    report: Option<String>,
+    /// Only this format.
+    format: Option<String>,
+    /// How many, 1 to 500.
+    #[serde(default)]
+    limit: Limit,
+    /// The `next` of the page before.
+    after: Option<Cursor>,
+}
+
+/// The files of the export packs, the newest day first.
+#[utoipa::path(get, path = "/exports", tag = "exports", params(FilesQuery), responses((status = 200, body = Page<FileView>)))]
+pub async fn list(Of(state): Of<State>, Query(query): Query<FilesQuery>) -> Result<Json<Page<FileView>>, ApiError> {
+    let before = Cursor::key::<(NaiveDate, i64)>(query.after.as_ref())?;
+    let rows: Vec<FileView> = sqlx::query_as(
+        "SELECT id, business_day, report, revision, format, path, rows, bytes, sha256, created_at FROM exports.file
+          WHERE removed_at IS NULL
+            AND ($1::date IS NULL OR business_day = $1)
+            AND ($2::text IS NULL OR report = $2)
+            AND ($3::text IS NULL OR format = $3)
+            AND ($4::date IS NULL OR (business_day, id) < ($4, $5))
+          ORDER BY business_day DESC, id DESC
+          LIMIT $6",
+    )
+    .bind(query.business_day)
+    .bind(query.report)
+    .bind(query.format)
+    .bind(before.map(|(day, _)| day))
+    .bind(before.map_or(0, |(_, id)| id))
+    .bind(query.limit.fetch())
+    .fetch_all(&state.pool)
+    .await?;
+    Ok(Json(Page::of(rows, query.limit, |row| (row.business_day, row.id))))
+}
+
+/// Download one file; ranges and conditional requests work.
+#[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path, description = "The file's number")),
+    responses((status = 200, description = "The file"), (status = 404, description = "There is no such file")))]
+pub async fn get(
+    Of(state): Of<State>,
+    Path(id): Path<i64>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let row: Option<FileView> = sqlx::query_as(
+        "SELECT id, business_day, report, revision, format, path, rows, bytes, sha256, created_at FROM exports.file
+          WHERE id = $1 AND removed_at IS NULL",
+    )
+    .bind(id)
+    .fetch_optional(&state.pool)
+    .await?;
+    let missing = || ApiError::not_found(format!("export file {id}; GET /exports lists them"));
+    let row = row.ok_or_else(missing)?;
+    let format = Format::from_name(&row.format).ok_or_else(missing)?;
+    let file = File::open(state.config.exports_dir.join(&row.path)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(),
+        _ => ApiError::internal(error),
+    })?;
+    let length = file.metadata().map_err(ApiError::internal)?.len();
+    let sha256 = spool::from_hex(&row.sha256).ok_or_else(|| ApiError::internal("a recorded digest is no digest"))?;
+    let attachment = Attachment {
+        media_type: format.media_type(),
+        file_name: format!("{}-{}-r{}.{}", row.report, row.business_day, row.revision, format.extension()),
+        // A revision never changes, and neither does its file.
+        cache_control: "private, max-age=31536000, immutable",
+        save: true,
+    };
+    send(&method, &headers, &attachment, Spooled { file, length, sha256 }).await
+}

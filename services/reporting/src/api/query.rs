@@ -1,0 +1,105 @@
+//! The query string of a report: our own few names, and the report's parameters.
+
+use std::collections::BTreeMap;
+
+use ::exports::Format;
+use chrono::NaiveDate;
+use kit::error::ApiError;
+
+/// The longest query string, in bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// A report's query, sorted.
+#[derive(Debug)]
+pub(super) struct ReportQuery {
+    /// `format`.
+    pub(super) format: Option<Format>,
+    /// `business_day` and, with it, `revision`.
+    pub(super) published: Option<(NaiveDate, Option<i32>)>,
+    /// `snapshot`.
+    pub(super) snapshot: Option<i64>,
+    /// All else: the report itself says which it knows.
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+impl ReportQuery {
+    /// Read a query string.
+    ///
+    /// # Errors
+    /// 400 naming the parameter.
+    pub(super) fn read(text: &str) -> Result<Self, ApiError> {
+        if text.len() > LONGEST {
+            return Err(ApiError::BadRequest {
+                field: None,
+                detail: format!("the query is longer than {LONGEST} bytes; ask for fewer values"),
+            });
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if parameters.insert(name.to_string(), value.into_owned()).is_some() {
+                return Err(ApiError::bad_parameter(name.into_owned(), "given twice; separate values by commas"));
+            }
+        }
+        let mut take = |name: &str| parameters.remove(name);
+        let format = take("format").map(|name| {
+            let known = || Format::ALL.map(Format::name).join(", ");
+            Format::from_name(&name).ok_or_else(|| {
+                ApiError::bad_parameter("format", format!("there is no format `{name}`; there are {}", known()))
+            })
+        });
+        let day = parsed::<NaiveDate>("business_day", take("business_day"), "must be a date such as 2026-03-08")?;
+        let revision = parsed::<i32>("revision", take("revision"), "must be a whole number from 1")?;
+        let snapshot = parsed::<i64>("snapshot", take("snapshot"), "must be a whole number")?;
+        let published = match (day, revision) {
+            (Some(day), revision) => Some((day, revision)),
+            (None, Some(_)) => {
+                return Err(ApiError::bad_parameter("revision", "a revision belongs to a `business_day`: name it too"));
+            }
+            (None, None) => None,
+        };
+        if published.is_some() && snapshot.is_some() {
+            return Err(ApiError::bad_parameter("snapshot", "what was published has its own snapshot: leave this out"));
+        }
+        if let (Some(_), Some(name)) = (published, parameters.keys().next()) {
+            let detail = "what was published has its own parameters: leave this out, or leave out `business_day`";
+            return Err(ApiError::bad_parameter(name.clone(), detail));
+        }
+        Ok(Self { format: format.transpose()?, published, snapshot, parameters })
+    }
+}
+
+fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<String>, must: &str) -> Result<Option<T>, ApiError> {
+    text.map(|text| text.parse().map_err(|_| ApiError::bad_parameter(name, format!("{name} {must}")))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_names_are_taken_and_the_rest_is_the_reports() {
+        let query = ReportQuery::read("from=2026-01-01&format=csv&store=A%20B").unwrap();
+        assert_eq!(query.format, Some(Format::Csv(::exports::CsvProfile::Raw)));
+        assert_eq!(query.parameters["store"], "A B");
+        assert_eq!(query.parameters.len(), 2);
+        assert!(query.published.is_none());
+    }
+
+    #[test]
+    fn every_fault_names_its_parameter() {
+        for (text, field) in [
+            ("format=xml", "format"),
+            ("business_day=tomorrow", "business_day"),
+            ("revision=1", "revision"),
+            ("business_day=2026-01-01&revision=x", "revision"),
+            ("business_day=2026-01-01&from=2026-01-01", "from"),
+            ("business_day=2026-01-01&snapshot=3", "snapshot"),
+            ("snapshot=first", "snapshot"),
+            ("from=1&from=2", "from"),
+        ] {
+            let problem = ReportQuery::read(text).unwrap_err().problem();
+            assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{text}");
+        }
+        assert_eq!(ReportQuery::read(&"x".repeat(9_000)).unwrap_err().problem().status, 400);
+    }
+}

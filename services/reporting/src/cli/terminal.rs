@@ -1,0 +1,115 @@
+//! What the commands share at a terminal: tables, progress, and following a run to its end.
+
+use std::{io::IsTerminal, time::Duration};
+
+use anyhow::bail;
+use chrono::{SubsecRound, Utc};
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use jobs::engine::{RunRow, RunStatus, history};
+use serde_json::Value;
+
+use crate::State;
+
+/// How long work must last before a progress bar shows.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A table as every command prints it.
+pub(super) fn table(titles: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(titles);
+    table
+}
+
+/// Print a line on standard output.
+#[expect(clippy::print_stdout, reason = "the output of a command line")]
+pub(super) fn print(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+/// Print JSON on standard output.
+pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Run a job to its end with a progress bar, and fail if it did.
+pub(super) async fn run_job(state: &State, job: &str, arguments: &Value) -> anyhow::Result<RunRow> {
+    let scheduled_for = Utc::now().trunc_subsecs(6);
+    let row = state.runner.request(job, scheduled_for, arguments).await?;
+    let bar = async {
+        tokio::time::sleep(PATIENCE).await;
+        show_progress(state, row.id, job).await
+    };
+    let ended = tokio::select! {
+        ended = state.runner.run_to_end(job, scheduled_for) => ended?,
+        never = bar => never,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            state.runner.stop().cancel();
+            history::cancel(state.runner.pool(), row.id).await?;
+            bail!("cancelled; what was published stays, and the same command goes on from there");
+        }
+    };
+    match ended.status {
+        RunStatus::Succeeded => Ok(ended),
+        RunStatus::Queued | RunStatus::Waiting | RunStatus::Running => bail!("run {} of {job} has not ended", ended.id),
+        RunStatus::Failed => bail!("run {} of {job} failed: {}", ended.id, ended.error.unwrap_or_default()),
+        RunStatus::Skipped | RunStatus::Cancelled => {
+            bail!("run {} of {job} was {}: {}", ended.id, ended.status.name(), ended.note.unwrap_or_default())
+        }
+    }
+}
+
+/// Show how far a run has come; never returns. Nothing is shown where nobody looks.
+async fn show_progress(state: &State, run: i64, job: &str) -> ! {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(job.to_owned());
+    loop {
+        if let Ok(row) = history::get(state.runner.pool(), run).await {
+            let number = |name: &str| row.progress.as_ref().and_then(|it| it.get(name)).and_then(Value::as_u64);
+            bar.set_length(number("total").unwrap_or(1));
+            bar.set_position(number("done").unwrap_or(0));
+            let at = row.progress.as_ref().and_then(|it| it.get("at")).and_then(Value::as_str).unwrap_or_default();
+            bar.set_message(row.note.unwrap_or_else(|| at.to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Fail, naming each report that could not be published; what could is published.
+pub(super) fn print_failures(outcome: &Value) -> anyhow::Result<()> {
+    let failed = outcome.get("failed").and_then(Value::as_object).filter(|failed| !failed.is_empty());
+    let Some(failed) = failed else { return Ok(()) };
+    let lines: Vec<String> = failed.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    bail!("not published: {}", lines.join("; "))
+}
+
+/// A number with thin groups of thousands.
+pub(super) fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the reporting service is told through `REPORTING_*`.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use kit::config::{ConfigError, Secret, ServiceConfig, Vars};
+
+/// The prefix of every variable.
+pub const PREFIX: &str = "REPORTING_";
+
+/// Configuration of the reporting service and of its command line.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What every service is told.
+    pub service: ServiceConfig,
+    /// Base URL of the gateway, through which sources are polled.
+    pub gateway_url: String,
+    /// The aggregator's key there.
+    pub gateway_key: Secret,
+    /// The company's time zone: what "yesterday" and a business day online mean.
+    pub time_zone: chrono_tz::Tz,
+    /// ISO 4217 code of every amount.
+    pub currency: Currency,
+    /// Folder of the lake's files.
+    pub lake_dir: PathBuf,
+    /// Folder of the export packs.
+    pub exports_dir: PathBuf,
+    /// Folder in which downloads are built before they are sent.
+    pub spool_dir: PathBuf,
+    /// Most bytes that spooled downloads may take together.
+    pub spool_bytes: u64,
+    /// Folder with further source declarations.
+    pub sources_dir: Option<PathBuf>,
+    /// Folder with further `reports/` and `views/`.
+    pub catalogue_dir: Option<PathBuf>,
+    /// File that declares the jobs; the shipped one when absent.
+    pub jobs_file: Option<PathBuf>,
+    /// Whether this process runs scheduled jobs.
+    pub scheduler: bool,
+    /// Length of a run's lease; another replica takes over after this much silence.
+    pub lease: Duration,
+    /// Most reports computed or encoded at a time.
+    pub compute_slots: NonZeroUsize,
+    /// Longest computation of one report on demand.
+    pub compute_limit: Duration,
+    /// Name of this replica in run rows.
+    pub replica: String,
+}
+
+impl Config {
+    /// Read every variable and refuse unknown ones.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable.
+    pub fn read(mut vars: Vars) -> Result<Self, ConfigError> {
+        let config = Self {
+            service: ServiceConfig::read(&mut vars)?,
+            gateway_url: vars.required("GATEWAY_URL", "base URL of the gateway, such as http://127.0.0.1:8000")?,
+            gateway_key: vars.required("GATEWAY_KEY", "the aggregator's key at the gateway")?,
+            time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
+            currency: vars.or("CURRENCY", "EUR", "ISO 4217 code of the company's currency")?,
+            lake_dir: vars.required("LAKE_DIR", "folder of the lake's Parquet files")?,
+            exports_dir: vars.required("EXPORTS_DIR", "folder of the export packs")?,
+            spool_dir: vars.required("SPOOL_DIR", "folder in which downloads are built")?,
+            spool_bytes: vars.or("SPOOL_BYTES", "10000000000", "most bytes of spooled downloads")?,
+            sources_dir: vars.optional("SOURCES_DIR", "folder with further source declarations (*.toml)")?,
+            catalogue_dir: vars.optional("CATALOGUE_DIR", "folder with further reports/*.sql and views/*.sql")?,
+            jobs_file: vars.optional("JOBS", "TOML file that declares the jobs")?,
+            scheduler: vars.or("SCHEDULER", "true", "whether this process runs scheduled jobs: true or false")?,
+            lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,
+            compute_slots: vars.or("COMPUTE_SLOTS", "4", "most reports computed or encoded at a time")?,
+            compute_limit: vars.seconds_or("COMPUTE_SECONDS", "60", "longest computation on demand, in seconds")?,
+            replica: vars.optional("REPLICA", "name of this replica in run rows")?.unwrap_or_else(default_replica),
+        };
+        vars.finish()?;
+        Ok(config)
+    }
+}
+
+fn default_replica() -> String {
+    format!("pid {}", std::process::id())
+}
+
+/// An ISO 4217 code: three capital letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Currency(String);
+
+impl Currency {
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Currency {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("it must be three capital letters, such as CAD")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: [(&str, &str); 9] = [
+        ("REPORTING_LISTEN", "127.0.0.1:0"),
+        ("REPORTING_DATABASE_URL", "postgres://u:p@h/d"),
+        ("REPORTING_GATEWAY_TOKEN", "0123456789abcdef"),
+        ("REPORTING_GATEWAY_URL", "http://127.0.0.1:8000"),
+        ("REPORTING_GATEWAY_KEY", "aggregator-key"),
+        ("REPORTING_TIME_ZONE", "America/Toronto"),
+        ("REPORTING_LAKE_DIR", "/tmp/lake"),
+        ("REPORTING_EXPORTS_DIR", "/tmp/exports"),
+        ("REPORTING_SPOOL_DIR", "/tmp/spool"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(Vars::from_map(PREFIX, SET.iter().chain(more).copied()))
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let config = read(&[("REPORTING_CURRENCY", "CAD")]).unwrap();
+        assert_eq!(config.time_zone, chrono_tz::America::Toronto);
+        assert_eq!(config.currency.code(), "CAD");
+        assert!(config.scheduler);
+    }
+
+    #[test]
+    fn faults_name_the_variable() {
+        for (name, value) in [
+            ("REPORTING_TIME_ZONE", "Mars/Olympus"),
+            ("REPORTING_CURRENCY", "dollars"),
+            ("REPORTING_COMPUTE_SLOTS", "0"),
+            ("REPORTING_LAKEDIR", "/x"),
+        ] {
+            let message = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.starts_with(name), "{message}");
+        }
+    }
+}

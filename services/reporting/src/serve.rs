@@ -1,0 +1,58 @@
+//! The running service: the API and, unless told otherwise, the scheduler.
+
+use axum::Router;
+use jobs::engine::Scheduler;
+use kit::serve::{self, Api};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, State, api, wiring};
+
+/// Serve until a signal asks us to stop.
+///
+/// # Errors
+/// Names what could not be opened, or why the listener failed.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    kit::telemetry::init(&config.service.log)?;
+    // The port first: a busy one should be told before a database is touched.
+    let listener = serve::bind(&config.service).await?;
+    let stop = serve::stop_on_signal()?;
+    let state = wiring::open(config).await?;
+    run_on(state, listener, stop).await
+}
+
+/// Serve on a bound listener until `stop`; then jobs give their runs back and open requests may end.
+///
+/// # Errors
+/// Why the listener failed, or that the scheduler could not start.
+pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let scheduler = if state.config.scheduler { Some(Scheduler::start(state.runner.clone()).await?) } else { None };
+    let drain = state.config.service.drain;
+    let runner_stop = state.runner.stop().clone();
+    tracing::info!(address = %listener.local_addr()?, scheduler = scheduler.is_some(), "serving");
+    let scheduling = async {
+        if let Some(scheduler) = scheduler {
+            scheduler.run().await;
+        }
+    };
+    let serving = async {
+        let served = serve::serve(listener, app(&state), drain, stop.clone()).await;
+        runner_stop.cancel();
+        served
+    };
+    let stopping = async {
+        stop.cancelled().await;
+        runner_stop.cancel();
+    };
+    let (served, (), ()) = tokio::join!(serving, scheduling, stopping);
+    Ok(served?)
+}
+
+/// The whole application.
+pub fn app(state: &State) -> Router {
+    Api::new("reporting", "Cross-domain reports: on demand, published, and as files; and the jobs that make them.")
+        .database("database", &state.pool)
+        .routes(api::routes(state.clone()))
+        .streams(api::streams(state.clone()))
+        .build(&state.config.service)
+}
