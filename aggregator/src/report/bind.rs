@@ -7,9 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Query, Statement, UnaryOperator, Value as Literal, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Query, Statement, UnaryOperator, Value as Literal, VisitMut, VisitorMut};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 
@@ -107,6 +105,8 @@ fn placeholder(expr: &Expr) -> Option<String> {
 /// The literal of a value; a list has none of its own.
 fn literal(value: &Value) -> Option<Expr> {
     Some(match value {
+        // A typed literal: polars folds it, so that files are skipped by their statistics. A bare text it
+        // would parse again for every batch.
         Value::Date(day) => Expr::Cast {
             kind: CastKind::Cast,
             expr: Box::new(text(day.to_string())),

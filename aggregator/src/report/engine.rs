@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use polars::error::set_warning_function;
 use polars::prelude::{DataFrame, LazyFrame};
 use polars::sql::SQLContext;
 use tokio::sync::{Semaphore, oneshot};
@@ -41,6 +42,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) async fn load(settings: &Settings, lake: &Lake) -> Result<Self, ReportError> {
+        // What polars has to say belongs into the log, not onto standard error in its own form.
+        set_warning_function(|text, _| tracing::debug!(text, "polars warns: {text}"));
         let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
         let schemas: Schemas = lake.datasets().filter_map(schema).collect();
         let catalogue = read(settings.catalogue_dir.clone(), schemas.clone()).await?;

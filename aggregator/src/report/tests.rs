@@ -147,3 +147,15 @@ fn a_text_parameter_is_only_ever_a_text() {
     let refused = compute(&catalogue, &frames(), "one", &[("store", "\\' OR 1=1 --")]).unwrap_err();
     assert!(refused.is_callers(), "{refused}");
 }
+
+#[test]
+fn runs_give_the_same_rows_in_the_same_order() {
+    let (catalogue, frames) = (catalogue(), frames());
+    for report in catalogue.reports() {
+        let first = compute(&catalogue, &frames, &report.name, &[]).unwrap();
+        for _ in 0..2 {
+            let again = compute(&catalogue, &frames, &report.name, &[]).unwrap();
+            assert!(first.equals_missing(&again), "{}", report.name);
+        }
+    }
+}

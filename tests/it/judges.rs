@@ -1,0 +1,206 @@
+//! Two engines, one answer: every report of the catalogue, with several parameter sets, is computed by us and by
+//! DuckDB, from the same statement on the same lake, over a company with the awkward data of real life.
+
+mod company;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aggregator::poll::poll_source;
+use aggregator::report::{self, ColumnType, ParamType, Report, ReportColumn};
+use aggregator::{Aggregator, Settings};
+use polars::prelude::AnyValue;
+use serde_json::Value;
+use system_tests::source::FeedSource;
+use system_tests::{Stack, python};
+
+/// Runs many statements in one DuckDB, attached to the lake as a stranger would; rows as JSON arrays.
+const JUDGE: &str = r#"
+import glob, importlib.util, json, sys
+from decimal import Decimal
+import duckdb
+url, data, statements = sys.argv[1:]
+con = duckdb.connect()
+con.execute("SET TimeZone = 'UTC'")
+for name in ("postgres_scanner", "ducklake"):
+    package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
+    (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")
+    con.execute(f"LOAD '{extension}'")
+con.execute(f"ATTACH 'ducklake:postgres:{url}' AS lake (DATA_PATH '{data}/', METADATA_SCHEMA 'lake', READ_ONLY)")
+con.execute("USE lake")
+def plain(value):
+    if isinstance(value, Decimal):
+        return float(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+answers = []
+for sql in json.load(open(statements)):
+    try:
+        rows = con.execute(sql).fetchall()
+        names = [column[0] for column in con.description]
+        answers.append({"names": names, "rows": [[plain(value) for value in row] for row in rows]})
+    except Exception as error:
+        answers.append({"error": str(error)})
+print(json.dumps(answers))
+"#;
+
+/// A lake filled from three sources that serve the awkward company.
+struct Court {
+    stack: Stack,
+    aggregator: Arc<Aggregator>,
+    folder: tempfile::TempDir,
+}
+
+impl Court {
+    async fn open() -> Self {
+        let stack = Stack::builder().start_databases().await;
+        let db = stack.pool("reporting_db").await;
+        let repository = system_tests::binaries::repository();
+        let migrator = sqlx::migrate::Migrator::new(repository.join("migrations/reporting")).await.unwrap();
+        migrator.run(&db).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let declarations = company::declarations(&repository.join("aggregator/sources"));
+        for (file, text) in &declarations {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        let feed = FeedSource::start(company::model(&declarations)).await;
+        let settings = Settings {
+            gateway_url: feed.url().to_owned(),
+            gateway_key: "key".to_owned(),
+            lake_dir: stack.state().lake,
+            time_zone: chrono_tz::America::Toronto,
+            currency: "EUR".to_owned(),
+            sources_dir: Some(folder.path().to_owned()),
+            catalogue_dir: None,
+        };
+        let aggregator = Aggregator::open(db, settings).await.unwrap();
+        for source in ["inventory", "ecommerce", "retail"] {
+            poll_source(&aggregator, source).await.unwrap();
+        }
+        Self { stack, aggregator, folder }
+    }
+
+    fn judge(&self, statements: &[String]) -> Vec<Value> {
+        let file = self.folder.path().join("statements.json");
+        std::fs::write(&file, serde_json::to_string(statements).unwrap()).unwrap();
+        let url = self.stack.url("reporting_db", "lake_reader");
+        let lake = self.stack.state().lake;
+        let answer = python(JUDGE, &[&url, &lake.to_string_lossy(), &file.to_string_lossy()]);
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+/// Periods to ask every report for: all of it, a week, the night the clocks change, a year ago's leap, and nothing.
+const PERIODS: [(&str, &str); 5] = [
+    ("2025-01-01", "2026-03-31"),
+    ("2026-03-02", "2026-03-08"),
+    ("2026-03-08", "2026-03-08"),
+    ("2025-03-09", "2025-11-02"),
+    ("2024-01-01", "2024-01-07"),
+];
+
+/// Parameter sets of a report: its dates over every period, and each choice and bound in turn.
+fn parameter_sets(report: &Report) -> Vec<BTreeMap<String, String>> {
+    let mut sets = Vec::new();
+    for (from, to) in PERIODS {
+        let mut set = BTreeMap::new();
+        for (name, parameter) in &report.params {
+            if parameter.kind == ParamType::Date {
+                let day = if name == "from" || name == "since" { from } else { to };
+                set.insert(name.clone(), day.to_owned());
+            }
+        }
+        sets.push(set);
+    }
+    let whole = sets[0].clone();
+    for (name, parameter) in &report.params {
+        let others: Vec<String> = match parameter.kind {
+            ParamType::Choice => parameter.choices.clone(),
+            ParamType::Int => [&parameter.min, &parameter.max].into_iter().flatten().map(ToString::to_string).collect(),
+            ParamType::Date | ParamType::Decimal | ParamType::String | ParamType::Bool | ParamType::List => Vec::new(),
+        };
+        for other in others {
+            let mut set = whole.clone();
+            set.insert(name.clone(), other);
+            sets.push(set);
+        }
+    }
+    sets.dedup();
+    sets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_report_is_what_duckdb_says() {
+    let court = Court::open().await;
+    let catalogue = report::catalogue(&court.aggregator);
+    assert!(catalogue.broken().is_empty(), "{:?}", catalogue.broken());
+    let mut cases = Vec::new();
+    let mut statements = Vec::new();
+    for report in catalogue.reports() {
+        for set in parameter_sets(report) {
+            let (_, sql) = report::statement(&court.aggregator, &report.name, &set).await.unwrap();
+            statements.push(sql);
+            cases.push((report, set));
+        }
+    }
+    let verdicts = court.judge(&statements);
+    let (mut differences, mut rows) = (Vec::new(), 0);
+    for ((report, set), verdict) in cases.iter().zip(&verdicts) {
+        let ours = report::run(&court.aggregator, &report.name, set, None).await.unwrap();
+        rows += ours.frame.height();
+        if let Err(difference) = compare(&ours.frame, &report.columns, verdict) {
+            differences.push(format!("{} {set:?}: {difference}", report.name));
+        }
+    }
+    assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), cases.len(), differences.join("\n"));
+    // A court that hears nothing agrees with everybody.
+    assert!(cases.len() > 150 && rows > 3_000, "{} cases, {rows} rows", cases.len());
+}
+
+fn compare(frame: &polars::prelude::DataFrame, columns: &[ReportColumn], verdict: &Value) -> Result<(), String> {
+    if let Some(error) = verdict["error"].as_str() {
+        return Err(format!("DuckDB refuses it: {error}"));
+    }
+    let names: Vec<&str> = verdict["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let declared: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    if names != declared {
+        return Err(format!("columns {names:?}, not {declared:?}"));
+    }
+    let theirs = verdict["rows"].as_array().unwrap();
+    if theirs.len() != frame.height() {
+        return Err(format!("{} rows, DuckDB has {}", frame.height(), theirs.len()));
+    }
+    for (number, row) in theirs.iter().enumerate() {
+        for (place, column) in columns.iter().enumerate() {
+            let ours = frame.columns()[place].get(number).unwrap();
+            if !same(&ours, &row[place], column.kind) {
+                return Err(format!("row {number}, {}: {ours:?}, DuckDB has {}", column.name, row[place]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Everything is equal to the last cent and letter; floats to the last digits but two, for the engines add averages
+/// in different orders.
+fn same(ours: &AnyValue<'_>, theirs: &Value, kind: ColumnType) -> bool {
+    match (ours, kind) {
+        (AnyValue::Null, _) => theirs.is_null() || theirs.as_f64().is_some_and(|value| !value.is_finite()),
+        (AnyValue::Int64(cents), ColumnType::Money) => match theirs.as_i64() {
+            Some(whole) => *cents == whole,
+            // A division of cents: half to even, as the edge rounds.
+            None => theirs.as_f64().is_some_and(|value| value.round_ties_even() == *cents as f64),
+        },
+        (AnyValue::Int64(value), _) => theirs.as_i64().or(theirs.as_f64().map(|it| it as i64)) == Some(*value),
+        (AnyValue::Int32(value), _) => theirs.as_f64() == Some(f64::from(*value)),
+        (AnyValue::Float64(value), _) => {
+            theirs.as_f64().is_some_and(|it| (it - value).abs() <= 1e-12 * value.abs().max(1.0))
+        }
+        (AnyValue::Boolean(value), _) => theirs.as_bool() == Some(*value),
+        (AnyValue::String(text), _) => theirs.as_str() == Some(text),
+        (AnyValue::StringOwned(text), _) => theirs.as_str() == Some(text.as_str()),
+        (AnyValue::Date(days), _) => {
+            chrono::NaiveDate::from_epoch_days(*days).map(|day| day.to_string()).as_deref() == theirs.as_str()
+        }
+        _ => false,
+    }
+}
