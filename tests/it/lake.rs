@@ -1,5 +1,6 @@
 //! Polls and the lake, with a fourth source that is one TOML file and no code of ours.
 
+mod campaign;
 mod commit;
 mod faults;
 mod housekeeping;
@@ -124,7 +125,8 @@ impl Fixture {
         let caller = std::panic::Location::caller();
         async move {
             for dataset in ["visits", "places"] {
-                let (mut source, mut held) = (self.source.model().live(dataset), self.rows(dataset).await);
+                let mut source = self.source.model().live(dataset);
+                let mut held = self.rows(dataset).await;
                 source.sort();
                 held.sort();
                 assert_eq!(source, held, "{dataset}, asked at {caller}");

@@ -59,7 +59,7 @@ pub(super) async fn staged(
         for (dataset, parts) in &staged.datasets {
             changes.push(merge::merge(aggregator, source, fence, base, staged.poll.poll, dataset, parts, drops).await?);
         }
-        match commit(aggregator, source, fence, staged, &mut changes).await {
+        match commit(aggregator, source, fence, staged, &changes).await {
             Ok(outcome) => {
                 remove_stage(aggregator, staged).await;
                 return Ok(outcome);
@@ -86,7 +86,7 @@ async fn commit(
     source: &Source,
     fence: &Fence,
     staged: &Staged,
-    changes: &mut Vec<DatasetChange>,
+    changes: &[DatasetChange],
 ) -> Result<PollOutcome, CommitError> {
     let mut tx = aggregator.db().begin().await?;
     let head = catalogue::lock(&mut tx).await?;
@@ -115,7 +115,7 @@ async fn commit(
     if !stage::end(&mut tx, fence.key(), staged.poll.poll).await? {
         return Err(CommitError::Overtaken);
     }
-    for ((dataset, _), change) in staged.datasets.iter().zip(changes.iter()) {
+    for ((dataset, _), change) in staged.datasets.iter().zip(changes) {
         quarantine::resolve(&mut tx, &dataset.dataset, staged.poll.poll, dataset.whole, &change.fitted).await?;
     }
     let mut outcome = counted(source, staged, changes);
@@ -124,7 +124,7 @@ async fn commit(
     if !tables.is_empty() {
         let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
         outcome.snapshot = Some(snapshot);
-        for change in changes.iter() {
+        for change in changes {
             note_days(&mut tx, snapshot, &outcome.source, change).await?;
         }
     }

@@ -145,7 +145,8 @@ async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Call
 }
 
 async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_PAGE as u64) as usize);
+    let announced = response.content_length().and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
+    let mut body = Vec::with_capacity(announced.min(LARGEST_PAGE));
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_request)? {
         if body.len() + chunk.len() > LARGEST_PAGE {
             return Err(CallError::Unusable(format!("a page is larger than {LARGEST_PAGE} bytes")));

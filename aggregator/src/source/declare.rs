@@ -96,7 +96,7 @@ impl Dataset {
 }
 
 impl Declaration {
-    /// Text that changes when a stored ETag no longer stands for what this declaration would fetch.
+    /// Text that changes when a stored `ETag` no longer stands for what this declaration would fetch.
     pub fn shape(&self) -> String {
         let datasets: Vec<String> = self.datasets.iter().map(|it| format!("{}={}", it.name, it.shape())).collect();
         format!("{}|{}", self.base, datasets.join("|"))

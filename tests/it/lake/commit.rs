@@ -35,7 +35,7 @@ async fn no_file_is_without_a_name_and_no_name_without_a_file() {
 }
 
 /// Every file of the lake's folder is in the catalogue, and every file of the catalogue in the folder.
-pub(super) async fn check_files(it: &Fixture) {
+pub(crate) async fn check_files(it: &Fixture) {
     let named: Vec<String> = sqlx::query_scalar(
         "SELECT 'main/' || t.path || f.path FROM lake.ducklake_data_file f JOIN lake.ducklake_table t USING (table_id)",
     )

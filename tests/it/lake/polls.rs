@@ -88,7 +88,7 @@ async fn an_interrupted_poll_goes_on_behind_its_last_page() {
         it.source.break_next([Fault::Drip(std::time::Duration::from_secs(60))]);
         eventually("the poll to hang", async || {
             let parts: i64 = sqlx::query_scalar(staged).fetch_one(&it.db).await.unwrap();
-            parts > 0 && parts as usize + 1 >= stop_after
+            parts > 0 && parts + 1 >= i64::try_from(stop_after).unwrap()
         })
         .await;
         poll.abort();
