@@ -10,6 +10,7 @@ mod compute;
 mod error;
 mod fence;
 pub mod lake;
+pub mod metric;
 pub mod poll;
 pub mod publish;
 pub mod report;

@@ -8,12 +8,15 @@ mod commit;
 mod merge;
 mod read;
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
+use crate::metric;
 use crate::source::Source;
 
 /// What a poll came to.
@@ -68,12 +71,13 @@ pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> R
     let Some(fence) = Fence::take(aggregator.db(), &format!("poll {name}")).await? else {
         return Err(Error::Busy(name.to_owned()));
     };
-    let started = Utc::now();
+    let (started, clock) = (Utc::now(), Instant::now());
     let result = fenced(aggregator, source, &fence, drops).await;
     if let Err(error) = &result {
         note_failure(aggregator, name, started, error).await;
     }
     fence.release().await;
+    metric::poll(name, result.as_ref().ok(), clock.elapsed());
     crate::report::moved_on(aggregator);
     result
 }

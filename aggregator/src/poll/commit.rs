@@ -66,6 +66,7 @@ pub(super) async fn staged(
             }
             Err(CommitError::Failed(error)) => return Err(error),
             Err(CommitError::Overtaken) => {
+                crate::metric::overtaken();
                 tracing::info!(source = source.declaration.name, attempt, "another commit came first, merging again");
                 remove_new(aggregator, &changes).await;
                 // A moved cursor means that the rows themselves are no longer the ones to add.

@@ -16,6 +16,7 @@ pub(crate) use protocol::{Head, HeadAnswer, Moved, Page};
 
 use super::breaker::Breaker;
 use super::declare::{Dataset, Declaration};
+use crate::metric;
 use crate::settings::Settings;
 
 /// The largest page body that is taken, in bytes.
@@ -27,6 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
+    source: String,
     key: String,
     changes: String,
     page: u32,
@@ -50,6 +52,7 @@ impl Client {
             .unwrap_or_default();
         Self {
             http,
+            source: declaration.name.clone(),
             key: settings.gateway_key.clone(),
             changes: format!("{}{}/changes", settings.gateway_url.trim_end_matches('/'), declaration.base),
             page: declaration.page,
@@ -107,11 +110,15 @@ impl Client {
         let deadline = Instant::now() + timeout * 2;
         let mut attempt = 0;
         loop {
-            self.breaker.admit(Instant::now()).map_err(|wait| CallError::BreakerOpen { wait })?;
+            if let Err(wait) = self.breaker.admit(Instant::now()) {
+                metric::call(&self.source, "refused");
+                return Err(CallError::BreakerOpen { wait });
+            }
             self.rate.until_ready().await;
             let error = match send().await {
                 Ok(answer) => {
                     self.breaker.succeeded();
+                    metric::call(&self.source, "ok");
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -121,10 +128,11 @@ impl Client {
             } else {
                 self.breaker.succeeded();
             }
-            let Some(pause) = retry::pause(&error, attempt) else { return Err(error) };
-            if Instant::now() + pause >= deadline {
+            let Some(pause) = retry::pause(&error, attempt).filter(|it| Instant::now() + *it < deadline) else {
+                metric::call(&self.source, "failed");
                 return Err(error);
-            }
+            };
+            metric::call(&self.source, "retried");
             attempt += 1;
             tracing::debug!(url = self.changes, attempt, ?pause, %error, "asking again");
             tokio::time::sleep(pause).await;
