@@ -19,9 +19,9 @@ pub(super) fn bounds(dataset: &Dataset, after: Option<&Place>, limit: u64) -> St
         dataset.key_columns().enumerate().map(|(at, column)| format!("{} AS k{at}", column.sql)).collect();
     let texts: Vec<String> = (0..dataset.key.len()).map(|at| format!("k{at}::text")).collect();
     format!(
-        "SELECT n, xid::text, ARRAY[{}] FROM (\
-         SELECT row_number() OVER (ORDER BY {order}) AS n, {} AS xid, {} FROM {} WHERE {} ORDER BY {order} LIMIT {}\
-         ) AS page ORDER BY n DESC LIMIT 2",
+        "SELECT n, xid::text, ARRAY[{}] FROM (SELECT row_number() OVER () AS n, found.* FROM (\
+         SELECT {} AS xid, {} FROM {} WHERE {} ORDER BY {order} LIMIT {}\
+         ) AS found) AS page ORDER BY n DESC LIMIT 2",
         texts.join(", "),
         dataset.xid,
         keys.join(", "),
