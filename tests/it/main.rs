@@ -5,6 +5,7 @@ mod company;
 mod compose;
 mod feed;
 mod gateway;
+mod inventory;
 mod judges;
 mod lake;
 mod main_job;

@@ -1,14 +1,12 @@
-//! Inventory: the source of truth for products, and for how many of each lie where.
-//!
-//! Owns `inventory_db`. `movements/apply.rs` is the heart: it takes stock for a document once, or refuses it
-//! once, whatever is repeated, delayed or tried at the same time. Read it first, then `movements/reverse.rs`;
-//! the rest is one file per resource.
+//! The inventory service.
+#![doc = include_str!("../README.md")]
 
 mod categories;
 mod config;
 mod feed;
 mod ids;
 mod locations;
+mod metric;
 mod movements;
 mod names;
 mod products;
@@ -46,6 +44,7 @@ impl App {
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
+        metric::describe();
         let (asked, observed) = (feed.clone(), feed.clone());
         Api::new("inventory", "Products, categories, locations, stock on hand and its movements.")
             .routes(categories::router().with_state(self.clone()))

@@ -1,4 +1,5 @@
 //! Plumbing that every Tributary service shares.
+#![doc = include_str!("../README.md")]
 
 pub mod client;
 pub mod config;

@@ -243,3 +243,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests;

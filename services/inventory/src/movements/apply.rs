@@ -18,6 +18,7 @@ use super::refusal::{Refusal, Short};
 use super::{MAX_QUANTITY, Reason};
 use crate::App;
 use crate::ids::{LocationId, ProductId};
+use crate::metric;
 
 /// Most lines of one document.
 const MOST_LINES: usize = 500;
@@ -56,10 +57,12 @@ pub(super) async fn create_movements(
 
     let mut transaction = app.db.begin().await?;
     if claim(&mut transaction, &request, digest).await? {
-        if let Err(refusal) = take(&mut transaction, &request, &quantities).await? {
-            refuse(&mut transaction, &request.reference, &refusal).await?;
+        let taken = take(&mut transaction, &request, &quantities).await?;
+        if let Err(refusal) = &taken {
+            refuse(&mut transaction, &request.reference, refusal).await?;
         }
         transaction.commit().await?;
+        metric::document(request.reason.as_str(), taken.is_ok());
     } else {
         transaction.rollback().await?;
     }
@@ -263,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let cases: [(&str, &[(i64, i64)], &str); 7] = [
+        type Lines<'a> = &'a [(i64, i64)];
+        let cases: [(&str, Lines<'_>, &str); 7] = [
             ("sale", &[], "lines"),
             ("sale", &[(1, -1), (2, 1)], "lines[1].quantity"),
             ("return", &[(1, -1)], "lines[0].quantity"),

@@ -14,6 +14,7 @@ use super::document::{self, Document, Outcome};
 use super::refusal::{Refusal, Short};
 use crate::App;
 use crate::ids::{LocationId, ProductId};
+use crate::metric;
 
 /// Reverse a document. Safe to repeat. A reference that was never heard of is closed, so that a request
 /// which is still on its way can no longer take stock.
@@ -26,7 +27,7 @@ pub(super) async fn reverse_document(
     Path(reference): Path<Reference>,
 ) -> Result<Json<Document>, ApiError> {
     let mut transaction = app.db.begin().await?;
-    sqlx::query(
+    let closed = sqlx::query(
         "INSERT INTO movement_documents (reference, outcome) VALUES ($1, 'closed') ON CONFLICT (reference) DO NOTHING",
     )
     .bind(&reference)
@@ -49,6 +50,9 @@ pub(super) async fn reverse_document(
         Outcome::Refused | Outcome::Reversed | Outcome::Closed => {}
     }
     transaction.commit().await?;
+    if closed.rows_affected() == 1 || outcome == Outcome::Applied {
+        metric::reversal();
+    }
     document::read(&app.db, reference.as_str()).await.map(|stored| Json(stored.document))
 }
 

@@ -32,6 +32,7 @@ pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), 
             Ok(true) => {
                 let offset = row.position().map_or(0, csv::Position::byte);
                 reader.get_mut().row_began(offset);
+                count_line_ends(&mut row, reader.get_ref().tail());
                 if let Some(earlier) = held.replace(std::mem::take(&mut row)) {
                     judge(&earlier, &header, key_at, sink)?;
                     // Its memory serves again.
@@ -56,6 +57,17 @@ pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), 
                 return sink.end(Some(RowError { line: reader.position().line(), field: None, reason }));
             }
         }
+    }
+}
+
+/// Moves a row's position past the line ends before its first field: the parser leaves the LF of a CRLF, and empty
+/// lines, to the row that follows, and would name the line before.
+fn count_line_ends(row: &mut ByteRecord, from_row: &[u8]) {
+    let before = from_row.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let skipped: u64 = before.map(|byte| u64::from(*byte == b'\n')).sum();
+    if let Some(mut position) = row.position().cloned() {
+        position.set_line(position.line() + skipped);
+        row.set_position(Some(position));
     }
 }
 

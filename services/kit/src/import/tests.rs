@@ -75,6 +75,15 @@ async fn marks_crlf_and_quoted_newlines_are_in_order() {
 }
 
 #[tokio::test]
+async fn a_bad_row_is_named_by_its_line_whatever_ends_the_lines() {
+    for end in ["\n", "\r\n"] {
+        let body = ["reference,line_no,note", "a,1,x", "", "b,zero,x", "c,1,x", "d,none,x"].join(end);
+        let (_, report) = csv::<Line>(body).await;
+        assert_eq!(shown(&report), [(4, Some("line_no")), (6, Some("line_no"))], "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_row_takes_its_document_along_and_no_other() {
     let body = "reference,line_no,note\na,1,\na,2,\nb,1,\nb,x,\nb,3,\nc,1,\nd,0,\ne,1\nf,1,\n";
     let (documents, report) = csv::<Line>(body).await;
