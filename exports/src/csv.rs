@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::CsvProfile;
 use crate::text::{push_date, push_float, push_money, push_timestamp};
 
-/// Tells Excel that the file is UTF-8; without it "Zürich" opens as "ZÃ¼rich".
+/// Tells Excel that the file is UTF-8; without it every accent opens as two wrong letters.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 pub(crate) fn write(

@@ -190,7 +190,7 @@ fn same(ours: &AnyValue<'_>, theirs: &Value, kind: ColumnType) -> bool {
             // A division of cents: half to even, as the edge rounds.
             None => theirs.as_f64().is_some_and(|value| value.round_ties_even() == *cents as f64),
         },
-        (AnyValue::Int64(value), _) => theirs.as_i64().or(theirs.as_f64().map(|it| it as i64)) == Some(*value),
+        (AnyValue::Int64(value), _) => theirs.as_i64() == Some(*value) || theirs.as_f64() == Some(*value as f64),
         (AnyValue::Int32(value), _) => theirs.as_f64() == Some(f64::from(*value)),
         (AnyValue::Float64(value), _) => {
             theirs.as_f64().is_some_and(|it| (it - value).abs() <= 1e-12 * value.abs().max(1.0))

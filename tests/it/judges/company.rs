@@ -43,8 +43,7 @@ pub(super) fn model(declarations: &[(String, String)]) -> Model {
 
 /// The columns of a dataset as they stand in its file: a TOML table would sort them.
 fn columns_in_order(text: &str, dataset: &str) -> Vec<(&'static str, &'static str)> {
-    let from = text.find(&format!("name = \"{dataset}\"")).unwrap();
-    let rest = &text[from..];
+    let (_, rest) = text.split_once(&format!("name = \"{dataset}\"")).unwrap();
     let table = rest.split_once("[dataset.columns]\n").unwrap().1;
     let lines = table.lines().take_while(|line| line.contains(" = "));
     lines
