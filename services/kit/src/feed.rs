@@ -83,6 +83,13 @@ impl Feed {
             // A page is one ordered read; compiling it costs more than it gives.
             ("jit", "off"),
             ("work_mem", "64MB"),
+            // A page is a piece of an index, joined by keys. The planner cannot know how few rows lie between two
+            // row comparisons, and would read both tables whole for each page of a full read: work that grows with
+            // the square of the table. Walking the index costs no more even for all of it.
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_seqscan", "off"),
+            ("max_parallel_workers_per_gather", "0"),
         ]);
         let reader = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
