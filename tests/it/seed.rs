@@ -59,7 +59,7 @@ async fn the_history_is_told_once_and_its_books_agree_but_for_the_drift() {
     let mut wrong: Vec<&str> =
         open.iter().filter(|(_, pieces)| **pieces != 0).map(|((reference, _), _)| reference.as_str()).collect();
     wrong.dedup();
-    assert_eq!(wrong, ["sale-MTL-20261119-001", "sale-MTL-20261119-002", "sale-MTL-20261119-lost"]);
+    assert_eq!(wrong, ["sale-MTL-20261121-001", "sale-MTL-20261121-002", "sale-MTL-20261121-lost"]);
     assert!(wrong.iter().all(|reference| heard.iter().any(|line| line.contains(reference))), "{heard:?}");
 
     // Each day is a store's own: both ends of the history are whole in every zone.

@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// The folder of the clusters: `<data>/pg`. Started by root below a folder that PostgreSQL's user may not enter
-    /// (such as /root), the clusters live under /var/tmp instead, and `<data>/pg` is a link to them.
+    /// (such as /root), the clusters live under /var/lib instead, and `<data>/pg` is a link to them.
     pub fn home(&self, layout: &Layout) -> Result<PathBuf> {
         let home = layout.pg();
         if home.exists() {
@@ -80,9 +80,9 @@ impl Server {
         }
         match &self.user {
             Some(user) if !user.can_enter(layout.root()) => {
-                let elsewhere = PathBuf::from(format!("/var/tmp/tributary-{}", uuid::Uuid::new_v4().simple()));
-                std::fs::create_dir(&elsewhere).map_err(Error::io("create the folder", &elsewhere))?;
-                // A link that leads nowhere is what is left when somebody cleared /var/tmp.
+                let elsewhere = PathBuf::from(format!("/var/lib/tributary/{}", uuid::Uuid::new_v4().simple()));
+                std::fs::create_dir_all(&elsewhere).map_err(Error::io("create the folder", &elsewhere))?;
+                // A link that leads nowhere is what is left when somebody removed the folder.
                 std::fs::remove_file(&home).ok();
                 symlink(&elsewhere, &home).map_err(Error::io("link", &home))?;
                 Ok(elsewhere)

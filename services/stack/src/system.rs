@@ -155,6 +155,11 @@ impl System {
 
     async fn bring_up_databases(&mut self, tell: &mut impl FnMut(&str)) -> Result<()> {
         tell("starting four PostgreSQL clusters");
+        if let Some(home) = self.clusters.first().and_then(|cluster| cluster.dir.parent())
+            && home != self.layout.pg()
+        {
+            tell(&format!("their data lies in {}: PostgreSQL's user may not enter the data folder", home.display()));
+        }
         std::thread::scope(|scope| {
             let jobs: Vec<_> = self
                 .clusters

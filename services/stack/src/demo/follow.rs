@@ -68,7 +68,9 @@ impl Reporting {
             if *progress != seen {
                 moved = Instant::now();
                 seen = progress.clone();
-                if let (Some(done), Some(total)) = (progress["done"].as_u64(), progress["total"].as_u64()) {
+                if let (Some(done), Some(total)) = (progress["done"].as_u64(), progress["total"].as_u64())
+                    && (done % 10 == 0 || done == total)
+                {
                     tell(&format!("demo: {}: {done} of {total} {}", show::text(&run["job"]), at(progress)));
                 }
             }

@@ -29,7 +29,14 @@ pub(super) fn report(answer: &Value) -> String {
         }
     }
     for row in rows.iter().take(ROWS) {
-        table.add_row(columns.iter().map(|column| cell(&row[column["name"].as_str().unwrap_or_default()])));
+        table.add_row(columns.iter().map(|column| {
+            let value = &row[column["name"].as_str().unwrap_or_default()];
+            match (column["type"].as_str(), value.as_f64()) {
+                // JSON's reader drops the zero of 1234.50; a figure at a terminal has its two places.
+                (Some("money"), Some(amount)) => format!("{amount:.2}"),
+                _ => cell(value),
+            }
+        }));
     }
     let more = rows.len().saturating_sub(ROWS);
     let more = if more > 0 { format!("\n… and {more} rows more") } else { String::new() };
@@ -83,6 +90,12 @@ pub(super) fn files(state: &State, day: NaiveDate) -> Result<Vec<String>> {
     };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     paths.sort();
+    let others = paths.len();
+    paths.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name == "manifest.json" || REPORTS.iter().any(|report| name.starts_with(&format!("{report}-")))
+    });
+    let others = others - paths.len();
     for path in paths {
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let digest = Sha256::digest(&bytes);
@@ -90,6 +103,7 @@ pub(super) fn files(state: &State, day: NaiveDate) -> Result<Vec<String>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         lines.push(format!("  {name:<44} {:>9} bytes   sha256 {short}…", bytes.len()));
     }
+    lines.push(format!("  … and {others} files of the other reports"));
     Ok(lines)
 }
 
@@ -100,11 +114,13 @@ mod tests {
 
     #[test]
     fn a_report_is_shown_with_its_provenance_and_its_first_rows() {
-        let rows: Vec<Value> = (0..12).map(|n| json!({"store": format!("S{n}"), "share": 1.0 / 3.0})).collect();
+        let rows: Vec<Value> =
+            (0..12).map(|n| json!({"store": format!("S{n}"), "share": 1.0 / 3.0, "net": 1234.5})).collect();
         let answer = json!({
             "report": "store_performance", "parameters": {"from": "2026-11-21"}, "snapshot": 7, "revision": 1,
             "state": "final", "currency": "CAD", "rows": rows,
-            "columns": [{"name": "store", "type": "string", "title": "Store"}, {"name": "share", "type": "float", "title": "Share"}],
+            "columns": [{"name": "store", "type": "string", "title": "Store"}, {"name": "share", "type": "float", "title": "Share"},
+                        {"name": "net", "type": "money", "title": "Net"}],
         });
         let shown = report(&answer);
         assert!(
@@ -112,6 +128,6 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("S9") && !shown.contains("S10") && shown.contains("and 2 rows more"), "{shown}");
-        assert!(shown.contains("0.3333") && !shown.contains("0.33333"), "{shown}");
+        assert!(shown.contains("0.3333") && !shown.contains("0.33333") && shown.contains("1234.50"), "{shown}");
     }
 }
