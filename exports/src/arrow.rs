@@ -19,10 +19,7 @@ pub(crate) fn write(
     let mut writer = IpcWriter::new(out)
         .with_compression(Some(IpcCompression::LZ4))
         .with_compat_level(CompatLevel::oldest())
-        .batched(
-            &columnar_schema(columns),
-            columns.iter().map(|_| Default::default()).collect(),
-        )
+        .batched(&columnar_schema(columns), columns.iter().map(|_| Default::default()).collect())
         .map_err(Error::Encode)?;
     writer.set_custom_metadata(provenance.pairs());
     let mut rows = 0;
@@ -48,20 +45,10 @@ mod tests {
         let (provenance, columns, frame) = samples::all();
         for (frame, height) in [(frame.clone(), 3), (frame.clear(), 0)] {
             let mut bytes = Vec::new();
-            write(
-                Format::Arrow,
-                &provenance,
-                &columns,
-                [Ok(frame)],
-                &mut bytes,
-            )
-            .unwrap();
+            write(Format::Arrow, &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
             let back = IpcReader::new(Cursor::new(bytes)).finish().unwrap();
             assert_eq!(back.height(), height);
-            assert_eq!(
-                *back.column("net").unwrap().dtype(),
-                DataType::Decimal(18, 2)
-            );
+            assert_eq!(*back.column("net").unwrap().dtype(), DataType::Decimal(18, 2));
             assert_eq!(back.width(), 8);
         }
     }

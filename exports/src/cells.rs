@@ -1,8 +1,6 @@
 //! Typed access to the cells of a canonical batch.
 
-use polars::prelude::{
-    BooleanChunked, DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked,
-};
+use polars::prelude::{BooleanChunked, DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
 
 use crate::column::{Column, Kind};
 use crate::error::{Error, Result};
@@ -34,9 +32,7 @@ impl<'a> Cells<'a> {
                     Kind::String => Self::String(series.str().map_err(Error::Encode)?),
                     Kind::Bool => Self::Bool(series.bool().map_err(Error::Encode)?),
                     Kind::Date => Self::Date(series.date().map_err(Error::Encode)?.physical()),
-                    Kind::Timestamp => {
-                        Self::Timestamp(series.datetime().map_err(Error::Encode)?.physical())
-                    }
+                    Kind::Timestamp => Self::Timestamp(series.datetime().map_err(Error::Encode)?.physical()),
                     Kind::Money => Self::Money(series.i64().map_err(Error::Encode)?),
                 })
             })

@@ -80,13 +80,5 @@ pub struct Column {
 
 /// The schema of a columnar file of these columns.
 pub(crate) fn columnar_schema(columns: &[Column]) -> Schema {
-    columns
-        .iter()
-        .map(|column| {
-            (
-                PlSmallStr::from(column.name.as_str()),
-                column.kind.columnar(),
-            )
-        })
-        .collect()
+    columns.iter().map(|column| (PlSmallStr::from(column.name.as_str()), column.kind.columnar())).collect()
 }

@@ -32,9 +32,7 @@ pub(crate) fn write(
         .quote_style(QuoteStyle::Necessary)
         .buffer_capacity(128 * 1024)
         .from_writer(out);
-    writer
-        .write_record(columns.iter().map(|column| column.name.as_bytes()))
-        .map_err(failed)?;
+    writer.write_record(columns.iter().map(|column| column.name.as_bytes())).map_err(failed)?;
     let mut rows = 0;
     let mut text = String::new();
     for batch in batches {
@@ -77,27 +75,14 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut 
         Cells::Int64(values) => {
             let _infallible = values.get(row).map(|value| write!(text, "{value}"));
         }
-        Cells::Float(values) => values
-            .get(row)
-            .into_iter()
-            .for_each(|value| push_float(text, value)),
+        Cells::Float(values) => values.get(row).into_iter().for_each(|value| push_float(text, value)),
         Cells::Bool(values) => {
-            text.push_str(
-                values
-                    .get(row)
-                    .map_or("", |value| if value { "true" } else { "false" }),
-            );
+            text.push_str(values.get(row).map_or("", |value| if value { "true" } else { "false" }));
         }
         Cells::Timestamp(values) => {
-            values
-                .get(row)
-                .into_iter()
-                .for_each(|value| push_timestamp(text, value, spreadsheet));
+            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, spreadsheet));
         }
-        Cells::Money(values) => values
-            .get(row)
-            .into_iter()
-            .for_each(|value| push_money(text, value)),
+        Cells::Money(values) => values.get(row).into_iter().for_each(|value| push_money(text, value)),
     }
     text
 }
@@ -106,10 +91,7 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut 
 /// takes the full-width forms of the signs too.
 fn is_formula(text: &str) -> bool {
     let first = text.chars().find(|character| *character != ' ');
-    matches!(
-        first,
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
-    )
+    matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'))
 }
 
 fn failed(error: csv::Error) -> Error {
@@ -128,14 +110,7 @@ mod tests {
         let (provenance, columns, frame) = samples::all();
         let frame = if empty { frame.clear() } else { frame };
         let mut bytes = Vec::new();
-        write(
-            Format::Csv(profile),
-            &provenance,
-            &columns,
-            [Ok(frame)],
-            &mut bytes,
-        )
-        .unwrap();
+        write(Format::Csv(profile), &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -150,14 +125,8 @@ mod tests {
 
     #[test]
     fn no_row_still_has_the_header() {
-        assert_eq!(
-            csv(CsvProfile::Raw, true),
-            "n32,n64,share,store,open,day,at,net\r\n"
-        );
-        assert_eq!(
-            csv(CsvProfile::Spreadsheet, true),
-            "\u{feff}n32,n64,share,store,open,day,at,net\r\n"
-        );
+        assert_eq!(csv(CsvProfile::Raw, true), "n32,n64,share,store,open,day,at,net\r\n");
+        assert_eq!(csv(CsvProfile::Spreadsheet, true), "\u{feff}n32,n64,share,store,open,day,at,net\r\n");
     }
 
     #[test]

@@ -16,11 +16,7 @@ pub enum Error {
     MissingColumn { column: String },
     /// A column holds something that its declared kind cannot express.
     #[error("column \"{column}\" is declared {} but holds {found}", kind.name())]
-    Misfit {
-        column: String,
-        kind: Kind,
-        found: String,
-    },
+    Misfit { column: String, kind: Kind, found: String },
     /// More rows or longer text than a worksheet can hold.
     #[error("{detail}; ask for csv or parquet instead, which have no such limit")]
     BeyondExcel { detail: String },

@@ -75,9 +75,7 @@ impl Format {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv(CsvProfile::Raw) => "text/csv; charset=utf-8; header=present",
-            Self::Csv(CsvProfile::Spreadsheet) => {
-                "text/csv; charset=utf-8; header=present; profile=spreadsheet"
-            }
+            Self::Csv(CsvProfile::Spreadsheet) => "text/csv; charset=utf-8; header=present; profile=spreadsheet",
             Self::Parquet => "application/vnd.apache.parquet",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Arrow => "application/vnd.apache.arrow.file",
@@ -95,10 +93,8 @@ impl Format {
         let mut best: Option<(u16, Self)> = None;
         for format in Self::ALL {
             // The most specific range that matches decides about a format (RFC 9110, 12.5.1).
-            let Some(range) = ranges
-                .iter()
-                .filter(|range| range.matches(format))
-                .max_by_key(|range| range.specificity())
+            let Some(range) =
+                ranges.iter().filter(|range| range.matches(format)).max_by_key(|range| range.specificity())
             else {
                 continue;
             };
@@ -131,20 +127,10 @@ impl<'a> Range<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
-        let mut range = Self {
-            kind,
-            subtype,
-            profile: None,
-            quality: 1000,
-        };
+        let mut range = Self { kind, subtype, profile: None, quality: 1000 };
         for part in parts {
-            match part
-                .split_once('=')
-                .map(|(name, value)| (name.trim(), value.trim()))
-            {
-                Some((name, value)) if name.eq_ignore_ascii_case("q") => {
-                    range.quality = quality(value)?
-                }
+            match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+                Some((name, value)) if name.eq_ignore_ascii_case("q") => range.quality = quality(value)?,
                 Some((name, value)) if name.eq_ignore_ascii_case("profile") => {
                     range.profile = Some(value.trim_matches('"'))
                 }
@@ -168,23 +154,14 @@ impl<'a> Range<'a> {
     }
 
     fn specificity(&self) -> u8 {
-        u8::from(self.kind != "*")
-            + u8::from(self.subtype != "*")
-            + u8::from(self.profile.is_some())
+        u8::from(self.kind != "*") + u8::from(self.subtype != "*") + u8::from(self.profile.is_some())
     }
 }
 
 /// A q value (`0`, `0.5`, `1.000`) in thousandths; `None` when it is none.
 fn quality(text: &str) -> Option<u16> {
-    let value: f32 = text
-        .parse()
-        .ok()
-        .filter(|value| (0.0..=1.0).contains(value))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 1000 by the line above"
-    )]
+    let value: f32 = text.parse().ok().filter(|value| (0.0..=1.0).contains(value))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000 by the line above")]
     let thousandths = (value * 1000.0).round() as u16;
     Some(thousandths)
 }
@@ -208,16 +185,10 @@ mod tests {
             ("", Some(Format::Json)),
             ("*/*", Some(Format::Json)),
             ("text/csv", Some(csv)),
-            (
-                "text/csv; profile=spreadsheet",
-                Some(Format::Csv(CsvProfile::Spreadsheet)),
-            ),
+            ("text/csv; profile=spreadsheet", Some(Format::Csv(CsvProfile::Spreadsheet))),
             ("application/json;q=0.5, text/csv;q=0.9", Some(csv)),
             ("application/json;q=0, */*;q=0.1", Some(Format::Ndjson)),
-            (
-                "application/vnd.apache.parquet, */*;q=0.1",
-                Some(Format::Parquet),
-            ),
+            ("application/vnd.apache.parquet, */*;q=0.1", Some(Format::Parquet)),
             ("text/*", Some(csv)),
             ("image/png", None),
             ("application/json;q=2", None),

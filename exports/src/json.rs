@@ -46,10 +46,7 @@ pub(crate) fn write(
     let rows = write_rows(columns, batches, out)?;
     match provenance.row_count {
         Some(announced) if announced != rows => {
-            return Err(Error::RowCount {
-                announced,
-                found: rows,
-            });
+            return Err(Error::RowCount { announced, found: rows });
         }
         Some(_) => out.write_all(b"}\n"),
         None => writeln!(out, ",\"row_count\":{rows}}}"),
@@ -70,9 +67,7 @@ pub fn write_with_rows(
     out: &mut (impl Write + ?Sized),
 ) -> Result<()> {
     write_head(provenance, columns, Some(row_count), out)?;
-    out.write_all(rows.get().as_bytes())
-        .and_then(|()| out.write_all(b"}\n"))
-        .map_err(Error::Write)
+    out.write_all(rows.get().as_bytes()).and_then(|()| out.write_all(b"}\n")).map_err(Error::Write)
 }
 
 /// Encodes rows as a JSON array of objects, without the envelope.
@@ -139,10 +134,7 @@ fn write_rows(
 
 /// `"name":` of each column, escaped once.
 pub(crate) fn keys(columns: &[Column]) -> Vec<String> {
-    columns
-        .iter()
-        .map(|column| format!("{}:", serde_json::Value::from(column.name.as_str())))
-        .collect()
+    columns.iter().map(|column| format!("{}:", serde_json::Value::from(column.name.as_str()))).collect()
 }
 
 pub(crate) fn push_object(text: &mut String, keys: &[String], cells: &[Cells<'_>], row: usize) {
@@ -172,9 +164,7 @@ fn push_value(text: &mut String, cells: &Cells<'_>, row: usize) {
         }),
         Cells::Float(values) => values.get(row).map(|value| push_float(text, value)),
         Cells::String(values) => values.get(row).map(|value| push_string(text, value)),
-        Cells::Bool(values) => values
-            .get(row)
-            .map(|value| text.push_str(if value { "true" } else { "false" })),
+        Cells::Bool(values) => values.get(row).map(|value| text.push_str(if value { "true" } else { "false" })),
         Cells::Date(values) => values.get(row).map(|value| {
             text.push('"');
             push_date(text, value);
@@ -252,14 +242,7 @@ mod tests {
         let (mut provenance, columns, frame) = samples::all();
         provenance.row_count = Some(0);
         let mut bytes = Vec::new();
-        write(
-            Format::Json,
-            &provenance,
-            &columns,
-            [Ok(frame.clear())],
-            &mut bytes,
-        )
-        .unwrap();
+        write(Format::Json, &provenance, &columns, [Ok(frame.clear())], &mut bytes).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(document["rows"], json!([]));
         assert_eq!(document["row_count"], 0);
@@ -270,16 +253,7 @@ mod tests {
     fn a_wrong_announcement_is_an_error() {
         let (mut provenance, columns, frame) = samples::all();
         provenance.row_count = Some(4);
-        assert!(
-            write(
-                Format::Json,
-                &provenance,
-                &columns,
-                [Ok(frame)],
-                &mut Vec::new()
-            )
-            .is_err()
-        );
+        assert!(write(Format::Json, &provenance, &columns, [Ok(frame)], &mut Vec::new()).is_err());
     }
 
     #[test]
@@ -287,14 +261,7 @@ mod tests {
         let (mut provenance, columns, frame) = samples::all();
         provenance.row_count = Some(3);
         let mut whole = Vec::new();
-        write(
-            Format::Json,
-            &provenance,
-            &columns,
-            [Ok(frame.clone())],
-            &mut whole,
-        )
-        .unwrap();
+        write(Format::Json, &provenance, &columns, [Ok(frame.clone())], &mut whole).unwrap();
         let rows = super::encode_rows(&columns, frame).unwrap();
         let mut again = Vec::new();
         super::write_with_rows(&provenance, &columns, 3, &rows, &mut again).unwrap();

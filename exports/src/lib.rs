@@ -80,10 +80,7 @@ where
         Format::Arrow => arrow::write(provenance, columns, batches, &mut out),
     }?;
     out.flush().map_err(Error::Write)?;
-    Ok(Written {
-        rows,
-        bytes: out.bytes,
-    })
+    Ok(Written { rows, bytes: out.bytes })
 }
 
 /// Counts what passes, so that no encoder has to.

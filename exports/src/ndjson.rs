@@ -39,19 +39,9 @@ mod tests {
     fn every_row_is_a_line_that_parses_alone() {
         let (provenance, columns, frame) = samples::all();
         let mut bytes = Vec::new();
-        write(
-            Format::Ndjson,
-            &provenance,
-            &columns,
-            [Ok(frame)],
-            &mut bytes,
-        )
-        .unwrap();
+        write(Format::Ndjson, &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        let rows: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 3);
         assert_eq!(rows[0]["store"], "Zürich \"1\"\n=A1");
         assert_eq!(rows[1]["n64"], "9007199254740992");
@@ -61,14 +51,7 @@ mod tests {
     fn no_row_is_no_line() {
         let (provenance, columns, frame) = samples::all();
         let mut bytes = Vec::new();
-        let written = write(
-            Format::Ndjson,
-            &provenance,
-            &columns,
-            [Ok(frame.clear())],
-            &mut bytes,
-        )
-        .unwrap();
+        let written = write(Format::Ndjson, &provenance, &columns, [Ok(frame.clear())], &mut bytes).unwrap();
         assert_eq!((written.rows, bytes.len()), (0, 0));
     }
 }

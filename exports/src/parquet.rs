@@ -43,14 +43,7 @@ mod tests {
         let (provenance, columns, frame) = samples::all();
         let frame = if empty { frame.clear() } else { frame };
         let mut bytes = Vec::new();
-        write(
-            Format::Parquet,
-            &provenance,
-            &columns,
-            [Ok(frame)],
-            &mut bytes,
-        )
-        .unwrap();
+        write(Format::Parquet, &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
         ParquetReader::new(Cursor::new(bytes)).finish().unwrap()
     }
 
@@ -58,21 +51,12 @@ mod tests {
     fn types_and_values_survive() {
         let frame = read_back(false);
         assert_eq!(frame.height(), 3);
-        assert_eq!(
-            *frame.column("net").unwrap().dtype(),
-            DataType::Decimal(18, 2)
-        );
+        assert_eq!(*frame.column("net").unwrap().dtype(), DataType::Decimal(18, 2));
         assert_eq!(*frame.column("day").unwrap().dtype(), DataType::Date);
         let utc = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
         assert_eq!(*frame.column("at").unwrap().dtype(), utc);
-        assert_eq!(
-            frame.column("net").unwrap().get(0).unwrap().to_string(),
-            "1234.50"
-        );
-        assert_eq!(
-            frame.column("net").unwrap().get(1).unwrap().to_string(),
-            "-0.05"
-        );
+        assert_eq!(frame.column("net").unwrap().get(0).unwrap().to_string(), "1234.50");
+        assert_eq!(frame.column("net").unwrap().get(1).unwrap().to_string(), "-0.05");
         assert!(frame.column("store").unwrap().get(2).unwrap().is_null());
     }
 
@@ -87,26 +71,10 @@ mod tests {
     fn the_provenance_is_in_the_file() {
         let (provenance, columns, frame) = samples::all();
         let mut bytes = Vec::new();
-        write(
-            Format::Parquet,
-            &provenance,
-            &columns,
-            [Ok(frame)],
-            &mut bytes,
-        )
-        .unwrap();
-        let metadata = ParquetReader::new(Cursor::new(bytes))
-            .get_metadata()
-            .unwrap()
-            .key_value_metadata()
-            .clone();
+        write(Format::Parquet, &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
+        let metadata = ParquetReader::new(Cursor::new(bytes)).get_metadata().unwrap().key_value_metadata().clone();
         let pairs = metadata.unwrap();
-        let value = |key: &str| {
-            pairs
-                .iter()
-                .find(|pair| pair.key == key)
-                .and_then(|pair| pair.value.clone())
-        };
+        let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
         assert_eq!(value("tributary.snapshot").as_deref(), Some("7"));
         assert_eq!(value("tributary.state").as_deref(), Some("final"));
         assert_eq!(value("tributary.revision").as_deref(), Some("2"));

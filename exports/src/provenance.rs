@@ -57,10 +57,7 @@ impl Provenance {
             ("tributary.parameters".to_owned(), parameters),
             ("tributary.snapshot".to_owned(), self.snapshot.to_string()),
             ("tributary.currency".to_owned(), self.currency.clone()),
-            (
-                "tributary.generated_at".to_owned(),
-                self.generated_at.to_rfc3339(),
-            ),
+            ("tributary.generated_at".to_owned(), self.generated_at.to_rfc3339()),
             ("tributary.stale".to_owned(), self.is_stale().to_string()),
         ];
         if let Some(revision) = self.revision {

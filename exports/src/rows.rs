@@ -1,8 +1,6 @@
 //! Batches of rows in canonical types, so that an encoder meets one type per kind and no surprise.
 
-use polars::prelude::{
-    ChunkApply as _, Column as Series, DataFrame, DataType, IntoColumn, TimeUnit, TimeZone,
-};
+use polars::prelude::{ChunkApply as _, Column as Series, DataFrame, DataType, IntoColumn, TimeUnit, TimeZone};
 
 use crate::column::{Column, Kind, MONEY_PRECISION, MONEY_SCALE};
 use crate::error::{Error, Result};
@@ -18,12 +16,7 @@ pub(crate) struct Batches<'a, I> {
 
 impl<'a, I: Iterator<Item = Result<DataFrame>>> Batches<'a, I> {
     pub(crate) fn new(columns: &'a [Column], frames: I, size: usize) -> Self {
-        Self {
-            columns,
-            frames,
-            size,
-            held: None,
-        }
+        Self { columns, frames, size, held: None }
     }
 
     /// The first `size` rows of `frame` if it has more; what is left is held back.
@@ -43,10 +36,7 @@ impl<I: Iterator<Item = Result<DataFrame>>> Iterator for Batches<'_, I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = self.held.take();
-        while batch
-            .as_ref()
-            .is_none_or(|frame| frame.height() < self.size)
-        {
+        while batch.as_ref().is_none_or(|frame| frame.height() < self.size) {
             let frame = match self.frames.next() {
                 None => break,
                 Some(frame) => match frame.and_then(|frame| canonical(&frame, self.columns)) {
@@ -72,11 +62,8 @@ fn canonical(frame: &DataFrame, columns: &[Column]) -> Result<DataFrame> {
     let fitted: Vec<Series> = columns
         .iter()
         .map(|column| {
-            let series = frame
-                .column(&column.name)
-                .map_err(|_| Error::MissingColumn {
-                    column: column.name.clone(),
-                })?;
+            let series =
+                frame.column(&column.name).map_err(|_| Error::MissingColumn { column: column.name.clone() })?;
             fit(series, column)
         })
         .collect::<Result<_>>()?;
@@ -84,11 +71,7 @@ fn canonical(frame: &DataFrame, columns: &[Column]) -> Result<DataFrame> {
 }
 
 fn fit(series: &Series, column: &Column) -> Result<Series> {
-    let misfit = || Error::Misfit {
-        column: column.name.clone(),
-        kind: column.kind,
-        found: series.dtype().to_string(),
-    };
+    let misfit = || Error::Misfit { column: column.name.clone(), kind: column.kind, found: series.dtype().to_string() };
     let found = series.dtype();
     let fits = match column.kind {
         // A fraction of a cent is never rounded here: who divides money decides how to round it.
@@ -104,15 +87,8 @@ fn fit(series: &Series, column: &Column) -> Result<Series> {
     }
     let fitted = match column.kind {
         Kind::Timestamp => utc_microseconds(series).map_err(|_| misfit())?,
-        Kind::Float => finite(
-            &series
-                .strict_cast(&DataType::Float64)
-                .map_err(|_| misfit())?,
-        )
-        .map_err(|_| misfit())?,
-        kind => series
-            .strict_cast(&kind.canonical())
-            .map_err(|_| misfit())?,
+        Kind::Float => finite(&series.strict_cast(&DataType::Float64).map_err(|_| misfit())?).map_err(|_| misfit())?,
+        kind => series.strict_cast(&kind.canonical()).map_err(|_| misfit())?,
     };
     Ok(fitted)
 }
@@ -131,21 +107,13 @@ fn utc_microseconds(series: &Series) -> polars::prelude::PolarsResult<Series> {
         TimeUnit::Microseconds => physical.clone(),
         TimeUnit::Milliseconds => physical.apply_values(|value| value.saturating_mul(1_000)),
     };
-    Ok(micros
-        .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC))
-        .into_column())
+    Ok(micros.into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column())
 }
 
 /// Turns NaN and infinities into null, and minus zero into zero: JSON has no form for them.
 fn finite(series: &Series) -> polars::prelude::PolarsResult<Series> {
     let values = series.f64()?;
-    Ok(values
-        .apply(|value| {
-            value
-                .filter(|value| value.is_finite())
-                .map(|value| value + 0.0)
-        })
-        .into_column())
+    Ok(values.apply(|value| value.filter(|value| value.is_finite()).map(|value| value + 0.0)).into_column())
 }
 
 /// The batch as a columnar file holds it: cents become decimals.
@@ -167,9 +135,5 @@ pub(crate) fn columnar(batch: &DataFrame, columns: &[Column]) -> Result<DataFram
 
 fn decimal(series: &Series) -> polars::prelude::PolarsResult<Series> {
     let cents = series.cast(&DataType::Int128)?;
-    Ok(cents
-        .i128()?
-        .clone()
-        .into_decimal(MONEY_PRECISION, MONEY_SCALE)?
-        .into_column())
+    Ok(cents.i128()?.clone().into_decimal(MONEY_PRECISION, MONEY_SCALE)?.into_column())
 }

@@ -19,11 +19,8 @@ pub(crate) fn all() -> (Provenance, Vec<Column>, DataFrame) {
         ("net", Kind::Money, "Net"),
     ];
     let days = Series::new("day".into(), [Some(20_520_i32), Some(-1), None]).cast(&DataType::Date);
-    let moments = Series::new(
-        "at".into(),
-        [Some(1_772_955_000_000_001_i64), Some(0), None],
-    )
-    .cast(&DataType::Datetime(TimeUnit::Microseconds, None));
+    let moments = Series::new("at".into(), [Some(1_772_955_000_000_001_i64), Some(0), None])
+        .cast(&DataType::Datetime(TimeUnit::Microseconds, None));
     let series = vec![
         Series::new("n32".into(), [Some(-1_i32), Some(2), None]),
         Series::new("n64".into(), [Some((1_i64 << 53) - 1), Some(1 << 53), None]),
@@ -34,25 +31,13 @@ pub(crate) fn all() -> (Provenance, Vec<Column>, DataFrame) {
         moments.unwrap(),
         Series::new("net".into(), [Some(123_450_i64), Some(-5), None]),
     ];
-    let columns = kinds.map(|(name, kind, title)| Column {
-        name: name.into(),
-        kind,
-        title: title.into(),
-    });
-    (
-        provenance(),
-        columns.into(),
-        DataFrame::new(3, series).unwrap(),
-    )
+    let columns = kinds.map(|(name, kind, title)| Column { name: name.into(), kind, title: title.into() });
+    (provenance(), columns.into(), DataFrame::new(3, series).unwrap())
 }
 
 /// One text column with one cell.
 pub(crate) fn text(value: &str) -> (Provenance, Vec<Column>, DataFrame) {
-    let columns = vec![Column {
-        name: "text".into(),
-        kind: Kind::String,
-        title: "Text".into(),
-    }];
+    let columns = vec![Column { name: "text".into(), kind: Kind::String, title: "Text".into() }];
     let frame = DataFrame::new(1, vec![Series::new("text".into(), [value])]).unwrap();
     (provenance(), columns, frame)
 }
@@ -61,25 +46,14 @@ pub(crate) fn text(value: &str) -> (Provenance, Vec<Column>, DataFrame) {
 pub(crate) fn text_column(profile: CsvProfile, value: &str) -> String {
     let (provenance, columns, frame) = text(value);
     let mut bytes = Vec::new();
-    write(
-        Format::Csv(profile),
-        &provenance,
-        &columns,
-        [Ok(frame)],
-        &mut bytes,
-    )
-    .unwrap();
+    write(Format::Csv(profile), &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
     let record = reader.records().next().unwrap().unwrap();
     record.get(0).unwrap().to_owned()
 }
 
 fn provenance() -> Provenance {
-    let at = |text: &str| {
-        DateTime::parse_from_rfc3339(text)
-            .unwrap()
-            .with_timezone(&Utc)
-    };
+    let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc);
     Provenance {
         report: "sample".into(),
         title: "Sample".into(),

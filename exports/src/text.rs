@@ -25,13 +25,7 @@ pub(crate) fn push_date(text: &mut String, days: i32) {
         return;
     };
     let _infallible = if (0..=9999).contains(&date.year()) {
-        write!(
-            text,
-            "{:04}-{:02}-{:02}",
-            date.year(),
-            date.month(),
-            date.day()
-        )
+        write!(text, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
     } else {
         write!(text, "{date}")
     };
@@ -41,11 +35,7 @@ pub(crate) fn push_date(text: &mut String, days: i32) {
 pub(crate) fn date(days: i32) -> Option<NaiveDate> {
     let span = Days::new(u64::from(days.unsigned_abs()));
     let epoch = NaiveDate::default();
-    if days < 0 {
-        epoch.checked_sub_days(span)
-    } else {
-        epoch.checked_add_days(span)
-    }
+    if days < 0 { epoch.checked_sub_days(span) } else { epoch.checked_add_days(span) }
 }
 
 /// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`, or `2026-03-08 07:30:00` for
@@ -61,11 +51,7 @@ pub(crate) fn push_timestamp(text: &mut String, micros: i64, spreadsheet: bool) 
     let _infallible = if spreadsheet {
         write!(text, " {hour:02}:{minute:02}:{second:02}")
     } else {
-        write!(
-            text,
-            "T{hour:02}:{minute:02}:{second:02}.{:06}Z",
-            time.nanosecond() / 1_000
-        )
+        write!(text, "T{hour:02}:{minute:02}:{second:02}.{:06}Z", time.nanosecond() / 1_000)
     };
 }
 
@@ -92,13 +78,7 @@ mod tests {
 
     #[test]
     fn cents_have_two_places_whatever_their_sign() {
-        let cases = [
-            (0, "0.00"),
-            (5, "0.05"),
-            (-5, "-0.05"),
-            (123_450, "1234.50"),
-            (-100, "-1.00"),
-        ];
+        let cases = [(0, "0.00"), (5, "0.05"), (-5, "-0.05"), (123_450, "1234.50"), (-100, "-1.00")];
         for (cents, expected) in cases {
             assert_eq!(money(cents), expected);
         }
@@ -109,14 +89,8 @@ mod tests {
     fn days_and_moments_read_as_iso_8601() {
         assert_eq!(text(|t| push_date(t, 0)), "1970-01-01");
         assert_eq!(text(|t| push_date(t, -1)), "1969-12-31");
-        assert_eq!(
-            text(|t| push_timestamp(t, -1, false)),
-            "1969-12-31T23:59:59.999999Z"
-        );
-        assert_eq!(
-            text(|t| push_timestamp(t, 1_772_955_000_000_000, true)),
-            "2026-03-08 07:30:00"
-        );
+        assert_eq!(text(|t| push_timestamp(t, -1, false)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(text(|t| push_timestamp(t, 1_772_955_000_000_000, true)), "2026-03-08 07:30:00");
     }
 
     #[test]

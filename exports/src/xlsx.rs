@@ -31,16 +31,9 @@ pub(crate) fn write(
     out: &mut (impl Write + Send),
 ) -> Result<u64> {
     let mut workbook = Workbook::new();
-    let sheet = workbook
-        .add_worksheet_with_constant_memory()
-        .map_err(Error::Workbook)?;
-    sheet
-        .set_name(sheet_name(&provenance.title))
-        .map_err(Error::Workbook)?;
-    let formats: Vec<Format> = columns
-        .iter()
-        .map(|column| cell_format(column.kind))
-        .collect();
+    let sheet = workbook.add_worksheet_with_constant_memory().map_err(Error::Workbook)?;
+    sheet.set_name(sheet_name(&provenance.title)).map_err(Error::Workbook)?;
+    let formats: Vec<Format> = columns.iter().map(|column| cell_format(column.kind)).collect();
     header(sheet, columns).map_err(Error::Workbook)?;
     let mut row = 0;
     for batch in batches {
@@ -49,10 +42,7 @@ pub(crate) fn write(
         for index in 0..batch.height() {
             row += 1;
             if row >= EXCEL_ROWS {
-                let detail = format!(
-                    "a worksheet holds {} rows and this result has more",
-                    EXCEL_ROWS - 1
-                );
+                let detail = format!("a worksheet holds {} rows and this result has more", EXCEL_ROWS - 1);
                 return Err(Error::BeyondExcel { detail });
             }
             for (place, (cell, format)) in (0_u16..).zip(cells.iter().zip(&formats)) {
@@ -68,10 +58,7 @@ pub(crate) fn write(
     Ok(u64::from(row))
 }
 
-fn header(
-    sheet: &mut Worksheet,
-    columns: &[Column],
-) -> std::result::Result<(), rust_xlsxwriter::XlsxError> {
+fn header(sheet: &mut Worksheet, columns: &[Column]) -> std::result::Result<(), rust_xlsxwriter::XlsxError> {
     let format = header_format();
     for (place, column) in (0_u16..).zip(columns) {
         sheet.set_column_width(place, width(column))?;
@@ -109,9 +96,7 @@ fn width(column: &Column) -> f64 {
         Kind::Timestamp => 20,
         Kind::String => 26,
     };
-    let title = u32::try_from(column.title.chars().count())
-        .unwrap_or(u32::MAX)
-        .saturating_add(2);
+    let title = u32::try_from(column.title.chars().count()).unwrap_or(u32::MAX).saturating_add(2);
     f64::from(values.max(title).min(48))
 }
 
@@ -123,20 +108,12 @@ fn write_cell(
     format: &Format,
 ) -> Result<()> {
     let (row, column) = place;
-    let number = |sheet: &mut Worksheet, value: f64| {
-        sheet
-            .write_number_with_format(row, column, value, format)
-            .map(drop)
-    };
-    let text = |sheet: &mut Worksheet, value: &str| {
-        sheet
-            .write_string_with_format(row, column, value, format)
-            .map(drop)
-    };
+    let number =
+        |sheet: &mut Worksheet, value: f64| sheet.write_number_with_format(row, column, value, format).map(drop);
+    let text =
+        |sheet: &mut Worksheet, value: &str| sheet.write_string_with_format(row, column, value, format).map(drop);
     let written = match cells {
-        Cells::Int32(values) => values
-            .get(index)
-            .map(|value| number(sheet, f64::from(value))),
+        Cells::Int32(values) => values.get(index).map(|value| number(sheet, f64::from(value))),
         Cells::Int64(values) => values.get(index).map(|value| match digits(value) {
             Some(value) => number(sheet, value),
             None => text(sheet, &value.to_string()),
@@ -146,25 +123,17 @@ fn write_cell(
             None => text(sheet, &crate::text::money(cents)),
         }),
         Cells::Float(values) => values.get(index).map(|value| number(sheet, value)),
-        Cells::Bool(values) => values.get(index).map(|value| {
-            sheet
-                .write_boolean_with_format(row, column, value, format)
-                .map(drop)
-        }),
+        Cells::Bool(values) => {
+            values.get(index).map(|value| sheet.write_boolean_with_format(row, column, value, format).map(drop))
+        }
         Cells::Date(values) => values.get(index).map(|days| match serial_day(days) {
             Some(serial) => number(sheet, serial),
-            None => text(
-                sheet,
-                &crate::text::date(days).map_or_else(String::new, |date| date.to_string()),
-            ),
+            None => text(sheet, &crate::text::date(days).map_or_else(String::new, |date| date.to_string())),
         }),
-        Cells::Timestamp(values) => values
-            .get(index)
-            .map(|micros| number(sheet, serial_moment(micros))),
+        Cells::Timestamp(values) => values.get(index).map(|micros| number(sheet, serial_moment(micros))),
         Cells::String(values) => match values.get(index) {
             Some(value) if value.encode_utf16().count() > EXCEL_TEXT => {
-                let detail =
-                    format!("a cell holds {EXCEL_TEXT} characters and row {row} has a longer text");
+                let detail = format!("a cell holds {EXCEL_TEXT} characters and row {row} has a longer text");
                 return Err(Error::BeyondExcel { detail });
             }
             value => value.map(|value| text(sheet, value)),
@@ -175,10 +144,7 @@ fn write_cell(
 
 /// The number, if Excel keeps all its digits.
 fn digits(value: i64) -> Option<f64> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "fifteen digits fit the 53 bits of the mantissa"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "fifteen digits fit the 53 bits of the mantissa")]
     let exact = value as f64;
     (value.unsigned_abs() <= EXCEL_DIGITS).then_some(exact)
 }
@@ -192,24 +158,16 @@ fn serial_day(days: i32) -> Option<f64> {
 /// Excel's number of a moment, in UTC.
 fn serial_moment(micros: i64) -> f64 {
     let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).unwrap_or_default();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "less than a day in microseconds is below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "less than a day in microseconds is below 2^53")]
     let part = micros.rem_euclid(MICROS_PER_DAY) as f64 / MICROS_PER_DAY as f64;
     f64::from(days) + f64::from(EXCEL_EPOCH) + part
 }
 
 /// The title as a sheet's name: at most 31 characters, without those that Excel forbids.
 fn sheet_name(title: &str) -> String {
-    let name: String = title
-        .chars()
-        .filter(|character| !"[]:*?/\\'".contains(*character))
-        .take(31)
-        .collect();
+    let name: String = title.chars().filter(|character| !"[]:*?/\\'".contains(*character)).take(31).collect();
     let name = name.trim();
-    if name.is_empty() || name.eq_ignore_ascii_case("about") || name.eq_ignore_ascii_case("history")
-    {
+    if name.is_empty() || name.eq_ignore_ascii_case("about") || name.eq_ignore_ascii_case("history") {
         return "Report".to_owned();
     }
     name.to_owned()
@@ -228,24 +186,14 @@ mod tests {
             write(Format::Xlsx, &provenance, &columns, [Ok(frame)], &mut bytes).unwrap();
             assert!(bytes.starts_with(b"PK"));
             let names = String::from_utf8_lossy(&bytes);
-            assert!(
-                names.contains("xl/worksheets/sheet1.xml")
-                    && names.contains("xl/worksheets/sheet2.xml")
-            );
+            assert!(names.contains("xl/worksheets/sheet1.xml") && names.contains("xl/worksheets/sheet2.xml"));
         }
     }
 
     #[test]
     fn more_text_than_a_cell_holds_is_refused() {
         let (provenance, columns, frame) = samples::text(&"x".repeat(40_000));
-        let refused = write(
-            Format::Xlsx,
-            &provenance,
-            &columns,
-            [Ok(frame)],
-            &mut Vec::new(),
-        )
-        .unwrap_err();
+        let refused = write(Format::Xlsx, &provenance, &columns, [Ok(frame)], &mut Vec::new()).unwrap_err();
         assert!(refused.is_callers(), "{refused}");
     }
 

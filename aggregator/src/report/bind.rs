@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Query, Statement, UnaryOperator, Value as Literal, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Query, Statement, UnaryOperator, Value as Literal, VisitMut, VisitorMut,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 

@@ -16,11 +16,7 @@ pub(super) fn write(
     sheet.set_column_width(0, 24.0)?;
     sheet.set_column_width(1, 48.0)?;
     let bold = Format::new().set_bold();
-    let mut lines = Lines {
-        sheet,
-        bold,
-        row: 0,
-    };
+    let mut lines = Lines { sheet, bold, row: 0 };
     lines.heading(&provenance.title)?;
     lines.pair("Report", &provenance.report)?;
     lines.pair("Currency", &provenance.currency)?;
@@ -29,32 +25,22 @@ pub(super) fn write(
     if let Some(revision) = provenance.revision {
         lines.pair("Revision", &revision.to_string())?;
     }
-    lines.pair(
-        "State",
-        provenance.state.as_deref().unwrap_or("computed on demand"),
-    )?;
+    lines.pair("State", provenance.state.as_deref().unwrap_or("computed on demand"))?;
     lines.pair("Rows", &rows.to_string())?;
     lines.heading("Parameters")?;
     for (name, value) in &provenance.parameters {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         lines.pair(name, &text)?;
     }
     lines.heading("Sources")?;
     for source in &provenance.sources {
-        let through = source
-            .complete_through
-            .map_or_else(|| "never polled".to_owned(), |moment| moment.to_rfc3339());
+        let through = source.complete_through.map_or_else(|| "never polled".to_owned(), |moment| moment.to_rfc3339());
         let stale = if source.stale { " (stale)" } else { "" };
         lines.pair(&source.name, &format!("complete through {through}{stale}"))?;
     }
     lines.heading("Columns")?;
     for column in columns {
-        lines.pair(
-            &column.title,
-            &format!("{} ({})", column.name, column.kind.name()),
-        )?;
+        lines.pair(&column.title, &format!("{} ({})", column.name, column.kind.name()))?;
     }
     Ok(())
 }
@@ -71,8 +57,7 @@ impl Lines<'_> {
         if self.row > 0 {
             self.row += 1;
         }
-        self.sheet
-            .write_string_with_format(self.row, 0, text, &self.bold)?;
+        self.sheet.write_string_with_format(self.row, 0, text, &self.bold)?;
         self.row += 1;
         Ok(())
     }

@@ -148,9 +148,9 @@ async fn create_cart(
         key.as_ref(),
         digest,
     );
-    let cart: Cart = idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("carts_customer_fkey", || {
-        ApiError::invalid("customer_id", "there is no such customer")
-    })?;
+    let cart: Cart = idempotency::inserted_or_earlier(inserted, earlier)
+        .await
+        .on_constraint("carts_customer_fkey", || ApiError::invalid("customer_id", "there is no such customer"))?;
     Ok((StatusCode::CREATED, Json(find(&app.db, cart.id).await?)))
 }
 
@@ -189,13 +189,16 @@ async fn find(db: &PgPool, id: i64) -> Result<CartWithItems, ApiError> {
 /// # Errors
 /// 422 for no such customer, 409 for an erased one.
 async fn refuse_unless_customer(db: &PgPool, id: i64) -> Result<(), ApiError> {
-    let erased: Option<bool> = sqlx::query_scalar("SELECT erased_at IS NOT NULL FROM customers WHERE id = $1 AND NOT deleted")
-        .bind(id)
-        .fetch_optional(db)
-        .await?;
+    let erased: Option<bool> =
+        sqlx::query_scalar("SELECT erased_at IS NOT NULL FROM customers WHERE id = $1 AND NOT deleted")
+            .bind(id)
+            .fetch_optional(db)
+            .await?;
     match erased {
         None => Err(ApiError::invalid("customer_id", format!("there is no customer {id}"))),
-        Some(true) => Err(ApiError::conflict("customer-erased", format!("customer {id} was erased and orders no more"))),
+        Some(true) => {
+            Err(ApiError::conflict("customer-erased", format!("customer {id} was erased and orders no more")))
+        }
         Some(false) => Ok(()),
     }
 }

@@ -49,12 +49,32 @@ impl Config {
             gateway_key: vars.required("GATEWAY_KEY", "this service's API key at the gateway")?,
             call_timeout: vars.seconds_or("CALL_TIMEOUT_SECONDS", "3", "longest wait for Inventory, in seconds")?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
-            cart_idle: vars.seconds_or("CART_IDLE_SECONDS", "86400", "after this long untouched a cart is abandoned, in seconds")?,
-            recovery_interval: vars.seconds_or("RECOVERY_INTERVAL_SECONDS", "1", "time between looks for unsettled documents, in seconds")?,
+            cart_idle: vars.seconds_or(
+                "CART_IDLE_SECONDS",
+                "86400",
+                "after this long untouched a cart is abandoned, in seconds",
+            )?,
+            recovery_interval: vars.seconds_or(
+                "RECOVERY_INTERVAL_SECONDS",
+                "1",
+                "time between looks for unsettled documents, in seconds",
+            )?,
             limits: Limits {
-                grace: vars.seconds_or("RECOVERY_GRACE_SECONDS", "10", "how long a new document is left to its request, in seconds")?,
-                pending: vars.seconds_or("PENDING_LIMIT_SECONDS", "900", "after this a pending order is given up, in seconds")?,
-                stuck: vars.seconds_or("STUCK_AFTER_SECONDS", "60", "after this an unsettled document is listed as stuck, in seconds")?,
+                grace: vars.seconds_or(
+                    "RECOVERY_GRACE_SECONDS",
+                    "10",
+                    "how long a new document is left to its request, in seconds",
+                )?,
+                pending: vars.seconds_or(
+                    "PENDING_LIMIT_SECONDS",
+                    "900",
+                    "after this a pending order is given up, in seconds",
+                )?,
+                stuck: vars.seconds_or(
+                    "STUCK_AFTER_SECONDS",
+                    "60",
+                    "after this an unsettled document is listed as stuck, in seconds",
+                )?,
             },
         };
         vars.finish()?;

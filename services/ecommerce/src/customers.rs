@@ -18,9 +18,11 @@ use utoipa_axum::routes;
 use crate::App;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_customers, create_customer))
-        .routes(routes!(get_customer, update_customer, erase_customer))
+    OpenApiRouter::new().routes(routes!(list_customers, create_customer)).routes(routes!(
+        get_customer,
+        update_customer,
+        erase_customer
+    ))
 }
 
 pub(crate) fn streams() -> OpenApiRouter<App> {

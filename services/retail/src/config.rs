@@ -43,11 +43,27 @@ impl Config {
             gateway_url: vars.required("GATEWAY_URL", "address of the gateway, such as http://127.0.0.1:8000")?,
             gateway_key: vars.required("GATEWAY_KEY", "this service's API key at the gateway")?,
             call_timeout: vars.seconds_or("CALL_TIMEOUT_SECONDS", "3", "longest wait for Inventory, in seconds")?,
-            recovery_interval: vars.seconds_or("RECOVERY_INTERVAL_SECONDS", "1", "time between looks for unsettled documents, in seconds")?,
+            recovery_interval: vars.seconds_or(
+                "RECOVERY_INTERVAL_SECONDS",
+                "1",
+                "time between looks for unsettled documents, in seconds",
+            )?,
             limits: Limits {
-                grace: vars.seconds_or("RECOVERY_GRACE_SECONDS", "10", "how long a new document is left to its request, in seconds")?,
-                pending: vars.seconds_or("PENDING_LIMIT_SECONDS", "900", "after this a pending sale is given up, in seconds")?,
-                stuck: vars.seconds_or("STUCK_AFTER_SECONDS", "60", "after this an unsettled document is listed as stuck, in seconds")?,
+                grace: vars.seconds_or(
+                    "RECOVERY_GRACE_SECONDS",
+                    "10",
+                    "how long a new document is left to its request, in seconds",
+                )?,
+                pending: vars.seconds_or(
+                    "PENDING_LIMIT_SECONDS",
+                    "900",
+                    "after this a pending sale is given up, in seconds",
+                )?,
+                stuck: vars.seconds_or(
+                    "STUCK_AFTER_SECONDS",
+                    "60",
+                    "after this an unsettled document is listed as stuck, in seconds",
+                )?,
             },
         };
         vars.finish()?;

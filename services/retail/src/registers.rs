@@ -64,7 +64,10 @@ pub(crate) struct RegisterFilter {
 
 /// List registers, oldest first.
 #[utoipa::path(get, path = "/registers", tag = "registers", params(RegisterFilter), responses((status = 200, body = Page<Register>)))]
-async fn list_registers(State(app): State<App>, Query(filter): Query<RegisterFilter>) -> Result<Json<Page<Register>>, ApiError> {
+async fn list_registers(
+    State(app): State<App>,
+    Query(filter): Query<RegisterFilter>,
+) -> Result<Json<Page<Register>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let registers = sqlx::query_as(
         "SELECT id, store_id, number, active, created_at FROM registers WHERE NOT deleted AND id > coalesce($1, 0) \
@@ -116,7 +119,11 @@ async fn get_register(State(app): State<App>, Path(id): Path<i64>) -> Result<Jso
 /// Change a register.
 #[utoipa::path(patch, path = "/registers/{id}", tag = "registers", params(("id" = i64, Path)), request_body = RegisterChange,
     responses((status = 200, body = Register)))]
-async fn update_register(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<RegisterChange>) -> Result<Json<Register>, ApiError> {
+async fn update_register(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(change): Json<RegisterChange>,
+) -> Result<Json<Register>, ApiError> {
     sqlx::query_as(
         "UPDATE registers SET active = coalesce($2, active) WHERE id = $1 AND NOT deleted \
          RETURNING id, store_id, number, active, created_at",

@@ -130,12 +130,13 @@ async fn list_returns(
 ) -> Result<Json<Page<Sale>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     find(&app.db, id).await?;
-    let returns =
-        sqlx::query_as(select_sale!("WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3"))
-            .bind(id)
-            .bind(after)
-            .bind(filter.limit.fetch())
-            .fetch_all(&app.db)
-            .await?;
+    let returns = sqlx::query_as(select_sale!(
+        "WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3"
+    ))
+    .bind(id)
+    .bind(after)
+    .bind(filter.limit.fetch())
+    .fetch_all(&app.db)
+    .await?;
     Ok(Json(Page::of(returns, filter.limit, |sale: &Sale| sale.id)))
 }

@@ -127,18 +127,24 @@ async fn create_store(State(app): State<App>, Json(new): Json<NewStore>) -> Resu
 /// Read a store.
 #[utoipa::path(get, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), responses((status = 200, body = Store)))]
 async fn get_store(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Store>, ApiError> {
-    sqlx::query_as("SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE id = $1 AND NOT deleted")
-        .bind(id)
-        .fetch_optional(&app.db)
-        .await?
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found(format!("store {id}")))
+    sqlx::query_as(
+        "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE id = $1 AND NOT deleted",
+    )
+    .bind(id)
+    .fetch_optional(&app.db)
+    .await?
+    .map(Json)
+    .ok_or_else(|| ApiError::not_found(format!("store {id}")))
 }
 
 /// Change a store.
 #[utoipa::path(patch, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), request_body = StoreChange,
     responses((status = 200, body = Store)))]
-async fn update_store(State(app): State<App>, Path(id): Path<i64>, Json(change): Json<StoreChange>) -> Result<Json<Store>, ApiError> {
+async fn update_store(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(change): Json<StoreChange>,
+) -> Result<Json<Store>, ApiError> {
     sqlx::query_as(
         "UPDATE stores SET name = coalesce($2, name), city = coalesce($3, city), time_zone = coalesce($4, time_zone), \
          active = coalesce($5, active) WHERE id = $1 AND NOT deleted \

@@ -87,7 +87,10 @@ async fn place(app: &App, id: i64, request: &Checkout, bound: Option<&Bound>) ->
     let product_ids: Vec<i64> = cart.items.iter().map(|item| item.product_id).collect();
     let validated = stock::validate(&app.gateway, &product_ids, None).await.map_err(silent)?;
     let Some(location_id) = validated.location_id else {
-        return Err(ApiError::conflict("no-stock-location", "Inventory has no active warehouse that online orders ship from"));
+        return Err(ApiError::conflict(
+            "no-stock-location",
+            "Inventory has no active warehouse that online orders ship from",
+        ));
     };
     let products: HashMap<i64, Product> = validated.items.into_iter().map(|it| (it.product_id, it)).collect();
     let lines = cart.items.iter().map(|item| line(item, &products)).collect::<Result<Vec<_>, _>>()?;
@@ -99,12 +102,14 @@ async fn place(app: &App, id: i64, request: &Checkout, bound: Option<&Bound>) ->
     let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, bound).await? else {
         return Ok(None);
     };
-    sqlx::query("UPDATE carts SET status = 'checked_out', order_id = $2, customer_id = $3, updated_at = now() WHERE id = $1")
-        .bind(id)
-        .bind(order_id)
-        .bind(customer_id)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "UPDATE carts SET status = 'checked_out', order_id = $2, customer_id = $3, updated_at = now() WHERE id = $1",
+    )
+    .bind(id)
+    .bind(order_id)
+    .bind(customer_id)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(Some(order_id))
 }
@@ -122,7 +127,8 @@ fn line<'a>(item: &'a CartItem, products: &'a HashMap<i64, Product>) -> Result<L
 /// Shows changed prices in the cart and in the refusal. Accepting them means those that the cart showed, so a price
 /// that moved once more is refused once more.
 async fn refuse_changed_prices(app: &App, id: i64, lines: &[Line<'_>], accepted: bool) -> Result<(), ApiError> {
-    let agreed = |line: &Line<'_>| if accepted { line.item.current_unit_price_cents } else { line.item.unit_price_cents };
+    let agreed =
+        |line: &Line<'_>| if accepted { line.item.current_unit_price_cents } else { line.item.unit_price_cents };
     let changed: Vec<&Line<'_>> = lines.iter().filter(|line| line.product.unit_price_cents != agreed(line)).collect();
     if changed.is_empty() {
         return Ok(());
@@ -173,7 +179,8 @@ async fn insert_pending(
 ) -> Result<Option<i64>, ApiError> {
     let total: i128 =
         lines.iter().map(|it| i128::from(it.item.quantity) * i128::from(it.product.unit_price_cents)).sum();
-    let total = i64::try_from(total).map_err(|_| ApiError::conflict("total-too-large", "the total is beyond 64 bits"))?;
+    let total =
+        i64::try_from(total).map_err(|_| ApiError::conflict("total-too-large", "the total is beyond 64 bits"))?;
     let id: Option<i64> = sqlx::query_scalar(
         "INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, total_cents,
          idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $6, $7, $8)
@@ -209,10 +216,12 @@ async fn insert_pending(
     .bind(column(lines, |it| it.product.unit_cost_cents))
     .execute(&mut **tx)
     .await?;
-    sqlx::query("INSERT INTO stock_tasks (order_id, step, due_at) VALUES ($1, 'post', now() + make_interval(secs => $2))")
-        .bind(id)
-        .bind(app.limits.grace.as_secs_f64())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO stock_tasks (order_id, step, due_at) VALUES ($1, 'post', now() + make_interval(secs => $2))",
+    )
+    .bind(id)
+    .bind(app.limits.grace.as_secs_f64())
+    .execute(&mut **tx)
+    .await?;
     Ok(Some(id))
 }

@@ -77,7 +77,10 @@ pub(super) async fn put_item(
     .execute(&mut *tx)
     .await?;
     if count_up(&mut tx, id).await? > MAX_ITEMS {
-        return Err(ApiError::conflict("cart-full", format!("a cart holds at most {MAX_ITEMS} products; place two orders")));
+        return Err(ApiError::conflict(
+            "cart-full",
+            format!("a cart holds at most {MAX_ITEMS} products; place two orders"),
+        ));
     }
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(find(&app.db, id).await?)))
@@ -145,7 +148,8 @@ pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: i64) -> Result<(),
     match cart {
         None => Err(ApiError::not_found(format!("cart {id}"))),
         Some((CartStatus::CheckedOut, order_id)) => {
-            Err(ApiError::conflict("cart-checked-out", format!("cart {id} became an order already")).with("order_id", order_id))
+            Err(ApiError::conflict("cart-checked-out", format!("cart {id} became an order already"))
+                .with("order_id", order_id))
         }
         Some((CartStatus::Open | CartStatus::Abandoned, _)) => Ok(()),
     }

@@ -72,7 +72,9 @@ async fn write(app: &App, mut batch: Batch<CustomerRow>) -> Result<Outcome, ApiE
     for row in &batch.rows {
         let reference = row.value.reference.as_str();
         if erased.contains(reference) {
-            outcome.refused.push(row.refused("reference", "this customer was erased; an import does not bring a person back"));
+            outcome
+                .refused
+                .push(row.refused("reference", "this customer was erased; an import does not bring a person back"));
             continue;
         }
         if let Some(address) = row.value.address() {
@@ -100,7 +102,10 @@ async fn erased(app: &App, batch: &Batch<CustomerRow>) -> Result<HashSet<String>
 }
 
 /// Who has the addresses of the batch now: the customer's reference, or none where it never had one.
-async fn owners_of_addresses(app: &App, batch: &Batch<CustomerRow>) -> Result<HashMap<String, Option<String>>, ApiError> {
+async fn owners_of_addresses(
+    app: &App,
+    batch: &Batch<CustomerRow>,
+) -> Result<HashMap<String, Option<String>>, ApiError> {
     let addresses: Vec<String> = batch.rows.iter().filter_map(|row| row.value.address()).collect();
     let owners: Vec<(String, Option<String>)> =
         sqlx::query_as("SELECT lower(email), reference FROM customers WHERE lower(email) = ANY($1)")

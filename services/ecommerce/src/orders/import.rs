@@ -43,8 +43,19 @@ pub(crate) struct OrderRow {
 
 impl Record for OrderRow {
     const REQUIRED: &'static [&'static str] = &[
-        "reference", "customer_reference", "status", "payment_status", "occurred_at", "line_no", "product_id", "sku",
-        "product_name", "category", "quantity", "unit_price_cents", "unit_cost_cents",
+        "reference",
+        "customer_reference",
+        "status",
+        "payment_status",
+        "occurred_at",
+        "line_no",
+        "product_id",
+        "sku",
+        "product_name",
+        "category",
+        "quantity",
+        "unit_price_cents",
+        "unit_cost_cents",
     ];
     const OPTIONAL: &'static [&'static str] =
         &["time_zone", "confirmed_at", "shipped_at", "delivered_at", "cancelled_at", "discount_cents"];
@@ -59,7 +70,11 @@ impl Record for OrderRow {
         let bounds = [
             ("line_no", self.line_no > 0, "must be above zero"),
             ("product_id", self.product_id > 0, "must be above zero"),
-            ("occurred_at", self.occurred_at <= Utc::now() + TimeDelta::minutes(5), "is in the future; an import is history"),
+            (
+                "occurred_at",
+                self.occurred_at <= Utc::now() + TimeDelta::minutes(5),
+                "is in the future; an import is history",
+            ),
             ("occurred_at", self.occurred_at >= DateTime::UNIX_EPOCH, "is before 1970"),
             ("quantity", self.quantity > 0, "must be above zero"),
             ("unit_price_cents", self.unit_price_cents >= 0, "must not be negative"),
@@ -92,7 +107,10 @@ impl OrderRow {
 /// `time_zone` the company's counts.
 #[utoipa::path(post, path = "/orders/import", tag = "orders", request_body(content = String, content_type = "text/csv"),
     responses((status = 200, description = "What came of the rows", body = Report)))]
-pub(super) async fn import_orders(State(app): State<App>, mut import: Import<OrderRow>) -> Result<Json<Report>, ApiError> {
+pub(super) async fn import_orders(
+    State(app): State<App>,
+    mut import: Import<OrderRow>,
+) -> Result<Json<Report>, ApiError> {
     while let Some(rows) = import.next().await {
         let outcome = batch::write(&app.db, app.time_zone, &rows).await?;
         import.record(outcome);

@@ -41,7 +41,9 @@ pub(crate) async fn run(app: App, interval: Duration) {
         ticks.tick().await;
         match kit::correlation::scope(kit::correlation::fresh(), step(&app)).await {
             Ok(Recovered { due: 0, .. }) => {}
-            Ok(done) => tracing::info!(due = done.due, settled = done.settled, given_up = done.given_up, "recovery step"),
+            Ok(done) => {
+                tracing::info!(due = done.due, settled = done.settled, given_up = done.given_up, "recovery step")
+            }
             Err(error) => tracing::warn!(error = kit::telemetry::chain(&error), "recovery step failed"),
         }
     }

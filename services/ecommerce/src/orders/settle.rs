@@ -67,14 +67,22 @@ pub(crate) async fn settle(app: &App, order_id: i64) -> Result<Outcome, ApiError
             Err(silence) => return note_silence(app, order_id, &silence).await,
         }
         // A refusal that Inventory does not keep, or an order cancelled meanwhile, leaves a reversal owed.
-        return if owes_reversal(app, order_id).await? { reverse(app, order_id, &debt.reference).await } else { Ok(Outcome::Settled) };
+        return if owes_reversal(app, order_id).await? {
+            reverse(app, order_id, &debt.reference).await
+        } else {
+            Ok(Outcome::Settled)
+        };
     }
     reverse(app, order_id, &debt.reference).await
 }
 
 /// Writes down that the order's stock is to be given back, in the transaction that cancels it. A `post` that is
 /// still owed becomes the reversal.
-pub(super) async fn owe_reversal(tx: &mut PgTransaction<'_>, order_id: i64, grace: Duration) -> Result<(), sqlx::Error> {
+pub(super) async fn owe_reversal(
+    tx: &mut PgTransaction<'_>,
+    order_id: i64,
+    grace: Duration,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO stock_tasks (order_id, step, due_at) VALUES ($1, 'reverse', now() + make_interval(secs => $2)) \
          ON CONFLICT (order_id) DO UPDATE SET step = 'reverse'",

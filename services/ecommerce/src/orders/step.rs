@@ -97,7 +97,8 @@ pub(super) async fn step_order(
     }
     tx.commit().await?;
     // Also for a repeat: it may be what finishes an earlier cancellation.
-    let outcome = if asked.status == OrderStatus::Cancelled { settle::settle(&app, id).await? } else { Outcome::Settled };
+    let outcome =
+        if asked.status == OrderStatus::Cancelled { settle::settle(&app, id).await? } else { Outcome::Settled };
     let status = match outcome {
         Outcome::Settled => StatusCode::OK,
         Outcome::Silent => StatusCode::ACCEPTED,
@@ -121,7 +122,13 @@ pub(super) async fn step_payment(
         let legal = legal_payments(order);
         if !legal.contains(&asked.payment_status) {
             let names: Vec<&str> = legal.iter().map(|step| step.as_str()).collect();
-            return Err(illegal("payment of order", id, order.payment_status.as_str(), asked.payment_status.as_str(), &names));
+            return Err(illegal(
+                "payment of order",
+                id,
+                order.payment_status.as_str(),
+                asked.payment_status.as_str(),
+                &names,
+            ));
         }
         sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
             .bind(id)
@@ -134,17 +141,26 @@ pub(super) async fn step_payment(
 }
 
 async fn lock(tx: &mut sqlx::PgTransaction<'_>, id: i64) -> Result<Standing, ApiError> {
-    sqlx::query_as("SELECT status, payment_status, imported FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE")
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or_else(|| ApiError::not_found(format!("order {id}")))
+    sqlx::query_as(
+        "SELECT status, payment_status, imported FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
+    )
+    .bind(id)
+    .fetch_optional(&mut **tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found(format!("order {id}")))
 }
 
 fn illegal(what: &str, id: i64, from: &str, to: &str, legal: &[&str]) -> ApiError {
-    let ways = if legal.is_empty() { "it stays so".to_owned() } else { format!("from there it can become {}", legal.join(" or ")) };
+    let ways = if legal.is_empty() {
+        "it stays so".to_owned()
+    } else {
+        format!("from there it can become {}", legal.join(" or "))
+    };
     let detail = format!("{what} {id} is {from}, so it cannot become {to}; {ways}");
-    ApiError::conflict("illegal-step", detail).with("from", from).with("to", to).with("legal", Value::from(legal.to_vec()))
+    ApiError::conflict("illegal-step", detail)
+        .with("from", from)
+        .with("to", to)
+        .with("legal", Value::from(legal.to_vec()))
 }
 
 #[cfg(test)]
@@ -152,8 +168,12 @@ mod tests {
     use super::*;
 
     const STATUSES: [OrderStatus; 6] = [
-        OrderStatus::Pending, OrderStatus::Confirmed, OrderStatus::Processing,
-        OrderStatus::Shipped, OrderStatus::Delivered, OrderStatus::Cancelled,
+        OrderStatus::Pending,
+        OrderStatus::Confirmed,
+        OrderStatus::Processing,
+        OrderStatus::Shipped,
+        OrderStatus::Delivered,
+        OrderStatus::Cancelled,
     ];
 
     fn at(status: OrderStatus, payment_status: PaymentStatus, imported: bool) -> Standing {
@@ -187,7 +207,10 @@ mod tests {
     #[test]
     fn an_illegal_step_names_the_legal_ones() {
         let problem = illegal("order", 7, "confirmed", "delivered", &["processing", "cancelled"]).problem();
-        assert_eq!(problem.detail, "order 7 is confirmed, so it cannot become delivered; from there it can become processing or cancelled");
+        assert_eq!(
+            problem.detail,
+            "order 7 is confirmed, so it cannot become delivered; from there it can become processing or cancelled"
+        );
         assert_eq!(problem.extensions["legal"], serde_json::json!(["processing", "cancelled"]));
     }
 }

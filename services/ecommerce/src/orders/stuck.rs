@@ -44,7 +44,10 @@ pub(crate) struct StuckFilter {
 
 /// List orders that are unsettled for too long, by id.
 #[utoipa::path(get, path = "/orders/stuck", tag = "orders", params(StuckFilter), responses((status = 200, body = Page<StuckOrder>)))]
-pub(super) async fn list_stuck_orders(State(app): State<App>, Query(filter): Query<StuckFilter>) -> Result<Json<Page<StuckOrder>>, ApiError> {
+pub(super) async fn list_stuck_orders(
+    State(app): State<App>,
+    Query(filter): Query<StuckFilter>,
+) -> Result<Json<Page<StuckOrder>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let age = filter.older_than_seconds.map_or(app.limits.stuck.as_secs_f64(), f64::from);
     let stuck = sqlx::query_as(

@@ -112,7 +112,10 @@ mod tests {
     fn pieces_spread_over_lines_of_one_product() {
         let mut sold = vec![line(1, 7, 2, 0), line(2, 8, 5, 0), line(3, 7, 2, 10)];
         let got = allot(&mut sold, &[want(7, 3)]).unwrap();
-        assert_eq!(got.iter().map(|it| (it.line_no, it.quantity, it.discount_cents)).collect::<Vec<_>>(), [(1, 2, 0), (3, 1, 5)]);
+        assert_eq!(
+            got.iter().map(|it| (it.line_no, it.quantity, it.discount_cents)).collect::<Vec<_>>(),
+            [(1, 2, 0), (3, 1, 5)]
+        );
         assert_eq!(allot(&mut sold, &[want(7, 2)]), Err(TooMany { product_id: 7, asked: 2, left: 1 }));
     }
 

@@ -41,7 +41,8 @@ pub(super) async fn present(app: &App, id: i64) -> Result<Response, ApiError> {
         Status::Completed | Status::Voided => StatusCode::CREATED,
         Status::Pending => StatusCode::ACCEPTED,
         Status::Rejected => {
-            let refusal: Refusal = serde_json::from_value(document.sale.refusal.unwrap_or_default()).map_err(ApiError::internal)?;
+            let refusal: Refusal =
+                serde_json::from_value(document.sale.refusal.unwrap_or_default()).map_err(ApiError::internal)?;
             return Err(refusal.into_error().with("sale_id", id));
         }
     };
@@ -51,7 +52,8 @@ pub(super) async fn present(app: &App, id: i64) -> Result<Response, ApiError> {
 /// Asks Inventory about a document just stored, and answers what came of it; 503 where Inventory is silent.
 pub(super) async fn settled(app: &App, id: i64) -> Result<Response, ApiError> {
     let outcome = settle::settle(app, id).await?;
-    let status: Status = sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(id).fetch_one(&app.db).await?;
+    let status: Status =
+        sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::Silent && status == Status::Pending {
         let detail = format!(
             "Inventory does not answer, so document {id} is pending and will be settled when it does; \

@@ -41,8 +41,19 @@ pub(crate) struct SaleRow {
 
 impl Record for SaleRow {
     const REQUIRED: &'static [&'static str] = &[
-        "reference", "kind", "store_code", "register_number", "occurred_at", "line_no", "product_id", "sku", "product_name",
-        "category", "quantity", "unit_price_cents", "unit_cost_cents",
+        "reference",
+        "kind",
+        "store_code",
+        "register_number",
+        "occurred_at",
+        "line_no",
+        "product_id",
+        "sku",
+        "product_name",
+        "category",
+        "quantity",
+        "unit_price_cents",
+        "unit_cost_cents",
     ];
     const OPTIONAL: &'static [&'static str] = &["time_zone", "original_reference", "discount_cents"];
     const DOCUMENT: Option<&'static str> = Some("reference");
@@ -56,22 +67,39 @@ impl Record for SaleRow {
             ("register_number", (1..=9999).contains(&self.register_number), "must be from 1 to 9999"),
             ("line_no", self.line_no > 0, "must be above zero"),
             ("product_id", self.product_id > 0, "must be above zero"),
-            ("occurred_at", self.occurred_at <= Utc::now() + TimeDelta::minutes(5), "is in the future; an import is history"),
+            (
+                "occurred_at",
+                self.occurred_at <= Utc::now() + TimeDelta::minutes(5),
+                "is in the future; an import is history",
+            ),
             ("occurred_at", self.occurred_at >= DateTime::UNIX_EPOCH, "is before 1970"),
             ("unit_price_cents", self.unit_price_cents >= 0, "must not be negative"),
             ("unit_cost_cents", self.unit_cost_cents >= 0, "must not be negative"),
             ("quantity", self.quantity != 0, "must not be zero"),
             ("quantity", self.kind == Kind::Return || self.quantity > 0, "must be above zero on a sale"),
-            ("original_reference", self.kind == Kind::Sale || self.original_reference.is_some(), "is needed on a return"),
-            ("original_reference", self.kind == Kind::Return || self.original_reference.is_none(), "belongs on returns only"),
+            (
+                "original_reference",
+                self.kind == Kind::Sale || self.original_reference.is_some(),
+                "is needed on a return",
+            ),
+            (
+                "original_reference",
+                self.kind == Kind::Return || self.original_reference.is_none(),
+                "belongs on returns only",
+            ),
         ];
         if let Some((field, _, reason)) = bounds.into_iter().find(|(_, holds, _)| !holds) {
             return Err(Refusal::new(field, reason));
         }
-        let price = self.pieces().checked_mul(self.unit_price_cents).filter(|_| self.unit_cost_cents.checked_mul(self.pieces()).is_some());
+        let price = self
+            .pieces()
+            .checked_mul(self.unit_price_cents)
+            .filter(|_| self.unit_cost_cents.checked_mul(self.pieces()).is_some());
         match price {
             None => Err(Refusal::new("quantity", "makes the line's price or cost larger than 64 bits hold")),
-            Some(price) if self.discount() > price => Err(Refusal::new("discount_cents", "is more than the line's price")),
+            Some(price) if self.discount() > price => {
+                Err(Refusal::new("discount_cents", "is more than the line's price"))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -103,7 +131,10 @@ impl SaleRow {
 /// made on demand. Without `time_zone` the store's counts.
 #[utoipa::path(post, path = "/sales/import", tag = "sales", request_body(content = String, content_type = "text/csv"),
     responses((status = 200, description = "What came of the rows", body = Report)))]
-pub(super) async fn import_sales(State(app): State<App>, mut import: Import<SaleRow>) -> Result<Json<Report>, ApiError> {
+pub(super) async fn import_sales(
+    State(app): State<App>,
+    mut import: Import<SaleRow>,
+) -> Result<Json<Report>, ApiError> {
     while let Some(rows) = import.next().await {
         let outcome = batch::write(&app.db, &rows).await?;
         import.record(outcome);

@@ -129,12 +129,20 @@ fn refuse_unless_returnable(sale: &Sale) -> Result<(), ApiError> {
 }
 
 /// Under the sale's row lock: what is left of it, and the lines of this return.
-async fn take_from_sold(tx: &mut PgTransaction<'_>, sale_id: i64, wanted: &[Wanted]) -> Result<Vec<(SaleLine, Allotted)>, ApiError> {
+async fn take_from_sold(
+    tx: &mut PgTransaction<'_>,
+    sale_id: i64,
+    wanted: &[Wanted],
+) -> Result<Vec<(SaleLine, Allotted)>, ApiError> {
     // Every return and every void of this sale waits here, so what is counted below stays true.
     sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(sale_id).execute(&mut **tx).await?;
-    let status: Status = sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(sale_id).fetch_one(&mut **tx).await?;
+    let status: Status =
+        sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(sale_id).fetch_one(&mut **tx).await?;
     if status == Status::Voided {
-        return Err(ApiError::conflict("sale-voided", format!("sale {sale_id} was voided: its stock is given back already")));
+        return Err(ApiError::conflict(
+            "sale-voided",
+            format!("sale {sale_id} was voided: its stock is given back already"),
+        ));
     }
     let lines = document::lines(&mut **tx, sale_id).await?;
     let returned: Vec<(i64, Option<i32>, i64)> = sqlx::query_as(
@@ -164,7 +172,9 @@ async fn take_from_sold(tx: &mut PgTransaction<'_>, sale_id: i64, wanted: &[Want
 }
 
 fn too_many(sale_id: i64, TooMany { product_id, asked, left }: TooMany) -> ApiError {
-    let detail = format!("{asked} of product {product_id} are to be returned, but only {left} of sale {sale_id} are left to return");
+    let detail = format!(
+        "{asked} of product {product_id} are to be returned, but only {left} of sale {sale_id} are left to return"
+    );
     ApiError::conflict("more-than-sold", detail).with("product_id", product_id).with("left", left)
 }
 

@@ -153,7 +153,8 @@ pub(super) async fn ask(app: &App, place: &Place, product_ids: &[i64]) -> Result
 /// Where the store's stock lies.
 pub(super) fn location_of(place: &Place, validated: &Validated) -> Result<i64, ApiError> {
     validated.location_id.ok_or_else(|| {
-        let detail = format!("Inventory has no stock location for store {}; create one with its store_id", place.store_code);
+        let detail =
+            format!("Inventory has no stock location for store {}; create one with its store_id", place.store_code);
         ApiError::conflict("no-stock-location", detail)
     })
 }
@@ -163,7 +164,9 @@ pub(super) fn check_moment(occurred_at: Option<DateTime<Utc>>) -> Result<DateTim
     let now = Utc::now();
     match occurred_at {
         None => Ok(now),
-        Some(at) if at > now + CLOCK_SKEW => Err(ApiError::invalid("occurred_at", "it is in the future; is the till's clock right?")),
+        Some(at) if at > now + CLOCK_SKEW => {
+            Err(ApiError::invalid("occurred_at", "it is in the future; is the till's clock right?"))
+        }
         Some(at) if at < DateTime::UNIX_EPOCH => Err(ApiError::invalid("occurred_at", "it is before 1970")),
         Some(at) => Ok(at),
     }
@@ -171,7 +174,11 @@ pub(super) fn check_moment(occurred_at: Option<DateTime<Utc>>) -> Result<DateTim
 
 /// Bounds the number of lines.
 pub(super) fn check_count(lines: usize) -> Result<(), ApiError> {
-    if (1..=MAX_LINES).contains(&lines) { Ok(()) } else { Err(ApiError::invalid("lines", format!("give 1 to {MAX_LINES} lines"))) }
+    if (1..=MAX_LINES).contains(&lines) {
+        Ok(())
+    } else {
+        Err(ApiError::invalid("lines", format!("give 1 to {MAX_LINES} lines")))
+    }
 }
 
 /// Bounds the pieces of a line.

@@ -67,7 +67,11 @@ pub(crate) async fn settle(app: &App, sale_id: i64) -> Result<Outcome, ApiError>
             Err(silence) => return note_silence(app, sale_id, &silence).await,
         }
         // A refusal that Inventory does not keep, or a sale given up meanwhile, leaves a reversal owed.
-        return if owes_reversal(app, sale_id).await? { reverse(app, sale_id, &debt.reference).await } else { Ok(Outcome::Settled) };
+        return if owes_reversal(app, sale_id).await? {
+            reverse(app, sale_id, &debt.reference).await
+        } else {
+            Ok(Outcome::Settled)
+        };
     }
     reverse(app, sale_id, &debt.reference).await
 }
@@ -102,7 +106,8 @@ async fn post(app: &App, sale_id: i64, debt: &Debt) -> Result<Result<Answer, sto
     .into_iter()
     .map(|(product_id, quantity)| stock::Line { product_id, quantity })
     .collect();
-    let location_id = debt.location_id.ok_or_else(|| ApiError::internal("a document that owes stock has no location"))?;
+    let location_id =
+        debt.location_id.ok_or_else(|| ApiError::internal("a document that owes stock has no location"))?;
     let reason = match debt.kind {
         Kind::Sale => Reason::Sale,
         Kind::Return => Reason::Return,

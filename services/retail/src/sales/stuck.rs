@@ -46,7 +46,10 @@ pub(crate) struct StuckFilter {
 
 /// List documents that are unsettled for too long, by id.
 #[utoipa::path(get, path = "/sales/stuck", tag = "sales", params(StuckFilter), responses((status = 200, body = Page<StuckSale>)))]
-pub(super) async fn list_stuck_sales(State(app): State<App>, Query(filter): Query<StuckFilter>) -> Result<Json<Page<StuckSale>>, ApiError> {
+pub(super) async fn list_stuck_sales(
+    State(app): State<App>,
+    Query(filter): Query<StuckFilter>,
+) -> Result<Json<Page<StuckSale>>, ApiError> {
     let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
     let age = filter.older_than_seconds.map_or(app.limits.stuck.as_secs_f64(), f64::from);
     let stuck = sqlx::query_as(

@@ -1,9 +1,9 @@
 //! `POST /sales/{id}/void`: undoes a sale that should not have been.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use kit::error::ApiError;
 use kit::extract::Path;
 
@@ -59,11 +59,13 @@ async fn decide(app: &App, id: i64) -> Result<(), ApiError> {
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'reverse', now() + make_interval(secs => $2))")
-        .bind(id)
-        .bind(app.limits.grace.as_secs_f64())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'reverse', now() + make_interval(secs => $2))",
+    )
+    .bind(id)
+    .bind(app.limits.grace.as_secs_f64())
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -79,7 +81,10 @@ fn refuse_unless_voidable(id: i64, sale: &Locked) -> Result<(), ApiError> {
             return Err(ApiError::conflict("sale-pending", detail));
         }
         Status::Rejected | Status::Voided => {
-            return Err(ApiError::conflict("sale-not-completed", format!("sale {id} was rejected: there is nothing to void")));
+            return Err(ApiError::conflict(
+                "sale-not-completed",
+                format!("sale {id} was rejected: there is nothing to void"),
+            ));
         }
     }
     if sale.imported {

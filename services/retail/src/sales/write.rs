@@ -71,11 +71,13 @@ pub(super) async fn insert_pending(
     .await?;
     let Some(id) = id else { return Ok(None) };
     insert_lines(tx, id, &draft.lines).await?;
-    sqlx::query("INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'post', now() + make_interval(secs => $2))")
-        .bind(id)
-        .bind(grace.as_secs_f64())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'post', now() + make_interval(secs => $2))",
+    )
+    .bind(id)
+    .bind(grace.as_secs_f64())
+    .execute(&mut **tx)
+    .await?;
     Ok(Some(id))
 }
 

@@ -28,7 +28,10 @@ impl Record for StoreRow {
 /// CSV or NDJSON with `code`, `name`, `city`, `time_zone`. A known code is updated, so it is safe to repeat.
 #[utoipa::path(post, path = "/stores/import", tag = "stores", request_body(content = String, content_type = "text/csv"),
     responses((status = 200, description = "What came of the rows", body = Report)))]
-pub(super) async fn import_stores(State(app): State<App>, mut import: Import<StoreRow>) -> Result<Json<Report>, ApiError> {
+pub(super) async fn import_stores(
+    State(app): State<App>,
+    mut import: Import<StoreRow>,
+) -> Result<Json<Report>, ApiError> {
     while let Some(batch) = import.next().await {
         let outcome = write(&app, batch).await?;
         import.record(outcome);

@@ -83,7 +83,8 @@ fn consistent(rows: &[Row<OrderRow>]) -> Result<(), (&'static str, String)> {
             return Err(("line_no", format!("line {} stands twice in one order", it.line_no)));
         }
     }
-    let total: i128 = rows.iter().map(|row| i128::from(row.value.quantity) * i128::from(row.value.unit_price_cents)).sum();
+    let total: i128 =
+        rows.iter().map(|row| i128::from(row.value.quantity) * i128::from(row.value.unit_price_cents)).sum();
     if total > i128::from(i64::MAX) {
         return Err(("quantity", "makes the order's total larger than 64 bits hold".to_owned()));
     }
@@ -92,8 +93,10 @@ fn consistent(rows: &[Row<OrderRow>]) -> Result<(), (&'static str, String)> {
 
 async fn known_references(tx: &mut PgTransaction<'_>, batch: &Batch<OrderRow>) -> Result<HashSet<String>, ApiError> {
     let references: Vec<&str> = batch.documents().map(|rows| rows[0].value.reference.as_str()).collect();
-    let known: Vec<String> =
-        sqlx::query_scalar("SELECT reference FROM orders WHERE reference = ANY($1)").bind(references).fetch_all(&mut **tx).await?;
+    let known: Vec<String> = sqlx::query_scalar("SELECT reference FROM orders WHERE reference = ANY($1)")
+        .bind(references)
+        .fetch_all(&mut **tx)
+        .await?;
     Ok(known.into_iter().collect())
 }
 

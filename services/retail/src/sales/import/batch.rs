@@ -27,7 +27,10 @@ impl Document<'_> {
     }
 
     fn total_cents(&self) -> i64 {
-        self.rows.iter().map(|row| row.value.sign() * (row.value.pieces() * row.value.unit_price_cents - row.value.discount())).sum()
+        self.rows
+            .iter()
+            .map(|row| row.value.sign() * (row.value.pieces() * row.value.unit_price_cents - row.value.discount()))
+            .sum()
     }
 }
 
@@ -55,12 +58,20 @@ pub(super) async fn write(db: &PgPool, batch: &Batch<SaleRow>) -> Result<Outcome
                 continue;
             }
             let checked = consistent(rows)
-                .and_then(|()| if seen.insert(head.reference.as_str()) { Ok(()) } else { Err(("reference", "stands twice in this file".to_owned())) })
+                .and_then(|()| {
+                    if seen.insert(head.reference.as_str()) {
+                        Ok(())
+                    } else {
+                        Err(("reference", "stands twice in this file".to_owned()))
+                    }
+                })
                 .and_then(|()| resolve(rows, &stores, &registers, &originals))
                 .and_then(|document| take(&document, &mut left).map(|()| document));
             match checked {
                 Ok(document) => documents.push(document),
-                Err((field, reason)) => outcome.refused.extend(rows.iter().map(|row| row.refused(field, reason.clone()))),
+                Err((field, reason)) => {
+                    outcome.refused.extend(rows.iter().map(|row| row.refused(field, reason.clone())))
+                }
             }
         }
         insert(&mut tx, &documents, &mut outcome).await?;
@@ -76,7 +87,9 @@ type Fault = (&'static str, String);
 fn consistent(rows: &[Row<SaleRow>]) -> Result<(), Fault> {
     let head = &rows[0].value;
     let mut lines = HashSet::new();
-    for SaleRow { kind, store_code, register_number, occurred_at, time_zone, original_reference, line_no, .. } in rows.iter().map(|row| &row.value) {
+    for SaleRow { kind, store_code, register_number, occurred_at, time_zone, original_reference, line_no, .. } in
+        rows.iter().map(|row| &row.value)
+    {
         let differs = [
             ("kind", *kind != head.kind),
             ("store_code", *store_code != head.store_code),
@@ -92,7 +105,8 @@ fn consistent(rows: &[Row<SaleRow>]) -> Result<(), Fault> {
             return Err(("line_no", format!("line {line_no} stands twice in one document")));
         }
     }
-    let total: i128 = rows.iter().map(|row| i128::from(row.value.pieces()) * i128::from(row.value.unit_price_cents)).sum();
+    let total: i128 =
+        rows.iter().map(|row| i128::from(row.value.pieces()) * i128::from(row.value.unit_price_cents)).sum();
     if total > i128::from(i64::MAX) {
         return Err(("quantity", "makes the document's total larger than 64 bits hold".to_owned()));
     }
@@ -133,7 +147,10 @@ fn take(document: &Document<'_>, left: &mut Left) -> Result<(), Fault> {
     for (product_id, pieces) in &wanted {
         let rest = left.get(&(original, *product_id)).copied().unwrap_or(0);
         if *pieces > rest {
-            return Err(("quantity", format!("{pieces} of product {product_id} come back, but only {rest} of the sale are left to return")));
+            return Err((
+                "quantity",
+                format!("{pieces} of product {product_id} come back, but only {rest} of the sale are left to return"),
+            ));
         }
     }
     for (product_id, pieces) in wanted {
@@ -144,12 +161,17 @@ fn take(document: &Document<'_>, left: &mut Left) -> Result<(), Fault> {
 
 async fn known_references(tx: &mut PgTransaction<'_>, batch: &Batch<SaleRow>) -> Result<HashSet<String>, ApiError> {
     let references: Vec<&str> = batch.documents().map(|rows| rows[0].value.reference.as_str()).collect();
-    let known: Vec<String> =
-        sqlx::query_scalar("SELECT reference FROM sales WHERE reference = ANY($1)").bind(references).fetch_all(&mut **tx).await?;
+    let known: Vec<String> = sqlx::query_scalar("SELECT reference FROM sales WHERE reference = ANY($1)")
+        .bind(references)
+        .fetch_all(&mut **tx)
+        .await?;
     Ok(known.into_iter().collect())
 }
 
-async fn stores(tx: &mut PgTransaction<'_>, batch: &Batch<SaleRow>) -> Result<HashMap<String, (i64, String)>, ApiError> {
+async fn stores(
+    tx: &mut PgTransaction<'_>,
+    batch: &Batch<SaleRow>,
+) -> Result<HashMap<String, (i64, String)>, ApiError> {
     let codes: HashSet<&str> = batch.documents().map(|rows| rows[0].value.store_code.as_str()).collect();
     let stores: Vec<(String, i64, String)> =
         sqlx::query_as("SELECT code, id, time_zone FROM stores WHERE code = ANY($1) AND NOT deleted")
@@ -193,8 +215,12 @@ async fn registers(
 }
 
 /// The sales that returns refer to, locked so that no other return or void of them comes in between.
-async fn originals(tx: &mut PgTransaction<'_>, documents: &[&[Row<SaleRow>]]) -> Result<HashMap<String, i64>, ApiError> {
-    let references: HashSet<&str> = documents.iter().filter_map(|rows| Some(rows[0].value.original_reference.as_ref()?.as_str())).collect();
+async fn originals(
+    tx: &mut PgTransaction<'_>,
+    documents: &[&[Row<SaleRow>]],
+) -> Result<HashMap<String, i64>, ApiError> {
+    let references: HashSet<&str> =
+        documents.iter().filter_map(|rows| Some(rows[0].value.original_reference.as_ref()?.as_str())).collect();
     if references.is_empty() {
         return Ok(HashMap::new());
     }
