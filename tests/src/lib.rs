@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod binaries;
+pub mod campaign;
 pub mod python;
 pub mod source;
 pub mod stack;
@@ -13,7 +14,8 @@ pub mod wait;
 mod warden;
 
 pub use api::{Api, Reply};
+pub use campaign::{campaign, seed};
 pub use python::{duckdb, python};
 pub use stack::{Builder, Stack};
-pub use wait::{campaign, eventually, wait_until};
+pub use wait::{eventually, wait_until};
 pub use warden::Folder;

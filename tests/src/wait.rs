@@ -24,12 +24,3 @@ pub async fn wait_until<T>(what: &str, deadline: Duration, mut ask: impl AsyncFn
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     wait_until(what, PATIENCE, async || condition().await.then_some(())).await;
 }
-
-/// The length of a fault campaign: `short` in `make test`, `full` in `make soak` (`TRIBUTARY_SOAK=1`).
-pub fn campaign(short: u64, full: u64) -> u64 {
-    let soak = kit::config::Vars::from_env("TRIBUTARY_").optional::<String>("SOAK", "1 for the full fault campaigns");
-    match soak.expect("text is always valid").as_deref() {
-        None | Some("0") => short,
-        Some(_) => full,
-    }
-}

@@ -40,7 +40,7 @@ enum Command {
     Backfill(backfill::Backfill),
     /// Write the export pack of one business day from what is published.
     Export(export::Export),
-    /// Bring the schema of reporting_db up to date.
+    /// Bring the schema of `reporting_db` up to date.
     Migrate,
     /// Check every report and view of the catalogue.
     CheckCatalog(catalog::CheckCatalog),

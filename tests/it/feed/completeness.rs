@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sqlx::PgPool;
+use system_tests::{campaign, seed};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, OWNER};
@@ -13,12 +14,13 @@ use super::reader::{Copy, Polled, Reader};
 use super::toy::{DATASETS, Toy, migrate};
 use super::truth::compare;
 use super::writers::{self, Known, Ledger};
-use super::{seed, soaking};
 
 /// Writers of random length, a write before every page, voids beside new lines, and a row that never rests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_poll_holds_what_was_committed_before_its_head() {
-    let (rounds, longest) = if soaking() { (150, 3.0) } else { (12, 0.3) };
+    let rounds = usize::try_from(campaign(12, 150)).unwrap();
+    // Seconds that a transaction stays open, at most.
+    let longest = if rounds > 12 { 3.0 } else { 0.3 };
     let seed = seed();
     let cluster = Cluster::start().await;
     migrate(&cluster).await;

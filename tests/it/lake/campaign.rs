@@ -1,7 +1,7 @@
 //! Faults at random under a writer that never rests, with compaction and expiry racing the polls.
 //!
 //! After the last fault and one clean poll the lake must equal the source, and every snapshot that
-//! can still be read must read as it did. `TRIBUTARY_FAULT_SEED` repeats a campaign that failed.
+//! can still be read must read as it did. `TRIBUTARY_SEED` repeats a campaign that failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use aggregator::poll::poll_source;
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use system_tests::campaign;
 use system_tests::source::Fault;
+use system_tests::{campaign, seed};
 
 use super::*;
 
@@ -53,9 +53,7 @@ fn write(it: &Fixture, random: &mut StdRng, next: &mut i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_at_random_lose_nothing_and_double_nothing() {
-    let variable = kit::config::Vars::from_env("TRIBUTARY_FAULT_").optional::<u64>("SEED", "repeats a fault campaign");
-    let seed = variable.unwrap().unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    println!("TRIBUTARY_FAULT_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let mut it = Fixture::start().await;
     let mut next = 0;

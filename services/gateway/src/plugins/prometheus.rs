@@ -42,10 +42,12 @@ impl TryFrom<bool> for On {
 const KONG_BUCKETS: &[u64] = &[1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000];
 const UPSTREAM_BUCKETS: &[u64] = &[25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
+/// By service and route.
+type Places = BTreeMap<(Arc<str>, Arc<str>), Place>;
+
 #[derive(Default)]
 pub(crate) struct Prometheus {
-    /// By service and route.
-    places: Mutex<BTreeMap<(Arc<str>, Arc<str>), Place>>,
+    places: Mutex<Places>,
     requests: AtomicU64,
 }
 

@@ -126,7 +126,7 @@ async fn in_memory(
         .rows
         .try_get_with(key.to_owned(), async move {
             let encode = tokio::task::spawn_blocking(move || json::encode_rows(&encoded, frame));
-            let rows = encode.await.map_err(|error| ApiError::internal(error))?;
+            let rows = encode.await.map_err(ApiError::internal)?;
             rows.map(std::sync::Arc::from).map_err(ApiError::internal)
         })
         .await
