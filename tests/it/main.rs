@@ -4,6 +4,7 @@
 mod company;
 mod compose;
 mod feed;
+mod exports;
 mod gateway;
 mod inventory;
 mod judges;
