@@ -3,8 +3,8 @@
 
 mod company;
 mod compose;
-mod feed;
 mod exports;
+mod feed;
 mod gateway;
 mod inventory;
 mod judges;
