@@ -8,6 +8,7 @@ mod feed;
 mod gateway;
 mod inventory;
 mod judges;
+mod import;
 mod lake;
 mod main_job;
 mod seed;
