@@ -1,8 +1,10 @@
 //! The system tests, one module per topic. They start what `stack up` starts, on free ports.
 #![expect(clippy::unwrap_used, reason = "a test whose set-up is broken should stop, with the place")]
 
+mod agreement;
 mod company;
 mod compose;
+mod ecommerce;
 mod exports;
 mod feed;
 mod gateway;
@@ -11,7 +13,10 @@ mod inventory;
 mod judges;
 mod lake;
 mod main_job;
+mod outage;
+mod retail;
 mod seed;
+mod shop;
 mod stack;
 mod stack_cli;
 mod stack_traffic;

@@ -28,6 +28,7 @@ pub struct Builder {
     extra: BTreeMap<String, Vec<(String, String)>>,
     company: stack::services::Company,
     services: Option<Vec<&'static str>>,
+    durable: bool,
 }
 
 impl Builder {
@@ -46,6 +47,12 @@ impl Builder {
     /// Starts only these services (with the gateway and all databases): quicker, for tests of a part.
     pub fn only(mut self, services: &[&'static str]) -> Self {
         self.services = Some(services.to_vec());
+        self
+    }
+
+    /// Lets the databases wait for their write-ahead log, so that what was committed survives a `kill -9`.
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
         self
     }
 
@@ -69,7 +76,7 @@ impl Builder {
         template::fill(folder.path()).await;
         let mut options = Options::new(folder.path(), Choice::Auto);
         options.bin = Some(binaries::folder());
-        options.durable = false;
+        options.durable = self.durable;
         options.extra = self.extra;
         options.company = self.company;
         if let Some(services) = self.services {
@@ -206,7 +213,7 @@ impl Drop for Stack {
 /// A failed test shows what the processes said last; the folder with their logs goes away.
 #[expect(clippy::print_stderr, reason = "the captured output of a failing test is where its reader looks")]
 fn show_logs(system: &System) {
-    for name in ["inventory", "ecommerce", "retail", "reporting", "gateway"] {
+    for name in ["inventory", "ecommerce", "retail", "reporting", "gateway", "inventory_db", "ecommerce_db", "retail_db"] {
         let log = system.layout().log(name);
         if log.exists() {
             eprintln!("--- the end of {name}'s log\n{}", stack::process::tail(&log));

@@ -1,11 +1,13 @@
 //! The client with which one service calls another, always through the gateway.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use metrics::histogram;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::correlation;
 use crate::metric;
@@ -75,9 +77,14 @@ impl GatewayError {
     }
 }
 
+/// Calls in flight at once; the rest wait their turn. Under a rush every call that has begun is answered in good
+/// time, where all of them together would run into their deadlines and be asked again.
+const IN_FLIGHT: usize = 16;
+
 /// A client with one key, keep-alive connections and a deadline per call. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
+    slots: Arc<Semaphore>,
     http: reqwest::Client,
     base: String,
     deadline: Duration,
@@ -105,7 +112,12 @@ impl GatewayClient {
             .build()
             .map_err(GatewayError::Setup)?;
         http.get(base).build().map_err(GatewayError::Setup)?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), deadline })
+        Ok(Self {
+            slots: Arc::new(Semaphore::new(IN_FLIGHT)),
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            deadline,
+        })
     }
 
     /// The deadline of one call.
@@ -140,6 +152,8 @@ impl GatewayClient {
         body: Option<&B>,
     ) -> Result<T, GatewayError> {
         let target = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+        // Never closed, so there is no error to speak of.
+        let _slot = self.slots.acquire().await;
         let began = Instant::now();
         let answer = self.attempt(method.clone(), path, body, &target).await;
         let outcome = match &answer {
