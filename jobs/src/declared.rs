@@ -21,8 +21,10 @@ use crate::{
     backfill::Backfill,
     engine::{Cadence, CatchUp, Declaration, EngineError, Overlap, Registry, declaration::Overrides},
     export_pack::{ExportPack, ExportSettings},
+    housekeeping::{Housekeeping, HousekeepingSettings},
     nightly::{Nightly, NightlySettings},
     poll::{self, Poll},
+    restate::{Restate, RestateSettings},
 };
 
 /// What every shipped job works with.
@@ -64,6 +66,14 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
                 let job = ExportPack::new(context, settings);
                 registry.add(overridden(on_request(&name), table, zone)?, job)?;
             }
+            "restate" => {
+                let settings: RestateSettings = take_with(&name, &mut table)?;
+                registry.add(overridden(tidy(&name), table, zone)?, Restate::new(context, settings))?;
+            }
+            "housekeeping" => {
+                let settings: HousekeepingSettings = take_with(&name, &mut table)?;
+                registry.add(overridden(tidy(&name), table, zone)?, Housekeeping::new(context, settings))?;
+            }
             "backfill" => {
                 let job = Backfill { aggregator: Arc::clone(&context.aggregator) };
                 registry.add(overridden(on_request(&name), table, zone)?, job)?;
@@ -77,7 +87,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
     Ok(registry)
 }
 
-const KINDS: [&str; 4] = ["poll", "nightly", "export-pack", "backfill"];
+const KINDS: [&str; 6] = ["poll", "nightly", "restate", "export-pack", "backfill", "housekeeping"];
 
 fn kind_of(name: &str) -> &str {
     if name.starts_with("poll-") { "poll" } else { name }
@@ -121,6 +131,11 @@ fn nightly(name: &str) -> Declaration {
         attempts: 5,
         ..Declaration::new(name, Cadence::OnRequest)
     }
+}
+
+/// What looks at the state that is: one run makes up for all that were missed.
+fn tidy(name: &str) -> Declaration {
+    Declaration { timeout: Duration::from_secs(2 * 3_600), ..Declaration::new(name, Cadence::OnRequest) }
 }
 
 fn on_request(name: &str) -> Declaration {

@@ -32,6 +32,7 @@ fn every_service_is_given_what_its_config_wants_and_nothing_it_does_not_know() {
         inventory::Config::read(vars("inventory")).unwrap().service.listen,
         ecommerce::Config::read(vars("ecommerce")).unwrap().service.listen,
         retail::Config::read(vars("retail")).unwrap().service.listen,
+        reporting::Config::read(vars("reporting")).unwrap().service.listen,
     ];
     for (service, listen) in SERVICES.into_iter().zip(listens) {
         assert!(listen.ip().is_unspecified(), "{service} must be reached from other containers");

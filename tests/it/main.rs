@@ -10,6 +10,7 @@ mod feed;
 mod gateway;
 mod import;
 mod inventory;
+mod jobs;
 mod judges;
 mod lake;
 mod main_job;

@@ -9,7 +9,7 @@
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, Days, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, Offset, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::{Cron, parser::CronParser};
 
@@ -61,6 +61,8 @@ impl Cadence {
     /// The first occurrence strictly after an instant; none when there is none within the years croner searches.
     #[must_use]
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // Occurrences are whole seconds, and croner would carry a fraction over: two replicas, two occurrences.
+        let after = after.trunc_subsecs(0);
         match self {
             Self::Cron { line, zone, pattern } if has_open_hour(line) => next_of_open_hour(pattern, *zone, after),
             Self::Cron { zone, pattern, .. } => next_of_fixed_hour(pattern, *zone, after),

@@ -109,6 +109,17 @@ fn lord_howe_moves_by_half_an_hour() {
 }
 
 #[test]
+fn an_occurrence_is_a_whole_second_whenever_it_is_asked_for() {
+    for line in ["30 2 * * *", "30 * * * *"] {
+        let cadence = Cadence::cron(line, Tz::America__Toronto).unwrap();
+        let expected = cadence.next_after(utc("2026-11-21T07:29:59Z"));
+        assert_eq!(expected, Some(utc("2026-11-21T07:30:00Z")));
+        assert_eq!(cadence.next_after(utc("2026-11-21T07:29:59.473838866Z")), expected, "{line}");
+        assert!(cadence.next_after(utc("2026-11-21T07:30:00.000001Z")) > expected, "{line}");
+    }
+}
+
+#[test]
 fn intervals_are_aligned_to_the_epoch_and_know_no_zone() {
     let cadence = Cadence::every("every 5m").unwrap();
     let at = |text: &str| cadence.next_after(utc(text)).unwrap();

@@ -37,8 +37,8 @@ pub struct Planned {
     pub queued: usize,
     /// Occurrences that were missed and will not be run.
     pub skipped: usize,
-    /// How long until the next occurrence, by the database's clock.
-    pub next_in: Option<TimeDelta>,
+    /// The next occurrence, and how long until then by the database's clock.
+    pub next: Option<(DateTime<Utc>, TimeDelta)>,
 }
 
 /// Account for every occurrence of one job up to now.
@@ -70,9 +70,9 @@ pub async fn plan_at(
     let Some((planned_through, database_now)) = row else { return Ok(Planned::default()) };
     let now = clock.unwrap_or(database_now);
     let occurrences = declaration.cadence.between(planned_through, now, MOST_OCCURRENCES);
-    let next_in = declaration.cadence.next_after(now).map(|next| next - now);
+    let next = declaration.cadence.next_after(now).map(|next| (next, next - now));
     if occurrences.is_empty() {
-        return Ok(Planned { next_in, ..Planned::default() });
+        return Ok(Planned { next, ..Planned::default() });
     }
     let decisions = decide(declaration, &occurrences, now);
     sqlx::query(
@@ -95,7 +95,7 @@ pub async fn plan_at(
         .await?;
     tx.commit().await?;
     let skipped = decisions.iter().flatten().count();
-    Ok(Planned { queued: occurrences.len() - skipped, skipped, next_in })
+    Ok(Planned { queued: occurrences.len() - skipped, skipped, next })
 }
 
 /// For each due occurrence, oldest first: none to run it, or the reason why it is skipped.

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use tokio_cron_scheduler::{Job as Tick, JobScheduler};
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use tokio_cron_scheduler::{Job as OneShot, JobScheduler};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -25,7 +27,7 @@ const MOST_RUNS: usize = 16;
 pub struct Scheduler {
     runner: Runner,
     ticker: JobScheduler,
-    ticks: BTreeMap<String, Uuid>,
+    ticks: BTreeMap<String, Tick>,
     tasks: TaskTracker,
     active: Arc<Mutex<BTreeSet<i64>>>,
 }
@@ -73,8 +75,8 @@ impl Scheduler {
         let declarations: Vec<_> = self.runner.registry().iter().map(|entry| entry.declaration.clone()).collect();
         for declaration in declarations {
             let planned = planner::plan(self.runner.pool(), &declaration).await?;
-            if let Some(next_in) = planned.next_in {
-                self.wake_in(&declaration.name, next_in.to_std().unwrap_or_default()).await?;
+            if let Some((next, wait)) = planned.next {
+                self.wake_at(&declaration.name, next, wait.to_std().unwrap_or_default()).await?;
             }
         }
         let room = MOST_RUNS.saturating_sub(self.tasks.len());
@@ -108,18 +110,30 @@ impl Scheduler {
         });
     }
 
-    async fn wake_in(&mut self, job: &str, wait: Duration) -> Result<(), EngineError> {
-        if let Some(tick) = self.ticks.remove(job) {
-            self.ticker.remove(&tick).await?;
+    /// Ask to be woken at a job's next occurrence, unless we already have.
+    async fn wake_at(&mut self, job: &str, next: DateTime<Utc>, wait: Duration) -> Result<(), EngineError> {
+        if let Some(tick) = self.ticks.get(job) {
+            if tick.occurrence == next && tick.rings > Instant::now() {
+                return Ok(());
+            }
+            self.ticker.remove(&tick.id).await?;
         }
         // The ticker counts whole seconds and cuts the rest off: a second more, or it would wake us too early.
         let wait = Duration::from_secs(wait.as_secs() + 1);
         let runner = self.runner.clone();
-        let tick = Tick::new_one_shot_async(wait, move |_, _| {
+        let one_shot = OneShot::new_one_shot_async(wait, move |_, _| {
             let runner = runner.clone();
             Box::pin(async move { runner.wake() })
         })?;
-        self.ticks.insert(job.to_owned(), self.ticker.add(tick).await?);
+        let id = self.ticker.add(one_shot).await?;
+        self.ticks.insert(job.to_owned(), Tick { id, occurrence: next, rings: Instant::now() + wait });
         Ok(())
     }
+}
+
+/// A wake-up that the ticker holds for us.
+struct Tick {
+    id: Uuid,
+    occurrence: DateTime<Utc>,
+    rings: Instant,
 }

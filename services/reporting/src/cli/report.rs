@@ -23,7 +23,7 @@ const MOST_ROWS: usize = 200;
 /// Compute a report and print it, or write it to a file.
 ///
 /// Parameters are given as name=value; see `reporting check-catalog --list` for what there is. Dates may be relative:
-/// today, yesterday, today-30d, `month_start`.
+/// `today`, `yesterday`, `today-30d`, `month_start`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  reporting run-report store_performance from=today-30d to=yesterday\n  \
                         reporting run-report store_performance --format parquet --output stores.parquet\n  \

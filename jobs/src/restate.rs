@@ -1,0 +1,201 @@
+//! The job `restate`: publish again what has changed since it was published.
+//!
+//! A day is looked at again when rows of it, or of the days its figures look back on, came to the lake after the
+//! revision was computed, and when its revision is still provisional. Publishing makes a revision only where the
+//! content or the state differ. However many late rows came since the last run, they make one revision.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use aggregator::{
+    Aggregator,
+    lake::snapshot,
+    publish::{self, State},
+    report::{Grain, Report},
+};
+use anyhow::Context as _;
+use chrono::{Days, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+
+use crate::{
+    declared::Context,
+    engine::{Job, JobError, Run},
+    export_pack::{ExportSettings, pack_day},
+    nothing::Nothing,
+    publishing::{self, Grains},
+};
+
+/// What is configured, under `with`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestateSettings {
+    /// How many days back are published again by themselves.
+    pub window_days: u64,
+    /// The most pairs of report and day that one run publishes; the next run goes on.
+    pub most: usize,
+    /// What the export pack of a restated day holds.
+    pub export: ExportSettings,
+}
+
+impl Default for RestateSettings {
+    fn default() -> Self {
+        Self { window_days: 35, most: 500, export: ExportSettings::default() }
+    }
+}
+
+/// What the run came to.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Pairs of report and day that were looked at.
+    pub looked_at: usize,
+    /// New revisions.
+    pub revisions: usize,
+    /// Of these: now final.
+    pub finals: usize,
+    /// Days with a new revision.
+    pub days: BTreeSet<NaiveDate>,
+    /// Days before the window that have changed: a backfill of them is an operator's decision.
+    pub beyond_window: BTreeSet<NaiveDate>,
+    /// Reports that could not be published, with the reason.
+    pub failed: Vec<String>,
+}
+
+/// Publishes changed days again.
+pub struct Restate {
+    context: Context,
+    settings: RestateSettings,
+}
+
+impl Restate {
+    /// The job over a context.
+    #[must_use]
+    pub fn new(context: &Context, settings: RestateSettings) -> Self {
+        Self { context: context.clone(), settings }
+    }
+}
+
+impl Job for Restate {
+    const NAME: &'static str = "restate";
+    type Arguments = Nothing;
+    type Outcome = Outcome;
+
+    async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
+        let aggregator = &self.context.aggregator;
+        let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
+        let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
+        let mut outcome = Outcome::default();
+        for report in publishing::reports(aggregator, None, Grains::Day)? {
+            // Read before the changes: what comes meanwhile is looked at by the next run.
+            let through = snapshot::current(aggregator.db()).await.map_err(anyhow::Error::new)?;
+            for changed in changed_days(aggregator, &report).await? {
+                if changed.business_day < window {
+                    outcome.beyond_window.insert(changed.business_day);
+                    continue;
+                }
+                if outcome.looked_at >= self.settings.most {
+                    break;
+                }
+                outcome.looked_at += 1;
+                self.publish_again(&report, changed, through, run, &mut outcome).await?;
+            }
+        }
+        for day in &outcome.days {
+            pack_day(&self.context, &self.settings.export, *day, run).await?;
+        }
+        if !outcome.beyond_window.is_empty() {
+            let days: Vec<String> = outcome.beyond_window.iter().map(ToString::to_string).collect();
+            run.log(format!("changed, but older than the window; run a backfill if wanted: {}", days.join(", "))).await;
+        }
+        Ok(outcome)
+    }
+}
+
+impl Restate {
+    async fn publish_again(
+        &self,
+        report: &Arc<Report>,
+        changed: Changed,
+        through: i64,
+        run: &Run,
+        outcome: &mut Outcome,
+    ) -> Result<(), JobError> {
+        let aggregator = &self.context.aggregator;
+        let day = changed.business_day;
+        let cause = changed.cause.map(|Json(cause)| cause);
+        match publish::publish_because(aggregator, &report.name, day, cause, run.lease()).await {
+            Ok(published) if published.changed => {
+                outcome.revisions += 1;
+                outcome.finals += usize::from(published.state == State::Final);
+                outcome.days.insert(day);
+                run.log(format!("{} of {day}: revision {}", report.name, published.revision)).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                run.check().await?;
+                outcome.failed.push(format!("{} of {day}: {:#}", report.name, anyhow::Error::new(error)));
+                return Ok(());
+            }
+        }
+        let mut tx = aggregator.db().begin().await.context("the jobs tables could not be written")?;
+        run.lease().check(&mut tx).await?;
+        sqlx::query(
+            "INSERT INTO jobs.looked_at (report, business_day, snapshot) VALUES ($1, $2, $3)
+             ON CONFLICT (report, business_day) DO UPDATE SET snapshot = excluded.snapshot",
+        )
+        .bind(&report.name)
+        .bind(day)
+        .bind(through)
+        .execute(&mut *tx)
+        .await
+        .context("the jobs tables could not be written")?;
+        tx.commit().await.context("the jobs tables could not be written")?;
+        Ok(())
+    }
+}
+
+/// A published day that may have to be published again.
+#[derive(sqlx::FromRow)]
+struct Changed {
+    business_day: NaiveDate,
+    /// Which rows came, by source and dataset; none where the day is merely still provisional.
+    cause: Option<Json<Value>>,
+}
+
+/// The days of a report that changed after their current revision was computed and since we last looked, and those
+/// that are still provisional; oldest first.
+async fn changed_days(aggregator: &Aggregator, report: &Report) -> Result<Vec<Changed>, JobError> {
+    debug_assert_eq!(report.grain, Grain::Day, "only a day can be published again");
+    let datasets: Vec<String> = report.datasets.iter().cloned().collect();
+    let rows = sqlx::query_as(
+        "WITH current AS (
+             SELECT DISTINCT ON (business_day) business_day, snapshot, state
+               FROM published.revision WHERE report = $1
+              ORDER BY business_day, revision DESC),
+         change AS (
+             SELECT current.business_day, c.source, c.dataset,
+                    sum(c.added) AS added, sum(c.changed) AS changed, sum(c.removed) AS removed
+               FROM current
+               LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
+               JOIN sync.changed_day c
+                 ON c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
+                AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
+                AND c.dataset = ANY($2)
+              GROUP BY 1, 2, 3)
+         SELECT current.business_day,
+                jsonb_agg(jsonb_build_object('source', change.source, 'dataset', change.dataset, 'added', change.added,
+                                             'changed', change.changed, 'removed', change.removed)
+                          ORDER BY change.source, change.dataset)
+                  FILTER (WHERE change.source IS NOT NULL) AS cause
+           FROM current LEFT JOIN change USING (business_day)
+          WHERE change.business_day IS NOT NULL OR current.state = 'provisional'
+          GROUP BY 1 ORDER BY 1",
+    )
+    .bind(&report.name)
+    .bind(&datasets)
+    .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
+    .fetch_all(aggregator.db())
+    .await
+    .context("what was published and what changed could not be compared")?;
+    Ok(rows)
+}

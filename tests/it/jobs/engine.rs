@@ -1,0 +1,155 @@
+//! Occurrences, leases and fences.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, history, planner};
+use serde_json::json;
+use system_tests::{eventually, wait_until};
+use tokio::sync::Notify;
+
+use super::{Counter, LEASE, at, database, declaration, replica};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_replicas_run_an_occurrence_once() {
+    let pool = database().await;
+    let counter = Arc::new(Counter::default());
+    let declaration = declaration("once");
+    let replicas: Vec<_> = (0..3).map(|_| replica(&pool, &declaration, &counter)).collect();
+    let occurrences: Vec<_> = (0..20).map(|day| at("2026-03-01T02:30:00Z") + chrono::TimeDelta::days(day)).collect();
+    let tries = replicas.iter().flat_map(|it| occurrences.iter().map(move |at| it.run_to_end("once", *at)));
+    let ended = futures_util::future::join_all(tries).await;
+    assert!(ended.into_iter().all(|row| row.unwrap().status == RunStatus::Succeeded));
+    assert_eq!(counter.begun.load(Ordering::SeqCst), occurrences.len());
+    let rows = history::page(&pool, "once", None, 100).await.unwrap();
+    assert_eq!(rows.len(), occurrences.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_slept_through_its_lease_can_write_nothing() {
+    let pool = database().await;
+    let hold = Arc::new(Notify::new());
+    let slow = Arc::new(Counter { hold: Some(Arc::clone(&hold)), ..Counter::default() });
+    let quick = Arc::new(Counter::default());
+    let declaration = declaration("paused");
+    let (first, second) = (replica(&pool, &declaration, &slow), replica(&pool, &declaration, &quick));
+    let occurrence = at("2026-03-01T02:30:00Z");
+    let running = tokio::spawn(async move { first.run("paused", occurrence).await });
+    eventually("the first replica to begin", async || slow.begun.load(Ordering::SeqCst) == 1).await;
+    // As if its process had been stopped: its lease runs out although it still believes in it.
+    let stopped = "UPDATE jobs.run SET lease_until = clock_timestamp() - interval '1 s' WHERE job = 'paused'";
+    sqlx::query(stopped).execute(&pool).await.unwrap();
+    let taken = wait_until("the second replica to take over", LEASE * 100, async || {
+        let row = second.run("paused", occurrence).await.unwrap();
+        (row.status == RunStatus::Succeeded).then_some(row)
+    })
+    .await;
+    hold.notify_waiters();
+    hold.notify_one();
+    let late = running.await.unwrap().unwrap();
+    assert_eq!((late.status, late.outcome), (RunStatus::Succeeded, taken.outcome));
+    assert_eq!((slow.written.load(Ordering::SeqCst), quick.written.load(Ordering::SeqCst)), (0, 1));
+    let endings: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT ending FROM jobs.attempt WHERE run_id = $1 ORDER BY fence")
+            .bind(late.id)
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(endings, [Some("lost".to_owned()), Some("succeeded".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_tried_again_and_then_given_up() {
+    let pool = database().await;
+    let declaration = declaration("failing");
+    for (failures, status, attempt) in [(2, RunStatus::Succeeded, 3), (3, RunStatus::Failed, 3)] {
+        let runner = replica(&pool, &declaration, &Arc::new(Counter::default()));
+        let occurrence = at("2026-03-01T00:00:00Z") + chrono::TimeDelta::hours(failures);
+        runner.request("failing", occurrence, &json!({ "fail": failures })).await.unwrap();
+        let row = runner.run_to_end("failing", occurrence).await.unwrap();
+        assert_eq!((row.status, row.attempt), (status, attempt));
+        assert_eq!(row.error.is_some(), status == RunStatus::Failed);
+        let lines = history::log_lines(&pool, row.id).await.unwrap();
+        assert_eq!(
+            lines.iter().map(|it| it.line.as_str()).collect::<Vec<_>>(),
+            ["attempt 1", "attempt 2", "attempt 3"]
+        );
+    }
+    let refused = replica(&pool, &declaration, &Arc::new(Counter::default()))
+        .request("failing", at("2026-03-02T00:00:00Z"), &json!({ "fial": 1 }))
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("fial"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_stops_and_writes_nothing() {
+    let pool = database().await;
+    let hold = Arc::new(Notify::new());
+    let counter = Arc::new(Counter { hold: Some(hold), ..Counter::default() });
+    let runner = replica(&pool, &declaration("cancelled"), &counter);
+    let occurrence = at("2026-03-01T02:30:00Z");
+    let row = runner.request("cancelled", occurrence, &json!({})).await.unwrap();
+    let running = tokio::spawn(async move { runner.run("cancelled", occurrence).await });
+    eventually("the run to begin", async || counter.begun.load(Ordering::SeqCst) == 1).await;
+    history::cancel(&pool, row.id).await.unwrap();
+    assert_eq!(running.await.unwrap().unwrap().status, RunStatus::Cancelled);
+    assert_eq!(counter.written.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occurrence_that_is_due_while_another_runs_follows_the_policy() {
+    let pool = database().await;
+    for (name, overlap, expected) in [
+        ("overlap-skip", Overlap::Skip, RunStatus::Skipped),
+        ("overlap-queue", Overlap::Queue, RunStatus::Queued),
+        ("overlap-allow", Overlap::Allow, RunStatus::Succeeded),
+    ] {
+        let declaration = Declaration { overlap, ..declaration(name) };
+        let hold = Arc::new(Notify::new());
+        let slow = Arc::new(Counter { hold: Some(Arc::clone(&hold)), ..Counter::default() });
+        let (first, second) =
+            (replica(&pool, &declaration, &slow), replica(&pool, &declaration, &Arc::new(Counter::default())));
+        let insert = "INSERT INTO jobs.run (job, scheduled_for, origin) VALUES ($1, $2, 'schedule')";
+        let (earlier, later) = (at("2026-03-01T00:00:00Z"), at("2026-03-02T00:00:00Z"));
+        for occurrence in [earlier, later] {
+            sqlx::query(insert).bind(name).bind(occurrence).execute(&pool).await.unwrap();
+        }
+        let running = tokio::spawn(async move { first.run(name, earlier).await });
+        eventually("the first to begin", async || slow.begun.load(Ordering::SeqCst) == 1).await;
+        let row = second.run(name, later).await.unwrap();
+        assert_eq!(row.status, expected, "{name}: {:?}", row.note);
+        hold.notify_one();
+        assert_eq!(running.await.unwrap().unwrap().status, RunStatus::Succeeded);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_missed_occurrence_has_a_row_and_an_edited_cron_does_not_fire_at_once() {
+    let pool = database().await;
+    let cron = |line: &str| Cadence::cron(line, chrono_tz::America::Toronto).unwrap();
+    let mut declaration = Declaration::new("planned", cron("30 2 * * *"));
+    declaration.catch_up = CatchUp::Latest;
+    planner::register(&pool, &declaration).await.unwrap();
+    let down = "UPDATE jobs.schedule SET planned_through = '2026-03-06T12:00:00Z' WHERE job = 'planned'";
+    sqlx::query(down).execute(&pool).await.unwrap();
+    // Two replicas wake at once after the clocks went forward.
+    let now = Some(at("2026-03-08T07:01:00Z"));
+    let (one, two) =
+        tokio::join!(planner::plan_at(&pool, &declaration, now), planner::plan_at(&pool, &declaration, now));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!((one.queued + two.queued, one.skipped + two.skipped), (1, 1));
+    let rows = history::page(&pool, "planned", None, 10).await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|row| (row.scheduled_for.to_rfc3339(), row.status)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("2026-03-08T07:00:00+00:00".to_owned(), RunStatus::Queued),
+            ("2026-03-07T07:30:00+00:00".to_owned(), RunStatus::Skipped),
+        ]
+    );
+    declaration.cadence = cron("* * * * *");
+    planner::register(&pool, &declaration).await.unwrap();
+    let planned = planner::plan(&pool, &declaration).await.unwrap();
+    // At most the minute that may have begun since the registration.
+    assert!(planned.queued <= 1 && planned.skipped == 0, "{planned:?}");
+}
