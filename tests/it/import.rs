@@ -16,7 +16,7 @@ const SLACK: u64 = 24 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_flat_however_long_the_body() {
-    let sales = system_tests::wait::campaign(40_000, 350_000);
+    let sales = system_tests::campaign(40_000, 350_000);
     let stack = Stack::builder().only(&["retail"]).start().await;
     let retail = stack.direct("retail");
     retail.import("/api/v1/stores/import", "code,name,city,time_zone\nS1,First,Berlin,Europe/Berlin\n").await;
