@@ -213,7 +213,9 @@ impl Drop for Stack {
 /// A failed test shows what the processes said last; the folder with their logs goes away.
 #[expect(clippy::print_stderr, reason = "the captured output of a failing test is where its reader looks")]
 fn show_logs(system: &System) {
-    for name in ["inventory", "ecommerce", "retail", "reporting", "gateway", "inventory_db", "ecommerce_db", "retail_db"] {
+    for name in
+        ["inventory", "ecommerce", "retail", "reporting", "gateway", "inventory_db", "ecommerce_db", "retail_db"]
+    {
         let log = system.layout().log(name);
         if log.exists() {
             eprintln!("--- the end of {name}'s log\n{}", stack::process::tail(&log));

@@ -38,10 +38,8 @@ pub struct Config {
     pub scheduler: bool,
     /// Length of a run's lease; another replica takes over after this much silence.
     pub lease: Duration,
-    /// Most reports computed or encoded at a time.
+    /// Most downloads built at a time.
     pub compute_slots: NonZeroUsize,
-    /// Longest computation of one report on demand.
-    pub compute_limit: Duration,
     /// Name of this replica in run rows.
     pub replica: String,
 }
@@ -67,8 +65,7 @@ impl Config {
             jobs_file: vars.optional("JOBS", "TOML file that declares the jobs")?,
             scheduler: vars.or("SCHEDULER", "true", "whether this process runs scheduled jobs: true or false")?,
             lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,
-            compute_slots: vars.or("COMPUTE_SLOTS", "4", "most reports computed or encoded at a time")?,
-            compute_limit: vars.seconds_or("COMPUTE_SECONDS", "60", "longest computation on demand, in seconds")?,
+            compute_slots: vars.or("COMPUTE_SLOTS", "4", "most downloads built at a time")?,
             replica: vars.optional("REPLICA", "name of this replica in run rows")?.unwrap_or_else(default_replica),
         };
         vars.finish()?;

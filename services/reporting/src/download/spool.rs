@@ -8,10 +8,13 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
+
+/// A half-built file that nobody has written to for this long was left by a process that died.
+const ABANDONED: Duration = Duration::from_secs(3_600);
 
 /// A folder of finished downloads.
 #[derive(Debug, Clone)]
@@ -51,8 +54,13 @@ impl Spool {
         std::fs::create_dir_all(folder)?;
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(".part") {
-                std::fs::remove_file(entry.path())?;
+            if !entry.file_name().to_string_lossy().ends_with(".part") {
+                continue;
+            }
+            // The service and a command line share the folder: what is young may still be built by the other.
+            let age = entry.metadata().and_then(|it| it.modified()).map(|at| at.elapsed().unwrap_or_default());
+            if age.is_ok_and(|age| age > ABANDONED) {
+                std::fs::remove_file(entry.path()).ok();
             }
         }
         Ok(Self { folder: folder.to_owned(), most_bytes })
@@ -243,10 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn half_built_files_of_an_earlier_process_are_removed() {
+    fn what_a_dead_process_left_is_removed_and_what_a_live_one_builds_is_spared() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.1.part"), b"half").unwrap();
+        let [dead, live] = ["a.1.part", "a.2.part"].map(|name| folder.path().join(name));
+        std::fs::write(&dead, b"half").unwrap();
+        std::fs::write(&live, b"half").unwrap();
+        File::options().append(true).open(&dead).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         Spool::open(folder.path(), 10).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!dead.exists());
+        assert!(live.exists());
     }
 }
