@@ -7,6 +7,10 @@ use system_tests::{Stack, duckdb, eventually, python, wait_until};
 
 use crate::company::Company;
 
+mod bad_input;
+mod faults;
+mod findings;
+
 const REPORTS: [&str; 2] = ["store_performance", "product_performance"];
 
 /// Noon of `day` in the store.

@@ -125,6 +125,7 @@ impl Api {
         let limit = config.request_timeout;
         let routes = self
             .routes
+            .layer(middleware::from_fn(layers::hear_out))
             .layer(middleware::from_fn(move |request, next| layers::time_limit(limit, request, next)))
             .layer(DefaultBodyLimit::max(BODY_LIMIT));
         let streams = self.streams.layer(DefaultBodyLimit::disable());

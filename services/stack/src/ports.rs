@@ -1,6 +1,7 @@
 //! The ports of one stack: the decision's own, or free ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -71,23 +72,39 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// A port that nobody holds and that this process has not handed out before.
+/// A port that nobody holds and that no stack on this machine has chosen, for as long as this process lives.
 ///
 /// It is taken from below the range that outgoing connections use, so that no client socket sits on it by the time
-/// its listener starts.
+/// its listener starts; and a locked file per port keeps it from other stacks that choose theirs at this moment.
+///
+/// # Errors
+/// [`Error::PortsBusy`] when none is found.
 pub fn free_port() -> Result<u16> {
-    static HANDED_OUT: LazyLock<Mutex<BTreeSet<u16>>> = LazyLock::new(Mutex::default);
+    static CLAIMED: LazyLock<Mutex<BTreeMap<u16, File>>> = LazyLock::new(Mutex::default);
     const LOWEST: u16 = 15_000;
     const HIGHEST: u16 = 32_000;
-    let mut handed_out = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..1_000 {
         let port = rand::random_range(LOWEST..HIGHEST);
-        if !handed_out.contains(&port) && is_free(port) {
-            handed_out.insert(port);
+        if claimed.contains_key(&port) {
+            continue;
+        }
+        if let Some(claim) = claim(port)
+            && is_free(port)
+        {
+            claimed.insert(port, claim);
             return Ok(port);
         }
     }
     Err(Error::PortsBusy { list: vec![format!("no free port was found between {LOWEST} and {HIGHEST}")] })
+}
+
+/// The locked file that stands for `port`; the system unlocks it when its process ends, however it ends.
+fn claim(port: u16) -> Option<File> {
+    let folder = std::env::temp_dir().join(format!("tributary-ports-{}", rustix::process::getuid().as_raw()));
+    std::fs::create_dir_all(&folder).ok()?;
+    let file = File::create(folder.join(port.to_string())).ok()?;
+    file.try_lock().ok().map(|()| file)
 }
 
 /// The process that listens on `port`, where `/proc` tells (Linux; another user's processes only to root).
@@ -144,7 +161,9 @@ mod tests {
     #[test]
     fn free_ports_differ() {
         let ports = Ports::choose(Choice::Auto).unwrap();
-        let distinct: BTreeSet<u16> = ports.0.values().copied().collect();
+        let distinct: std::collections::BTreeSet<u16> = ports.0.values().copied().collect();
         assert_eq!(distinct.len(), 10);
+        // Another stack on this machine, before anything listens on them.
+        assert!(distinct.iter().all(|port| claim(*port).is_none()));
     }
 }

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
+use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt as _;
 use metrics::{counter, gauge, histogram};
 use subtle::ConstantTimeEq;
 use tracing::Instrument as _;
 
 use crate::error::ApiError;
+use crate::serve::BODY_LIMIT;
 use crate::{correlation, metric};
 
 /// The header in which the gateway shows its token.
@@ -42,6 +45,29 @@ pub(super) async fn time_limit(limit: Duration, request: Request, next: Next) ->
         Ok(response) => response,
         Err(_) => ApiError::Timeout { limit }.into_response(),
     }
+}
+
+/// How much of a refused body is still read, in bytes.
+const HEARD_OUT: usize = 64 * BODY_LIMIT;
+
+/// Refuses a body that announces itself as too large, after it has been read and thrown away.
+///
+/// An answer that is sent while the client still writes is often lost: the connection breaks under its pen, and all
+/// it learns is that a pipe is broken.
+pub(super) async fn hear_out(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_none_or(|length| length <= BODY_LIMIT as u64) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body();
+    let mut heard = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        heard += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if heard > HEARD_OUT {
+            break;
+        }
+    }
+    ApiError::TooLarge { limit: BODY_LIMIT }.into_response()
 }
 
 /// Puts a request under its correlation id, in a span, and into the metrics.
