@@ -80,6 +80,7 @@ async fn a_sale_reaches_every_form_of_the_report_to_the_cent() {
     let csv = analyst.get(&format!("{path}&format=csv")).await.expect(200);
     assert_eq!(csv.media_type(), "text/csv");
     assert!(csv.header("tributary-snapshot").is_some());
+    assert_eq!(csv.headers.get_all("x-correlation-id").iter().count(), 1, "service and gateway tell the same id once");
     let mut rows = csv::Reader::from_reader(csv.body.as_slice());
     let column = rows.headers().unwrap().iter().position(|name| name == "net_revenue").expect("net_revenue");
     let records: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, StatusCode, Uri, Version};
@@ -81,7 +81,14 @@ impl Gateway {
         if let Ok(id) = HeaderValue::from_str(&exchange.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        response.headers_mut().extend(exchange.downstream.drain(..));
+        for (name, value) in exchange.downstream.drain(..) {
+            // A plugin's word takes the place of the upstream's; only `Vary` is added to.
+            if name == VARY {
+                response.headers_mut().append(name, value);
+            } else {
+                response.headers_mut().insert(name, value);
+            }
+        }
         if let Some(prometheus) = &chain.prometheus {
             prometheus.count();
         }

@@ -36,7 +36,7 @@ pub async fn table(state: &State) -> String {
         let pid = member.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         table.add_row([name.clone(), pid, member.port.to_string(), member.restarts.to_string(), health]);
     }
-    format!("{table}\ngateway {}   console {}/reporting/", state.gateway, state.gateway)
+    format!("{table}\ngateway {}", state.gateway)
 }
 
 async fn health(client: &reqwest::Client, port: u16) -> String {
