@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use system_tests::{Stack, eventually, wait_until};
+use system_tests::{Stack, campaign, eventually, seed, wait_until};
 
 use crate::shop::{Shop, services};
 use clients::{Crowd, Memory};
@@ -24,19 +24,9 @@ const CLIENTS: u64 = 6;
 /// Pieces of each product in the store and in the warehouse: few enough to run out, so that there are refusals.
 const ON_HAND: i64 = 60;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the two switches of a campaign come from the command line of whoever runs it"
-)]
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[tokio::test]
 async fn every_document_agrees_with_its_stock_after_any_crash() {
-    let seed = setting("TRIBUTARY_SEED").unwrap_or_else(rand::random);
-    let faults = if setting("TRIBUTARY_SOAK").is_some() { 1_000 } else { 10 };
-    eprintln!("TRIBUTARY_SEED={seed} with {faults} faults");
+    let (seed, faults) = (seed(), campaign(10, 1_000));
     let mut random = StdRng::seed_from_u64(seed);
 
     let mut stack = company().await;
