@@ -32,9 +32,9 @@ test: setup build ## Every test, on real PostgreSQL and real processes
 soak: setup build ## The same fault campaigns at their full counts
 	TRIBUTARY_SOAK=1 $(CARGO) test --workspace
 
-bench: setup ## Figures beside their peers, as a table and JSON (release build)
+bench: setup ## Figures beside their peers, as a table and JSON (release build); TOPICS="a b" runs only those
 	$(CARGO) build --workspace --release
-	$(CARGO) bench --workspace
+	$(CARGO) bench --workspace --bench bench -- $(TOPICS)
 
 lint: ## Format and clippy, as CI runs them
 	$(CARGO) fmt --all --check

@@ -1,13 +1,11 @@
 //! What the local gateway adds to a direct call: the same request on kept-alive connections, to an upstream that
 //! answers at once and through the gateway to that same upstream, in turn, so that both see the same machine.
-//!
-//! Prints a table and one line of JSON. Times are microseconds.
-#![expect(clippy::print_stdout, reason = "a bench is read on a terminal")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use system_tests::bench::{Row, Target};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -17,9 +15,11 @@ const BODY: usize = 2_000;
 const ALONE: usize = 5_000;
 const CLIENTS: usize = 100;
 const EACH: usize = 100;
+/// What the gateway may add to the median call, in milliseconds.
+const MAY_ADD_MS: f64 = 1.0;
 
-#[tokio::main]
-async fn main() -> Result<()> {
+/// Rows in milliseconds and requests per second.
+pub async fn run() -> Result<Vec<Row>> {
     let upstream = upstream().await?;
     let gateway = gateway(upstream).await?;
     let mut direct = Client::connect(upstream).await?;
@@ -36,64 +36,51 @@ async fn main() -> Result<()> {
     let crowd_direct = crowd(upstream).await?;
     let crowd_through = crowd(gateway).await?;
 
-    let rows = [
-        Row::new("one client, direct", alone_direct, None),
-        Row::new("one client, gateway", alone_through, None),
-        Row::new("100 clients, direct", crowd_direct.0, Some(crowd_direct.1)),
-        Row::new("100 clients, gateway", crowd_through.0, Some(crowd_through.1)),
-    ];
-    println!("{:<22} {:>8} {:>8} {:>8} {:>10}", "gateway (µs)", "p50", "p95", "p99", "requests/s");
-    for row in &rows {
-        let rate = row.rate.map(|rate| format!("{rate:.0}")).unwrap_or_default();
-        println!("{:<22} {:>8} {:>8} {:>8} {rate:>10}", row.name, row.p50, row.p95, row.p99);
-    }
-    let [direct, through, ..] = &rows;
-    let added = through.p50.saturating_sub(direct.p50);
-    println!("the gateway adds {added} µs to the median call (target: under 1000)");
-    let json: Vec<_> = rows
-        .iter()
-        .map(|row| serde_json::json!({"name": row.name, "p50_us": row.p50, "p95_us": row.p95, "p99_us": row.p99, "per_second": row.rate}))
-        .collect();
-    println!("{}", serde_json::json!({"bench": "gateway", "added_median_us": added, "target_us": 1000, "rows": json}));
-    Ok(())
+    let (direct, through) = (median_ms(alone_direct), median_ms(alone_through));
+    let row = |work: &str, value, unit, peer: &str, beside, target| Row {
+        work: work.to_owned(),
+        value,
+        unit,
+        peer: peer.to_owned(),
+        beside,
+        target,
+    };
+    Ok(vec![
+        row(
+            "what the gateway adds to the median call",
+            through - direct,
+            "ms",
+            "limit",
+            MAY_ADD_MS,
+            Target::AtMost(1.0),
+        ),
+        row("median call through the gateway, one client", through, "ms", "direct", direct, Target::Told),
+        row("100 clients through the gateway", crowd_through, "calls/s", "direct", crowd_direct, Target::Told),
+    ])
 }
 
-struct Row {
-    name: &'static str,
-    p50: u128,
-    p95: u128,
-    p99: u128,
-    rate: Option<f64>,
+fn median_ms(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1_000.0)
 }
 
-impl Row {
-    fn new(name: &'static str, mut times: Vec<Duration>, rate: Option<f64>) -> Self {
-        times.sort_unstable();
-        let at = |percent: usize| times.get((times.len() - 1) * percent / 100).map_or(0, Duration::as_micros);
-        Self { name, p50: at(50), p95: at(95), p99: at(99), rate }
-    }
-}
-
-/// All clients at once; their times and the requests per second.
-async fn crowd(address: SocketAddr) -> Result<(Vec<Duration>, f64)> {
+/// All clients at once; their calls per second.
+async fn crowd(address: SocketAddr) -> Result<f64> {
     let mut clients = JoinSet::new();
     let started = Instant::now();
     for _ in 0..CLIENTS {
         clients.spawn(async move {
             let mut client = Client::connect(address).await?;
-            let mut times = Vec::with_capacity(EACH);
             for _ in 0..EACH {
-                times.push(client.call().await?);
+                client.call().await?;
             }
-            anyhow::Ok(times)
+            anyhow::Ok(())
         });
     }
-    let mut all = Vec::new();
-    while let Some(times) = clients.join_next().await {
-        all.extend(times??);
+    while let Some(done) = clients.join_next().await {
+        done??;
     }
-    let rate = f64::from(u32::try_from(all.len())?) / started.elapsed().as_secs_f64();
-    Ok((all, rate))
+    Ok(f64::from(u32::try_from(CLIENTS * EACH)?) / started.elapsed().as_secs_f64())
 }
 
 /// A client that costs as little as possible, so that what is measured is the other side.

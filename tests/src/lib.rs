@@ -4,6 +4,7 @@
 //! It needs the binaries (`cargo build --workspace`) and what `make setup` installs, and fails loudly without them.
 
 pub mod api;
+pub mod bench;
 pub mod binaries;
 pub mod campaign;
 pub mod python;

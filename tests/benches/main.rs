@@ -1,0 +1,32 @@
+//! `make bench`: each topic measures something beside its peer or limit, in the same run, on the release build.
+//!
+//! `make bench TOPICS="gateway reports"` runs only those. Nothing here is a test: a missed target is printed, not
+//! asserted.
+
+mod gateway;
+
+use anyhow::{Result, ensure};
+use system_tests::bench::{self, Row};
+
+/// The topics, in the order of the data's way.
+const TOPICS: &[&str] = &["gateway"];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // Cargo adds `--bench`; what is left names topics.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    for word in &asked {
+        ensure!(TOPICS.contains(&word.as_str()), "no bench is called {word}; there are {}", TOPICS.join(", "));
+    }
+    for topic in TOPICS.iter().filter(|topic| asked.is_empty() || asked.iter().any(|word| word == *topic)) {
+        bench::print(topic, &run(topic).await?);
+    }
+    Ok(())
+}
+
+async fn run(topic: &str) -> Result<Vec<Row>> {
+    match topic {
+        "gateway" => gateway::run().await,
+        _ => unreachable!("the topics were checked"),
+    }
+}
