@@ -19,7 +19,7 @@ const EACH: usize = 100;
 const MAY_ADD_MS: f64 = 1.0;
 
 /// Rows in milliseconds and requests per second.
-pub async fn run() -> Result<Vec<Row>> {
+pub(crate) async fn run() -> Result<Vec<Row>> {
     let upstream = upstream().await?;
     let gateway = gateway(upstream).await?;
     let mut direct = Client::connect(upstream).await?;
