@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::poll::PollOutcome;
+use crate::publish::State;
 use crate::source::SourceStatus;
 use crate::source::breaker::BreakerState;
 
-/// Polls by source and outcome (`unchanged`, `committed`, `failed`).
+/// Polls by `source` and `outcome` (`unchanged`, `committed`, `failed`).
 pub const POLLS: &str = "tributary_polls_total";
-/// Seconds a poll took, by source.
+/// Seconds a poll took, by `source`.
 pub const POLL_SECONDS: &str = "tributary_poll_seconds";
-/// Rows by source and what became of them (`read`, `added`, `changed`, `removed`, `quarantined`).
+/// Rows by `source` and `what` became of them (`read`, `added`, `changed`, `removed`, `quarantined`).
 pub const POLL_ROWS: &str = "tributary_poll_rows_total";
-/// Bytes of page bodies, by source.
+/// Bytes of page bodies, by `source`.
 pub const POLL_BYTES: &str = "tributary_poll_bytes_total";
-/// Calls to sources by source and result (`ok`, `retried`, `failed`, `refused` by the open breaker).
+/// Calls to sources by `source` and `result` (`ok`, `retried`, `failed`, `refused` by the open breaker).
 pub const CALLS: &str = "tributary_source_calls_total";
 /// The instant through which a source is complete, in seconds since 1970.
-pub const COMPLETE_THROUGH: &str = "tributary_source_complete_through_seconds";
+pub const COMPLETE_THROUGH: &str = "tributary_source_complete_through_timestamp_seconds";
 /// Seconds by which the source itself was behind when last asked.
 pub const LAG: &str = "tributary_source_lag_seconds";
 /// 1 when a source is stale.
@@ -30,6 +31,73 @@ pub const BREAKER: &str = "tributary_source_breaker";
 pub const QUARANTINED: &str = "tributary_source_quarantined_rows";
 /// Commits that had to be computed again because another came first.
 pub const OVERTAKEN: &str = "tributary_lake_overtaken_commits_total";
+/// Seconds a report's statement took, without waiting for its turn, by `report`.
+pub const REPORT_SECONDS: &str = "tributary_report_seconds";
+/// Seconds that computations waited for their turn.
+pub const REPORT_WAIT_SECONDS: &str = "tributary_report_wait_seconds";
+/// Rows that computations gave, by `report`.
+pub const REPORT_ROWS: &str = "tributary_report_rows_total";
+/// Results asked for, by `from`: `cache`, or `compute` (several who ask the same at once share one).
+pub const REPORT_RESULTS: &str = "tributary_report_results_total";
+/// Computations that gave no result, by `report`: too many rows, out of time, or a fault.
+pub const REPORT_FAILURES: &str = "tributary_report_failures_total";
+/// Revisions published, by `state`.
+pub const REVISIONS: &str = "tributary_revisions_total";
+
+/// Tells the recorder what they mean, and begins those without a name of their own at zero: a rate needs a value to
+/// rise from.
+pub fn describe() {
+    describe_counter!(POLLS, Unit::Count, "Polls by source and outcome");
+    describe_histogram!(POLL_SECONDS, Unit::Seconds, "Time of a poll, by source");
+    describe_counter!(POLL_ROWS, Unit::Count, "Rows of polls, by source and what became of them");
+    describe_counter!(POLL_BYTES, Unit::Bytes, "Bytes of page bodies, by source");
+    describe_counter!(CALLS, Unit::Count, "Calls to sources, by source and result");
+    describe_gauge!(COMPLETE_THROUGH, Unit::Seconds, "The instant through which a source is complete, since 1970");
+    describe_gauge!(LAG, Unit::Seconds, "How far the source itself was behind when last asked");
+    describe_gauge!(STALE, Unit::Count, "1 when a source is stale");
+    describe_gauge!(BREAKER, Unit::Count, "0 closed, 1 half open, 2 open, by source");
+    describe_gauge!(QUARANTINED, Unit::Count, "Rows in quarantine, by source");
+    describe_counter!(OVERTAKEN, Unit::Count, "Commits computed again because another came first");
+    describe_histogram!(REPORT_SECONDS, Unit::Seconds, "Time of a report's statement, by report");
+    describe_histogram!(REPORT_WAIT_SECONDS, Unit::Seconds, "Time that computations waited for their turn");
+    describe_counter!(REPORT_ROWS, Unit::Count, "Rows that computations gave, by report");
+    describe_counter!(REPORT_RESULTS, Unit::Count, "Results asked for, by where they came from");
+    describe_counter!(REPORT_FAILURES, Unit::Count, "Computations that gave no result, by report");
+    describe_counter!(REVISIONS, Unit::Count, "Revisions published, by state");
+    counter!(OVERTAKEN).increment(0);
+    for from in [FROM_CACHE, FROM_COMPUTE] {
+        counter!(REPORT_RESULTS, "from" => from).increment(0);
+    }
+    for state in [State::Provisional, State::Final] {
+        counter!(REVISIONS, "state" => state.name()).increment(0);
+    }
+}
+
+const FROM_CACHE: &str = "cache";
+const FROM_COMPUTE: &str = "compute";
+
+/// A result was asked for.
+pub(crate) fn report_result(cached: bool) {
+    counter!(REPORT_RESULTS, "from" => if cached { FROM_CACHE } else { FROM_COMPUTE }).increment(1);
+}
+
+/// A computation got its turn.
+pub(crate) fn report_turn(waited: Duration) {
+    histogram!(REPORT_WAIT_SECONDS).record(waited.as_secs_f64());
+}
+
+/// A computation ended, with so many rows or none.
+pub(crate) fn report(report: &str, took: Duration, rows: Option<usize>) {
+    histogram!(REPORT_SECONDS, "report" => report.to_owned()).record(took.as_secs_f64());
+    let failures = counter!(REPORT_FAILURES, "report" => report.to_owned());
+    failures.increment(u64::from(rows.is_none()));
+    counter!(REPORT_ROWS, "report" => report.to_owned()).increment(rows.unwrap_or(0) as u64);
+}
+
+/// A revision was published.
+pub(crate) fn revision(state: State) {
+    counter!(REVISIONS, "state" => state.name()).increment(1);
+}
 
 /// A poll ended.
 pub(crate) fn poll(source: &str, outcome: Option<&PollOutcome>, took: Duration) {

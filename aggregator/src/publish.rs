@@ -24,6 +24,7 @@ pub use read::{PublishedRows, Revision, revision, revision_rows, revisions};
 
 use crate::Aggregator;
 use crate::lake::snapshot;
+use crate::metric;
 use crate::report::{self, Catalogue, Report, ReportResult};
 
 /// What [`publish`] did.
@@ -164,6 +165,7 @@ async fn write(
         .await?;
     rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;
     tx.commit().await?;
+    metric::revision(state);
     Ok(published)
 }
 

@@ -25,6 +25,7 @@ mod csv;
 mod error;
 mod format;
 pub mod json;
+pub mod metric;
 mod ndjson;
 mod parquet;
 mod provenance;
@@ -33,6 +34,7 @@ mod text;
 mod xlsx;
 
 use std::io::Write;
+use std::time::Instant;
 
 use polars::prelude::DataFrame;
 
@@ -60,6 +62,22 @@ pub struct Written {
 /// The first failure of the iterator, of a value that does not fit, or of the writer. What was
 /// written by then is not a whole document: throw it away.
 pub fn write<I>(
+    format: Format,
+    provenance: &Provenance,
+    columns: &[Column],
+    rows: I,
+    out: &mut (dyn Write + Send),
+) -> Result<Written>
+where
+    I: IntoIterator<Item = Result<DataFrame>>,
+{
+    let began = Instant::now();
+    let outcome = encode(format, provenance, columns, rows, out);
+    metric::written(format, began.elapsed(), &outcome);
+    outcome
+}
+
+fn encode<I>(
     format: Format,
     provenance: &Provenance,
     columns: &[Column],

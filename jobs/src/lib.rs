@@ -9,6 +9,7 @@ pub mod document;
 pub mod engine;
 pub mod export_pack;
 pub mod housekeeping;
+pub mod metric;
 pub mod nightly;
 mod nothing;
 pub mod poll;

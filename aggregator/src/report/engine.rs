@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polars::error::set_warning_function;
 use polars::prelude::{DataFrame, LazyFrame};
@@ -19,6 +19,7 @@ use super::now::Clock;
 use super::resolve::Resolved;
 use super::shape::shape;
 use crate::lake::{self, Lake};
+use crate::metric;
 use crate::{Aggregator, Settings};
 
 /// Rows of one result; more are refused with advice, because a result is held in memory.
@@ -82,7 +83,9 @@ impl Engine {
     ) -> Result<Arc<Computed>, ReportError> {
         let sql = statement(report, &resolved)?;
         let key = Key { digest: report.digest.clone(), statement: sql.clone(), snapshot };
-        if let Some(held) = self.results.get(&key).await {
+        let held = self.results.get(&key).await;
+        metric::report_result(held.is_some());
+        if let Some(held) = held {
             return Ok(held);
         }
         let mut frames = Vec::with_capacity(report.datasets.len());
@@ -102,17 +105,22 @@ async fn bounded(
     sql: String,
     frames: Vec<(String, LazyFrame)>,
 ) -> Result<DataFrame, ReportError> {
+    let asked = Instant::now();
     let waited = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await;
+    metric::report_turn(asked.elapsed());
     let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
+    let (began, name) = (Instant::now(), report.name.clone());
     let work = deep(move || {
         // Held until the work ends, even when nobody waits for it any more: the cores are busy.
         let _held = permit;
         execute(&report, &sql, frames)
     });
-    match tokio::time::timeout(TIME_LIMIT, work).await {
-        Ok(done) => done.map_err(|_| ReportError::Stopped)?,
+    let outcome = match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(done) => done.unwrap_or(Err(ReportError::Stopped)),
         Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
-    }
+    };
+    metric::report(&name, began.elapsed(), outcome.as_ref().ok().map(DataFrame::height));
+    outcome
 }
 
 async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, ReportError> {

@@ -14,6 +14,7 @@ use super::{
     history,
     job::Entry,
 };
+use crate::metric;
 
 /// How long a lease lasts without a heartbeat, and who we are.
 #[derive(Debug, Clone)]
@@ -164,8 +165,7 @@ impl Runner {
         };
         work.abort();
         let ending = ending.flatten();
-        let seconds = started.elapsed().as_secs_f64();
-        metrics::histogram!("tributary_job_attempt_seconds", "job" => row.job.clone()).record(seconds);
+        metric::attempt_seconds(&row.job, started.elapsed().as_secs_f64());
         let written = match &ending {
             Some(ending) => claim::end(pool, lease, ending).await?,
             None => false,
@@ -207,7 +207,7 @@ fn report(job: &str, run: i64, attempt: i32, ending: Option<&Ending>) {
         Some(Ending::Postponed { .. }) => "postponed",
         None => "lost",
     };
-    metrics::counter!("tributary_job_attempts_total", "job" => job.to_owned(), "ending" => name).increment(1);
+    metric::attempt(job, name);
     match ending {
         Some(Ending::Failed(error) | Ending::Retry { error, .. }) => {
             tracing::error!(job, run, attempt, ending = name, "attempt failed: {error}");

@@ -6,7 +6,7 @@ mod config;
 mod feed;
 mod ids;
 mod locations;
-mod metric;
+pub mod metric;
 mod movements;
 mod names;
 mod products;
@@ -44,9 +44,9 @@ impl App {
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
-        metric::describe();
         let (asked, observed) = (feed.clone(), feed.clone());
         Api::new("inventory", "Products, categories, locations, stock on hand and its movements.")
+            .metrics(metric::describe)
             .routes(categories::router().with_state(self.clone()))
             .routes(products::router().with_state(self.clone()))
             .routes(locations::router().with_state(self.clone()))

@@ -8,9 +8,10 @@ const DOCUMENTS: &str = "inventory_movement_documents_total";
 const REVERSALS: &str = "inventory_reversals_total";
 
 /// Tells the recorder what they mean.
-pub(crate) fn describe() {
+pub fn describe() {
     describe_counter!(DOCUMENTS, Unit::Count, "Movement documents decided, by reason and outcome");
     describe_counter!(REVERSALS, Unit::Count, "References reversed or closed");
+    counter!(REVERSALS).increment(0);
 }
 
 pub(crate) fn document(reason: &'static str, applied: bool) {

@@ -35,7 +35,6 @@ use utoipa_axum::routes;
 
 pub use dataset::{Column, Dataset, Type};
 pub use error::FeedError;
-pub use observe::METRICS;
 
 /// By this name the feed's own sessions are told from writers in `pg_stat_activity`: a long page
 /// must not look like a transaction that holds completeness back.
@@ -96,7 +95,6 @@ impl Feed {
             .acquire_timeout(ACQUIRE)
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options);
-        observe::describe();
         Self { inner: Arc::new(Inner { writer: pool, reader, datasets, restamping: tokio::sync::Mutex::new(()) }) }
     }
 

@@ -1,9 +1,18 @@
 //! The metrics of `kit`: names, units, meanings; and the recorder that all crates of a process write to.
+//!
+//! Each crate has such a list, and its `describe` is the whole of it: a test holds what a running system shows
+//! on `/metrics` to it, both ways.
+
+mod process;
 
 use std::sync::OnceLock;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sqlx::PgPool;
+use tokio::time::{Duration, Instant, timeout};
+
+pub(crate) use process::observe as process;
 
 /// Time to answer a request, by `service`, `method`, `route` (the pattern, not the path) and `status`.
 pub const HTTP_REQUEST_SECONDS: &str = "http_request_duration_seconds";
@@ -11,13 +20,32 @@ pub const HTTP_REQUEST_SECONDS: &str = "http_request_duration_seconds";
 pub const HTTP_REQUESTS_IN_FLIGHT: &str = "http_requests_in_flight";
 /// Time of a call to another service, by `target`, `method` and `outcome` (a status, or `timeout`, `connect`, `body`).
 pub const CALL_SECONDS: &str = "call_duration_seconds";
-/// Handlers that panicked, by `service`; each is a bug.
+/// Handlers that panicked; each is a bug.
 pub const PANICS: &str = "http_panics_total";
 /// Connections of the pool, by `pool` and `state` (`idle`, `used`).
 pub const POOL_CONNECTIONS: &str = "db_pool_connections";
+/// Connections that the pool may have, by `pool`.
+pub const POOL_LIMIT: &str = "db_pool_connections_max";
+/// How long each scrape, as one more who asks, waited for a connection, by `pool`.
+pub const POOL_WAIT_SECONDS: &str = "db_pool_wait_seconds";
+/// Rows of imports, by `outcome` (`applied`, `unchanged`, `refused`).
+pub const IMPORT_ROWS: &str = "import_rows_total";
+
+pub(crate) const FEED_HORIZON: &str = "feed_horizon_xid";
+pub(crate) const FEED_HORIZON_AGE: &str = "feed_horizon_age_seconds";
+pub(crate) const FEED_OPEN: &str = "feed_open_transactions";
+pub(crate) const FEED_OLDEST: &str = "feed_oldest_transaction_seconds";
+pub(crate) const FEED_HEADS: &str = "feed_heads_total";
+pub(crate) const FEED_PAGES: &str = "feed_pages_total";
+pub(crate) const FEED_ROWS: &str = "feed_rows_total";
 
 /// Upper bounds of the latency buckets, in seconds: fine below the 200 ms that calls between services may take.
 const LATENCY_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// The same for work in the background, which takes up to hours.
+const ATTEMPT_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+
+/// How long a scrape waits for a connection before it gives up.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The process's recorder, installed on first use: several services may run in one test process.
 ///
@@ -27,8 +55,11 @@ pub fn recorder() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
         let handle = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS)
-            .expect("the list of buckets is not empty")
+            .set_buckets_for_metric(Matcher::Suffix("_attempt_seconds".to_owned()), &ATTEMPT_BUCKETS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS)
+            })
+            .expect("the lists of buckets are not empty")
             .install_recorder()
             .expect("kit installs the only recorder of the process");
         describe();
@@ -36,10 +67,40 @@ pub fn recorder() -> &'static PrometheusHandle {
     })
 }
 
-fn describe() {
+/// Tells the recorder what the metrics of this crate mean, and begins those that count rare things at zero: a rate
+/// needs a value to rise from.
+pub fn describe() {
     describe_histogram!(HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to answer a request, by route and status");
     describe_gauge!(HTTP_REQUESTS_IN_FLIGHT, Unit::Count, "Requests being answered now");
     describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time of a call to another service, by target and outcome");
     describe_counter!(PANICS, Unit::Count, "Handlers that panicked");
     describe_gauge!(POOL_CONNECTIONS, Unit::Count, "Database connections of the pool, by state");
+    describe_gauge!(POOL_LIMIT, Unit::Count, "Database connections that the pool may have");
+    describe_histogram!(POOL_WAIT_SECONDS, Unit::Seconds, "How long each scrape waited for a database connection");
+    describe_counter!(IMPORT_ROWS, Unit::Count, "Rows of imports, by outcome");
+    describe_gauge!(FEED_HORIZON, Unit::Count, "Every transaction below this number is finished");
+    describe_gauge!(
+        FEED_HORIZON_AGE,
+        Unit::Seconds,
+        "Age of the oldest open transaction that has written and so holds the horizon back"
+    );
+    describe_gauge!(FEED_OPEN, Unit::Count, "Open transactions of sessions that are not feed readers");
+    describe_gauge!(FEED_OLDEST, Unit::Seconds, "Age of the oldest open transaction, which holds completeness back");
+    describe_counter!(FEED_HEADS, Unit::Count, "Heads answered, by status");
+    describe_counter!(FEED_PAGES, Unit::Count, "Pages answered, by dataset and format");
+    describe_counter!(FEED_ROWS, Unit::Count, "Rows handed out, by dataset and format");
+    process::describe();
+    counter!(PANICS).increment(0);
+}
+
+/// What a pool has and may have, and how long one who asks it now must wait.
+pub(crate) async fn pool(name: &'static str, pool: &PgPool) {
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    gauge!(POOL_CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
+    gauge!(POOL_CONNECTIONS, "pool" => name, "state" => "used").set(pool.size().saturating_sub(idle));
+    gauge!(POOL_LIMIT, "pool" => name).set(pool.options().get_max_connections());
+    let began = Instant::now();
+    // The connection goes back at once. One that does not come in time counts as the whole patience.
+    drop(timeout(PATIENCE, pool.acquire()).await);
+    histogram!(POOL_WAIT_SECONDS, "pool" => name).record(began.elapsed().as_secs_f64());
 }

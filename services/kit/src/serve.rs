@@ -16,7 +16,6 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use futures_util::future::join_all;
-use metrics::gauge;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -110,6 +109,15 @@ impl Api {
         self
     }
 
+    /// Adds another crate's list of metrics: `describe` tells the recorder what they mean.
+    #[must_use]
+    pub fn metrics(self, describe: fn()) -> Self {
+        // A description that comes before the recorder is lost.
+        metric::recorder();
+        describe();
+        self
+    }
+
     /// Adds something to do before each answer of `/metrics`, such as reading a gauge from the database.
     #[must_use]
     pub fn observe<F>(mut self, refresh: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -153,11 +161,8 @@ async fn scrape(sources: Arc<Gauges>) -> String {
     if tokio::time::timeout(Duration::from_secs(2), refreshed).await.is_err() {
         tracing::warn!("some gauges could not be refreshed in time");
     }
-    for (name, pool) in pools {
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        gauge!(metric::POOL_CONNECTIONS, "pool" => *name, "state" => "idle").set(idle);
-        gauge!(metric::POOL_CONNECTIONS, "pool" => *name, "state" => "used").set(pool.size().saturating_sub(idle));
-    }
+    join_all(pools.iter().map(|(name, pool)| metric::pool(name, pool))).await;
+    metric::process();
     metric::recorder().render()
 }
 

@@ -51,6 +51,9 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
 /// The whole application.
 pub fn app(state: &State) -> Router {
     Api::new("reporting", "Cross-domain reports: on demand, published, and as files; and the jobs that make them.")
+        .metrics(aggregator::metric::describe)
+        .metrics(jobs::metric::describe)
+        .metrics(exports::metric::describe)
         .database("database", &state.pool)
         .routes(api::routes(state.clone()))
         .streams(api::streams(state.clone()))

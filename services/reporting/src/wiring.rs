@@ -60,6 +60,8 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// Names what could not be opened.
 pub async fn open(config: Config) -> anyhow::Result<State> {
+    // What is counted before the recorder is there is lost.
+    kit::metric::recorder();
     migrate(&config).await?;
     let pool = db::connect(&config.service, "reporting").await?;
     let work = db::side_pool(&config.service, "reporting work", WORK_POOL)?;

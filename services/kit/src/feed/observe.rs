@@ -1,50 +1,20 @@
 //! What the feed shows of itself to Prometheus.
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, gauge};
 use sqlx::PgPool;
 
 use super::APPLICATION_NAME;
-
-const HORIZON: &str = "feed_horizon_xid";
-const HORIZON_AGE: &str = "feed_horizon_age_seconds";
-const OPEN: &str = "feed_open_transactions";
-const OLDEST: &str = "feed_oldest_transaction_seconds";
-const HEADS: &str = "feed_heads_total";
-const PAGES: &str = "feed_pages_total";
-const ROWS: &str = "feed_rows_total";
-
-/// Names and meanings of the feed's metrics.
-pub const METRICS: &[(&str, &str)] = &[
-    (HORIZON, "Every transaction below this number is finished (gauge, transaction number)"),
-    (HORIZON_AGE, "Age of the oldest open transaction that has written and so holds the horizon back (gauge, seconds)"),
-    (OPEN, "Open transactions of sessions that are not feed readers (gauge)"),
-    (OLDEST, "Age of the oldest open transaction, which holds completeness back (gauge, seconds)"),
-    (HEADS, "Heads answered, by status (counter)"),
-    (PAGES, "Pages answered, by dataset and format (counter)"),
-    (ROWS, "Rows handed out, by dataset and format (counter)"),
-];
-
-pub(super) fn describe() {
-    // A description that comes before the recorder is lost.
-    crate::metric::recorder();
-    for (name, help) in METRICS {
-        if name.ends_with("_total") {
-            describe_counter!(*name, *help);
-        } else {
-            describe_gauge!(*name, *help);
-        }
-    }
-}
+use crate::metric::{FEED_HEADS, FEED_HORIZON, FEED_HORIZON_AGE, FEED_OLDEST, FEED_OPEN, FEED_PAGES, FEED_ROWS};
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; transaction numbers stay far below 2^53")]
 pub(super) fn head(horizon: u64, status: &'static str) {
-    gauge!(HORIZON).set(horizon as f64);
-    counter!(HEADS, "status" => status).increment(1);
+    gauge!(FEED_HORIZON).set(horizon as f64);
+    counter!(FEED_HEADS, "status" => status).increment(1);
 }
 
 pub(super) fn page(dataset: &'static str, format: &'static str, rows: u64) {
-    counter!(PAGES, "dataset" => dataset, "format" => format).increment(1);
-    counter!(ROWS, "dataset" => dataset, "format" => format).increment(rows);
+    counter!(FEED_PAGES, "dataset" => dataset, "format" => format).increment(1);
+    counter!(FEED_ROWS, "dataset" => dataset, "format" => format).increment(rows);
 }
 
 /// Reads the open transactions into the gauges. Where the database cannot be asked they keep their
@@ -64,9 +34,9 @@ pub(super) async fn refresh(reader: &PgPool) {
     match read {
         Ok((open, oldest, writing)) => {
             #[expect(clippy::cast_precision_loss, reason = "a count of sessions")]
-            gauge!(OPEN).set(open as f64);
-            gauge!(OLDEST).set(oldest.max(0.0));
-            gauge!(HORIZON_AGE).set(writing.max(0.0));
+            gauge!(FEED_OPEN).set(open as f64);
+            gauge!(FEED_OLDEST).set(oldest.max(0.0));
+            gauge!(FEED_HORIZON_AGE).set(writing.max(0.0));
         }
         Err(error) => tracing::debug!(%error, "cannot read the open transactions"),
     }

@@ -4,6 +4,8 @@ use metrics::counter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::metric::IMPORT_ROWS;
+
 /// Refused rows that a report describes; beyond, it only counts.
 const ERRORS: usize = 100;
 
@@ -75,7 +77,7 @@ impl Report {
     /// Adds the counts to the metrics.
     pub(super) fn count(&self) {
         for (outcome, rows) in [("applied", self.applied), ("unchanged", self.unchanged), ("refused", self.refused)] {
-            counter!("import_rows_total", "outcome" => outcome).increment(rows);
+            counter!(IMPORT_ROWS, "outcome" => outcome).increment(rows);
         }
     }
 }
