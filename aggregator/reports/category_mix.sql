@@ -3,6 +3,7 @@ title = "Category mix"
 description = "What each category sold and earned, with its share, against the period before."
 section = "Sales"
 grain = "day"
+lookback = 1
 key = ["category"]
 [params]
 from = { type = "date", title = "From", default = "today-30d" }

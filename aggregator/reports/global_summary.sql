@@ -3,6 +3,7 @@ title = "Global summary"
 description = "The company in one line: tickets, net revenue, margin and average ticket of the period, against the period before and the same weekdays a year ago."
 section = "Sales"
 grain = "day"
+lookback = 1
 key = []
 [params]
 from = { type = "date", title = "From", default = "today-30d" }

@@ -3,6 +3,7 @@ title = "Store performance"
 description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before."
 section = "Sales"
 grain = "day"
+lookback = 1
 key = ["store"]
 [params]
 from  = { type = "date", title = "From", default = "today-30d" }

@@ -4,6 +4,7 @@
 //! A revision is made in one transaction, under a lock of its report and day; equal content in an
 //! equal state makes none. The database refuses every later change.
 
+mod diff;
 mod digest;
 mod error;
 mod fence;
@@ -14,18 +15,19 @@ mod rows;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
+pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use fence::{Fence, FenceLost, NoFence};
 pub use gate::{Missing, Reason, day_end, missing};
-pub use read::{PublishedRows, Revision, revision, revision_rows, revisions};
+pub use read::{PublishedColumn, PublishedRows, Restated, Revision, revision, revision_rows, revisions};
 
 use crate::Aggregator;
 use crate::lake::snapshot;
 use crate::metric;
-use crate::report::{self, Catalogue, Report, ReportResult};
+use crate::report::{self, Catalogue, Grain, Report, ReportResult};
 
 /// What [`publish`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -68,7 +70,8 @@ impl State {
 /// Computes a report for a business day and publishes it, unless the current revision says the same.
 ///
 /// The fence is checked first in the transaction that writes, so that a run which was taken over
-/// publishes nothing. The state follows from the data: `final` when nothing is [`missing`].
+/// publishes nothing. The state follows from the data: `final` when nothing is [`missing`]. A revision that is not the
+/// day's first carries its cause: the rows that came to the lake since the one before.
 ///
 /// # Errors
 /// When the report cannot be computed or is not published, or the fence or the database is lost;
@@ -79,20 +82,6 @@ pub async fn publish(
     business_day: NaiveDate,
     fence: &dyn Fence,
 ) -> Result<Published, PublishError> {
-    publish_because(aggregator, name, business_day, None, fence).await
-}
-
-/// [`publish`], with the cause of a restatement kept on the revision: source, dataset, rows.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_because(
-    aggregator: &Aggregator,
-    name: &str,
-    business_day: NaiveDate,
-    cause: Option<serde_json::Value>,
-    fence: &dyn Fence,
-) -> Result<Published, PublishError> {
     let report = report::find(&report::catalogue(aggregator), name)?;
     if report.publish.is_none() {
         return Err(PublishError::NotPublished { report: name.to_owned() });
@@ -101,7 +90,7 @@ pub async fn publish_because(
     let missing = missing(aggregator, &report, business_day).await?;
     let snapshot = snapshot::current(aggregator.db()).await?;
     let result = report::run_for_day(aggregator, Arc::clone(&report), business_day, Some(snapshot)).await?;
-    write(aggregator, &result, business_day, missing, cause, fence).await
+    write(aggregator, &result, business_day, missing, fence).await
 }
 
 async fn write(
@@ -109,7 +98,6 @@ async fn write(
     result: &ReportResult,
     business_day: NaiveDate,
     missing: Vec<Missing>,
-    cause: Option<serde_json::Value>,
     fence: &dyn Fence,
 ) -> Result<Published, PublishError> {
     let report = &result.report;
@@ -140,6 +128,10 @@ async fn write(
         tx.commit().await?;
         return Ok(published);
     }
+    let cause = match &current {
+        Some(current) => cause(&mut tx, report, business_day, current.snapshot, result.snapshot).await?,
+        None => None,
+    };
     published.revision = current.map_or(0, |current| current.revision) + 1;
     published.changed = true;
     let sql = "INSERT INTO published.revision
@@ -167,6 +159,37 @@ async fn write(
     tx.commit().await?;
     metric::revision(state);
     Ok(published)
+}
+
+/// Which rows of the report's datasets came to the lake between two snapshots, for the day and those its figures look
+/// back on: by source and dataset, how many were added, changed and removed.
+async fn cause(
+    tx: &mut PgConnection,
+    report: &Report,
+    business_day: NaiveDate,
+    after: i64,
+    through: i64,
+) -> Result<Option<Value>, sqlx::Error> {
+    let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
+    sqlx::query_scalar(
+        "SELECT jsonb_agg(jsonb_build_object('source', source, 'dataset', dataset, 'added', added, 'changed', changed,
+                                             'removed', removed) ORDER BY source, dataset)
+           FROM (SELECT source, dataset, sum(added)::bigint AS added, sum(changed)::bigint AS changed,
+                        sum(removed)::bigint AS removed
+                   FROM sync.changed_day
+                  WHERE snapshot_id > $1 AND snapshot_id <= $2 AND dataset = ANY($3)
+                    AND (business_day BETWEEN $4 - $5::int AND $4 OR $6)
+                  GROUP BY source, dataset) AS came",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(datasets)
+    .bind(business_day)
+    .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
+    // A report of a moment reads all days, and sets that have none.
+    .bind(report.grain == Grain::Snapshot)
+    .fetch_one(tx)
+    .await
 }
 
 /// Makes the tables and views of every published report, so that dashboards find them before the

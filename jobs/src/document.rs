@@ -1,9 +1,11 @@
 //! From a computed or published report to what the encoders take.
 
+use std::sync::Arc;
+
 use aggregator::{
     Aggregator,
-    publish::PublishedRows,
-    report::{self, ColumnType, ReportResult},
+    publish::{PublishedColumn, PublishedRows},
+    report::{self, ColumnType, Report, ReportResult},
 };
 use exports::{Column, Kind, Provenance, Source};
 use polars::prelude::DataFrame;
@@ -59,23 +61,14 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
     }
 }
 
-/// The document of a published revision. Titles are those of today's report, where it still has the column.
+/// The document of a published revision.
 #[must_use]
 pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
     let PublishedRows { revision, columns, frame } = rows;
     let catalogue = report::catalogue(aggregator);
     let report = catalogue.get(&revision.report);
-    let title = |name: &str| {
-        let column = report.and_then(|report| report.columns.iter().find(|column| column.name == name));
-        column.map_or_else(|| name.to_owned(), |column| column.title.clone())
-    };
-    let columns = columns.iter().map(|column| Column {
-        name: column.name.clone(),
-        kind: kind(column.kind),
-        title: title(&column.name),
-    });
     Document {
-        columns: columns.collect(),
+        columns: self::columns(report, &columns),
         identity: format!("published {} {} {}", revision.report, revision.revision_id, revision.digest),
         provenance: Provenance {
             title: report.map_or_else(|| revision.report.clone(), |report| report.title.clone()),
@@ -91,6 +84,21 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
         },
         frame,
     }
+}
+
+/// Published columns, with the titles of today's report where it still has the column.
+#[must_use]
+pub fn columns(report: Option<&Arc<Report>>, columns: &[PublishedColumn]) -> Vec<Column> {
+    let title = |name: &str| {
+        let column = report.and_then(|report| report.columns.iter().find(|column| column.name == name));
+        column.map_or_else(|| name.to_owned(), |column| column.title.clone())
+    };
+    let column = |column: &PublishedColumn| Column {
+        name: column.name.clone(),
+        kind: kind(column.kind),
+        title: title(&column.name),
+    };
+    columns.iter().map(column).collect()
 }
 
 fn kind(kind: ColumnType) -> Kind {

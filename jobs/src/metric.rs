@@ -1,24 +1,73 @@
 //! Every metric of the crate, by name.
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use std::time::Duration;
 
-/// Time from a claim to its end, by `job`.
-pub const ATTEMPT_SECONDS: &str = "tributary_job_attempt_seconds";
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Occurrences that ended, by `job` and `outcome` (`succeeded`, `failed`, `cancelled`, `skipped`).
+pub const RUNS: &str = "tributary_job_runs_total";
 /// Attempts by `job` and `ending` (`succeeded`, `failed`, `cancelled`, `retried`, `postponed`, `lost`).
 pub const ATTEMPTS: &str = "tributary_job_attempts_total";
+/// Time from a claim to its end, by `job`.
+pub const ATTEMPT_SECONDS: &str = "tributary_job_attempt_seconds";
+/// Time from the instant a scheduled run was due to its first attempt, by `job`.
+pub const LATENESS_SECONDS: &str = "tributary_job_lateness_seconds";
+/// Attempts under way in this process, by `job`.
+pub const RUNNING: &str = "tributary_jobs_running";
+
+/// How an occurrence can end.
+const OUTCOMES: [&str; 4] = ["succeeded", "failed", "cancelled", "skipped"];
 
 /// Tells the recorder what they mean.
 pub fn describe() {
-    describe_histogram!(ATTEMPT_SECONDS, Unit::Seconds, "Time from a claim to its end, by job");
+    describe_counter!(RUNS, Unit::Count, "Occurrences that ended, by job and outcome");
     describe_counter!(ATTEMPTS, Unit::Count, "Attempts by job and ending");
+    describe_histogram!(ATTEMPT_SECONDS, Unit::Seconds, "Time from a claim to its end, by job");
+    describe_histogram!(
+        LATENESS_SECONDS,
+        Unit::Seconds,
+        "Time from the instant a scheduled run was due to its first attempt, by job"
+    );
+    describe_gauge!(RUNNING, Unit::Count, "Attempts under way in this process, by job");
+}
+
+/// Begins a declared job's own at zero: a rate needs a value to rise from.
+pub(crate) fn begin(job: &str) {
+    for outcome in OUTCOMES {
+        runs(job, outcome, 0);
+    }
+    gauge!(RUNNING, "job" => job.to_owned()).increment(0.0);
+}
+
+/// So many occurrences ended.
+pub(crate) fn runs(job: &str, outcome: &'static str, ended: u64) {
+    counter!(RUNS, "job" => job.to_owned(), "outcome" => outcome).increment(ended);
 }
 
 /// An attempt ended.
-pub(crate) fn attempt(job: &str, ending: &'static str) {
+pub(crate) fn attempt(job: &str, ending: &'static str, took: Duration) {
     counter!(ATTEMPTS, "job" => job.to_owned(), "ending" => ending).increment(1);
+    histogram!(ATTEMPT_SECONDS, "job" => job.to_owned()).record(took.as_secs_f64());
 }
 
-/// An attempt took this long.
-pub(crate) fn attempt_seconds(job: &str, seconds: f64) {
-    histogram!(ATTEMPT_SECONDS, "job" => job.to_owned()).record(seconds);
+/// A scheduled run began so much later than it was due.
+pub(crate) fn late(job: &str, by: Duration) {
+    histogram!(LATENESS_SECONDS, "job" => job.to_owned()).record(by.as_secs_f64());
+}
+
+/// Counts an attempt as under way while it lives.
+pub(crate) struct Running(metrics::Gauge);
+
+impl Running {
+    pub(crate) fn of(job: &str) -> Self {
+        let gauge = gauge!(RUNNING, "job" => job.to_owned());
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }

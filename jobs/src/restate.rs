@@ -15,8 +15,6 @@ use aggregator::{
 use anyhow::Context as _;
 use chrono::{Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::types::Json;
 
 use crate::{
     declared::Context,
@@ -88,16 +86,16 @@ impl Job for Restate {
         for report in publishing::reports(aggregator, None, Grains::Day)? {
             // Read before the changes: what comes meanwhile is looked at by the next run.
             let through = snapshot::current(aggregator.db()).await.map_err(anyhow::Error::new)?;
-            for changed in changed_days(aggregator, &report).await? {
-                if changed.business_day < window {
-                    outcome.beyond_window.insert(changed.business_day);
+            for day in changed_days(aggregator, &report).await? {
+                if day < window {
+                    outcome.beyond_window.insert(day);
                     continue;
                 }
                 if outcome.looked_at >= self.settings.most {
                     break;
                 }
                 outcome.looked_at += 1;
-                self.publish_again(&report, changed, through, run, &mut outcome).await?;
+                self.publish_again(&report, day, through, run, &mut outcome).await?;
             }
         }
         for day in &outcome.days {
@@ -115,15 +113,13 @@ impl Restate {
     async fn publish_again(
         &self,
         report: &Arc<Report>,
-        changed: Changed,
+        day: NaiveDate,
         through: i64,
         run: &Run,
         outcome: &mut Outcome,
     ) -> Result<(), JobError> {
         let aggregator = &self.context.aggregator;
-        let day = changed.business_day;
-        let cause = changed.cause.map(|Json(cause)| cause);
-        match publish::publish_because(aggregator, &report.name, day, cause, run.lease()).await {
+        match publish::publish(aggregator, &report.name, day, run.lease()).await {
             Ok(published) if published.changed => {
                 outcome.revisions += 1;
                 outcome.finals += usize::from(published.state == State::Final);
@@ -154,42 +150,23 @@ impl Restate {
     }
 }
 
-/// A published day that may have to be published again.
-#[derive(sqlx::FromRow)]
-struct Changed {
-    business_day: NaiveDate,
-    /// Which rows came, by source and dataset; none where the day is merely still provisional.
-    cause: Option<Json<Value>>,
-}
-
 /// The days of a report that changed after their current revision was computed and since we last looked, and those
 /// that are still provisional; oldest first.
-async fn changed_days(aggregator: &Aggregator, report: &Report) -> Result<Vec<Changed>, JobError> {
+async fn changed_days(aggregator: &Aggregator, report: &Report) -> Result<Vec<NaiveDate>, JobError> {
     debug_assert_eq!(report.grain, Grain::Day, "only a day can be published again");
     let datasets: Vec<String> = report.datasets.iter().cloned().collect();
-    let rows = sqlx::query_as(
-        "WITH current AS (
-             SELECT DISTINCT ON (business_day) business_day, snapshot, state
-               FROM published.revision WHERE report = $1
-              ORDER BY business_day, revision DESC),
-         change AS (
-             SELECT current.business_day, c.source, c.dataset,
-                    sum(c.added) AS added, sum(c.changed) AS changed, sum(c.removed) AS removed
-               FROM current
-               LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
-               JOIN sync.changed_day c
-                 ON c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
-                AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
-                AND c.dataset = ANY($2)
-              GROUP BY 1, 2, 3)
-         SELECT current.business_day,
-                jsonb_agg(jsonb_build_object('source', change.source, 'dataset', change.dataset, 'added', change.added,
-                                             'changed', change.changed, 'removed', change.removed)
-                          ORDER BY change.source, change.dataset)
-                  FILTER (WHERE change.source IS NOT NULL) AS cause
-           FROM current LEFT JOIN change USING (business_day)
-          WHERE change.business_day IS NOT NULL OR current.state = 'provisional'
-          GROUP BY 1 ORDER BY 1",
+    let days = sqlx::query_scalar(
+        "SELECT current.business_day
+           FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state
+                   FROM published.revision WHERE report = $1
+                  ORDER BY business_day, revision DESC) AS current
+           LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
+          WHERE current.state = 'provisional'
+             OR EXISTS (SELECT FROM sync.changed_day c
+                         WHERE c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
+                           AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
+                           AND c.dataset = ANY($2))
+          ORDER BY 1",
     )
     .bind(&report.name)
     .bind(&datasets)
@@ -197,5 +174,5 @@ async fn changed_days(aggregator: &Aggregator, report: &Report) -> Result<Vec<Ch
     .fetch_all(aggregator.db())
     .await
     .context("what was published and what changed could not be compared")?;
-    Ok(rows)
+    Ok(days)
 }

@@ -1,6 +1,7 @@
 //! The jobs engine against a real PostgreSQL: one success per occurrence, whoever dies, pauses or cancels.
 
 mod engine;
+mod restatement;
 mod service;
 
 use std::sync::{

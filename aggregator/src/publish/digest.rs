@@ -27,15 +27,20 @@ pub(super) fn of(result: &ReportResult, state: State, missing: &[Missing]) -> Po
 
 fn row_text(frame: &DataFrame, row: usize, text: &mut String) -> PolarsResult<()> {
     for column in frame.columns() {
-        match column.get(row)? {
-            AnyValue::Null => text.push_str("~;"),
-            AnyValue::Float64(value) => field(text, &format!("{value:.8e}")),
-            AnyValue::String(value) => field(text, value),
-            other => field(text, &other.to_string()),
-        }
+        cell_text(&column.get(row)?, text);
     }
     text.push('\n');
     Ok(())
+}
+
+/// A cell in a form in which equal cells are equal; floats to nine digits.
+pub(super) fn cell_text(cell: &AnyValue<'_>, text: &mut String) {
+    match cell {
+        AnyValue::Null => text.push_str("~;"),
+        AnyValue::Float64(value) => field(text, &format!("{value:.8e}")),
+        AnyValue::String(value) => field(text, value),
+        other => field(text, &other.to_string()),
+    }
 }
 
 /// The length goes first, so that no two rows read the same with their cells shifted.

@@ -31,10 +31,30 @@ pub struct Revision {
     pub currency: String,
     pub row_count: i64,
     pub digest: String,
-    /// Of a restatement: source, dataset, rows.
+    /// Of a day's second and later revisions: the rows that came since the one before, by source and dataset.
     pub cause: Option<serde_json::Value>,
     pub generated_at: DateTime<Utc>,
     pub published_at: DateTime<Utc>,
+}
+
+/// What made a revision that was not a day's first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Restated {
+    pub revision: i32,
+    pub state: String,
+    /// What kept it from being final.
+    pub missing: Vec<Missing>,
+    /// The rows that came since the revision before: source, dataset, how many. None when no row came, and only the
+    /// state moved on.
+    pub cause: Option<serde_json::Value>,
+    pub published_at: DateTime<Utc>,
+}
+
+impl From<Revision> for Restated {
+    fn from(revision: Revision) -> Self {
+        let Revision { revision, state, missing, cause, published_at, .. } = revision;
+        Self { revision, state, missing, cause, published_at }
+    }
 }
 
 /// A column as it was when the revision was made.
@@ -101,6 +121,18 @@ pub async fn revision(
     );
     let found = sqlx::query_as(sql).bind(report).bind(business_day).bind(number).fetch_optional(db).await?;
     found.ok_or_else(|| PublishError::UnknownRevision { report: report.to_owned(), business_day, revision: number })
+}
+
+/// The revisions of a day after one number up to and with another, oldest first.
+pub(super) async fn revisions_between(
+    db: &PgPool,
+    report: &str,
+    business_day: NaiveDate,
+    after: i32,
+    to: i32,
+) -> Result<Vec<Revision>, PublishError> {
+    let sql = select!("WHERE report = $1 AND business_day = $2 AND revision > $3 AND revision <= $4 ORDER BY revision");
+    Ok(sqlx::query_as(sql).bind(report).bind(business_day).bind(after).bind(to).fetch_all(db).await?)
 }
 
 /// The current revision of a day, inside a transaction.

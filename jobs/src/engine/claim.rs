@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
 use super::{Declaration, EngineError, Lease, Overlap};
+use crate::metric;
 
 /// How often a run may lose its process before it is given up.
 const MOST_TAKEOVERS: i32 = 25;
@@ -24,6 +25,8 @@ pub struct Claim {
     pub progress: Option<Value>,
     /// The database's clock at the claim.
     pub now: DateTime<Utc>,
+    /// Whether nobody had begun the run before, and the clock asked for it.
+    pub is_first: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -36,6 +39,14 @@ struct Candidate {
     fence: i64,
     arguments: Value,
     progress: Option<Value>,
+    started_at: Option<DateTime<Utc>>,
+}
+
+impl Candidate {
+    /// Whether the clock asked for it and nobody has begun.
+    fn is_untouched(&self) -> bool {
+        self.started_at.is_none() && self.origin == "schedule"
+    }
 }
 
 /// Try to become the one runner of an occurrence.
@@ -59,7 +70,8 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     let candidate: Option<Candidate> = sqlx::query_as(
-        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress FROM jobs.run
+        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress, started_at
+           FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
                  OR (status = 'running' AND lease_until < clock_timestamp()))
@@ -86,6 +98,7 @@ pub async fn claim(
         if candidate.takeovers >= MOST_TAKEOVERS {
             give_up(&mut tx, &candidate).await?;
             tx.commit().await?;
+            metric::runs(&declaration.name, "failed", 1);
             return Ok(None);
         }
     }
@@ -115,7 +128,9 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Some(Claim { lease, attempt, arguments: candidate.arguments, progress: candidate.progress, now }))
+    let is_first = candidate.is_untouched();
+    let Candidate { arguments, progress, .. } = candidate;
+    Ok(Some(Claim { lease, attempt, arguments, progress, now, is_first }))
 }
 
 async fn overlap_allows(
@@ -134,12 +149,13 @@ async fn overlap_allows(
             .await?;
     let Some(other) = other else { return Ok(true) };
     // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn.
-    if declaration.overlap == Overlap::Skip && candidate.attempt == 0 && candidate.origin == "schedule" {
+    if declaration.overlap == Overlap::Skip && candidate.is_untouched() {
         sqlx::query("UPDATE jobs.run SET status = 'skipped', finished_at = clock_timestamp(), note = $2 WHERE id = $1")
             .bind(candidate.id)
             .bind(format!("run {other} of the same job was still running"))
             .execute(connection)
             .await?;
+        metric::runs(&declaration.name, "skipped", 1);
     }
     Ok(false)
 }

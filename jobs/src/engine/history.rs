@@ -6,9 +6,13 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use super::{EngineError, Lease};
+use crate::metric;
 
 /// How many log lines are kept with one run.
 pub const LOG_LINES: i64 = 1_000;
+
+/// How many attempts are shown of one run.
+const ATTEMPTS: i64 = 100;
 
 /// Where an occurrence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -181,7 +185,7 @@ pub async fn due(pool: &PgPool, jobs: &[String], limit: i64) -> Result<Vec<RunRo
 /// # Errors
 /// [`EngineError::UnknownRun`] or [`EngineError::Database`].
 pub async fn cancel(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
-    sqlx::query(
+    let changed = sqlx::query(
         "UPDATE jobs.run
             SET cancel_requested_at = clock_timestamp(),
                 status = CASE WHEN status = 'running' THEN status ELSE 'cancelled' END,
@@ -190,8 +194,46 @@ pub async fn cancel(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
     )
     .bind(id)
     .execute(pool)
+    .await?
+    .rows_affected();
+    let row = get(pool, id).await?;
+    if changed == 1 && row.status == RunStatus::Cancelled {
+        metric::runs(&row.job, "cancelled", 1);
+    }
+    Ok(row)
+}
+
+/// One attempt at a run: somebody claimed it, and how that ended.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct AttemptRow {
+    /// Which attempt, from 1; the same number again where a silent one was taken over.
+    pub attempt: i32,
+    /// The replica.
+    pub owner: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; none while it lasts.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// `succeeded`, `failed`, `cancelled`, `postponed` or `lost`; none while it lasts.
+    pub ending: Option<String>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+}
+
+/// The latest attempts at a run, oldest first: a run that waits for its data has one a minute.
+///
+/// # Errors
+/// [`EngineError::Database`].
+pub async fn attempts(pool: &PgPool, run: i64) -> Result<Vec<AttemptRow>, EngineError> {
+    let rows = sqlx::query_as(
+        "SELECT * FROM (SELECT fence, attempt, owner, started_at, ended_at, ending, reason FROM jobs.attempt
+                         WHERE run_id = $1 ORDER BY fence DESC LIMIT $2) AS latest ORDER BY fence",
+    )
+    .bind(run)
+    .bind(ATTEMPTS)
+    .fetch_all(pool)
     .await?;
-    get(pool, id).await
+    Ok(rows)
 }
 
 /// One kept log line.

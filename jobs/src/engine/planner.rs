@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::{CatchUp, Declaration, EngineError};
+use crate::metric;
 
 /// An occurrence this late still counts as on time: schedulers are busy, replicas restart.
 const ON_TIME: TimeDelta = TimeDelta::minutes(2);
@@ -95,6 +96,7 @@ pub async fn plan_at(
         .await?;
     tx.commit().await?;
     let skipped = decisions.iter().flatten().count();
+    metric::runs(&declaration.name, "skipped", skipped as u64);
     Ok(Planned { queued: occurrences.len() - skipped, skipped, next })
 }
 

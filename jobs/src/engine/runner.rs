@@ -44,6 +44,7 @@ impl Runner {
     /// A runner over the declared jobs.
     #[must_use]
     pub fn new(pool: PgPool, registry: Registry, settings: RunnerSettings) -> Self {
+        registry.names().iter().for_each(|job| metric::begin(job));
         let inner = Inner { pool, registry, settings, stop: CancellationToken::new(), wake: Notify::new() };
         Self { inner: Arc::new(inner) }
     }
@@ -130,7 +131,11 @@ impl Runner {
 
     async fn attempt(&self, entry: &Entry, row: &RunRow, claim: Claim) -> Result<(), EngineError> {
         let Inner { pool, settings, .. } = &*self.inner;
-        let Claim { lease, attempt, arguments, progress, now } = claim;
+        let Claim { lease, attempt, arguments, progress, now, is_first } = claim;
+        if is_first {
+            metric::late(&row.job, (now - row.scheduled_for).to_std().unwrap_or_default());
+        }
+        let _running = metric::Running::of(&row.job);
         let run = Run {
             id: row.id,
             job: row.job.clone(),
@@ -165,12 +170,11 @@ impl Runner {
         };
         work.abort();
         let ending = ending.flatten();
-        metric::attempt_seconds(&row.job, started.elapsed().as_secs_f64());
         let written = match &ending {
             Some(ending) => claim::end(pool, lease, ending).await?,
             None => false,
         };
-        report(&row.job, lease.run, attempt, ending.as_ref().filter(|_| written));
+        report(row, attempt, ending.as_ref().filter(|_| written), started.elapsed());
         Ok(())
     }
 }
@@ -198,7 +202,8 @@ fn retry_or_fail(entry: &Entry, attempt: i32, error: String) -> Option<Ending> {
     })
 }
 
-fn report(job: &str, run: i64, attempt: i32, ending: Option<&Ending>) {
+fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
+    let (job, run) = (row.job.as_str(), row.id);
     let name = match ending {
         Some(Ending::Succeeded(_)) => "succeeded",
         Some(Ending::Failed(_)) => "failed",
@@ -207,7 +212,10 @@ fn report(job: &str, run: i64, attempt: i32, ending: Option<&Ending>) {
         Some(Ending::Postponed { .. }) => "postponed",
         None => "lost",
     };
-    metric::attempt(job, name);
+    metric::attempt(job, name, took);
+    if matches!(ending, Some(Ending::Succeeded(_) | Ending::Failed(_) | Ending::Cancelled)) {
+        metric::runs(job, name, 1);
+    }
     match ending {
         Some(Ending::Failed(error) | Ending::Retry { error, .. }) => {
             tracing::error!(job, run, attempt, ending = name, "attempt failed: {error}");

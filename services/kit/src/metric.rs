@@ -42,7 +42,7 @@ pub(crate) const FEED_ROWS: &str = "feed_rows_total";
 /// Upper bounds of the latency buckets, in seconds: fine below the 200 ms that calls between services may take.
 const LATENCY_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0];
 /// The same for work in the background, which takes up to hours.
-const ATTEMPT_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+const JOB_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
 
 /// How long a scrape waits for a connection before it gives up.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub fn recorder() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
         let handle = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_attempt_seconds".to_owned()), &ATTEMPT_BUCKETS)
+            .set_buckets_for_metric(Matcher::Prefix("tributary_job_".to_owned()), &JOB_BUCKETS)
             .and_then(|builder| {
                 builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS)
             })

@@ -17,6 +17,11 @@ impl Limit {
     /// The largest page.
     pub const MAX: i64 = 500;
 
+    /// How many items at most.
+    pub fn rows(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     /// What to ask the database for: one more than the page, to learn whether there is a next one.
     pub fn fetch(self) -> i64 {
         self.0 + 1
@@ -83,7 +88,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// Makes a page of rows fetched with [`Limit::fetch`]; `key` is what the listing is ordered by.
     pub fn of<K: Serialize>(mut items: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
-        let size = usize::try_from(limit.0).unwrap_or(usize::MAX);
+        let size = limit.rows();
         let more = items.len() > size;
         items.truncate(size);
         let next = items.last().filter(|_| more).map(|last| Cursor::encode(&key(last)));

@@ -1,6 +1,7 @@
 //! What the service answers under `/api/v1`.
 
 pub mod answer;
+pub mod diff;
 pub mod error;
 pub mod exports;
 pub mod jobs;
@@ -18,6 +19,7 @@ pub fn routes(state: State) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(reports::list))
         .routes(routes!(revisions::list))
+        .routes(routes!(diff::get))
         .routes(routes!(sources::list))
         .routes(routes!(sources::poll))
         .routes(routes!(jobs::list))

@@ -1,6 +1,10 @@
 //! Jobs: what is declared, what ran and how it ended, running one now, cancelling.
 
-use ::jobs::engine::{Declaration, EngineError, RunRow, history, job::Entry};
+use ::jobs::engine::{
+    Declaration, EngineError, RunRow,
+    history::{self, AttemptRow},
+    job::Entry,
+};
 use axum::{extract::State as Of, http::StatusCode};
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use kit::{
@@ -236,14 +240,40 @@ pub async fn backfill(
     request(&state, &job, &arguments).await
 }
 
-/// A run with its log lines.
+/// A run with its attempts and log lines.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunDetail {
     /// The run.
     #[serde(flatten)]
     pub run: RunView,
+    /// Who tried, and how it ended, oldest first; the latest hundred.
+    pub attempts: Vec<AttemptView>,
     /// What it told, oldest first; bounded.
     pub log: Vec<LogView>,
+}
+
+/// One attempt at a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttemptView {
+    /// Which attempt, from 1; the same number again where a silent replica was taken over from.
+    pub attempt: i32,
+    /// The replica.
+    pub replica: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; null while it lasts.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// `succeeded`, `failed`, `cancelled`, `postponed` or `lost`; null while it lasts.
+    pub ending: Option<String>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+}
+
+impl From<AttemptRow> for AttemptView {
+    fn from(row: AttemptRow) -> Self {
+        let AttemptRow { attempt, owner: replica, started_at, ended_at, ending, reason } = row;
+        Self { attempt, replica, started_at, ended_at, ending, reason }
+    }
 }
 
 /// One log line.
@@ -255,14 +285,15 @@ pub struct LogView {
     pub line: String,
 }
 
-/// One run, with its log lines.
+/// One run, with its attempts and log lines.
 #[utoipa::path(get, path = "/jobs/runs/{id}", tag = "jobs", params(("id" = i64, Path, description = "The run's number")),
     responses((status = 200, body = RunDetail), (status = 404, description = "There is no such run")))]
 pub async fn run(Of(state): Of<State>, Path(id): Path<i64>) -> Result<Json<RunDetail>, ApiError> {
     let row = history::get(&state.pool, id).await.map_err(error::of_engine)?;
     let lines = history::log_lines(&state.pool, id).await.map_err(error::of_engine)?;
     let log = lines.into_iter().map(|it| LogView { at: it.at, line: it.line }).collect();
-    Ok(Json(RunDetail { run: row.into(), log }))
+    let attempts = history::attempts(&state.pool, id).await.map_err(error::of_engine)?;
+    Ok(Json(RunDetail { run: row.into(), attempts: attempts.into_iter().map(AttemptView::from).collect(), log }))
 }
 
 /// Cancelling takes no arguments.

@@ -35,7 +35,7 @@ pub struct RevisionView {
     /// What kept it from being final.
     #[schema(value_type = Vec<Object>)]
     pub missing: Vec<Missing>,
-    /// Of a restatement: source, dataset, rows.
+    /// Of a day's second and later revisions: the rows that came since the one before, by source and dataset.
     pub cause: Option<serde_json::Value>,
     /// The lake's snapshot it was computed from.
     pub snapshot: i64,
