@@ -4,6 +4,7 @@
 mod agreement;
 mod company;
 mod compose;
+mod dashboards;
 mod ecommerce;
 mod exports;
 mod feed;

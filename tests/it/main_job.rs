@@ -23,7 +23,7 @@ fn yesterday() -> NaiveDate {
 }
 
 /// Follows a run until it has ended, and says how.
-async fn follow(stack: &Stack, run: &Value) -> Value {
+pub(crate) async fn follow(stack: &Stack, run: &Value) -> Value {
     let operator = stack.api("operator");
     let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"].as_i64().expect("a run has an id"));
     wait_until("the run to end", std::time::Duration::from_secs(120), async || {
@@ -40,7 +40,7 @@ async fn poll(stack: &Stack, source: &str) {
     assert_eq!(run["status"], "succeeded", "{run}");
 }
 
-async fn poll_all(stack: &Stack) {
+pub(crate) async fn poll_all(stack: &Stack) {
     for source in ["inventory", "ecommerce", "retail"] {
         poll(stack, source).await;
     }

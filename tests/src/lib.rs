@@ -7,6 +7,8 @@ pub mod api;
 pub mod bench;
 pub mod binaries;
 pub mod campaign;
+pub mod exposition;
+pub mod grafana;
 pub mod python;
 pub mod source;
 pub mod stack;

@@ -1,0 +1,65 @@
+//! A company with a history, last night's revisions, live traffic, a day that is not over and one that was restated.
+
+use chrono::{Days, NaiveDate, Utc};
+use serde_json::json;
+use stack::seed::{self, Plan};
+use stack::simulate::{self, Traffic};
+use system_tests::Stack;
+use tokio::sync::OnceCell;
+
+use crate::main_job::{follow, poll_all};
+
+/// Days of history: more than a week, so that a day can be held against the week before.
+const DAYS: u32 = 10;
+/// What is published for every day; the whole catalogue is for the last one only.
+const EVERY_DAY: [&str; 3] = ["daily_sales", "store_performance", "product_performance"];
+
+/// The system, told once for all tests of this module; none of them changes it.
+pub(super) async fn told() -> &'static Stack {
+    static TOLD: OnceCell<Stack> = OnceCell::const_new();
+    TOLD.get_or_init(tell).await
+}
+
+async fn tell() -> Stack {
+    let stack = Stack::start().await;
+    let state = stack.state();
+    let plan = Plan { days: DAYS, stores: 3, products: 24, customers: 40, seed: 5, until: None };
+    seed::run(&state, &plan, &mut |_| ()).await.unwrap();
+    shop(&stack, 1).await;
+    poll_all(&stack).await;
+    let zone: chrono_tz::Tz = state.time_zone.parse().unwrap();
+    let today = Utc::now().with_timezone(&zone).date_naive();
+    let last = today - Days::new(1);
+    backfill(&stack, last - Days::new(u64::from(DAYS) - 1), last, &EVERY_DAY).await;
+    let nightly = json!({"business_day": last, "wait": false});
+    finish(&stack, "/jobs/nightly/runs", &nightly).await;
+
+    // Today is not over, so it is provisional; then more is sold, and it is said again.
+    backfill(&stack, today, today, &["daily_sales"]).await;
+    shop(&stack, 2).await;
+    poll_all(&stack).await;
+    backfill(&stack, today, today, &["daily_sales"]).await;
+
+    let analyst = stack.api("analyst");
+    for format in ["json", "json", "csv", "parquet", "xlsx"] {
+        analyst.get(&format!("/reporting/api/v1/reports/sales_by_week?format={format}")).await.expect(200);
+    }
+    analyst.get("/reporting/api/v1/reports/nothing_of_the_kind").await.expect(404);
+    stack
+}
+
+/// Shoppers and tills for two seconds: carts, orders and sales of today.
+async fn shop(stack: &Stack, seed: u64) {
+    let traffic = Traffic { rate: 20.0, length: std::time::Duration::from_secs(2), users: 4, seed };
+    simulate::run(&stack.state(), &traffic, &mut |_| ()).await.unwrap();
+}
+
+async fn backfill(stack: &Stack, from: NaiveDate, to: NaiveDate, reports: &[&str]) {
+    finish(stack, "/jobs/backfill/backfill", &json!({"from": from, "to": to, "reports": reports})).await;
+}
+
+async fn finish(stack: &Stack, path: &str, body: &serde_json::Value) {
+    let run = stack.api("operator").post_json(&format!("/reporting/api/v1{path}"), body, 202).await;
+    let run = follow(stack, &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+}
