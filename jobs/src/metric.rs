@@ -1,18 +1,18 @@
-//! Every metric of the crate, by name.
+//! Every metric of the crate, by name. The label is `job_name`, because Prometheus gives every sample a `job`.
 
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
-/// Occurrences that ended, by `job` and `outcome` (`succeeded`, `failed`, `cancelled`, `skipped`).
+/// Occurrences that ended, by `job_name` and `outcome` (`succeeded`, `failed`, `cancelled`, `skipped`).
 pub const RUNS: &str = "tributary_job_runs_total";
-/// Attempts by `job` and `ending` (`succeeded`, `failed`, `cancelled`, `retried`, `postponed`, `lost`).
+/// Attempts by `job_name` and `ending` (`succeeded`, `failed`, `cancelled`, `retried`, `postponed`, `lost`).
 pub const ATTEMPTS: &str = "tributary_job_attempts_total";
-/// Time from a claim to its end, by `job`.
+/// Time from a claim to its end, by `job_name`.
 pub const ATTEMPT_SECONDS: &str = "tributary_job_attempt_seconds";
-/// Time from the instant a scheduled run was due to its first attempt, by `job`.
+/// Time from the instant a scheduled run was due to its first attempt, by `job_name`.
 pub const LATENESS_SECONDS: &str = "tributary_job_lateness_seconds";
-/// Attempts under way in this process, by `job`.
+/// Attempts under way in this process, by `job_name`.
 pub const RUNNING: &str = "tributary_jobs_running";
 
 /// How an occurrence can end.
@@ -36,23 +36,25 @@ pub(crate) fn begin(job: &str) {
     for outcome in OUTCOMES {
         runs(job, outcome, 0);
     }
-    gauge!(RUNNING, "job" => job.to_owned()).increment(0.0);
+    gauge!(RUNNING, "job_name" => job.to_owned()).increment(0.0);
+    // Registered and not recorded: its buckets are there, and empty.
+    drop(histogram!(LATENESS_SECONDS, "job_name" => job.to_owned()));
 }
 
 /// So many occurrences ended.
 pub(crate) fn runs(job: &str, outcome: &'static str, ended: u64) {
-    counter!(RUNS, "job" => job.to_owned(), "outcome" => outcome).increment(ended);
+    counter!(RUNS, "job_name" => job.to_owned(), "outcome" => outcome).increment(ended);
 }
 
 /// An attempt ended.
 pub(crate) fn attempt(job: &str, ending: &'static str, took: Duration) {
-    counter!(ATTEMPTS, "job" => job.to_owned(), "ending" => ending).increment(1);
-    histogram!(ATTEMPT_SECONDS, "job" => job.to_owned()).record(took.as_secs_f64());
+    counter!(ATTEMPTS, "job_name" => job.to_owned(), "ending" => ending).increment(1);
+    histogram!(ATTEMPT_SECONDS, "job_name" => job.to_owned()).record(took.as_secs_f64());
 }
 
 /// A scheduled run began so much later than it was due.
 pub(crate) fn late(job: &str, by: Duration) {
-    histogram!(LATENESS_SECONDS, "job" => job.to_owned()).record(by.as_secs_f64());
+    histogram!(LATENESS_SECONDS, "job_name" => job.to_owned()).record(by.as_secs_f64());
 }
 
 /// Counts an attempt as under way while it lives.
@@ -60,7 +62,7 @@ pub(crate) struct Running(metrics::Gauge);
 
 impl Running {
     pub(crate) fn of(job: &str) -> Self {
-        let gauge = gauge!(RUNNING, "job" => job.to_owned());
+        let gauge = gauge!(RUNNING, "job_name" => job.to_owned());
         gauge.increment(1.0);
         Self(gauge)
     }

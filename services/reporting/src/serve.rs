@@ -1,5 +1,8 @@
 //! The running service: the API and, unless told otherwise, the scheduler.
 
+use std::sync::Arc;
+
+use aggregator::{Aggregator, metric, source};
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
@@ -50,12 +53,23 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
 
 /// The whole application.
 pub fn app(state: &State) -> Router {
+    let aggregator = Arc::clone(&state.aggregator);
     Api::new("reporting", "Cross-domain reports: on demand, published, and as files; and the jobs that make them.")
         .metrics(aggregator::metric::describe)
         .metrics(jobs::metric::describe)
         .metrics(exports::metric::describe)
+        .observe(move || sources(Arc::clone(&aggregator)))
         .database("database", &state.pool)
         .routes(api::routes(state.clone()))
         .streams(api::streams(state.clone()))
         .build(&state.config.service)
+}
+
+/// Bring the sources' gauges up to date.
+async fn sources(aggregator: Arc<Aggregator>) {
+    match source::status(&aggregator).await {
+        Ok(statuses) => metric::observe(&statuses),
+        // They keep their last values; readiness tells about the database.
+        Err(error) => tracing::debug!(%error, "cannot read the sources' status"),
+    }
 }
