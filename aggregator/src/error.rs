@@ -80,6 +80,9 @@ pub enum Error {
     /// The catalogue of reports could not be read.
     #[error(transparent)]
     Report(#[from] Box<crate::report::ReportError>),
+    /// A read that others waited for too.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Error>),
     /// A blocking computation panicked.
     #[error("a computation stopped unexpectedly")]
     Stopped(#[from] tokio::task::JoinError),

@@ -21,6 +21,14 @@ impl Fence {
         Self::take_key(db, key(name)).await
     }
 
+    /// Take the lock of that name when whoever holds it lets go.
+    pub(crate) async fn wait(db: &PgPool, name: &str) -> Result<Self, Error> {
+        let mut connection = db.acquire().await?.detach();
+        let key = key(name);
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut connection).await?;
+        Ok(Self { connection, key })
+    }
+
     /// [`Fence::take`] by the lock's number.
     pub(crate) async fn take_key(db: &PgPool, key: i64) -> Result<Option<Self>, Error> {
         // Detached: the pool must never lend out a connection that holds a lock.

@@ -9,6 +9,7 @@ pub(crate) mod commit;
 pub mod compact;
 pub mod expire;
 pub(crate) mod file;
+mod reference;
 pub mod scan;
 pub mod snapshot;
 pub(crate) mod stats;
@@ -26,6 +27,8 @@ pub use scan::scan;
 pub use snapshot::DataFile;
 pub use table::Table;
 
+use reference::References;
+
 use crate::compute::Compute;
 use crate::error::Error;
 use crate::source::Source;
@@ -35,6 +38,7 @@ use crate::source::Source;
 pub struct Lake {
     dir: PathBuf,
     tables: BTreeMap<String, Arc<Table>>,
+    references: References,
 }
 
 impl Lake {
@@ -58,7 +62,7 @@ impl Lake {
         }
         let calendar = table::ensure(db, calendar::NAME, &calendar::columns(), false).await?;
         tables.insert(calendar::NAME.to_owned(), Arc::new(calendar));
-        let lake = Self { dir, tables };
+        let lake = Self { dir, tables, references: References::new() };
         calendar::fill(db, &lake, compute).await?;
         Ok(lake)
     }
@@ -76,6 +80,11 @@ impl Lake {
     /// Names of every dataset, `calendar` included.
     pub fn datasets(&self) -> impl Iterator<Item = &str> {
         self.tables.keys().map(String::as_str)
+    }
+
+    /// Bytes of decoded reference sets that are held.
+    pub(crate) fn reference_bytes(&self) -> u64 {
+        self.references.bytes()
     }
 
     /// Folder of a table's files.

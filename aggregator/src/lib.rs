@@ -36,6 +36,8 @@ pub struct Aggregator {
     settings: Settings,
     sources: Vec<Arc<Source>>,
     lake: Lake,
+    heads: source::Heads,
+    polls: poll::Shared,
     compute: Compute,
     reports: report::Engine,
 }
@@ -51,7 +53,8 @@ impl Aggregator {
         let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
         let reports = report::Engine::load(&settings, &lake).await?;
         publish::prepare(&db, &reports.catalogue()).await?;
-        Ok(Arc::new(Self { db, settings, sources, lake, compute, reports }))
+        let (heads, polls) = (source::Heads::new(), poll::Shared::new());
+        Ok(Arc::new(Self { db, settings, sources, lake, heads, polls, compute, reports }))
     }
 
     /// Pool of `reporting_db`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::Aggregator;
 use crate::poll::PollOutcome;
 use crate::publish::State;
 use crate::source::SourceStatus;
@@ -31,6 +32,10 @@ pub const BREAKER: &str = "tributary_source_breaker";
 pub const QUARANTINED: &str = "tributary_source_quarantined_rows";
 /// Commits that had to be computed again because another came first.
 pub const OVERTAKEN: &str = "tributary_lake_overtaken_commits_total";
+/// Reads of a `cache` (`heads`, `reference`, `polls`) by `result` (`hit`, `load`, `stale`).
+pub const CACHE_READS: &str = "tributary_cache_reads_total";
+/// Bytes that a `cache` holds.
+pub const CACHE_BYTES: &str = "tributary_cache_bytes";
 /// Seconds a report's statement took, without waiting for its turn, by `report`.
 pub const REPORT_SECONDS: &str = "tributary_report_seconds";
 /// Seconds that computations waited for their turn.
@@ -58,6 +63,8 @@ pub fn describe() {
     describe_gauge!(BREAKER, Unit::Count, "0 closed, 1 half open, 2 open, by source");
     describe_gauge!(QUARANTINED, Unit::Count, "Rows in quarantine, by source");
     describe_counter!(OVERTAKEN, Unit::Count, "Commits computed again because another came first");
+    describe_counter!(CACHE_READS, Unit::Count, "Reads of a cache, by what came of them");
+    describe_gauge!(CACHE_BYTES, Unit::Bytes, "Bytes that a cache holds");
     describe_histogram!(REPORT_SECONDS, Unit::Seconds, "Time of a report's statement, by report");
     describe_histogram!(REPORT_WAIT_SECONDS, Unit::Seconds, "Time that computations waited for their turn");
     describe_counter!(REPORT_ROWS, Unit::Count, "Rows that computations gave, by report");
@@ -65,12 +72,50 @@ pub fn describe() {
     describe_counter!(REPORT_FAILURES, Unit::Count, "Computations that gave no result, by report");
     describe_counter!(REVISIONS, Unit::Count, "Revisions published, by state");
     counter!(OVERTAKEN).increment(0);
+    for name in [HEADS, REFERENCE, POLLS_SHARED] {
+        for read in [CacheRead::Hit, CacheRead::Load, CacheRead::Stale] {
+            counter!(CACHE_READS, "cache" => name, "result" => read.name()).increment(0);
+        }
+    }
     for from in [FROM_CACHE, FROM_COMPUTE] {
         counter!(REPORT_RESULTS, "from" => from).increment(0);
     }
     for state in [State::Provisional, State::Final] {
         counter!(REVISIONS, "state" => state.name()).increment(0);
     }
+}
+
+/// The cache of sources' heads.
+pub(crate) const HEADS: &str = "heads";
+/// The cache of decoded reference sets.
+pub(crate) const REFERENCE: &str = "reference";
+/// Polls that several callers share.
+pub(crate) const POLLS_SHARED: &str = "polls";
+
+/// What came of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheRead {
+    /// Held.
+    Hit,
+    /// Loaded, or waited for with others.
+    Load,
+    /// The load failed or took too long: an older one was served.
+    Stale,
+}
+
+impl CacheRead {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Load => "load",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// A cache was read.
+pub(crate) fn cache(name: &'static str, read: CacheRead) {
+    counter!(CACHE_READS, "cache" => name, "result" => read.name()).increment(1);
 }
 
 const FROM_CACHE: &str = "cache";
@@ -132,7 +177,9 @@ pub(crate) fn overtaken() {
 }
 
 /// Set the gauges from the sources' status; call it before metrics are read.
-pub fn observe(sources: &[SourceStatus]) {
+pub fn observe(aggregator: &Aggregator, sources: &[SourceStatus]) {
+    gauge!(CACHE_BYTES, "cache" => HEADS).set(aggregator.heads.bytes() as f64);
+    gauge!(CACHE_BYTES, "cache" => REFERENCE).set(aggregator.lake.reference_bytes() as f64);
     for source in sources {
         let name = || source.name.clone();
         let breaker = match source.breaker {

@@ -1,5 +1,4 @@
 //! A poll: everything a source has to tell, from its feed to one committed snapshot.
-
 //!
 //! Head, pages, merge, commit. Readers see the snapshot or nothing of the poll; a poll that was
 //! interrupted anywhere is taken up by the next one behind the last page it staged.
@@ -7,6 +6,7 @@
 mod commit;
 mod merge;
 mod read;
+mod refresh;
 
 use std::time::Instant;
 
@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::fence::Fence;
 use crate::metric;
 use crate::source::Source;
+pub(crate) use refresh::Shared;
+pub use refresh::no_older;
 
 /// What a poll came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,7 +70,7 @@ pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOu
 pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> Result<PollOutcome, Error> {
     let source = aggregator.source(source)?;
     let name = source.declaration.name.as_str();
-    let Some(fence) = Fence::take(aggregator.db(), &format!("poll {name}")).await? else {
+    let Some(fence) = Fence::take(aggregator.db(), &fence_name(name)).await? else {
         return Err(Error::Busy(name.to_owned()));
     };
     let (started, clock) = (Utc::now(), Instant::now());
@@ -80,6 +82,11 @@ pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> R
     metric::poll(name, result.as_ref().ok(), clock.elapsed());
     crate::report::moved_on(aggregator);
     result
+}
+
+/// Name of the lock that the one poller of a source holds.
+fn fence_name(source: &str) -> String {
+    format!("poll {source}")
 }
 
 async fn fenced(aggregator: &Aggregator, source: &Source, fence: &Fence, drops: Drops) -> Result<PollOutcome, Error> {

@@ -4,6 +4,7 @@ pub mod breaker;
 pub mod client;
 pub mod column;
 pub mod declare;
+mod heads;
 pub(crate) mod page;
 pub mod quarantine;
 mod status;
@@ -16,7 +17,9 @@ use include_dir::{Dir, include_dir};
 
 pub use column::{Column, ColumnType};
 pub use declare::{BUSINESS_DAY, BUSINESS_HOUR, Dataset, Declaration, DeclarationError};
-pub use status::{SourceStatus, status};
+pub use heads::HeadSeen;
+pub(crate) use heads::Heads;
+pub use status::{SourceStatus, heads, status};
 
 use crate::error::Error;
 use crate::settings::Settings;

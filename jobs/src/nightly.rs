@@ -16,6 +16,7 @@ use crate::{
     declared::Context,
     engine::{Job, JobError, Run, parse_span},
     export_pack::{ExportSettings, Packed, pack_day},
+    poll::{self, PollArguments},
     publishing::{self, Tally},
 };
 
@@ -133,7 +134,7 @@ async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
     let mut failed = Vec::new();
     for source in aggregator.sources() {
         let name = &source.declaration.name;
-        match crate::poll::one(Arc::clone(aggregator), name.clone()).await {
+        match poll::one(Arc::clone(aggregator), name.clone(), PollArguments::default()).await {
             // Whoever is polling it right now brings what we would have brought.
             Ok(_) | Err(aggregator::Error::Busy(_)) => {}
             Err(error) => {

@@ -1,12 +1,19 @@
 //! The job `poll`: ask one source for its changes and commit them as one lake snapshot.
+//!
+//! On request it also carries an operator's word: to read quarantined datasets again, and to let a re-read drop many rows.
 
 use std::sync::Arc;
 
-use aggregator::{Aggregator, poll::PollOutcome};
+use aggregator::{
+    Aggregator,
+    poll::{Drops, PollOutcome},
+    source::quarantine,
+};
 use futures_util::{FutureExt, future::BoxFuture};
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::{Job, JobError, Run};
-use crate::nothing::Nothing;
 
 /// Polls one source.
 pub struct Poll {
@@ -22,13 +29,32 @@ pub fn job_name(source: &str) -> String {
     format!("poll-{source}")
 }
 
+/// What an operator may ask of a poll.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollArguments {
+    /// Read the datasets that have rows in quarantine from their start, and commit what fits now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replay: bool,
+    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_drops: bool,
+}
+
+/// Only what was asked for is written: a plain poll shows `{}`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(asked: &bool) -> bool {
+    !asked
+}
+
 impl Job for Poll {
     const NAME: &'static str = "poll";
-    type Arguments = Nothing;
+    type Arguments = PollArguments;
     type Outcome = PollOutcome;
 
-    async fn run(&self, _: Nothing, run: &Run) -> Result<PollOutcome, JobError> {
-        let outcome = one(Arc::clone(&self.aggregator), self.source.clone()).await.map_err(anyhow::Error::new)?;
+    async fn run(&self, asked: PollArguments, run: &Run) -> Result<PollOutcome, JobError> {
+        let polled = one(Arc::clone(&self.aggregator), self.source.clone(), asked).await;
+        let outcome = polled.map_err(anyhow::Error::new)?;
         if let Some(snapshot) = outcome.snapshot {
             run.log(format!(
                 "snapshot {snapshot}: {} rows added, {} changed, {} removed, complete through {}",
@@ -49,6 +75,17 @@ impl Job for Poll {
 
 /// Poll one source. The future owns what it works with, so that it may go to any thread.
 #[must_use]
-pub fn one(aggregator: Arc<Aggregator>, source: String) -> BoxFuture<'static, Result<PollOutcome, aggregator::Error>> {
-    async move { aggregator::poll::poll_source(&aggregator, &source).await }.boxed()
+pub fn one(
+    aggregator: Arc<Aggregator>,
+    source: String,
+    asked: PollArguments,
+) -> BoxFuture<'static, Result<PollOutcome, aggregator::Error>> {
+    let drops = if asked.allow_drops { Drops::Allowed } else { Drops::Guarded };
+    async move {
+        if asked.replay {
+            quarantine::ask_again(&aggregator, &source).await?;
+        }
+        aggregator::poll::poll_with(&aggregator, &source, drops).await
+    }
+    .boxed()
 }

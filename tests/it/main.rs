@@ -19,6 +19,7 @@ mod outage;
 mod retail;
 mod seed;
 mod shop;
+mod sources;
 mod stack;
 mod stack_cli;
 mod stack_traffic;

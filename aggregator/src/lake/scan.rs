@@ -14,7 +14,7 @@ use crate::source::BUSINESS_DAY;
 
 /// The rows of a dataset in a snapshot, with the table's columns in their declared order.
 ///
-/// `days` prunes files by the catalogue's statistics and filters the rows; it means nothing for a
+/// A small dataset without business days comes decoded from memory. `days` prunes files by the catalogue's statistics and filters the rows; it means nothing for a
 /// dataset without business days. A dataset without files has no rows, and its schema all the same.
 /// Fails on an unknown dataset, and on a snapshot that was never made or has expired.
 pub async fn scan(
@@ -28,6 +28,9 @@ pub async fn scan(
     let files = snapshot::files(aggregator.db(), snapshot, dataset, days.clone()).await?;
     let folder = aggregator.lake().table_dir(dataset);
     let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
+    if let Some(rows) = aggregator.lake().references.rows(&aggregator.compute, table, &files, &paths).await? {
+        return Ok(rows);
+    }
     let frame = of_files(table, &paths)?;
     Ok(match days {
         Some(range) if table.has_days() => {

@@ -36,8 +36,8 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
         resumed: false,
     };
     let mut tx = aggregator.db().begin().await?;
-    let sql =
-        "UPDATE sync.source SET complete_through = $2, horizon = $3, last_success = now(), failures = 0, error = NULL
+    let sql = "UPDATE sync.source
+               SET complete_through = $2, horizon = $3, asked_at = now(), last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
     sqlx::query(sql).bind(&outcome.source).bind(moved.as_of).bind(&moved.horizon).execute(&mut *tx).await?;
     note(&mut tx, &outcome, "unchanged", None).await?;
@@ -131,10 +131,11 @@ async fn commit(
     }
     let sql = "UPDATE sync.source
                SET declaration = $2, etag = $3, epoch = $4, horizon = $5, complete_through = $6,
-                   last_success = now(), failures = 0, error = NULL
+                   asked_at = $7, last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
     let update = sqlx::query(sql).bind(&outcome.source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
     let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.as_of);
+    let update = update.bind(staged.poll.started_at);
     update.execute(&mut *tx).await?;
     note(&mut tx, &outcome, "committed", Some(staged)).await?;
     tx.commit().await?;

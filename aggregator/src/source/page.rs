@@ -193,9 +193,12 @@ impl Layout {
     }
 }
 
+/// What parts the columns of a key that is written as one text.
+pub(crate) const KEY_SEPARATOR: &str = "\u{1f}";
+
 /// A key of several columns as one text.
 pub(crate) fn key_text(parts: Vec<String>) -> String {
-    parts.join("\u{1f}")
+    parts.join(KEY_SEPARATOR)
 }
 
 /// Where a field is, and whether quotes were around it: an unquoted `\N` is NULL, a quoted one is text.

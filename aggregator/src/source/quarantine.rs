@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::Aggregator;
 use crate::error::Error;
-use crate::poll::{Drops, PollOutcome, poll_with};
+use crate::source::page::KEY_SEPARATOR;
 
 /// A row in quarantine.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -29,6 +29,8 @@ pub struct Quarantined {
     pub column_name: String,
     /// Why it does not fit.
     pub reason: String,
+    /// The row's key as one text, when that much of it fits; see [`Quarantined::key_parts`].
+    pub key: Option<String>,
     /// The page's header line.
     pub header: String,
     /// The row as it came.
@@ -37,29 +39,44 @@ pub struct Quarantined {
     pub found_at: DateTime<Utc>,
 }
 
-/// Open entries of a source behind the entry `after`, oldest first, at most `limit`.
-pub async fn list(db: &PgPool, source: &str, after: i64, limit: i64) -> Result<Vec<Quarantined>, Error> {
-    let sql = "SELECT id, source, dataset, cursor, row_number, column_name, reason, header, raw, found_at
-               FROM sync.quarantine WHERE source = $1 AND id > $2 AND resolved_at IS NULL ORDER BY id LIMIT $3";
-    Ok(sqlx::query_as(sql).bind(source).bind(after).bind(limit).fetch_all(db).await?)
+impl Quarantined {
+    /// The parts of its key.
+    pub fn key_parts(&self) -> Option<Vec<String>> {
+        Some(self.key.as_ref()?.split(KEY_SEPARATOR).map(str::to_owned).collect())
+    }
 }
 
-/// Read the datasets that have rows in quarantine whole again, and commit what fits now.
+/// Open entries of a source, of one of its datasets or all, behind the entry `after`, oldest first, at most `limit`.
+pub async fn list(
+    db: &PgPool,
+    source: &str,
+    dataset: Option<&str>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Quarantined>, Error> {
+    let sql = "SELECT id, source, dataset, cursor, row_number, column_name, reason, key, header, raw, found_at
+               FROM sync.quarantine
+               WHERE source = $1 AND ($2::text IS NULL OR dataset = $2) AND id > $3 AND resolved_at IS NULL
+               ORDER BY id LIMIT $4";
+    Ok(sqlx::query_as(sql).bind(source).bind(dataset).bind(after).bind(limit).fetch_all(db).await?)
+}
+
+/// Have the next poll of a source read the datasets that have rows in quarantine from their start.
 ///
-/// The rows come from the source as they are today, so a replay never brings back an older state.
-/// What still does not fit stays in quarantine. Fails as a poll does.
-pub async fn replay(aggregator: &Aggregator, source: &str) -> Result<PollOutcome, Error> {
+/// The rows come from the source as they are then, so a replay never brings back an older state; what fits is
+/// committed, what still does not stays in quarantine. Returns how many datasets are to come again.
+pub async fn ask_again(aggregator: &Aggregator, source: &str) -> Result<u64, Error> {
     let name = &aggregator.source(source)?.declaration.name;
     let mut tx = aggregator.db().begin().await?;
     // An empty shape equals no declared one, so the next poll begins these datasets at their start.
     let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
                (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";
-    let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?;
-    if again.rows_affected() > 0 {
+    let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?.rows_affected();
+    if again > 0 {
         sqlx::query("UPDATE sync.source SET etag = NULL WHERE name = $1").bind(name).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    poll_with(aggregator, source, Drops::Guarded).await
+    Ok(again)
 }
 
 /// Open entries of a dataset that a poll in progress did not make, with their keys.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use serde::Serialize;
 use sqlx::FromRow;
 
+use super::HeadSeen;
 use super::breaker::BreakerState;
 use crate::Aggregator;
 use crate::error::Error;
@@ -40,10 +42,26 @@ pub struct SourceStatus {
     pub datasets: Vec<String>,
 }
 
+/// What each declared source says of itself now, without a poll: whether it has changes that the lake has not.
+///
+/// A source that does not answer within a moment shows the last that is known, marked stale, and none that never did.
+pub async fn heads(aggregator: &Aggregator) -> Result<BTreeMap<String, HeadSeen>, Error> {
+    let sql = "SELECT name, etag FROM sync.source WHERE etag IS NOT NULL";
+    let mut held: BTreeMap<String, String> =
+        sqlx::query_as(sql).fetch_all(aggregator.db()).await?.into_iter().collect();
+    let ask = aggregator.sources().iter().map(|source| {
+        let name = &source.declaration.name;
+        let held = held.remove(name);
+        async move { Some((name.clone(), aggregator.heads.see(source, held).await?)) }
+    });
+    Ok(join_all(ask.collect::<Vec<_>>()).await.into_iter().flatten().collect())
+}
+
 #[derive(FromRow)]
 struct Row {
     name: String,
     complete_through: Option<DateTime<Utc>>,
+    asked_at: Option<DateTime<Utc>>,
     last_success: Option<DateTime<Utc>>,
     failures: i64,
     error: Option<String>,
@@ -51,7 +69,7 @@ struct Row {
 
 /// The status of every declared source, by name, as of now.
 pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error> {
-    let sql = "SELECT name, complete_through, last_success, failures, error FROM sync.source";
+    let sql = "SELECT name, complete_through, asked_at, last_success, failures, error FROM sync.source";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
     let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
     let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
@@ -61,7 +79,7 @@ pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error>
         let declaration = &source.declaration;
         let row = rows.iter().find(|it| it.name == declaration.name);
         let complete_through = row.and_then(|it| it.complete_through);
-        let last_success = row.and_then(|it| it.last_success);
+        let asked_at = row.and_then(|it| it.asked_at);
         let age_seconds = complete_through.map(|it| (now - it).num_seconds().max(0));
         let allowed = i64::try_from(declaration.stale_after.as_secs()).unwrap_or(i64::MAX);
         let by_dataset: BTreeMap<String, i64> = quarantined
@@ -72,12 +90,10 @@ pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error>
         all.push(SourceStatus {
             name: declaration.name.clone(),
             complete_through,
-            last_success,
+            last_success: row.and_then(|it| it.last_success),
             age_seconds,
             stale: age_seconds.is_none_or(|age| age > allowed),
-            lag_seconds: complete_through
-                .zip(last_success)
-                .map(|(through, asked)| (asked - through).num_seconds().max(0)),
+            lag_seconds: complete_through.zip(asked_at).map(|(through, asked)| (asked - through).num_seconds().max(0)),
             breaker: source.client.breaker.state(instant),
             quarantined: by_dataset.values().sum(),
             quarantined_by_dataset: by_dataset,

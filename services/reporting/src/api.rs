@@ -5,6 +5,7 @@ pub mod diff;
 pub mod error;
 pub mod exports;
 pub mod jobs;
+pub mod quarantine;
 mod query;
 pub mod reports;
 pub mod revisions;
@@ -22,6 +23,8 @@ pub fn routes(state: State) -> OpenApiRouter {
         .routes(routes!(diff::get))
         .routes(routes!(sources::list))
         .routes(routes!(sources::poll))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::replay))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::runs, jobs::start))
         .routes(routes!(jobs::backfill))

@@ -68,7 +68,7 @@ pub fn app(state: &State) -> Router {
 /// Bring the sources' gauges up to date.
 async fn sources(aggregator: Arc<Aggregator>) {
     match source::status(&aggregator).await {
-        Ok(statuses) => metric::observe(&statuses),
+        Ok(statuses) => metric::observe(&aggregator, &statuses),
         // They keep their last values; readiness tells about the database.
         Err(error) => tracing::debug!(%error, "cannot read the sources' status"),
     }

@@ -58,6 +58,10 @@ impl CallError {
         if error.is_timeout() { Self::Timeout(error) } else { Self::Connection(error) }
     }
 
+    pub(crate) fn unasked_304() -> Self {
+        Self::Unusable("304 to a question without an ETag".to_owned())
+    }
+
     pub(crate) fn from_status(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let problem: Option<Problem> = serde_json::from_slice(body).ok();
         if status == StatusCode::GONE {

@@ -1,8 +1,9 @@
 //! Sources: how fresh each is, and polling one now.
 
-use aggregator::source;
+use aggregator::source::{self, HeadSeen};
 use axum::{extract::State as Of, http::StatusCode};
 use chrono::{DateTime, Utc};
+use jobs::poll::PollArguments;
 use kit::{
     error::ApiError,
     extract::{Json, Path},
@@ -42,6 +43,21 @@ pub struct SourceView {
     pub error: Option<String>,
     /// Its datasets.
     pub datasets: Vec<String>,
+    /// What it says of itself now; null when it has not answered since this process began.
+    pub head: Option<HeadView>,
+}
+
+/// What a source says of itself between two polls.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeadView {
+    /// Whether it has changes that the lake does not have yet.
+    pub pending: bool,
+    /// The instant through which that was true.
+    pub as_of: DateTime<Utc>,
+    /// When it was asked.
+    pub asked_at: DateTime<Utc>,
+    /// Whether it has not answered since.
+    pub stale: bool,
 }
 
 /// Every source.
@@ -53,15 +69,20 @@ pub struct Sources {
     pub next: Option<String>,
 }
 
-/// Every source with its freshness, lag, breaker and quarantine.
+/// Every source with its freshness, lag, breaker and quarantine, and whether it has changes that the lake has not.
 #[utoipa::path(get, path = "/sources", tag = "sources", responses((status = 200, body = Sources)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Sources>, ApiError> {
     let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let mut heads = source::heads(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let view = |status: source::SourceStatus| {
+        let head = heads.remove(&status.name);
+        view(status, head)
+    };
     let items = statuses.into_iter().map(view).collect::<Result<_, _>>()?;
     Ok(Json(Sources { items, next: None }))
 }
 
-fn view(status: source::SourceStatus) -> Result<SourceView, ApiError> {
+fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceView, ApiError> {
     Ok(SourceView {
         name: status.name,
         complete_through: status.complete_through,
@@ -75,13 +96,18 @@ fn view(status: source::SourceStatus) -> Result<SourceView, ApiError> {
         failures: status.failures,
         error: status.error,
         datasets: status.datasets,
+        head: head.map(|it| HeadView { pending: it.pending, as_of: it.as_of, asked_at: it.asked_at, stale: it.stale }),
     })
 }
 
-/// A poll takes no arguments.
+/// What may be asked of a poll; `{}` asks for nothing but the poll.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PollRequest {}
+pub struct PollRequest {
+    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    #[serde(default)]
+    allow_drops: bool,
+}
 
 /// Poll a source now. The answer is the run; `GET /jobs/runs/{id}` tells how it goes.
 #[utoipa::path(post, path = "/sources/{name}/poll", tag = "sources", request_body = PollRequest,
@@ -90,10 +116,24 @@ pub struct PollRequest {}
 pub async fn poll(
     Of(state): Of<State>,
     Path(name): Path<String>,
-    Json(PollRequest {}): Json<PollRequest>,
+    Json(PollRequest { allow_drops }): Json<PollRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    if state.aggregator.source(&name).is_err() {
-        return Err(ApiError::not_found(format!("source `{name}`; GET /sources lists them")));
-    }
-    super::jobs::request(&state, &jobs::poll::job_name(&name), &serde_json::json!({})).await
+    request(&state, &name, PollArguments { replay: false, allow_drops }).await
+}
+
+/// Put a poll of a source on the list of runs.
+pub(super) async fn request(
+    state: &State,
+    source: &str,
+    asked: PollArguments,
+) -> Result<(StatusCode, Json<RunView>), ApiError> {
+    known(state, source)?;
+    let arguments = serde_json::to_value(asked).map_err(ApiError::internal)?;
+    super::jobs::request(state, &jobs::poll::job_name(source), &arguments).await
+}
+
+/// 404 unless a source of that name is declared.
+pub(super) fn known(state: &State, source: &str) -> Result<(), ApiError> {
+    let found = state.aggregator.source(source);
+    found.map(|_| ()).map_err(|_| ApiError::not_found(format!("source `{source}`; GET /sources lists them")))
 }

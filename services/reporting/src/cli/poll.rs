@@ -3,6 +3,7 @@
 use aggregator::source;
 use anyhow::bail;
 use clap::Args;
+use jobs::poll::{self, PollArguments};
 use serde_json::{Value, json};
 
 use super::terminal::{grouped, print, print_json, run_job, table};
@@ -13,7 +14,9 @@ use crate::{Config, wiring};
 /// A poll asks a source for every change since the last one and commits them as one snapshot; with nothing new it
 /// only notes how far the lake is complete. One source that fails does not stop the others.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  reporting poll --all\n  reporting poll retail --json")]
+#[command(
+    after_help = "Examples:\n  reporting poll --all\n  reporting poll retail --json\n  reporting poll retail --allow-drops"
+)]
 pub(super) struct Poll {
     /// The sources to poll.
     #[arg(required_unless_present = "all")]
@@ -21,6 +24,12 @@ pub(super) struct Poll {
     /// Poll every declared source.
     #[arg(long, conflicts_with = "sources")]
     all: bool,
+    /// Read the datasets that have rows in quarantine from their start, and commit what fits now.
+    #[arg(long)]
+    replay: bool,
+    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    #[arg(long)]
+    allow_drops: bool,
     /// Print the outcomes as JSON.
     #[arg(long)]
     json: bool,
@@ -37,10 +46,11 @@ impl Poll {
             }
             self.sources
         };
+        let asked = serde_json::to_value(PollArguments { replay: self.replay, allow_drops: self.allow_drops })?;
         let mut outcomes: Vec<Value> = Vec::new();
         let mut failed = Vec::new();
         for source in sources {
-            match run_job(&state, &jobs::poll::job_name(&source), &json!({})).await {
+            match run_job(&state, &poll::job_name(&source), &asked).await {
                 Ok(row) => outcomes.push(row.outcome.unwrap_or_default()),
                 Err(error) => failed.push(format!("{source}: {error:#}")),
             }
