@@ -3,13 +3,14 @@
 //! `make bench TOPICS="gateway reports"` runs only those. Nothing here is a test: a missed target is printed, not
 //! asserted.
 
+mod dashboards;
 mod gateway;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["gateway"];
+const TOPICS: &[&str] = &["gateway", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -27,6 +28,7 @@ async fn main() -> Result<()> {
 async fn run(topic: &str) -> Result<Vec<Row>> {
     match topic {
         "gateway" => gateway::run().await,
+        "dashboards" => dashboards::run().await,
         _ => unreachable!("the topics were checked"),
     }
 }

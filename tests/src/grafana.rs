@@ -3,6 +3,8 @@
 
 mod board;
 mod expand;
+mod resolve;
 
 pub use board::{Board, Panel, Query, Target, Variable, folder};
-pub use expand::{Scene, Unknown, chosen};
+pub use expand::{Scene, Unknown};
+pub use resolve::scene;

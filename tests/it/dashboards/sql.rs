@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column as _, PgPool, Row as _, TypeInfo as _, ValueRef as _};
-use system_tests::grafana::{Board, Panel, Query, Scene, chosen};
+use system_tests::grafana::{Board, Panel, Query, scene};
 
 use super::told::told;
 
@@ -46,36 +46,12 @@ impl Answer {
     }
 }
 
-/// A board's scene: its own time range, and for each variable what Grafana chooses when nobody did.
-pub(super) async fn scene(board: &Board, reader: &PgPool) -> Scene {
-    let span = board.json["time"]["from"].as_str().unwrap().strip_prefix("now-").unwrap();
-    let mut scene = Scene::last(span, Utc::now());
-    for variable in board.variables() {
-        let values = match (variable.kind.as_str(), variable.source.as_deref()) {
-            ("textbox", _) => vec![variable.query],
-            ("query", Some("prometheus")) => vec![variable.all.unwrap_or_default()],
-            ("query", Some("reporting")) => {
-                let answer = Answer::of(reader, &scene.sql(&variable.query).unwrap()).await;
-                let names: Vec<&str> = answer.names.iter().map(String::as_str).collect();
-                let at = chosen(&names);
-                let values: Vec<String> = answer.rows.iter().map(|row| row.get(at)).collect();
-                assert!(!values.is_empty(), "{}: the variable {} has no value", board.name, variable.name);
-                let all = if variable.multi { values.len() } else { 1 };
-                values.into_iter().take(all).collect()
-            }
-            other => panic!("{}: {} is of an unknown kind: {other:?}", board.name, variable.name),
-        };
-        scene.variables.insert(variable.name, values);
-    }
-    scene
-}
-
 #[tokio::test]
 async fn every_query_gives_what_its_panel_can_show() {
     let reader = told().await.pool_as("reporting_db", "grafana_reader").await;
     let (mut asked, mut faults) = (0, Vec::new());
     for board in Board::all() {
-        let scene = scene(&board, &reader).await;
+        let scene = scene(&board, &reader, None).await;
         for panel in board.panels() {
             for target in &panel.targets {
                 let Query::Sql { text, series } = &target.query else { continue };

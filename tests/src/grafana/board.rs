@@ -1,12 +1,14 @@
 //! A dashboard's file, in the parts that tests ask for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::binaries::repository;
+
 /// `dashboards/` in the repository.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").join("dashboards")
+    repository().join("dashboards")
 }
 
 /// One dashboard.

@@ -144,11 +144,6 @@ impl Scene {
     }
 }
 
-/// What Grafana offers for rows of a variable's query: the column `__value`, else the first.
-pub fn chosen(columns: &[&str]) -> usize {
-    columns.iter().position(|name| *name == "__value").unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
