@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
-use polars::prelude::*;
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -18,7 +17,6 @@ use super::{Lake, scan};
 use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
-use crate::source::BUSINESS_DAY;
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -97,8 +95,7 @@ async fn write(aggregator: &Aggregator, fence: &Fence, table: &Arc<Table>, month
     let (dir, table) = (aggregator.lake().dir().to_owned(), Arc::clone(table));
     let work = move || {
         let rows = scan::of_files(&table, &paths)?.collect()?;
-        let mut rows = rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))?;
-        file::write(&dir, &table, &name, &mut rows)
+        file::write(&dir, &table, &name, &mut file::by_day(&rows)?)
     };
     aggregator.compute.run(work).await
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::stats::{self, ColumnStats};
 use super::table::Table;
 use crate::error::Error;
+use crate::source::BUSINESS_DAY;
 
 /// A file on disk that no catalogue row names yet.
 #[derive(Debug)]
@@ -74,6 +75,11 @@ pub(crate) fn write(lake_dir: &Path, table: &Table, name: &Name, frame: &mut Dat
     Ok(NewFile { path: name.path.clone(), pending: name.pending.clone(), rows, bytes, footer, month, columns })
 }
 
+/// Rows in the order of their business days; of one day, in the order in which they were.
+pub(crate) fn by_day(rows: &DataFrame) -> PolarsResult<DataFrame> {
+    rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))
+}
+
 /// Write a frame at a path by way of a temporary name beside it. Returns the size in bytes.
 pub(crate) fn write_parquet(
     path: &Path,
@@ -126,7 +132,7 @@ fn footer_size(path: &Path) -> std::io::Result<i64> {
 }
 
 fn common_month(frame: &DataFrame) -> Option<(i32, i32)> {
-    let days = frame.column(crate::source::BUSINESS_DAY).ok()?.date().ok()?.physical();
+    let days = frame.column(BUSINESS_DAY).ok()?.date().ok()?.physical();
     let month = |days: i32| {
         let day = NaiveDate::from_epoch_days(days)?;
         Some((day.year(), i32::try_from(day.month()).ok()?))

@@ -40,24 +40,34 @@ pub async fn scan(
     })
 }
 
-/// The rows of some files of a table. A column that was added after a file was written is NULL there.
+/// The rows of some files of a table. A column that was added after a file was written is NULL there; one that is no
+/// longer declared is passed over.
 pub(crate) fn of_files(table: &Table, paths: &[PathBuf]) -> Result<LazyFrame, Error> {
-    of_paths(Arc::new(table.schema()), paths, true)
+    of_paths(Arc::new(table.schema()), paths, MissingColumnsPolicy::Insert)
 }
 
-/// The rows of Parquet files of one schema.
-pub(crate) fn of_paths(schema: SchemaRef, paths: &[PathBuf], missing_columns: bool) -> Result<LazyFrame, Error> {
+/// The rows of Parquet files in the columns of a schema.
+pub(crate) fn of_paths(
+    schema: SchemaRef,
+    paths: &[PathBuf],
+    missing: MissingColumnsPolicy,
+) -> Result<LazyFrame, Error> {
     if paths.is_empty() {
         return Ok(DataFrame::empty_with_schema(&schema).lazy());
     }
-    let args = ScanArgsParquet {
+    let options = ParquetOptions {
         schema: Some(schema),
-        allow_missing_columns: missing_columns,
-        glob: false,
-        cache: false,
+        parallel: ParallelStrategy::Auto,
+        low_memory: false,
+        use_statistics: true,
+    };
+    let args = UnifiedScanArgs {
         hive_options: HiveOptions { enabled: Some(false), ..HiveOptions::default() },
-        ..ScanArgsParquet::default()
+        glob: false,
+        missing_columns_policy: missing,
+        extra_columns_policy: ExtraColumnsPolicy::Ignore,
+        ..UnifiedScanArgs::default()
     };
     let paths = paths.iter().map(|it| PlRefPath::try_from_path(it)).collect::<PolarsResult<Vec<_>>>()?;
-    Ok(LazyFrame::scan_parquet_files(paths.into(), args)?)
+    Ok(DslBuilder::scan_parquet(ScanSources::Paths(paths.into()), options, args)?.build().into())
 }

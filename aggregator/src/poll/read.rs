@@ -13,7 +13,7 @@ use crate::fence::Fence;
 use crate::lake::file;
 use crate::source::client::{CallError, HeadAnswer, Moved, Page};
 use crate::source::page::{Layout, Parsed};
-use crate::source::{BUSINESS_DAY, Dataset, Source};
+use crate::source::{Dataset, Source};
 use crate::stage::{self, StagedDataset, StagedPart, StagedPoll};
 
 /// Rows per group of a staged file: small, so that a merge of a few days reads only their groups.
@@ -281,8 +281,7 @@ fn parse_and_write(layout: &Layout, body: &[u8], rows: usize, path: &Path) -> Re
     }
     if parsed.days.len() > 1 {
         // Stable: of two deliveries of a key the later one must stay the later one.
-        let options = SortMultipleOptions::default().with_maintain_order(true);
-        parsed.frame = parsed.frame.sort([BUSINESS_DAY], options)?;
+        parsed.frame = file::by_day(&parsed.frame)?;
     }
     file::write_parquet(path, &mut parsed.frame, ParquetCompression::Uncompressed, GROUP_ROWS)?;
     Ok(Ok(parsed))

@@ -8,8 +8,6 @@ use serde::Serialize;
 
 /// Failures in a row that open it.
 const THRESHOLD: u32 = 5;
-/// How long it stays open before one call may try.
-const COOL_DOWN: Duration = Duration::from_secs(30);
 
 /// What the outside sees of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,20 +30,22 @@ enum Inner {
 
 /// The breaker. Every answer of a source, good or bad, must be reported to it.
 #[derive(Debug)]
-pub struct Breaker(Mutex<Inner>);
-
-impl Default for Breaker {
-    fn default() -> Self {
-        Self(Mutex::new(Inner::Closed { failures: 0 }))
-    }
+pub struct Breaker {
+    inner: Mutex<Inner>,
+    cool_down: Duration,
 }
 
 impl Breaker {
+    /// A closed one, which once open stays so for `cool_down` before one call may try.
+    pub fn new(cool_down: Duration) -> Self {
+        Self { inner: Mutex::new(Inner::Closed { failures: 0 }), cool_down }
+    }
+
     /// The state at an instant.
     pub fn state(&self, now: Instant) -> BreakerState {
         match *self.lock() {
             Inner::Closed { .. } => BreakerState::Closed,
-            Inner::Open { since } if now.duration_since(since) < COOL_DOWN => BreakerState::Open,
+            Inner::Open { since } if now.duration_since(since) < self.cool_down => BreakerState::Open,
             Inner::Open { .. } | Inner::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
@@ -58,8 +58,8 @@ impl Breaker {
             // A trial whose caller left without a word must not keep the breaker shut for ever.
             Inner::Open { since } | Inner::HalfOpen { since } => {
                 let waited = now.duration_since(since);
-                if waited < COOL_DOWN {
-                    return Err(COOL_DOWN - waited);
+                if waited < self.cool_down {
+                    return Err(self.cool_down - waited);
                 }
                 *inner = Inner::HalfOpen { since: now };
                 Ok(())
@@ -83,7 +83,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,9 +91,11 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const COOL_DOWN: Duration = Duration::from_secs(30);
+
     #[test]
     fn opens_after_failures_in_a_row_and_lets_one_try_after_the_pause() {
-        let (breaker, start) = (Breaker::default(), Instant::now());
+        let (breaker, start) = (Breaker::new(COOL_DOWN), Instant::now());
         for _ in 1..THRESHOLD {
             breaker.failed(start);
         }
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_between_starts_the_count_again() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(COOL_DOWN), Instant::now());
         for _ in 0..THRESHOLD * 2 {
             breaker.failed(now);
             breaker.succeeded();

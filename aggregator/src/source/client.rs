@@ -58,7 +58,7 @@ impl Client {
             page: declaration.page,
             timeout: declaration.timeout,
             rate,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(declaration.cool_down),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Declaration {
     pub page: u32,
     /// Time one page may take, first byte to last.
     pub timeout: Duration,
+    /// How long the circuit breaker stays open before one call may try.
+    pub cool_down: Duration,
     /// Largest share of a dataset's rows that a whole re-read may drop without an operator's word, 0 to 1.
     pub drop_share: f64,
     /// The datasets, in the file's order.
@@ -135,6 +137,7 @@ struct SourceTable {
     rate: Option<Spanned<u32>>,
     page: Option<Spanned<u32>>,
     timeout: Option<Spanned<String>>,
+    cool_down: Option<Spanned<String>>,
     drop_share: Option<Spanned<f64>>,
 }
 
@@ -187,14 +190,13 @@ impl Checker<'_> {
             return Err(self.fault(source.base.span().start, "source.base", reason));
         }
         let poll = self.duration("source.poll", &source.poll, "every ")?;
-        let stale_after = match &source.stale_after {
-            Some(text) => self.duration("source.stale_after", text, "")?,
-            None => poll * 3,
+        let span = |key: &str, given: &Option<Spanned<String>>, default: Duration| match given {
+            Some(text) => self.duration(key, text, ""),
+            None => Ok(default),
         };
-        let timeout = match &source.timeout {
-            Some(text) => self.duration("source.timeout", text, "")?,
-            None => Duration::from_secs(60),
-        };
+        let stale_after = span("source.stale_after", &source.stale_after, poll * 3)?;
+        let timeout = span("source.timeout", &source.timeout, Duration::from_secs(60))?;
+        let cool_down = span("source.cool_down", &source.cool_down, Duration::from_secs(30))?;
         let rate = self.number("source.rate", source.rate.as_ref(), 50, 1..=10_000)?;
         let page = self.number("source.page", source.page.as_ref(), 100_000, 1..=1_000_000)?;
         let drop_share = source.drop_share.as_ref().map_or(0.2, |it| *it.get_ref());
@@ -214,7 +216,7 @@ impl Checker<'_> {
             }
             datasets.push(dataset);
         }
-        Ok(Declaration { name, base, poll, stale_after, rate, page, timeout, drop_share, datasets })
+        Ok(Declaration { name, base, poll, stale_after, rate, page, timeout, cool_down, drop_share, datasets })
     }
 
     fn dataset(&self, table: DatasetTable) -> Result<Dataset, DeclarationError> {

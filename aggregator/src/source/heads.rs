@@ -26,6 +26,9 @@ const CAPACITY: u64 = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     etag: String,
+    /// The `ETag` that the lake had then, and whether the source had more.
+    held: Option<String>,
+    pending: bool,
     as_of: DateTime<Utc>,
     asked_at: DateTime<Utc>,
 }
@@ -73,7 +76,7 @@ impl Heads {
         let name = source.declaration.name.clone();
         let key = (name.clone(), held.clone());
         let read = if self.fresh.contains_key(&key) { CacheRead::Hit } else { CacheRead::Load };
-        let (fresh, load) = (self.fresh.clone(), load(Arc::clone(source), held.clone(), self.last.clone()));
+        let (fresh, load) = (self.fresh.clone(), load(Arc::clone(source), held, self.last.clone()));
         let task = tokio::spawn(async move { fresh.get_with(key, load).await });
         let answer = tokio::time::timeout(PATIENCE, task).await.ok().and_then(Result::ok).flatten();
         let stale = answer.is_none();
@@ -82,8 +85,7 @@ impl Heads {
             Some(known) => known,
             None => self.last.get(&name).await?,
         };
-        let pending = held.as_deref() != Some(known.etag.as_str());
-        Some(HeadSeen { pending, as_of: known.as_of, asked_at: known.asked_at, stale })
+        Some(HeadSeen { pending: known.pending, as_of: known.as_of, asked_at: known.asked_at, stale })
     }
 
     /// Bytes held.
@@ -93,13 +95,21 @@ impl Heads {
 }
 
 /// Ask, with the `ETag` known best: a source that has not changed since answers in a few bytes.
+///
+/// One state of a source may have several: each that was told stands for its own witness. So only the answer to a
+/// question, and no comparison of ours, says whether there is more.
 async fn load(source: Arc<Source>, held: Option<String>, last: Cache<String, Arc<Known>>) -> Option<Arc<Known>> {
     let name = source.declaration.name.clone();
-    let etag = last.get(&name).await.map(|it| it.etag.clone()).or(held);
+    let before = last.get(&name).await.filter(|it| it.held == held);
+    let etag = before.as_ref().map(|it| it.etag.clone()).or_else(|| held.clone());
     let asked_at = Utc::now();
     let known = match (source.client.head(etag.as_deref()).await, etag) {
-        (Ok(HeadAnswer::Changed(head)), _) => Known { etag: head.etag, as_of: head.as_of, asked_at },
-        (Ok(HeadAnswer::Unchanged(moved)), Some(etag)) => Known { etag, as_of: moved.as_of, asked_at },
+        (Ok(HeadAnswer::Changed(head)), _) => {
+            Known { etag: head.etag, held, pending: true, as_of: head.as_of, asked_at }
+        }
+        (Ok(HeadAnswer::Unchanged(moved)), Some(etag)) => {
+            Known { etag, held, pending: before.is_some_and(|it| it.pending), as_of: moved.as_of, asked_at }
+        }
         (Ok(HeadAnswer::Unchanged(_)), None) => return failed(&name, &CallError::unasked_304()),
         (Err(error), _) => return failed(&name, &error),
     };

@@ -157,6 +157,13 @@ async fn a_column_added_later_comes_once_and_is_null_before() {
     assert_eq!(it.rows_at(first, "visits", None).await.len(), 5, "the earlier snapshot can still be read");
     assert_eq!(it.poll().await.snapshot, None);
 
+    // A column that is no longer declared is passed over, in the files that have it too.
+    it.reopen(&DECLARATION.replace("follow_up = \"date?\"\n", "")).await.unwrap();
+    assert_eq!(it.poll().await.rows_changed, 0);
+    it.visit(6, 1, "2026-03-01T12:00:00.000000Z", 6);
+    assert_eq!(it.poll().await.rows_added, 1);
+    assert!(it.rows("visits").await.iter().all(|line| line.ends_with(",\\N,true")), "{:?}", it.rows("visits").await);
+
     let error = it.reopen(&DECLARATION.replace("amount_cents = \"money\"", "amount_cents = \"string\"")).await;
     assert!(error.unwrap_err().to_string().contains("visits.amount_cents: declared as string"));
 }

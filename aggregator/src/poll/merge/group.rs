@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::lake::file::{Name, NewFile};
+use crate::lake::file::{Name, NewFile, by_day};
 use crate::lake::scan;
 use crate::source::page::{DELETED, key_text};
 
@@ -54,26 +54,26 @@ impl Merge {
         let staged = self.staged_rows(&batch)?;
         let mut merged = Merged::default();
         for (group, names) in batch.iter().zip(names) {
-            let rows = match (&group.days, batch.len()) {
-                (Some(days), 2..) => filter_days(&staged, days)?,
-                _ => staged.clone(),
+            let rows = match &group.days {
+                Some(days) => slice_days(&staged, days)?,
+                None => staged.clone(),
             };
             self.merge_group(group, rows, names, &mut merged)?;
         }
         Ok(merged)
     }
 
-    /// The batch's staged rows, the last delivery of each key, with the mark of deletion.
+    /// The batch's staged rows in the order of their days, the last delivery of each key, with the mark of deletion.
     fn staged_rows(&self, batch: &[Group]) -> Result<DataFrame, Error> {
         let mut schema = self.table.schema();
         schema.insert(DELETED.into(), DataType::Boolean);
-        let mut rows = scan::of_paths(Arc::new(schema), &self.staged, false)?;
+        let mut rows = scan::of_paths(Arc::new(schema), &self.staged, MissingColumnsPolicy::Raise)?;
         let days = batch.iter().filter_map(|it| it.days.as_ref());
         if let (Some(first), Some(last)) = (days.clone().map(|it| *it.start()).min(), days.map(|it| *it.end()).max()) {
             rows = rows.filter(col(BUSINESS_DAY).is_between(lit(first), lit(last), ClosedInterval::Both));
         }
-        let rows = rows.collect()?;
-        Ok(rows.unique_stable(Some(&self.key), UniqueKeepStrategy::Last, None)?)
+        let rows = rows.collect()?.unique_stable(Some(&self.key), UniqueKeepStrategy::Last, None)?;
+        if self.table.has_days() { Ok(by_day(&rows)?) } else { Ok(rows) }
     }
 
     fn merge_group(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
@@ -125,10 +125,12 @@ impl Merge {
 
     /// One file per day, or one file for a dataset without days.
     fn write(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+        let several = names.len() > 1;
+        let rows = if several { by_day(&rows)? } else { rows };
         for (day, name) in names {
             let mut of_day = match day {
-                Some(day) => filter_days(&rows, &(day..=day))?,
-                None => rows.clone(),
+                Some(day) if several => slice_days(&rows, &(day..=day))?,
+                _ => rows.clone(),
             };
             if of_day.height() == 0 {
                 merged.unused.push(name);
@@ -143,8 +145,7 @@ impl Merge {
     fn write_one(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
         let mut names = names.into_iter().map(|(_, name)| name);
         if let (Some(name), true) = (names.next(), rows.height() > 0) {
-            let mut rows = rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))?;
-            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut rows)?);
+            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut by_day(&rows)?)?);
         }
         merged.unused.extend(names);
         Ok(())
@@ -200,7 +201,7 @@ pub(super) fn known_keys(
     let mut schema = table.schema();
     schema.insert(DELETED.into(), DataType::Boolean);
     let columns: Vec<Expr> = key.iter().map(|it| col(it.as_str())).collect();
-    let rows = scan::of_paths(Arc::new(schema), staged, false)?.select(columns).collect()?;
+    let rows = scan::of_paths(Arc::new(schema), staged, MissingColumnsPolicy::Raise)?.select(columns).collect()?;
     let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
     let mut found = HashSet::new();
     for row in 0..rows.height() {
@@ -213,9 +214,12 @@ pub(super) fn known_keys(
     Ok(entries.iter().filter(|(_, key)| found.contains(key.as_str())).map(|(id, _)| *id).collect())
 }
 
-fn filter_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, Error> {
-    let column = rows.column(BUSINESS_DAY)?.date()?.physical();
+/// The rows of some days, out of rows in the order of their days.
+fn slice_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, Error> {
+    let column = rows.column(BUSINESS_DAY)?.date()?.physical().rechunk();
+    let sorted = column.cont_slice()?;
     let (first, last) = (days.start().to_epoch_days(), days.end().to_epoch_days());
-    let mask: BooleanChunked = column.iter().map(|it| it.is_some_and(|day| (first..=last).contains(&day))).collect();
-    Ok(rows.filter(&mask)?)
+    let from = sorted.partition_point(|day| *day < first);
+    let to = sorted.partition_point(|day| *day <= last);
+    Ok(rows.slice(i64::try_from(from).unwrap_or(i64::MAX), to - from))
 }
