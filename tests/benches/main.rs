@@ -5,12 +5,13 @@
 
 mod dashboards;
 mod gateway;
+mod polls;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["gateway", "dashboards"];
+const TOPICS: &[&str] = &["gateway", "polls", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -28,6 +29,7 @@ async fn main() -> Result<()> {
 async fn run(topic: &str) -> Result<Vec<Row>> {
     match topic {
         "gateway" => gateway::run().await,
+        "polls" => polls::run().await,
         "dashboards" => dashboards::run().await,
         _ => unreachable!("the topics were checked"),
     }
