@@ -7,7 +7,7 @@
 //! `TRIBUTARY_SEED` gives a printed seed back; `TRIBUTARY_SOAK=1` makes a thousand faults of the few.
 
 mod audit;
-mod clients;
+pub(crate) mod clients;
 
 use std::time::Duration;
 

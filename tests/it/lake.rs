@@ -1,12 +1,16 @@
 //! Polls and the lake, with a fourth source that is one TOML file and no code of ours.
 
+mod behind;
 mod campaign;
 mod commit;
+mod crashes;
+mod days;
 mod faults;
 mod housekeeping;
 mod judge;
 mod polls;
 mod shipped;
+mod shutdown;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -15,13 +15,13 @@ use crate::shop::Shop;
 
 /// What clients were told: by key, each decision they ever heard (`201` or `409`) with the document's id.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pub sales: BTreeMap<String, Vec<(u16, i64)>>,
     pub orders: BTreeMap<String, Vec<(u16, i64)>>,
 }
 
 impl Memory {
-    pub(super) fn merge(mut self, other: Self) -> Self {
+    pub(crate) fn merge(mut self, other: Self) -> Self {
         self.sales.extend(other.sales);
         self.orders.extend(other.orders);
         self
@@ -29,7 +29,7 @@ impl Memory {
 }
 
 /// All clients together.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     pos: Api,
     storefront: Api,
     store_id: i64,
@@ -42,7 +42,7 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn new(stack: &Stack, shop: &Shop) -> Self {
+    pub(crate) fn new(stack: &Stack, shop: &Shop) -> Self {
         Self {
             pos: stack.api("pos"),
             storefront: stack.api("storefront"),
@@ -55,17 +55,17 @@ impl Crowd {
         }
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Waits until this many more documents were decided.
-    pub(super) async fn after(&self, documents: u64) {
+    pub(crate) async fn after(&self, documents: u64) {
         self.count_up(&self.decided, documents).await;
     }
 
     /// Waits until this many more requests were tried.
-    pub(super) async fn after_tries(&self, requests: u64) {
+    pub(crate) async fn after_tries(&self, requests: u64) {
         self.count_up(&self.tried, requests).await;
     }
 
@@ -78,7 +78,7 @@ impl Crowd {
     }
 
     /// One client's day.
-    pub(super) async fn work(&self, seed: u64, number: u64) -> Memory {
+    pub(crate) async fn work(&self, seed: u64, number: u64) -> Memory {
         let mut random = StdRng::seed_from_u64(seed.wrapping_add(number + 1));
         let mut memory = Memory::default();
         while !self.stopping.load(Ordering::Relaxed) {

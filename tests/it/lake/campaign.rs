@@ -109,7 +109,7 @@ async fn faults_at_random_lose_nothing_and_double_nothing() {
     }
     assert!(readable > 0, "seed {seed}");
     sweep(&it.aggregator).await.unwrap();
-    super::commit::check_files(&it).await;
+    super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
     let polls: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.poll").fetch_one(&it.db).await.unwrap();
     assert!(polls > 1, "seed {seed}");
 }

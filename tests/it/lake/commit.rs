@@ -31,25 +31,23 @@ async fn no_file_is_without_a_name_and_no_name_without_a_file() {
         it.poll().await;
     }
     it.check_equal().await;
-    check_files(&it).await;
+    check_files(&it.db, it.aggregator.lake().dir()).await;
 }
 
 /// Every file of the lake's folder is in the catalogue, and every file of the catalogue in the folder.
-pub(crate) async fn check_files(it: &Fixture) {
+pub(crate) async fn check_files(db: &PgPool, lake: &std::path::Path) {
     let named: Vec<String> = sqlx::query_scalar(
         "SELECT 'main/' || t.path || f.path FROM lake.ducklake_data_file f JOIN lake.ducklake_table t USING (table_id)",
     )
-    .fetch_all(&it.db)
+    .fetch_all(db)
     .await
     .unwrap();
-    let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.pending_file").fetch_one(&it.db).await.unwrap();
+    let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.pending_file").fetch_one(db).await.unwrap();
     assert_eq!(pending, 0);
     let mut on_disk = Vec::new();
-    walk(it.aggregator.lake().dir(), &mut on_disk);
-    let mut on_disk: Vec<String> = on_disk
-        .iter()
-        .map(|path| path.strip_prefix(it.aggregator.lake().dir()).unwrap().to_string_lossy().into_owned())
-        .collect();
+    walk(lake, &mut on_disk);
+    let mut on_disk: Vec<String> =
+        on_disk.iter().map(|path| path.strip_prefix(lake).unwrap().to_string_lossy().into_owned()).collect();
     let mut named = named;
     on_disk.sort();
     named.sort();

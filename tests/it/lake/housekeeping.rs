@@ -64,7 +64,7 @@ async fn expired_snapshots_take_their_files_with_them_and_no_others() {
     it.check_equal().await;
     let error = lake::scan(&it.aggregator, snapshots[0], "visits", None).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::UnknownSnapshot(_)), "{error}");
-    super::commit::check_files(&it).await;
+    super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
     assert_eq!(duckdb(&it.stack, "SELECT count(*) FROM visits"), [[serde_json::json!(3)]]);
 }
 
@@ -96,5 +96,5 @@ async fn the_sweep_removes_what_a_dead_worker_left_and_spares_the_living_and_the
     assert!(!path.exists());
     assert!(it.poll().await.resumed);
     it.check_equal().await;
-    super::commit::check_files(&it).await;
+    super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
 }

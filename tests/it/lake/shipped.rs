@@ -20,18 +20,7 @@ async fn the_lake_holds_what_the_services_hold() {
         until: NaiveDate::from_ymd_opt(2026, 11, 21),
     };
     seed::run(&stack.state(), &plan, &mut |_: &str| ()).await.unwrap();
-    let db = stack.pool("reporting_db").await;
-    migrate(&db).await;
-    let settings = Settings {
-        gateway_url: stack.gateway(),
-        gateway_key: stack.state().keys["aggregator"].clone(),
-        lake_dir: stack.state().lake,
-        time_zone: chrono_tz::UTC,
-        currency: "CAD".to_owned(),
-        sources_dir: None,
-        catalogue_dir: None,
-    };
-    let aggregator = Aggregator::open(db.clone(), settings).await.unwrap();
+    let aggregator = super::days::beside(&stack).await;
     for source in ["inventory", "retail", "ecommerce"] {
         let outcome = poll_source(&aggregator, source).await.unwrap_or_else(|error| panic!("{source}: {error:?}"));
         assert_eq!(outcome.rows_quarantined, 0, "{source}");
