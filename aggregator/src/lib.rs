@@ -49,6 +49,7 @@ impl Aggregator {
     /// declared type differs from the lake's, and when the lake's folder cannot be made.
     pub async fn open(db: PgPool, settings: Settings) -> Result<Arc<Self>, Error> {
         let sources = source::load(&settings)?;
+        sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
         let compute = Compute::new();
         let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
         let reports = report::Engine::load(&settings, &lake).await?;

@@ -85,6 +85,27 @@ pub fn describe() {
     }
 }
 
+/// Begins what a declared source counts at zero.
+pub(crate) fn begin_source(source: &str) {
+    for outcome in POLL_OUTCOMES {
+        counter!(POLLS, "source" => source.to_owned(), "outcome" => outcome).increment(0);
+    }
+    for result in CALL_RESULTS {
+        counter!(CALLS, "source" => source.to_owned(), "result" => result).increment(0);
+    }
+}
+
+/// Begins what a report of the catalogue counts at zero.
+pub(crate) fn begin_report(report: &str) {
+    // Registered and not recorded: its buckets are there, and empty.
+    drop(histogram!(REPORT_SECONDS, "report" => report.to_owned()));
+    counter!(REPORT_ROWS, "report" => report.to_owned()).increment(0);
+    counter!(REPORT_FAILURES, "report" => report.to_owned()).increment(0);
+}
+
+const POLL_OUTCOMES: [&str; 3] = ["unchanged", "committed", "failed"];
+const CALL_RESULTS: [&str; 4] = ["ok", "retried", "failed", "refused"];
+
 /// The cache of sources' heads.
 pub(crate) const HEADS: &str = "heads";
 /// The cache of decoded reference sets.

@@ -125,7 +125,9 @@ async fn bounded(
 
 async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, ReportError> {
     let catalogue = deep(move || Catalogue::load(own.as_deref(), &schemas)).await;
-    catalogue.map(Arc::new).map_err(|_| ReportError::Stopped)
+    let catalogue = catalogue.map_err(|_| ReportError::Stopped)?;
+    catalogue.reports().for_each(|report| metric::begin_report(&report.name));
+    Ok(Arc::new(catalogue))
 }
 
 /// Runs work on a thread with a deep stack: the engine recurses over a plan, and views make plans

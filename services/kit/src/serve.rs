@@ -156,12 +156,12 @@ impl Api {
 
 async fn scrape(sources: Arc<Gauges>) -> String {
     let (pools, observers) = &*sources;
-    // A database that is away must not take the metrics with it.
-    let refreshed = join_all(observers.iter().map(|refresh| refresh()));
-    if tokio::time::timeout(Duration::from_secs(2), refreshed).await.is_err() {
+    // A database that is away must not take the metrics with it; the pools have a patience of their own.
+    let refreshed = tokio::time::timeout(Duration::from_secs(2), join_all(observers.iter().map(|refresh| refresh())));
+    let (refreshed, _) = tokio::join!(refreshed, join_all(pools.iter().map(|(name, pool)| metric::pool(name, pool))));
+    if refreshed.is_err() {
         tracing::warn!("some gauges could not be refreshed in time");
     }
-    join_all(pools.iter().map(|(name, pool)| metric::pool(name, pool))).await;
     metric::process();
     metric::recorder().render()
 }
