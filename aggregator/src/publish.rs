@@ -22,7 +22,7 @@ pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use fence::{Fence, FenceLost, NoFence};
 pub use gate::{Missing, Reason, day_end, missing};
-pub use read::{PublishedColumn, PublishedRows, Restated, Revision, revision, revision_rows, revisions};
+pub use read::{PublishedColumn, PublishedRows, Restated, Revision, revision, revision_rows, revisions, rows_of};
 
 use crate::Aggregator;
 use crate::lake::snapshot;

@@ -4,6 +4,7 @@
 //! `header`, `param` and `dates` say what a report asks for; `check` is the allow-list; `bind` makes
 //! values literals; `view` and `catalogue` put files together; `engine` runs what is left.
 
+mod ask;
 mod bind;
 mod cache;
 mod catalogue;
@@ -30,16 +31,16 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+pub use ask::{Bounds, Question, ask};
 pub use cache::Computed;
 pub use catalogue::{Catalogue, Origin, Schemas};
 pub use compile::Report;
 pub use diagnostic::Diagnostic;
 pub(crate) use engine::Engine;
-pub use engine::MAX_ROWS;
 pub use error::ReportError;
 pub use header::{Chart, ChartKind, ColumnType, Grain, ReportColumn};
 pub use param::{ParamType, Parameter};
@@ -99,7 +100,7 @@ pub async fn reload(aggregator: &Aggregator) -> Result<Arc<Catalogue>, ReportErr
     Ok(catalogue)
 }
 
-/// Computes a report for a caller: `params` as text, a `snapshot` or the newest.
+/// Computes a report for a caller who waits: `params` as text, a `snapshot` or the newest.
 ///
 /// # Errors
 /// See [`ReportError`]; [`ReportError::is_callers`] tells a 4xx from a fault.
@@ -109,10 +110,7 @@ pub async fn run(
     params: &BTreeMap<String, String>,
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
-    let report = find(&catalogue(aggregator), name)?;
-    let clock = clock(aggregator, &report).await?;
-    let resolved = resolve::for_caller(&report, params, clock)?;
-    compute(aggregator, report, resolved, snapshot).await
+    ask(aggregator, name, params, snapshot).await?.compute(aggregator, Bounds::ON_DEMAND).await
 }
 
 /// Computes a report as the nightly run publishes it for a business day.
@@ -122,8 +120,9 @@ pub(crate) async fn run_for_day(
     business_day: NaiveDate,
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
-    let resolved = resolve::for_day(&report, business_day, today(aggregator))?;
-    compute(aggregator, report, resolved, snapshot).await
+    let resolved = resolve::for_day(&report, business_day, ask::today(aggregator))?;
+    let bound = Arc::new(engine::bound(aggregator, &report, &resolved)?);
+    Question::new(aggregator, report, bound, snapshot).await?.compute(aggregator, Bounds::PUBLISHING).await
 }
 
 /// The report of that name.
@@ -136,56 +135,6 @@ pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<Report>, Rep
         Some(diagnostics) => Err(ReportError::Broken { name, diagnostics: diagnostics.clone() }),
         None => Err(ReportError::UnknownReport { name }),
     }
-}
-
-/// Today in the company's zone.
-fn today(aggregator: &Aggregator) -> NaiveDate {
-    Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive()
-}
-
-/// The days that a caller's relative ones are counted from.
-async fn clock(aggregator: &Aggregator, report: &Report) -> Result<resolve::Clock, ReportError> {
-    let today = today(aggregator);
-    // Looking for the complete day reads the lake: only for who asks for it.
-    let asks = report.params.values().any(|parameter| {
-        parameter.default.as_ref().is_some_and(|default| default.to_string().contains("complete_day"))
-    });
-    let complete = if asks { complete_day(aggregator, report).await? } else { today - Days::new(1) };
-    Ok(resolve::Clock { today, complete })
-}
-
-/// The last business day that had ended everywhere by the least `complete_through` of the report's
-/// sources; yesterday while one of them was never polled.
-async fn complete_day(aggregator: &Aggregator, report: &Report) -> Result<NaiveDate, ReportError> {
-    let yesterday = today(aggregator) - Days::new(1);
-    let sources = freshness(aggregator, report).await?;
-    let Some(Some(through)) = sources.iter().map(|source| source.complete_through).min() else {
-        return Ok(yesterday);
-    };
-    let local = through.with_timezone(&aggregator.settings().time_zone).date_naive();
-    // No zone is more than a day away from another.
-    for back in 0..3 {
-        let day = local - Days::new(back);
-        if publish::day_end(aggregator, day).await? <= through {
-            return Ok(day);
-        }
-    }
-    Ok(local - Days::new(3))
-}
-
-async fn compute(
-    aggregator: &Aggregator,
-    report: Arc<Report>,
-    resolved: resolve::Resolved,
-    snapshot: Option<i64>,
-) -> Result<Arc<ReportResult>, ReportError> {
-    let now = aggregator.reports.clock.now(aggregator).await?;
-    let snapshot = snapshot.unwrap_or(now.snapshot);
-    let parameters = resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-    let computed = aggregator.reports.compute(aggregator, &report, resolved, snapshot).await?;
-    let sources = freshness_of(&sources_of(aggregator, &report), &now.sources);
-    let (frame, computed_at) = (computed.frame.clone(), computed.computed_at);
-    Ok(Arc::new(ReportResult { report, parameters, snapshot, frame, computed, sources, computed_at }))
 }
 
 /// The sources that a report reads.
@@ -232,8 +181,7 @@ pub async fn statement(
     params: &BTreeMap<String, String>,
 ) -> Result<(Arc<Report>, String), ReportError> {
     let report = find(&catalogue(aggregator), name)?;
-    let clock = clock(aggregator, &report).await?;
-    let resolved = resolve::for_caller(&report, params, clock)?;
-    let text = engine::statement(&report, &resolved)?;
-    Ok((report, text))
+    let clock = ask::clock(aggregator, &report, params).await?;
+    let bound = aggregator.reports.bound(aggregator, &report, params, clock).await?;
+    Ok((report, bound.statement.to_string()))
 }

@@ -12,7 +12,7 @@ use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::format::CsvProfile;
-use crate::text::{push_date, push_float, push_money, push_timestamp};
+use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
 
 /// Tells Excel that the file is UTF-8; without it every accent opens as two wrong letters.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -34,7 +34,7 @@ pub(crate) fn write(
         .from_writer(out);
     writer.write_record(columns.iter().map(|column| column.name.as_bytes())).map_err(failed)?;
     let mut rows = 0;
-    let mut text = String::new();
+    let mut text = Vec::new();
     for batch in batches {
         let batch = batch?;
         let cells = Cells::of(&batch, columns)?;
@@ -52,33 +52,26 @@ pub(crate) fn write(
     Ok(rows)
 }
 
-/// The text of a cell: borrowed from the column where it is text already, else built in `text`.
-fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut String) -> &'a str {
-    use std::fmt::Write as _;
-    // Writing to a String cannot fail; a null leaves it empty.
+/// The text of a cell: borrowed from the column where it is text already, else built in `text`. A null is empty.
+fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut Vec<u8>) -> &'a [u8] {
     match cells {
         Cells::String(values) => match values.get(row) {
             Some(value) if spreadsheet && is_formula(value) => {
-                text.push('\'');
-                text.push_str(value);
+                text.push(b'\'');
+                text.extend_from_slice(value.as_bytes());
             }
-            Some(value) => return value,
+            Some(value) => return value.as_bytes(),
             None => {}
         },
-        Cells::Int32(values) | Cells::Date(values) => match (values.get(row), cells) {
-            (Some(days), Cells::Date(_)) => push_date(text, days),
-            (Some(value), _) => {
-                let _infallible = write!(text, "{value}");
-            }
-            (None, _) => {}
-        },
-        Cells::Int64(values) => {
-            let _infallible = values.get(row).map(|value| write!(text, "{value}"));
-        }
+        Cells::Int32(values) => values.get(row).into_iter().for_each(|value| push_int(text, value.into())),
+        Cells::Int64(values) => values.get(row).into_iter().for_each(|value| push_int(text, value)),
+        Cells::Date(values) => values.get(row).into_iter().for_each(|days| push_date(text, days)),
         Cells::Float(values) => values.get(row).into_iter().for_each(|value| push_float(text, value)),
-        Cells::Bool(values) => {
-            text.push_str(values.get(row).map_or("", |value| if value { "true" } else { "false" }));
-        }
+        Cells::Bool(values) => match values.get(row) {
+            Some(true) => return b"true",
+            Some(false) => return b"false",
+            None => {}
+        },
         Cells::Timestamp(values) => {
             values.get(row).into_iter().for_each(|value| push_timestamp(text, value, spreadsheet));
         }

@@ -82,6 +82,12 @@ impl Format {
         }
     }
 
+    /// Whether its bytes are compressed already, so that compressing them again would only cost time.
+    #[must_use]
+    pub const fn is_compressed(self) -> bool {
+        matches!(self, Self::Parquet | Self::Xlsx | Self::Arrow)
+    }
+
     /// The format that an `Accept` header prefers, by its q values; on equal ones the earlier in
     /// [`Format::ALL`]. `None` when nothing we have is acceptable. An empty header accepts anything.
     #[must_use]

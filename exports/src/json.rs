@@ -7,13 +7,13 @@ use std::io::Write;
 
 use polars::prelude::DataFrame;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::provenance::{Provenance, Source};
-use crate::text::{push_date, push_float, push_money, push_timestamp};
+use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
 
 /// The largest integer that JavaScript reads exactly; beyond it an `int64` is written as a string.
 pub const LARGEST_SAFE_INTEGER: u64 = (1 << 53) - 1;
@@ -48,46 +48,36 @@ pub(crate) fn write(
         Some(announced) if announced != rows => {
             return Err(Error::RowCount { announced, found: rows });
         }
-        Some(_) => out.write_all(b"}\n"),
+        Some(_) => out.write_all(TAIL),
         None => writeln!(out, ",\"row_count\":{rows}}}"),
     }
     .map_err(Error::Write)?;
     Ok(rows)
 }
 
-/// Writes a document around rows that [`encode_rows`] encoded before.
+/// The document up to its rows, for rows that were encoded before: [`encode_rows`] and [`TAIL`] follow.
 ///
 /// # Errors
-/// When the writer refuses.
-pub fn write_with_rows(
-    provenance: &Provenance,
-    columns: &[Column],
-    row_count: u64,
-    rows: &RawValue,
-    out: &mut (impl Write + ?Sized),
-) -> Result<()> {
-    write_head(provenance, columns, Some(row_count), out)?;
-    out.write_all(rows.get().as_bytes()).and_then(|()| out.write_all(b"}\n")).map_err(Error::Write)
+/// When the envelope cannot be encoded.
+pub fn head(provenance: &Provenance, columns: &[Column], row_count: u64) -> Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(1_024);
+    write_head(provenance, columns, Some(row_count), &mut head)?;
+    Ok(head)
 }
+
+/// What ends a document after its rows.
+pub const TAIL: &[u8] = b"}\n";
 
 /// Encodes rows as a JSON array of objects, without the envelope.
 ///
 /// # Errors
-/// When a value does not fit its declared kind.
-pub fn encode_rows(columns: &[Column], frame: DataFrame) -> Result<Box<RawValue>> {
-    let batches = crate::rows::Batches::new(columns, std::iter::once(Ok(frame)), 32 * 1024);
-    let mut bytes = Vec::new();
-    write_rows(columns, batches, &mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(|error| Error::Rows(Box::new(error)))?;
-    RawValue::from_string(text).map_err(|error| Error::Rows(Box::new(error)))
+/// When a value does not fit its declared kind, or the writer refuses.
+pub fn encode_rows(columns: &[Column], frame: DataFrame, out: &mut impl Write) -> Result<u64> {
+    let batches = crate::rows::Batches::new(columns, std::iter::once(Ok(frame)), Format::Json.batch_rows());
+    write_rows(columns, batches, out)
 }
 
-fn write_head(
-    provenance: &Provenance,
-    columns: &[Column],
-    row_count: Option<u64>,
-    out: &mut (impl Write + ?Sized),
-) -> Result<()> {
+fn write_head(provenance: &Provenance, columns: &[Column], row_count: Option<u64>, out: &mut impl Write) -> Result<()> {
     let head = Head {
         report: &provenance.report,
         parameters: &provenance.parameters,
@@ -115,21 +105,31 @@ fn write_rows(
 ) -> Result<u64> {
     let keys = keys(columns);
     let mut rows = 0_u64;
-    let mut text = String::from("[");
+    let mut text = b"[".to_vec();
     for batch in batches {
         let batch = batch?;
         let cells = Cells::of(&batch, columns)?;
         for row in 0..batch.height() {
-            text.push_str(if rows == 0 { "\n" } else { ",\n" });
+            text.extend_from_slice(if rows == 0 { b"\n" } else { b",\n" });
             push_object(&mut text, &keys, &cells, row);
             rows += 1;
+            hand_over(&mut text, out)?;
         }
-        out.write_all(text.as_bytes()).map_err(Error::Write)?;
+    }
+    text.extend_from_slice(if rows == 0 { b"]" } else { b"\n]" });
+    out.write_all(&text).map_err(Error::Write)?;
+    Ok(rows)
+}
+
+/// Passes on what has gathered, once it is worth it.
+pub(crate) fn hand_over(text: &mut Vec<u8>, out: &mut impl Write) -> Result<()> {
+    /// Bytes that are written at once.
+    const GATHERED: usize = 64 * 1024;
+    if text.len() >= GATHERED {
+        out.write_all(text).map_err(Error::Write)?;
         text.clear();
     }
-    text.push_str(if rows == 0 { "]" } else { "\n]" });
-    out.write_all(text.as_bytes()).map_err(Error::Write)?;
-    Ok(rows)
+    Ok(())
 }
 
 /// `"name":` of each column, escaped once.
@@ -137,69 +137,67 @@ pub(crate) fn keys(columns: &[Column]) -> Vec<String> {
     columns.iter().map(|column| format!("{}:", serde_json::Value::from(column.name.as_str()))).collect()
 }
 
-pub(crate) fn push_object(text: &mut String, keys: &[String], cells: &[Cells<'_>], row: usize) {
-    let mut separator = '{';
+pub(crate) fn push_object(text: &mut Vec<u8>, keys: &[String], cells: &[Cells<'_>], row: usize) {
+    let mut separator = b'{';
     for (key, cell) in keys.iter().zip(cells) {
         text.push(separator);
-        text.push_str(key);
+        text.extend_from_slice(key.as_bytes());
         push_value(text, cell, row);
-        separator = ',';
+        separator = b',';
     }
-    text.push_str(if keys.is_empty() { "{}" } else { "}" });
+    text.extend_from_slice(if keys.is_empty() { b"{}" } else { b"}" });
 }
 
-fn push_value(text: &mut String, cells: &Cells<'_>, row: usize) {
-    use std::fmt::Write as _;
-    // Writing to a String cannot fail, so the results below say nothing.
+fn push_value(text: &mut Vec<u8>, cells: &Cells<'_>, row: usize) {
     let pushed = match cells {
-        Cells::Int32(values) => values.get(row).map(|value| {
-            let _infallible = write!(text, "{value}");
-        }),
+        Cells::Int32(values) => values.get(row).map(|value| push_int(text, value.into())),
         Cells::Int64(values) => values.get(row).map(|value| {
-            let _infallible = if value.unsigned_abs() > LARGEST_SAFE_INTEGER {
-                write!(text, "\"{value}\"")
+            if value.unsigned_abs() > LARGEST_SAFE_INTEGER {
+                quoted(text, |text| push_int(text, value));
             } else {
-                write!(text, "{value}")
-            };
+                push_int(text, value);
+            }
         }),
         Cells::Float(values) => values.get(row).map(|value| push_float(text, value)),
-        Cells::String(values) => values.get(row).map(|value| push_string(text, value)),
-        Cells::Bool(values) => values.get(row).map(|value| text.push_str(if value { "true" } else { "false" })),
-        Cells::Date(values) => values.get(row).map(|value| {
-            text.push('"');
-            push_date(text, value);
-            text.push('"');
-        }),
-        Cells::Timestamp(values) => values.get(row).map(|value| {
-            text.push('"');
-            push_timestamp(text, value, false);
-            text.push('"');
-        }),
+        Cells::String(values) => values.get(row).map(|value| quoted(text, |text| push_escaped(text, value))),
+        Cells::Bool(values) => {
+            values.get(row).map(|value| text.extend_from_slice(if value { b"true" } else { b"false" }))
+        }
+        Cells::Date(values) => values.get(row).map(|value| quoted(text, |text| push_date(text, value))),
+        Cells::Timestamp(values) => {
+            values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, false)))
+        }
         Cells::Money(values) => values.get(row).map(|value| push_money(text, value)),
     };
     if pushed.is_none() {
-        text.push_str("null");
+        text.extend_from_slice(b"null");
     }
 }
 
-/// A JSON string. Only what RFC 8259 demands is escaped; the rest stays readable UTF-8.
-fn push_string(text: &mut String, value: &str) {
-    use std::fmt::Write as _;
-    text.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            control if control < ' ' => {
-                let _infallible = write!(text, "\\u{:04x}", u32::from(control));
-            }
-            other => text.push(other),
+fn quoted(text: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
+    text.push(b'"');
+    push(text);
+    text.push(b'"');
+}
+
+/// The inside of a JSON string. Only what RFC 8259 demands is escaped; the rest stays readable UTF-8.
+fn push_escaped(text: &mut Vec<u8>, value: &str) {
+    let mut rest = value.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        let (plain, tail) = rest.split_at(at);
+        text.extend_from_slice(plain);
+        let Some((byte, tail)) = tail.split_first() else { break };
+        match byte {
+            b'"' => text.extend_from_slice(b"\\\""),
+            b'\\' => text.extend_from_slice(b"\\\\"),
+            b'\n' => text.extend_from_slice(b"\\n"),
+            b'\r' => text.extend_from_slice(b"\\r"),
+            b'\t' => text.extend_from_slice(b"\\t"),
+            control => text.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
         }
+        rest = tail;
     }
-    text.push('"');
+    text.extend_from_slice(rest);
 }
 
 #[cfg(test)]
@@ -262,9 +260,9 @@ mod tests {
         provenance.row_count = Some(3);
         let mut whole = Vec::new();
         write(Format::Json, &provenance, &columns, [Ok(frame.clone())], &mut whole).unwrap();
-        let rows = super::encode_rows(&columns, frame).unwrap();
-        let mut again = Vec::new();
-        super::write_with_rows(&provenance, &columns, 3, &rows, &mut again).unwrap();
+        let mut again = super::head(&provenance, &columns, 3).unwrap();
+        super::encode_rows(&columns, frame, &mut again).unwrap();
+        again.extend_from_slice(super::TAIL);
         assert_eq!(whole, again);
     }
 }

@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
-use crate::json::{keys, push_object};
+use crate::json::{hand_over, keys, push_object};
 
 pub(crate) fn write(
     columns: &[Column],
@@ -16,18 +16,18 @@ pub(crate) fn write(
 ) -> Result<u64> {
     let keys = keys(columns);
     let mut rows = 0;
-    let mut text = String::new();
+    let mut text = Vec::new();
     for batch in batches {
         let batch = batch?;
         let cells = Cells::of(&batch, columns)?;
         for row in 0..batch.height() {
             push_object(&mut text, &keys, &cells, row);
-            text.push('\n');
+            text.push(b'\n');
+            hand_over(&mut text, out)?;
         }
         rows += batch.height() as u64;
-        out.write_all(text.as_bytes()).map_err(Error::Write)?;
-        text.clear();
     }
+    out.write_all(&text).map_err(Error::Write)?;
     Ok(rows)
 }
 

@@ -1,34 +1,81 @@
-//! Values as text, shared by the text formats.
+//! Values as text, shared by the text formats. Bytes are pushed, because formatting through `fmt` costs more than
+//! everything else that is done to a row.
 
-use std::fmt::Write as _;
+use chrono::{DateTime, Days, NaiveDate};
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, Timelike};
+const SECONDS_PER_DAY: i64 = 86_400;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// Cents as a decimal with exactly two places: `-5` is `-0.05`.
 #[must_use]
 pub fn money(cents: i64) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     push_money(&mut text, cents);
-    text
+    String::from_utf8(text).unwrap_or_default()
 }
 
-pub(crate) fn push_money(text: &mut String, cents: i64) {
-    let sign = if cents < 0 { "-" } else { "" };
+pub(crate) fn push_money(text: &mut Vec<u8>, cents: i64) {
+    if cents < 0 {
+        text.push(b'-');
+    }
     let magnitude = cents.unsigned_abs();
-    // Writing to a String cannot fail.
-    let _infallible = write!(text, "{sign}{}.{:02}", magnitude / 100, magnitude % 100);
+    push_digits(text, magnitude / 100, 1);
+    text.push(b'.');
+    push_digits(text, magnitude % 100, 2);
+}
+
+pub(crate) fn push_int(text: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        text.push(b'-');
+    }
+    push_digits(text, value.unsigned_abs(), 1);
+}
+
+/// At least `width` digits, with zeros in front.
+fn push_digits(text: &mut Vec<u8>, mut value: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    for digit in digits.iter_mut().rev() {
+        if value == 0 {
+            break;
+        }
+        *digit += u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
+        first -= 1;
+    }
+    let first = first.min(digits.len() - width);
+    text.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 /// Days since 1970-01-01 as `2026-03-08`; years beyond four digits get a sign, as ISO 8601 asks.
-pub(crate) fn push_date(text: &mut String, days: i32) {
-    let Some(date) = date(days) else {
-        return;
-    };
-    let _infallible = if (0..=9999).contains(&date.year()) {
-        write!(text, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
-    } else {
-        write!(text, "{date}")
-    };
+pub(crate) fn push_date(text: &mut Vec<u8>, days: i32) {
+    let (year, month, day) = civil(i64::from(days));
+    match u64::try_from(year) {
+        Ok(year @ 0..=9999) => push_digits(text, year, 4),
+        _ => {
+            text.push(if year < 0 { b'-' } else { b'+' });
+            push_digits(text, year.unsigned_abs(), 4);
+        }
+    }
+    for part in [month, day] {
+        text.push(b'-');
+        push_digits(text, part, 2);
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar without end: an era has 400 years, and a
+/// year begins in March, so that the leap day is its last.
+fn civil(days: i64) -> (i64, u64, u64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097).unsigned_abs();
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + i64::try_from(year_of_era).unwrap_or_default() + i64::from(month <= 2);
+    (year, month, day)
 }
 
 /// The date that many days after 1970-01-01.
@@ -38,42 +85,42 @@ pub(crate) fn date(days: i32) -> Option<NaiveDate> {
     if days < 0 { epoch.checked_sub_days(span) } else { epoch.checked_add_days(span) }
 }
 
-/// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`, or `2026-03-08 07:30:00` for
-/// spreadsheets, which know neither the letters nor the fraction.
-pub(crate) fn push_timestamp(text: &mut String, micros: i64, spreadsheet: bool) {
-    let Some(moment) = DateTime::from_timestamp_micros(micros) else {
+/// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`, or `2026-03-08 07:30:00` for spreadsheets, which
+/// know neither the letters nor the fraction. Nothing for a moment beyond what programs can read.
+pub(crate) fn push_timestamp(text: &mut Vec<u8>, micros: i64, spreadsheet: bool) {
+    if DateTime::from_timestamp_micros(micros).is_none() {
         return;
-    };
-    let (date, time) = (moment.date_naive(), moment.time());
-    let days = date.signed_duration_since(NaiveDate::default()).num_days();
+    }
+    let (seconds, fraction) = (micros.div_euclid(MICROS_PER_SECOND), micros.rem_euclid(MICROS_PER_SECOND));
+    let (days, time) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY).unsigned_abs());
     push_date(text, i32::try_from(days).unwrap_or(i32::MAX));
-    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    let _infallible = if spreadsheet {
-        write!(text, " {hour:02}:{minute:02}:{second:02}")
-    } else {
-        write!(text, "T{hour:02}:{minute:02}:{second:02}.{:06}Z", time.nanosecond() / 1_000)
-    };
+    text.push(if spreadsheet { b' ' } else { b'T' });
+    push_digits(text, time / 3_600, 2);
+    for part in [time / 60 % 60, time % 60] {
+        text.push(b':');
+        push_digits(text, part, 2);
+    }
+    if !spreadsheet {
+        text.push(b'.');
+        push_digits(text, fraction.unsigned_abs(), 6);
+        text.push(b'Z');
+    }
 }
 
 /// The shortest text that reads back as the same number.
-pub(crate) fn push_float(text: &mut String, value: f64) {
-    // serde_json's form has an exponent for the very large and small, which `{}` writes out.
-    match serde_json::Number::from_f64(value) {
-        Some(number) => {
-            let _infallible = write!(text, "{number}");
-        }
-        None => text.push_str("null"),
-    }
+pub(crate) fn push_float(text: &mut Vec<u8>, value: f64) {
+    // serde_json's form has an exponent for the very large and small, which `{}` writes out. A Vec refuses nothing.
+    let _infallible = serde_json::to_writer(text, &value);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{money, push_date, push_float, push_timestamp};
+    use super::{date, money, push_date, push_float, push_int, push_timestamp};
 
-    fn text(push: impl Fn(&mut String)) -> String {
-        let mut text = String::new();
+    fn text(push: impl Fn(&mut Vec<u8>)) -> String {
+        let mut text = Vec::new();
         push(&mut text);
-        text
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
@@ -86,11 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn integers_read_as_everywhere() {
+        for value in [0, 7, -7, 10, 1_234_567, i64::MAX, i64::MIN] {
+            assert_eq!(text(|t| push_int(t, value)), value.to_string());
+        }
+    }
+
+    #[test]
     fn days_and_moments_read_as_iso_8601() {
         assert_eq!(text(|t| push_date(t, 0)), "1970-01-01");
         assert_eq!(text(|t| push_date(t, -1)), "1969-12-31");
         assert_eq!(text(|t| push_timestamp(t, -1, false)), "1969-12-31T23:59:59.999999Z");
         assert_eq!(text(|t| push_timestamp(t, 1_772_955_000_000_000, true)), "2026-03-08 07:30:00");
+        assert_eq!(text(|t| push_timestamp(t, i64::MAX, false)), "");
+    }
+
+    #[test]
+    fn every_day_is_the_calendars() {
+        // Four centuries and both ends; the calendar itself is chrono's.
+        for days in (-150_000..150_000).chain([-800_000, 3_000_000, -90_000_000, 90_000_000]) {
+            assert_eq!(text(|t| push_date(t, days)), date(days).unwrap().to_string(), "{days}");
+        }
     }
 
     #[test]

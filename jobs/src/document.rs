@@ -1,11 +1,11 @@
 //! From a computed or published report to what the encoders take.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aggregator::{
     Aggregator,
-    publish::{PublishedColumn, PublishedRows},
-    report::{self, ColumnType, Report, ReportResult},
+    publish::{PublishedColumn, PublishedRows, Revision},
+    report::{self, ColumnType, Computed, Report, ReportResult, SourceFreshness},
 };
 use exports::{Column, Kind, Provenance, Source};
 use polars::prelude::DataFrame;
@@ -18,10 +18,41 @@ pub struct Document {
     pub provenance: Provenance,
     /// What they are made of.
     pub columns: Vec<Column>,
-    /// The rows; money in integer cents.
-    pub frame: DataFrame,
-    /// Equal for equal rows of the same columns: part of cache keys and entity tags.
-    pub identity: String,
+    /// The rows, shared with every other answer that holds them; money in integer cents.
+    pub computed: Arc<Computed>,
+}
+
+impl Document {
+    /// The rows.
+    #[must_use]
+    pub fn frame(&self) -> &DataFrame {
+        &self.computed.frame
+    }
+}
+
+/// Equal for equal rows of the same columns: part of cache keys and entity tags.
+#[must_use]
+pub fn identity(report: &Report, snapshot: i64, parameters: &BTreeMap<String, serde_json::Value>) -> String {
+    let parameters = serde_json::to_string(parameters).unwrap_or_default();
+    format!("computed {} {snapshot} {parameters}", report.digest)
+}
+
+/// The same for a published revision.
+#[must_use]
+pub fn identity_of_revision(revision: &Revision) -> String {
+    format!("published {} {} {}", revision.report, revision.revision_id, revision.digest)
+}
+
+/// How fresh sources are, as every format tells it.
+#[must_use]
+pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
+    let source = |source: &SourceFreshness| Source {
+        name: source.name.clone(),
+        complete_through: source.complete_through,
+        age_seconds: source.age_seconds,
+        stale: source.stale,
+    };
+    freshness.iter().map(source).collect()
 }
 
 /// The document of a result computed on demand.
@@ -32,7 +63,6 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
         kind: kind(column.kind),
         title: column.title.clone(),
     });
-    let parameters = serde_json::to_string(&result.parameters).unwrap_or_default();
     Document {
         provenance: Provenance {
             report: result.report.name.clone(),
@@ -43,21 +73,11 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
             state: None,
             currency: aggregator.settings().currency.clone(),
             generated_at: result.computed_at,
-            sources: result
-                .sources
-                .iter()
-                .map(|source| Source {
-                    name: source.name.clone(),
-                    complete_through: source.complete_through,
-                    age_seconds: source.age_seconds,
-                    stale: source.stale,
-                })
-                .collect(),
+            sources: sources(&result.sources),
             row_count: Some(result.frame.height() as u64),
         },
         columns: columns.collect(),
-        frame: result.frame.clone(),
-        identity: format!("computed {} {} {parameters}", result.report.digest, result.snapshot),
+        computed: Arc::clone(&result.computed),
     }
 }
 
@@ -69,7 +89,6 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
     let report = catalogue.get(&revision.report);
     Document {
         columns: self::columns(report, &columns),
-        identity: format!("published {} {} {}", revision.report, revision.revision_id, revision.digest),
         provenance: Provenance {
             title: report.map_or_else(|| revision.report.clone(), |report| report.title.clone()),
             report: revision.report,
@@ -82,7 +101,7 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
             sources: Vec::<Source>::deserialize(revision.sources).unwrap_or_default(),
             row_count: Some(frame.height() as u64),
         },
-        frame,
+        computed: Arc::new(Computed::new(frame)),
     }
 }
 

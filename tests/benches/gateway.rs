@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use system_tests::Raw;
 use system_tests::bench::{Row, Target};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// As large as a page of products.
@@ -15,6 +16,7 @@ const BODY: usize = 2_000;
 const ALONE: usize = 5_000;
 const CLIENTS: usize = 100;
 const EACH: usize = 100;
+const REQUEST: &[u8] = b"GET /inventory/api/v1/products?limit=20 HTTP/1.1\r\nHost: bench\r\napikey: key\r\n\r\n";
 /// What the gateway may add to the median call, in milliseconds.
 const MAY_ADD_MS: f64 = 1.0;
 
@@ -22,16 +24,16 @@ const MAY_ADD_MS: f64 = 1.0;
 pub(crate) async fn run() -> Result<Vec<Row>> {
     let upstream = upstream().await?;
     let gateway = gateway(upstream).await?;
-    let mut direct = Client::connect(upstream).await?;
-    let mut through = Client::connect(gateway).await?;
+    let mut direct = Raw::connect(upstream).await?;
+    let mut through = Raw::connect(gateway).await?;
     for _ in 0..ALONE / 10 {
-        direct.call().await?;
-        through.call().await?;
+        call(&mut direct).await?;
+        call(&mut through).await?;
     }
     let (mut alone_direct, mut alone_through) = (Vec::new(), Vec::new());
     for _ in 0..ALONE {
-        alone_direct.push(direct.call().await?);
-        alone_through.push(through.call().await?);
+        alone_direct.push(call(&mut direct).await?);
+        alone_through.push(call(&mut through).await?);
     }
     let crowd_direct = crowd(upstream).await?;
     let crowd_through = crowd(gateway).await?;
@@ -70,9 +72,9 @@ async fn crowd(address: SocketAddr) -> Result<f64> {
     let started = Instant::now();
     for _ in 0..CLIENTS {
         clients.spawn(async move {
-            let mut client = Client::connect(address).await?;
+            let mut client = Raw::connect(address).await?;
             for _ in 0..EACH {
-                client.call().await?;
+                call(&mut client).await?;
             }
             anyhow::Ok(())
         });
@@ -83,37 +85,11 @@ async fn crowd(address: SocketAddr) -> Result<f64> {
     Ok(f64::from(u32::try_from(CLIENTS * EACH)?) / started.elapsed().as_secs_f64())
 }
 
-/// A client that costs as little as possible, so that what is measured is the other side.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    async fn call(&mut self) -> Result<Duration> {
-        let started = Instant::now();
-        let request = "GET /inventory/api/v1/products?limit=20 HTTP/1.1\r\nHost: bench\r\napikey: key\r\n\r\n";
-        self.0.get_mut().write_all(request.as_bytes()).await?;
-        let mut length = None;
-        let mut line = String::new();
-        self.0.read_line(&mut line).await?;
-        anyhow::ensure!(line.starts_with("HTTP/1.1 200 "), "{line}");
-        while !line.trim().is_empty() {
-            line.clear();
-            self.0.read_line(&mut line).await?;
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = Some(value.trim().parse()?);
-            }
-        }
-        let mut body = vec![0; length.context("a length")?];
-        self.0.read_exact(&mut body).await?;
-        Ok(started.elapsed())
-    }
+async fn call(client: &mut Raw) -> Result<Duration> {
+    let mut body = Vec::with_capacity(BODY);
+    let (head, took) = client.call(REQUEST, &mut body).await?;
+    anyhow::ensure!(head.status == 200, "the answer is {}", head.status);
+    Ok(took)
 }
 
 /// Answers whatever it is asked.

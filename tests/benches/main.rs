@@ -4,19 +4,28 @@
 //! asserted.
 
 mod dashboards;
+mod exports;
 mod gateway;
+mod http;
 mod polls;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["gateway", "polls", "dashboards"];
+const TOPICS: &[&str] = &["polls", "http", "exports", "gateway", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // Called again by a topic that wants a process of its own.
+    match words.split_first() {
+        Some((part, arguments)) if part == "--encode" => return exports::encode(arguments),
+        Some((part, arguments)) if part == "--bare" => return http::bare(arguments).await,
+        _ => {}
+    }
     // Cargo adds `--bench`; what is left names topics.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let asked: Vec<String> = words.into_iter().filter(|word| !word.starts_with("--")).collect();
     for word in &asked {
         ensure!(TOPICS.contains(&word.as_str()), "no bench is called {word}; there are {}", TOPICS.join(", "));
     }
@@ -28,6 +37,8 @@ async fn main() -> Result<()> {
 
 async fn run(topic: &str) -> Result<Vec<Row>> {
     match topic {
+        "http" => http::run().await,
+        "exports" => exports::run(),
         "gateway" => gateway::run().await,
         "polls" => polls::run().await,
         "dashboards" => dashboards::run().await,

@@ -113,10 +113,72 @@ print(json.dumps({
 }))
 "#;
 
-fn read(rows: bool) -> Value {
+/// The libraries in which analysts open a file; each reads types by its own lights where none are given.
+const FRAMES: &str = r#"
+import decimal, json, sys
+import duckdb, pandas as pd, polars as pl
+folder = sys.argv[1]
+csv, parquet = f"{folder}/raw.csv", f"{folder}/raw.parquet"
+typed = "types={'number': 'BIGINT', 'text': 'VARCHAR', 'net': 'DECIMAL(18,2)', 'at': 'TIMESTAMPTZ'}"
+duckdb.sql("SET TimeZone = 'UTC'")
+def plain(value):
+    if value is None or value is pd.NA or value is pd.NaT or value != value: return None
+    if hasattr(value, "isoformat"): return value.isoformat(timespec="microseconds") if hasattr(value, "hour") else value.isoformat()
+    if isinstance(value, decimal.Decimal): return str(value)
+    return value.item() if hasattr(value, "item") else value
+def columns(rows, names): return {name: [plain(row[place]) for row in rows] for place, name in enumerate(names)}
+def of_duckdb(relation): return columns(relation.fetchall(), relation.columns)
+def of_polars(frame): return columns(frame.rows(), frame.columns)
+def of_pandas(frame): return {name: [plain(value) for value in frame[name].astype(object)] for name in frame.columns}
+money = pl.Decimal(18, 2)
+print(json.dumps({
+    "duckdb, csv": of_duckdb(duckdb.sql(f"SELECT * FROM read_csv('{csv}', header=true, {typed})")),
+    "duckdb, parquet": of_duckdb(duckdb.sql(f"SELECT * FROM '{parquet}'")),
+    "polars, csv": of_polars(pl.read_csv(csv, try_parse_dates=True, schema_overrides={"number": pl.Int64, "net": money})),
+    "polars, parquet": of_polars(pl.read_parquet(parquet)),
+    "pandas, csv": of_pandas(pd.read_csv(csv, dtype={"number": "Int64", "small": "Int64", "good": "boolean"},
+                                         converters={"net": lambda text: decimal.Decimal(text) if text else None})),
+    "pandas, parquet": of_pandas(pd.read_parquet(parquet, dtype_backend="pyarrow")),
+}))
+"#;
+
+fn read_by(readers: &str, rows: bool) -> Value {
     let folder = tempfile::tempdir().unwrap();
     files(folder.path(), rows);
-    serde_json::from_str(&python(READERS, &[&folder.path().to_string_lossy()])).unwrap()
+    serde_json::from_str(&python(readers, &[&folder.path().to_string_lossy()])).unwrap()
+}
+
+fn read(rows: bool) -> Value {
+    read_by(READERS, rows)
+}
+
+#[test]
+fn duckdb_polars_and_pandas_find_the_same_in_csv_and_parquet() {
+    let found = read_by(FRAMES, true);
+    let moments = ["2026-03-08T07:30:00.000001", "1970-01-01T00:00:00.000000", "2000-02-29T00:00:00.000000"];
+    for (reader, columns) in found.as_object().unwrap() {
+        assert_eq!(columns["number"], json!([1, 9_007_199_254_740_993_i64, -5, null, 0, 7]), "{reader}");
+        assert_eq!(columns["small"], json!([1, i32::MIN, i32::MAX, null, 0, 7]), "{reader}");
+        assert_eq!(columns["share"], json!([0.1, -2.5, 1e-9, null, 100.0, 33.333_333_333_333_336]), "{reader}");
+        assert_eq!(columns["text"], json!(TEXTS), "{reader}");
+        assert_eq!(columns["good"], json!([true, false, true, null, false, true]), "{reader}");
+        assert_eq!(columns["net"], json!(["1234.50", "-0.05", "0.01", null, "0.00", "999999999.99"]), "{reader}");
+        for (place, (day, moment)) in ["2026-03-08", "1970-01-01", "2000-02-29"].iter().zip(moments).enumerate() {
+            assert_eq!(columns["day"][place], *day, "{reader}");
+            // With or without the offset of UTC, as each writes it.
+            assert!(columns["at"][place].as_str().unwrap().starts_with(moment), "{reader}: {}", columns["at"]);
+        }
+        assert_eq!((&columns["day"][3], &columns["at"][3]), (&Value::Null, &Value::Null), "{reader}");
+    }
+}
+
+#[test]
+fn duckdb_polars_and_pandas_open_a_file_without_rows() {
+    for (reader, columns) in read_by(FRAMES, false).as_object().unwrap() {
+        let names: Vec<&String> = columns.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["number", "small", "share", "text", "good", "day", "at", "net"], "{reader}");
+        assert!(columns.as_object().unwrap().values().all(|values| *values == json!([])), "{reader}");
+    }
 }
 
 #[test]

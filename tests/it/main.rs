@@ -16,6 +16,7 @@ mod judges;
 mod lake;
 mod main_job;
 mod outage;
+mod reporting;
 mod retail;
 mod seed;
 mod shop;

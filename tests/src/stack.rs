@@ -1,6 +1,7 @@
 //! A whole system for one test (or shared by several), on free ports and in its own folder.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 
@@ -121,6 +122,13 @@ impl Stack {
         Api::new(&self.system.parts().url(service), &[("x-gateway-token", token)])
     }
 
+    /// Where a service listens, and the header line that lets the gateway's own requests in.
+    pub fn door(&self, service: &str) -> (SocketAddr, String) {
+        let url = self.system.parts().url(service);
+        let address = url.trim_start_matches("http://").parse().expect("an address");
+        (address, format!("x-gateway-token: {}\r\n", self.system.secrets().gateway_token))
+    }
+
     /// URL of the gateway.
     pub fn gateway(&self) -> String {
         self.system.parts().url("gateway")
@@ -189,13 +197,17 @@ impl Stack {
         std::fs::read_to_string(self.system.layout().log(member)).unwrap_or_default()
     }
 
+    /// The variables that a service's server has.
+    pub fn environment(&self, service: &str) -> Vec<(String, String)> {
+        self.system.parts().service(service).env
+    }
+
     /// Runs the command line of a service (`reporting`) with the environment that its server has.
     pub async fn cli(&self, service: &str, args: &[&str]) -> Output {
-        let program = self.system.parts().service(service);
         tokio::process::Command::new(binaries::program(service))
             .args(args)
             .env_clear()
-            .envs(program.env)
+            .envs(self.environment(service))
             .output()
             .await
             .expect("the program starts")

@@ -1,6 +1,7 @@
 //! What keeps a day's figures from being final: decided by the data, not by the clock.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Days, Duration, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -63,16 +64,19 @@ pub async fn missing(aggregator: &Aggregator, report: &Report, business_day: Nai
 /// # Errors
 /// When the lake cannot be read.
 pub async fn day_end(aggregator: &Aggregator, business_day: NaiveDate) -> Result<DateTime<Utc>, Error> {
-    let mut zones = zones(aggregator).await?;
-    zones.insert(aggregator.settings().time_zone.name().to_owned());
-    let ends = zones.iter().filter_map(|zone| zone.parse::<Tz>().ok()).map(|zone| midnight_after(business_day, zone));
+    let zones = zones(aggregator).await?;
+    let ends = zones.iter().map(|zone| midnight_after(business_day, *zone));
     Ok(ends.max().unwrap_or_default())
 }
 
-/// The zones of all places known in the newest snapshot.
-async fn zones(aggregator: &Aggregator) -> Result<BTreeSet<String>, Error> {
+/// The company's zone and those of all places known in the newest snapshot.
+async fn zones(aggregator: &Aggregator) -> Result<Arc<Vec<Tz>>, Error> {
     let snapshot = lake::snapshot::current(aggregator.db()).await?;
-    let mut zones = BTreeSet::new();
+    let kept = aggregator.reports.zones.get(&snapshot).await;
+    if let Some(zones) = kept {
+        return Ok(zones);
+    }
+    let mut zones = BTreeSet::from([aggregator.settings().time_zone.name().to_owned()]);
     let names: Vec<String> = aggregator.lake().datasets().map(str::to_owned).collect();
     for name in names {
         let table = aggregator.lake().table(&name)?;
@@ -84,6 +88,8 @@ async fn zones(aggregator: &Aggregator) -> Result<BTreeSet<String>, Error> {
         let found = tokio::task::spawn_blocking(move || frame.select([col("time_zone").unique()]).collect()).await??;
         zones.extend(found.column("time_zone")?.str()?.iter().flatten().map(str::to_owned));
     }
+    let zones: Arc<Vec<Tz>> = Arc::new(zones.iter().filter_map(|zone| zone.parse().ok()).collect());
+    aggregator.reports.zones.insert(snapshot, Arc::clone(&zones)).await;
     Ok(zones)
 }
 

@@ -155,10 +155,17 @@ pub async fn revision_rows(
     business_day: NaiveDate,
     number: Option<i32>,
 ) -> Result<PublishedRows, PublishError> {
-    let revision = revision(db, report, business_day, number).await?;
+    rows_of(db, revision(db, report, business_day, number).await?).await
+}
+
+/// The rows of a revision.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rows_of(db: &PgPool, revision: Revision) -> Result<PublishedRows, PublishError> {
     let sql = "SELECT columns, table_name FROM published.report_version WHERE report = $1 AND version = $2";
     let (Json(columns), table): (Json<Vec<PublishedColumn>>, String) =
-        sqlx::query_as(sql).bind(report).bind(revision.version).fetch_one(db).await?;
+        sqlx::query_as(sql).bind(&revision.report).bind(revision.version).fetch_one(db).await?;
     let list: Vec<String> = columns
         .iter()
         .map(|column| match column.kind {

@@ -3,13 +3,16 @@
 //! Nothing here has to be invalidated: the key holds the statement, its parameters and the snapshot.
 //! What ages (freshness) is not in it, and is written anew into every answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use polars::prelude::DataFrame;
-use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 
+use super::compile::Report;
+use super::engine::Bound;
 use super::error::ReportError;
 
 /// Kibibytes of frames that are kept.
@@ -21,12 +24,14 @@ pub struct Computed {
     pub frame: DataFrame,
     pub computed_at: DateTime<Utc>,
     /// The rows as JSON, once somebody has encoded them: the encoders are not this crate's.
-    pub encoded: OnceLock<Arc<RawValue>>,
+    pub encoded: OnceCell<Bytes>,
 }
 
 impl Computed {
-    pub(crate) fn new(frame: DataFrame) -> Self {
-        Self { frame, computed_at: Utc::now(), encoded: OnceLock::new() }
+    /// Rows that were computed, or read, now.
+    #[must_use]
+    pub fn new(frame: DataFrame) -> Self {
+        Self { frame, computed_at: Utc::now(), encoded: OnceCell::new() }
     }
 }
 
@@ -36,8 +41,14 @@ pub(crate) struct Key {
     /// Of the statement with its views, parameters unbound.
     pub(crate) digest: String,
     /// The bound statement: the parameters, resolved.
-    pub(crate) statement: String,
+    pub(crate) statement: Arc<str>,
     pub(crate) snapshot: i64,
+}
+
+impl Key {
+    pub(crate) fn new(report: &Report, bound: &Bound, snapshot: i64) -> Self {
+        Self { digest: report.digest.clone(), statement: Arc::clone(&bound.statement), snapshot }
+    }
 }
 
 /// The results that are kept, and the computations under way.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use polars::prelude::*;
 
+use super::ask::Bounds;
 use super::catalogue::{Catalogue, Schemas};
 use super::engine::{deep, execute, statement};
 use super::error::ReportError;
@@ -35,7 +36,7 @@ pub(crate) fn compute(
     let resolved = for_caller(&report, &given, Clock { today: today(), complete: day("2026-03-09") })?;
     let sql = statement(&report, &resolved)?;
     let lazy = report.datasets.iter().map(|name| (name.clone(), frames[name].clone().lazy())).collect();
-    deep(move || execute(&report, &sql, lazy)).blocking_recv().unwrap()
+    deep(move || execute(&report, &sql, lazy, Bounds::ON_DEMAND.rows)).blocking_recv().unwrap()
 }
 
 /// The datasets as the shipped sources declare them, without rows.

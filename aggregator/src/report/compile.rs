@@ -49,6 +49,9 @@ pub struct Report {
 /// Columns that every published view, or its table, has of its own.
 const RESERVED: [&str; 6] = ["business_day", "revision", "state", "generated_at", "revision_id", "row_no"];
 
+/// Names that the query string of a report keeps for itself.
+const ASKED_OF_ALL: [&str; 6] = ["format", "business_day", "revision", "snapshot", "max_age", "stale"];
+
 /// A day on which declarations are tried; any will do.
 pub(crate) fn sample_day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 3, 8).unwrap_or_default()
@@ -104,6 +107,10 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
 
 fn check_params(header: &ReportHeader, anchors: &Anchors) -> Result<(), Fault> {
     for (name, parameter) in &header.params {
+        if ASKED_OF_ALL.contains(&name.as_str()) {
+            let taken = ASKED_OF_ALL.join(", ");
+            return Err(Fault::new(format!("[params] {name}: every report takes that already")).hint(taken));
+        }
         parameter.check(anchors).map_err(|reason| Fault::new(format!("[params] {name}: {reason}")))?;
     }
     let unknown = |key: &String| !header.params.contains_key(key);

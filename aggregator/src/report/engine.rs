@@ -1,14 +1,20 @@
 //! Running a statement: frames of one snapshot, a bounded number at a time, within a time limit.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use moka::future::Cache;
 use polars::error::set_warning_function;
 use polars::prelude::{DataFrame, LazyFrame};
 use polars::sql::SQLContext;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::ask::Bounds;
 use super::bind::bind;
 use super::cache::{Computed, Key, Results};
 use super::catalogue::{Catalogue, Schemas};
@@ -16,19 +22,17 @@ use super::check::check;
 use super::compile::Report;
 use super::error::ReportError;
 use super::now::Clock;
-use super::resolve::Resolved;
+use super::resolve::{self, Resolved};
 use super::shape::shape;
 use crate::lake::{self, Lake};
 use crate::metric;
 use crate::{Aggregator, Settings};
 
-/// Rows of one result; more are refused with advice, because a result is held in memory.
-pub const MAX_ROWS: usize = 1_000_000;
-/// How long a computation may take, and how long a request waits for its turn.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of address space, of which only what is used costs memory.
 const STACK: usize = 256 << 20;
+
+/// Statements that are kept ready, of a few kilobytes each.
+const BINDINGS: u64 = 2_000;
 
 /// The catalogue and the bounds on computing.
 #[derive(Debug)]
@@ -38,8 +42,27 @@ pub(crate) struct Engine {
     catalogue: RwLock<Arc<Catalogue>>,
     permits: Arc<Semaphore>,
     results: Results,
+    bindings: Cache<Asked, Arc<Bound>>,
     pub(crate) clock: Clock,
+    /// The zones of all places, by snapshot.
+    pub(crate) zones: Cache<i64, Arc<Vec<Tz>>>,
 }
+
+/// A statement with its parameters in place, ready to be executed on any snapshot.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The parameters, as the answer shows them.
+    pub(crate) parameters: BTreeMap<String, serde_json::Value>,
+    /// What will be executed.
+    pub(crate) statement: Arc<str>,
+    /// The sources that are read.
+    pub(crate) sources: BTreeSet<String>,
+    /// The business days whose rows the figures depend on; `None`: all.
+    days: Option<RangeInclusive<NaiveDate>>,
+}
+
+/// What a binding depends on: the report's digest, what the caller gave, and the days that relative ones mean.
+type Asked = (String, BTreeMap<String, String>, resolve::Clock);
 
 impl Engine {
     pub(crate) async fn load(settings: &Settings, lake: &Lake) -> Result<Self, ReportError> {
@@ -59,7 +82,9 @@ impl Engine {
             catalogue: RwLock::new(catalogue),
             permits,
             results: Results::new(),
+            bindings: Cache::new(BINDINGS),
             clock: Clock::default(),
+            zones: Cache::new(2),
         })
     }
 
@@ -73,28 +98,54 @@ impl Engine {
         Ok(fresh)
     }
 
-    /// The rows of a bound report on a snapshot: shared, or computed now.
+    /// The statement for what a caller gave: printing and checking one costs more than a kept answer.
+    pub(crate) async fn bound(
+        &self,
+        aggregator: &Aggregator,
+        report: &Report,
+        params: &BTreeMap<String, String>,
+        clock: resolve::Clock,
+    ) -> Result<Arc<Bound>, ReportError> {
+        let asked = (report.digest.clone(), params.clone(), clock);
+        if let Some(held) = self.bindings.get(&asked).await {
+            return Ok(held);
+        }
+        let fresh = Arc::new(bound(aggregator, report, &resolve::for_caller(report, params, clock)?)?);
+        self.bindings.insert(asked, Arc::clone(&fresh)).await;
+        Ok(fresh)
+    }
+
+    /// The rows of a bound report on a snapshot, if they are kept.
+    pub(crate) async fn held(&self, report: &Report, bound: &Bound, snapshot: i64) -> Option<Arc<Computed>> {
+        let held = self.results.get(&Key::new(report, bound, snapshot)).await;
+        metric::report_result(held.is_some());
+        held
+    }
+
+    /// The rows of a bound report on a snapshot: kept, under way for somebody else, or computed now.
     pub(crate) async fn compute(
         &self,
         aggregator: &Aggregator,
         report: &Arc<Report>,
-        resolved: Resolved,
+        bound: &Bound,
         snapshot: i64,
+        bounds: Bounds,
     ) -> Result<Arc<Computed>, ReportError> {
-        let sql = statement(report, &resolved)?;
-        let key = Key { digest: report.digest.clone(), statement: sql.clone(), snapshot };
-        let held = self.results.get(&key).await;
-        metric::report_result(held.is_some());
-        if let Some(held) = held {
+        if let Some(held) = self.held(report, bound, snapshot).await {
             return Ok(held);
         }
         let mut frames = Vec::with_capacity(report.datasets.len());
         for dataset in &report.datasets {
             // The calendar has business days too, but belongs to no period.
-            let days = resolved.days.clone().filter(|_| dataset != lake::calendar::NAME);
+            let days = bound.days.clone().filter(|_| dataset != lake::calendar::NAME);
             frames.push((dataset.clone(), lake::scan(aggregator, snapshot, dataset, days).await?));
         }
-        self.results.get_or(key, bounded(Arc::clone(&self.permits), Arc::clone(report), sql, frames)).await
+        let statement = Arc::clone(&bound.statement);
+        let work = bounded(Arc::clone(&self.permits), Arc::clone(report), statement, frames, bounds);
+        if bounds.kept {
+            return self.results.get_or(Key::new(report, bound, snapshot), work).await;
+        }
+        work.await.map(|frame| Arc::new(Computed::new(frame)))
     }
 }
 
@@ -102,22 +153,23 @@ impl Engine {
 async fn bounded(
     permits: Arc<Semaphore>,
     report: Arc<Report>,
-    sql: String,
+    sql: Arc<str>,
     frames: Vec<(String, LazyFrame)>,
+    bounds: Bounds,
 ) -> Result<DataFrame, ReportError> {
     let asked = Instant::now();
-    let waited = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await;
+    let waited = tokio::time::timeout(bounds.patience, permits.acquire_owned()).await;
     metric::report_turn(asked.elapsed());
     let permit = waited.map_err(|_| ReportError::Busy)?.map_err(|_| ReportError::Stopped)?;
     let (began, name) = (Instant::now(), report.name.clone());
     let work = deep(move || {
         // Held until the work ends, even when nobody waits for it any more: the cores are busy.
         let _held = permit;
-        execute(&report, &sql, frames)
+        execute(&report, &sql, frames, bounds.rows)
     });
-    let outcome = match tokio::time::timeout(TIME_LIMIT, work).await {
+    let outcome = match tokio::time::timeout(bounds.time, work).await {
         Ok(done) => done.unwrap_or(Err(ReportError::Stopped)),
-        Err(_) => Err(ReportError::TimedOut { seconds: TIME_LIMIT.as_secs() }),
+        Err(_) => Err(ReportError::TimedOut { seconds: bounds.time.as_secs() }),
     };
     metric::report(&name, began.elapsed(), outcome.as_ref().ok().map(DataFrame::height));
     outcome
@@ -145,6 +197,16 @@ pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     receiver
 }
 
+/// A report bound to resolved parameters.
+pub(crate) fn bound(aggregator: &Aggregator, report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
+    Ok(Bound {
+        parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
+        statement: statement(report, resolved)?.into(),
+        sources: super::sources_of(aggregator, report),
+        days: resolved.days.clone(),
+    })
+}
+
 /// The statement as text, after the second look that design demands: what will be executed is
 /// checked again, not what was read from the file.
 pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<String, ReportError> {
@@ -166,18 +228,23 @@ fn culprit(resolved: &Resolved) -> String {
     found.map_or_else(|| "parameters".to_owned(), |(name, _)| name.clone())
 }
 
-/// Runs a statement over frames; blocks.
-pub(crate) fn execute(report: &Report, sql: &str, frames: Vec<(String, LazyFrame)>) -> Result<DataFrame, ReportError> {
+/// Runs a statement over frames; blocks. A result of more than `rows` rows is refused.
+pub(crate) fn execute(
+    report: &Report,
+    sql: &str,
+    frames: Vec<(String, LazyFrame)>,
+    rows: usize,
+) -> Result<DataFrame, ReportError> {
     let engine = |source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
     let mut context = SQLContext::new();
     for (name, frame) in frames {
         context.register(&name, frame);
     }
-    let limit = u32::try_from(MAX_ROWS).unwrap_or(u32::MAX);
+    let limit = u32::try_from(rows).unwrap_or(u32::MAX - 1);
     let plan = context.execute(sql).map_err(engine)?.limit(limit + 1);
     let frame = plan.collect().map_err(engine)?;
-    if frame.height() > MAX_ROWS {
-        return Err(ReportError::TooManyRows { limit: MAX_ROWS });
+    if frame.height() > rows {
+        return Err(ReportError::TooManyRows { limit: rows });
     }
     shape(&frame, report)
 }

@@ -20,12 +20,10 @@ pub enum ReportError {
     #[error("the parameter \"{name}\" {detail}")]
     BadParameter { name: String, detail: String },
     /// The result has more rows than one answer may hold.
-    #[error(
-        "the result has more than {limit} rows; narrow the dates or set a limit, or run it as a job and fetch the file"
-    )]
+    #[error("the result has more than {limit} rows; narrow the dates or set a limit")]
     TooManyRows { limit: usize },
     /// The computation took longer than allowed.
-    #[error("the report took longer than {seconds} s; narrow the dates, or run it as a job")]
+    #[error("the report took longer than {seconds} s; narrow the dates")]
     TimedOut { seconds: u64 },
     /// All computing slots were taken for too long.
     #[error("too many reports are being computed; try again in a few seconds")]

@@ -22,7 +22,7 @@ pub(crate) struct Resolved {
 }
 
 /// The days that relative ones are counted from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Clock {
     /// In the company's zone.
     pub(crate) today: NaiveDate,

@@ -119,6 +119,7 @@ fn a_faulty_file_says_where_and_why() {
         (GOOD.replace("\"int64\"", "\"date\""), "declared date, but the SQL gives", 1),
         (GOOD.replace("grain = \"day\"", "grain = \"week\""), "week", 5),
         (GOOD.replace("[params]", "[parms]"), "parms", 7),
+        (GOOD.replace("store = {", "max_age = {").replace("$store", "$max_age"), "every report takes that already", 1),
         (GOOD.replace("key = [\"store_id\"]", "key = [\"store_id\"]\ncolour = 1"), "colour", 7),
         (GOOD.replace("FROM stores", "FROM main.stores"), "not the name of a dataset", 12),
         (GOOD.replace("FROM stores", "FROM 'a.parquet'"), "no dataset or view", 1),

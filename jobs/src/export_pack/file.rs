@@ -72,13 +72,13 @@ pub(super) async fn write(
     format: Format,
 ) -> anyhow::Result<Built> {
     let content = publish::revision_rows(aggregator.db(), report, day, Some(revision)).await?;
-    let Document { provenance, columns, frame, .. } = document::of_published(aggregator, content);
+    let Document { provenance, columns, computed } = document::of_published(aggregator, content);
     let path = folder.join(format!("{report}-r{revision}.{}", format.extension()));
     let report = report.to_owned();
     let encode = move || -> anyhow::Result<Built> {
         let file = File::create(&path).context("the file could not be made")?;
         let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new() };
-        let written = exports::write(format, &provenance, &columns, [Ok(frame)], &mut out)?;
+        let written = exports::write(format, &provenance, &columns, [Ok(computed.frame.clone())], &mut out)?;
         let digest = out.digest;
         let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all().context("the file could not be synced")?;

@@ -1,15 +1,26 @@
 //! What the service answers under `/api/v1`.
 
 pub mod answer;
+pub mod asked;
 pub mod diff;
 pub mod error;
 pub mod exports;
 pub mod jobs;
+pub mod json;
+pub mod lent;
 pub mod quarantine;
 mod query;
 pub mod reports;
 pub mod revisions;
+pub mod rows;
+pub mod runs;
 pub mod sources;
+
+use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{Predicate as _, SizeAbove},
+};
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -31,10 +42,23 @@ pub fn routes(state: State) -> OpenApiRouter {
         .routes(routes!(jobs::run))
         .routes(routes!(jobs::cancel))
         .routes(routes!(exports::list))
+        .routes(routes!(runs::start))
+        .routes(routes!(runs::run))
+        .routes(routes!(runs::cancel))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(1_024).and(is_json)))
         .with_state(state)
 }
 
 /// Routes that compute or send files and keep their own bounds.
 pub fn streams(state: State) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(reports::get)).routes(routes!(exports::get)).with_state(state)
+    OpenApiRouter::new()
+        .routes(routes!(reports::get))
+        .routes(routes!(exports::get))
+        .routes(routes!(runs::result))
+        .with_state(state)
+}
+
+/// Lists are compressed on their way out. Reports have their own ways: their bodies are large.
+fn is_json(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/json"))
 }

@@ -15,16 +15,27 @@ use crate::{Config, config::PREFIX, wiring};
 
 /// Tributary's reporting service and its tools.
 ///
-/// Every command reads its configuration from REPORTING_* variables; one that is missing or unknown is named.
-/// Results go to standard output, progress and notes to standard error.
+/// Every command reads its configuration from REPORTING_* variables; one that is missing or unknown is named. Results
+/// go to standard output, progress and notes to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "reporting", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "reporting", version, propagate_version = true, after_help = TEACHING)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the command line is wrong.";
+const TEACHING: &str = "\
+A first report:
+  reporting poll --all                           ask the services for what is new
+  reporting check-catalog --list                 which reports there are, with their parameters
+  reporting run-report store_performance from=today-7d to=yesterday
+  reporting run-report store_performance --output stores.xlsx
+
+Last night, once more:
+  reporting publish                              yesterday's revisions and files; equal content makes none
+  reporting backfill --from 2026-03-01 --to 2026-03-31
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -54,7 +65,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::read(Vars::from_env(PREFIX))?;
     match cli.command {
         Command::Serve => crate::serve::run(config).await,
-        Command::Migrate => wiring::migrate(&config).await,
+        Command::Migrate => {
+            wiring::migrate(&config).await?;
+            terminal::print("the schema of reporting_db is up to date")
+        }
         Command::Poll(command) => command.run(config).await,
         Command::RunReport(command) => command.run(config).await,
         Command::Publish(command) => command.run(config).await,

@@ -7,6 +7,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod download;
+pub mod report_run;
 pub mod serve;
 pub mod wiring;
 

@@ -6,7 +6,11 @@ use aggregator::{Aggregator, metric, source};
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
-use tokio::net::TcpListener;
+use rustix::process::Signal;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, State, api, wiring};
@@ -20,6 +24,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // The port first: a busy one should be told before a database is touched.
     let listener = serve::bind(&config.service).await?;
     let stop = serve::stop_on_signal()?;
+    // A file that may not grow beyond a limit fails one download. Unheard, the signal would end the process.
+    let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let state = wiring::open(config).await?;
     run_on(state, listener, stop).await
 }

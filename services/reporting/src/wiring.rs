@@ -6,15 +6,20 @@ use aggregator::{Aggregator, Settings};
 use anyhow::Context as _;
 use jobs::{
     declared,
+    document::Document,
     engine::{Runner, RunnerSettings},
 };
 use kit::db;
 use moka::future::Cache;
-use serde_json::value::RawValue;
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::sync::Semaphore;
 
-use crate::{Config, download::Spool};
+use crate::{
+    Config,
+    api::{json, lent},
+    download::Spool,
+    report_run::{self, ReportRun},
+};
 
 /// Everything in `reporting_db`.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/reporting");
@@ -25,8 +30,8 @@ const SHIPPED_JOBS: &str = include_str!("../jobs.toml");
 /// Connections for work without a statement timeout: polls, publishing, leases.
 const WORK_POOL: u32 = 16;
 
-/// Bytes of encoded rows that are kept.
-const ROWS_CACHE: u64 = 64 * 1024 * 1024;
+/// Kibibytes of published rows that are kept.
+const PUBLISHED: u64 = 64 * 1024;
 
 /// What every request and command works with. Cheap to clone.
 #[derive(Clone)]
@@ -41,8 +46,12 @@ pub struct State {
     pub runner: Runner,
     /// Where downloads are built.
     pub spool: Spool,
-    /// JSON rows of recent answers, by format and content.
-    pub rows: Cache<String, Arc<RawValue>>,
+    /// Published revisions that were read lately, by `revision_id`: they never change.
+    pub revisions: Cache<i64, Document>,
+    /// Room for rows on their way to clients, in kibibytes.
+    pub room: Arc<Semaphore>,
+    /// Rights to encode an answer while its client reads it.
+    pub coders: Arc<Semaphore>,
     /// Slots for computing and encoding on demand.
     pub slots: Arc<Semaphore>,
 }
@@ -80,7 +89,9 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)
         .with_context(|| format!("the spool folder {} cannot be used", config.spool_dir.display()))?;
     let context = declared::Context { aggregator: Arc::clone(&aggregator), exports_dir: config.exports_dir.clone() };
-    let registry = declared::registry(&jobs_text(&config)?, &context)?;
+    let mut registry = declared::registry(&jobs_text(&config)?, &context)?;
+    let report_run = ReportRun { aggregator: Arc::clone(&aggregator), spool: spool.clone() };
+    registry.add(report_run::declaration(), report_run)?;
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
     Ok(State {
         runner: Runner::new(work, registry, settings),
@@ -89,12 +100,15 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         pool,
         aggregator,
         spool,
-        rows: Cache::builder()
-            .max_capacity(ROWS_CACHE)
-            .weigher(|key: &String, rows: &Arc<RawValue>| {
-                u32::try_from(key.len() + rows.get().len()).unwrap_or(u32::MAX)
+        revisions: Cache::builder()
+            .max_capacity(PUBLISHED)
+            // Encoded rows take about as much again as the frame.
+            .weigher(|_, document: &Document| {
+                u32::try_from(document.frame().estimated_size() / 512 + 1).unwrap_or(u32::MAX)
             })
             .build(),
+        room: Arc::new(Semaphore::new(lent::ROOM)),
+        coders: Arc::new(Semaphore::new(json::CODERS)),
     })
 }
 

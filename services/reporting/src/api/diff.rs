@@ -43,6 +43,16 @@ pub struct DiffQuery {
 
 /// The difference between two revisions of a day.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "report": "store_performance", "business_day": "2026-11-21", "currency": "EUR",
+    "from": {"revision": 1, "state": "final"}, "to": {"revision": 2, "state": "final"},
+    "key": ["store_id"], "counts": {"added": 0, "removed": 0, "changed": 1, "unchanged": 11},
+    "totals": [{"column": "net_revenue", "from": 1234.5, "to": 1199.5, "by": -35.0}],
+    "added": [], "removed": [],
+    "changed": [{"key": {"store_id": 3},
+                 "changes": [{"column": "net_revenue", "from": 120.0, "to": 85.0, "by": -35.0}]}],
+    "truncated": false,
+}))]
 pub struct DiffView {
     /// The report.
     pub report: String,
@@ -183,8 +193,9 @@ fn view(
 
 /// Rows as every JSON answer shows them.
 fn rows(columns: &[::exports::Column], frame: &DataFrame) -> anyhow::Result<Vec<Row>> {
-    let encoded = ::exports::json::encode_rows(columns, frame.clone())?;
-    Ok(serde_json::from_str(encoded.get())?)
+    let mut encoded = Vec::new();
+    ::exports::json::encode_rows(columns, frame.clone(), &mut encoded)?;
+    Ok(serde_json::from_slice(&encoded)?)
 }
 
 fn changed(

@@ -17,13 +17,20 @@ use kit::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answer::Kept;
 use crate::{
     State,
-    download::{Attachment, Spooled, send, spool},
+    download::{Attachment, Whole, from_hex, send},
 };
 
 /// One file of an export pack.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+#[schema(example = json!({
+    "id": 77, "business_day": "2026-11-21", "report": "store_performance", "revision": 1, "format": "xlsx",
+    "path": "2026-11-21/store_performance-r1.xlsx", "rows": 12, "bytes": 8123,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "created_at": "2026-11-22T02:31:00Z",
+}))]
 pub struct FileView {
     /// Its number.
     pub id: i64,
@@ -114,13 +121,15 @@ pub async fn get(
         _ => ApiError::internal(error),
     })?;
     let length = file.metadata().map_err(ApiError::internal)?.len();
-    let sha256 = spool::from_hex(&row.sha256).ok_or_else(|| ApiError::internal("a recorded digest is no digest"))?;
+    let sha256 = from_hex(&row.sha256).ok_or_else(|| ApiError::internal("a recorded digest is no digest"))?;
     let attachment = Attachment {
         media_type: format.media_type(),
         file_name: format!("{}-{}-r{}.{}", row.report, row.business_day, row.revision, format.extension()),
+        coding: None,
         // A revision never changes, and neither does its file.
-        cache_control: "private, max-age=31536000, immutable",
+        cache_control: Kept::Immutable.header(),
+        modified: row.created_at,
         save: true,
     };
-    send(&method, &headers, &attachment, Spooled { file, length, sha256 }).await
+    send(&method, &headers, &attachment, Whole { file, length, sha256 })
 }

@@ -24,6 +24,11 @@ const COMING: usize = 5;
 
 /// One run of a job.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 4711, "job": "nightly", "scheduled_for": "2026-11-22T02:30:00Z", "status": "succeeded", "attempt": 1,
+    "started_at": "2026-11-22T02:30:00.2Z", "finished_at": "2026-11-22T02:30:41Z",
+    "outcome": {"reports": 34, "revisions": 34}, "error": null,
+}))]
 pub struct RunView {
     /// Its number.
     pub id: i64,
@@ -84,6 +89,11 @@ pub struct Coming {
 
 /// A declared job.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "nightly", "kind": "nightly", "cadence": "30 2 * * *", "time_zone": "America/Toronto", "catch_up": "all",
+    "overlap": "queue", "timeout_seconds": 7200, "attempts": 5,
+    "next": [{"utc": "2026-11-23T07:30:00Z", "local": "2026-11-23T02:30:00-05:00"}], "last_run": null,
+}))]
 pub struct JobView {
     /// Its name.
     pub name: String,
@@ -180,7 +190,8 @@ pub async fn runs(
 }
 
 /// Run a job now. The body holds the job's arguments, `{}` for none; the answer is the run.
-#[utoipa::path(post, path = "/jobs/{name}/runs", tag = "jobs", request_body = Object,
+#[utoipa::path(post, path = "/jobs/{name}/runs", tag = "jobs",
+    request_body(content = Object, example = json!({"business_day": "2026-11-21"})),
     params(("name" = String, Path, description = "The job")),
     responses((status = 202, body = RunView), (status = 404, description = "There is no such job")))]
 pub async fn start(
@@ -206,6 +217,7 @@ pub(super) async fn request(
 /// Which days a backfill publishes.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"from": "2026-11-01", "to": "2026-11-21", "reports": ["store_performance"]}))]
 pub struct BackfillRequest {
     /// First day.
     from: NaiveDate,
@@ -242,6 +254,11 @@ pub async fn backfill(
 
 /// A run with its attempts and log lines.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 4711, "job": "nightly", "scheduled_for": "2026-11-22T02:30:00Z", "status": "succeeded", "attempt": 1,
+    "outcome": {"reports": 34, "revisions": 34}, "error": null,
+    "log": [{"at": "2026-11-22T02:30:01Z", "line": "34 reports for 2026-11-21"}],
+}))]
 pub struct RunDetail {
     /// The run.
     #[serde(flatten)]
@@ -299,6 +316,7 @@ pub async fn run(Of(state): Of<State>, Path(id): Path<i64>) -> Result<Json<RunDe
 /// Cancelling takes no arguments.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub struct CancelRequest {}
 
 /// Cancel a run. One that has ended stays as it is; a running one writes nothing more from now on.

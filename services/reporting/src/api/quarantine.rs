@@ -19,6 +19,11 @@ use crate::State;
 
 /// A row in quarantine.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 9, "dataset": "sale_lines", "cursor": null, "row_number": 17, "column": "quantity",
+    "reason": "must be a whole number", "key": ["4711", "1"], "header": "sale_id,line_no,quantity",
+    "raw": "4711,1,two", "found_at": "2026-11-22T07:59:31Z",
+}))]
 pub struct QuarantinedView {
     /// Its number, rising.
     pub id: i64,
@@ -92,6 +97,7 @@ pub async fn list(
 /// A replay takes no arguments.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub struct ReplayRequest {}
 
 /// Poll a source and read the datasets that have rows in quarantine from their start: what fits by now is committed,

@@ -1,9 +1,10 @@
 //! The query string of a report: our own few names, and the report's parameters.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
 
 use ::exports::Format;
 use chrono::NaiveDate;
+use jobs::engine::parse_span;
 use kit::error::ApiError;
 
 /// The longest query string, in bytes.
@@ -18,6 +19,10 @@ pub(super) struct ReportQuery {
     pub(super) published: Option<(NaiveDate, Option<i32>)>,
     /// `snapshot`.
     pub(super) snapshot: Option<i64>,
+    /// `max_age`: poll first the sources that are older.
+    pub(super) max_age: Option<Duration>,
+    /// `stale=refuse`: no answer rather than one from stale sources.
+    pub(super) refuse_stale: bool,
     /// All else: the report itself says which it knows.
     pub(super) parameters: BTreeMap<String, String>,
 }
@@ -48,7 +53,8 @@ impl ReportQuery {
             })
         });
         let day = parsed::<NaiveDate>("business_day", take("business_day"), "must be a date such as 2026-03-08")?;
-        let revision = parsed::<i32>("revision", take("revision"), "must be a whole number from 1")?;
+        let revision = parsed::<NonZeroU16>("revision", take("revision"), "must be a whole number from 1")?;
+        let revision = revision.map(|number| i32::from(number.get()));
         let snapshot = parsed::<i64>("snapshot", take("snapshot"), "must be a whole number")?;
         let published = match (day, revision) {
             (Some(day), revision) => Some((day, revision)),
@@ -57,15 +63,35 @@ impl ReportQuery {
             }
             (None, None) => None,
         };
+        let max_age = take("max_age").map(|text| age(&text)).transpose()?;
+        let stale = take("stale");
+        let refuse_stale = match stale.as_deref() {
+            None | Some("serve") => false,
+            Some("refuse") => true,
+            Some(_) => return Err(ApiError::bad_parameter("stale", "stale must be serve or refuse")),
+        };
         if published.is_some() && snapshot.is_some() {
             return Err(ApiError::bad_parameter("snapshot", "what was published has its own snapshot: leave this out"));
+        }
+        let past = if published.is_some() { "what was published" } else { "an earlier snapshot" };
+        for (name, given) in [("max_age", max_age.is_some()), ("stale", stale.is_some())] {
+            if given && (published.is_some() || snapshot.is_some()) {
+                let detail = format!("{past} does not become fresher: leave this out");
+                return Err(ApiError::bad_parameter(name, detail));
+            }
         }
         if let (Some(_), Some(name)) = (published, parameters.keys().next()) {
             let detail = "what was published has its own parameters: leave this out, or leave out `business_day`";
             return Err(ApiError::bad_parameter(name.clone(), detail));
         }
-        Ok(Self { format: format.transpose()?, published, snapshot, parameters })
+        Ok(Self { format: format.transpose()?, published, snapshot, max_age, refuse_stale, parameters })
     }
+}
+
+/// `60s`, `5m`, `2h`; not zero, for an answer is always a little older than its question.
+fn age(text: &str) -> Result<Duration, ApiError> {
+    let age = parse_span(text).map_err(|reason| ApiError::bad_parameter("max_age", reason))?;
+    if age.is_zero() { Err(ApiError::bad_parameter("max_age", "max_age must be at least 1s")) } else { Ok(age) }
 }
 
 fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<String>, must: &str) -> Result<Option<T>, ApiError> {
@@ -83,6 +109,8 @@ mod tests {
         assert_eq!(query.parameters["store"], "A B");
         assert_eq!(query.parameters.len(), 2);
         assert!(query.published.is_none());
+        let query = ReportQuery::read("max_age=5m&stale=refuse").unwrap();
+        assert_eq!((query.max_age, query.refuse_stale), (Some(Duration::from_secs(300)), true));
     }
 
     #[test]
@@ -96,6 +124,15 @@ mod tests {
             ("business_day=2026-01-01&snapshot=3", "snapshot"),
             ("snapshot=first", "snapshot"),
             ("from=1&from=2", "from"),
+            ("business_day=2026-01-01&revision=0", "revision"),
+            ("business_day=2026-01-01&revision=-1", "revision"),
+            ("max_age=60", "max_age"),
+            ("max_age=0s", "max_age"),
+            ("max_age=-5m", "max_age"),
+            ("max_age=99999999999999999999s", "max_age"),
+            ("stale=maybe", "stale"),
+            ("business_day=2026-01-01&max_age=5m", "max_age"),
+            ("snapshot=3&stale=refuse", "stale"),
         ] {
             let problem = ReportQuery::read(text).unwrap_err().problem();
             assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{text}");

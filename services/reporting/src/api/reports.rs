@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{self, Kept},
+    asked::{self, Asked},
     error,
     query::ReportQuery,
 };
@@ -25,6 +26,18 @@ use crate::State;
 
 /// The catalogue.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "items": [{
+        "name": "store_performance", "title": "Store performance",
+        "description": "Tickets, net revenue and average ticket by store.", "section": "Stores", "grain": "day",
+        "lookback": 0, "key": ["store_id"],
+        "parameters": {"from": {"type": "date", "title": "From", "default": "today-30d"}},
+        "columns": [{"name": "net_revenue", "type": "money", "title": "Net revenue"}],
+        "chart": {"kind": "bar", "x": "store", "y": "net_revenue"}, "published": true, "datasets": ["sale_lines"],
+        "sources": [{"name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false}],
+    }],
+    "broken": [], "next": null,
+}))]
 pub struct Catalogue {
     /// Every report, with parameters, columns and how fresh its sources are.
     #[schema(value_type = Vec<Object>)]
@@ -105,17 +118,40 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
 
 /// One report, computed now from the latest snapshot, or as it was published.
 ///
-/// Every parameter of the report is a query parameter. Besides: `format` (else `Accept` decides), `business_day` and
-/// `revision` for what was published, `snapshot` for an earlier state of the lake.
+/// Every parameter of the report is a query parameter; `GET /reports` lists them. The formats `json` (its envelope
+/// tells the age of this very answer) and `ndjson`, `csv`, `csv-spreadsheet`, `parquet`, `xlsx` and `arrow` (files:
+/// built whole before the first byte is sent, with `Content-Length`, `ETag`, `Repr-Digest` and ranges).
 #[utoipa::path(get, path = "/reports/{name}", tag = "reports",
-    params(("name" = String, Path, description = "The report"),
-           ("format" = Option<String>, Query, description = "json, ndjson, csv, csv-spreadsheet, parquet, xlsx or arrow"),
-           ("business_day" = Option<String>, Query, description = "The published revision of this day instead"),
-           ("revision" = Option<i32>, Query, description = "Which revision of that day; the newest when absent"),
-           ("snapshot" = Option<i64>, Query, description = "An earlier snapshot of the lake")),
-    responses((status = 200, description = "The report"), (status = 304, description = "As you have it"),
+    params(("name" = String, Path, description = "The report", example = "store_performance"),
+           ("format" = Option<String>, Query, example = "csv",
+            description = "json, ndjson, csv, csv-spreadsheet, parquet, xlsx or arrow; else `Accept` decides"),
+           ("max_age" = Option<String>, Query, example = "60s",
+            description = "Poll first the sources that are older, once for all who ask, and wait up to 20 s for them"),
+           ("stale" = Option<String>, Query, example = "refuse",
+            description = "`serve` (the default) answers with the last data and `Tributary-Stale: true` while a source \
+                           is behind; `refuse` answers 503"),
+           ("business_day" = Option<String>, Query, example = "2026-11-21",
+            description = "The published revision of this day instead"),
+           ("revision" = Option<i32>, Query, example = 1,
+            description = "Which revision of that day; the newest when absent"),
+           ("snapshot" = Option<i64>, Query, example = 12, description = "An earlier snapshot of the lake")),
+    responses((status = 200, description = "The report",
+               headers(("Tributary-Snapshot" = i64, description = "The lake's snapshot it was computed from"),
+                       ("Tributary-Revision" = i32, description = "Of what was published"),
+                       ("Tributary-State" = String, description = "`final` or `provisional`, of what was published"),
+                       ("Tributary-Stale" = bool, description = "Whether a source is older than it should be"),
+                       ("Tributary-Generated-At" = String, description = "When the rows were computed"),
+                       ("Tributary-Rows" = i64, description = "How many rows there are"),
+                       ("ETag" = String, description = "For `If-None-Match`; of a file also for `If-Range`"),
+                       ("Repr-Digest" = String, description = "SHA-256 of the whole file; not of JSON")),
+               content_type = "application/json", body = Object, example = json!(example())),
+              (status = 206, description = "The bytes that `Range` asks for; not of JSON"),
+              (status = 304, description = "As you have it"),
+              (status = 400, description = "A parameter is unknown or wrong, or the format cannot hold the rows"),
               (status = 404, description = "There is no such report, or nothing was published for that day"),
-              (status = 406, description = "None of the formats in `Accept` is to be had")))]
+              (status = 406, description = "None of the formats in `Accept` is to be had; the detail lists them"),
+              (status = 409, description = "The report's file is faulty; the detail says where"),
+              (status = 416, description = "`Range` begins beyond the end")))]
 pub async fn get(
     Of(state): Of<State>,
     Path(name): Path<String>,
@@ -125,23 +161,54 @@ pub async fn get(
 ) -> Result<Response, ApiError> {
     let query = ReportQuery::read(query.as_deref().unwrap_or_default())?;
     let format = format_of(query.format, &headers)?;
-    let result = match query.published {
-        Some((day, revision)) => answer::published(&state, &name, day, revision).await?,
-        None => answer::computed(&state, &name, &query.parameters, query.snapshot).await?,
+    let (asked, kept) = match query.published {
+        Some((day, revision)) => {
+            let kept = if revision.is_some() { Kept::Immutable } else { Kept::Asked };
+            (asked::published(&state, &name, day, revision).await?, kept)
+        }
+        None => (fresh_enough(&state, &name, &query).await?, Kept::Asked),
     };
-    let kept = if matches!(query.published, Some((_, Some(_)))) { Kept::Immutable } else { Kept::Asked };
-    answer::send(&state, &method, &headers, format, kept, result).await
+    answer::send(&state, &method, &headers, format, kept, &asked).await
+}
+
+/// The report on a snapshot, if it is as fresh as the caller wants it.
+async fn fresh_enough(state: &State, name: &str, query: &ReportQuery) -> Result<Asked, ApiError> {
+    let asked = match query.max_age {
+        Some(most) => asked::fresh(state, name, &query.parameters, most).await?,
+        None => asked::computed(state, name, &query.parameters, query.snapshot).await?,
+    };
+    if query.refuse_stale && asked.sources.iter().any(|source| source.stale) {
+        let stale: Vec<_> = asked.sources.iter().filter(|source| source.stale).collect();
+        let told = |source: &&::exports::Source| match source.complete_through {
+            Some(through) => format!("{} is complete through {}", source.name, through.to_rfc3339()),
+            None => format!("{} was never polled", source.name),
+        };
+        let told = stale.iter().map(told).collect::<Vec<_>>().join(", ");
+        let detail = format!("{told}; leave out stale=refuse to get the last data, marked stale");
+        let sources = serde_json::to_value(stale).map_err(ApiError::internal)?;
+        return Err(ApiError::unavailable(detail).with("sources", sources));
+    }
+    Ok(asked)
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({
+        "report": "store_performance", "parameters": {"from": "2026-11-21", "to": "2026-11-21", "limit": 50},
+        "snapshot": 42, "revision": null, "state": null, "currency": "EUR",
+        "generated_at": "2026-11-22T08:00:00.123456Z",
+        "sources": [{"name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false}],
+        "columns": [{"name": "store", "type": "string", "title": "Store"},
+                    {"name": "net_revenue", "type": "money", "title": "Net revenue"}],
+        "row_count": 1, "rows": [{"store": "Toronto Union", "net_revenue": 1234.5}],
+    })
 }
 
 /// The format asked for: by name, else by `Accept`.
 fn format_of(named: Option<Format>, headers: &HeaderMap) -> Result<Format, ApiError> {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let available = || Format::ALL.map(|it| format!("{} ({})", it.media_type(), it.name())).join(", ");
     match named {
         Some(format) => Ok(format),
-        None => Format::negotiate(&accept.join(",")).ok_or_else(|| {
-            let types: BTreeMap<&str, &str> = Format::ALL.map(|format| (format.name(), format.media_type())).into();
-            let types: Vec<&str> = types.into_values().collect();
-            ApiError::NotAcceptable { available: types.join(", ") }
-        }),
+        None => Format::negotiate(&accept.join(",")).ok_or_else(|| ApiError::NotAcceptable { available: available() }),
     }
 }

@@ -19,6 +19,11 @@ use crate::State;
 
 /// One published revision.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "business_day": "2026-11-21", "revision": 1, "state": "final", "published_at": "2026-11-22T02:30:40Z",
+    "row_count": 12, "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "missing": [], "cause": null, "snapshot": 42,
+}))]
 pub struct RevisionView {
     /// The day it speaks of.
     pub business_day: NaiveDate,

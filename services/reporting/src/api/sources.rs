@@ -17,6 +17,11 @@ use crate::State;
 
 /// How one source is doing.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
+    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "breaker": {"state": "closed"}, "quarantined": 0,
+    "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"],
+}))]
 pub struct SourceView {
     /// The source.
     pub name: String,
@@ -103,6 +108,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
 /// What may be asked of a poll; `{}` asks for nothing but the poll.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub struct PollRequest {
     /// Let a whole re-read drop more of the rows held than the source's declaration allows.
     #[serde(default)]

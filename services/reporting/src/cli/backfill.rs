@@ -48,7 +48,7 @@ impl Backfill {
             number("days"),
             number("revisions"),
             number("unchanged")
-        ));
+        ))?;
         print_failures(&outcome)
     }
 }

@@ -50,7 +50,6 @@ impl Export {
             let digest: String = file.sha256.chars().take(16).collect();
             rows.add_row([file.path, grouped(file.rows), grouped(file.bytes), digest]);
         }
-        print(rows);
-        Ok(())
+        print(rows)
     }
 }

@@ -76,7 +76,7 @@ impl Poll {
                     through.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
                 ]);
             }
-            print(rows);
+            print(rows)?;
         }
         if failed.is_empty() { Ok(()) } else { bail!("not polled: {}", failed.join("; ")) }
     }

@@ -41,10 +41,10 @@ impl Publish {
             number("unchanged"),
             number("finals"),
             number("provisionals"),
-        ));
+        ))?;
         let export = outcome.get("export").cloned().unwrap_or_default();
         let files = export.get("files").and_then(Value::as_i64).unwrap_or(0);
-        print(format!("{files} files written to {}", state.config.exports_dir.join(day.to_string()).display()));
+        print(format!("{files} files written to {}", state.config.exports_dir.join(day.to_string()).display()))?;
         super::terminal::print_failures(&outcome)
     }
 }

@@ -1,11 +1,14 @@
 //! What the commands share at a terminal: tables, progress, and following a run to its end.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{IsTerminal, Write as _},
+    time::Duration,
+};
 
 use anyhow::bail;
 use chrono::{SubsecRound, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use jobs::engine::{RunRow, RunStatus, history};
 use serde_json::Value;
 
@@ -22,16 +25,48 @@ pub(super) fn table(titles: &[&str]) -> Table {
     table
 }
 
-/// Print a line on standard output.
-#[expect(clippy::print_stdout, reason = "the output of a command line")]
-pub(super) fn print(text: impl std::fmt::Display) {
-    println!("{text}");
+/// Print a line on standard output. A reader who has seen enough (`| head`) is no failure.
+pub(super) fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").or_else(unless_read_enough)?;
+    Ok(())
+}
+
+/// Ends the program in good order when standard output is read no further.
+pub(super) fn unless_read_enough(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    Err(error)
 }
 
 /// Print JSON on standard output.
 pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print(serde_json::to_string_pretty(value)?);
-    Ok(())
+    print(serde_json::to_string_pretty(value)?)
+}
+
+/// A bar on standard error, gone when its work is done. Nothing is shown where nobody looks.
+fn bar(template: &str, what: &str) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let bar = bar.with_finish(ProgressFinish::AndClear).with_prefix(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Await work that tells nothing of how far it has come, with a sign of life if it lasts.
+pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let sign = async {
+        tokio::time::sleep(PATIENCE).await;
+        let bar = bar("{spinner} {prefix} ({elapsed})", what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    tokio::select! {
+        done = work => done,
+        never = sign => match never {},
+    }
 }
 
 /// Run a job to its end with a progress bar, and fail if it did.
@@ -62,13 +97,9 @@ pub(super) async fn run_job(state: &State, job: &str, arguments: &Value) -> anyh
     }
 }
 
-/// Show how far a run has come; never returns. Nothing is shown where nobody looks.
+/// Show how far a run has come; never returns.
 async fn show_progress(state: &State, run: i64, job: &str) -> ! {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} ({elapsed})") {
-        bar.set_style(style);
-    }
-    bar.set_prefix(job.to_owned());
+    let bar = bar("{prefix} [{bar:30}] {pos}/{len} {msg} ({elapsed})", job);
     loop {
         if let Ok(row) = history::get(state.runner.pool(), run).await {
             let number = |name: &str| row.progress.as_ref().and_then(|it| it.get(name)).and_then(Value::as_u64);
@@ -89,7 +120,7 @@ pub(super) fn print_failures(outcome: &Value) -> anyhow::Result<()> {
     bail!("not published: {}", lines.join("; "))
 }
 
-/// A number with thin groups of thousands.
+/// A number with groups of thousands.
 pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();

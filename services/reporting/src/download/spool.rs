@@ -1,26 +1,39 @@
 //! The spool: files that are built whole before the first byte is sent.
 //!
 //! A finished file is named by the digest of what was asked, so that a second request, or the rest of a broken
-//! download, finds it. The folder is bounded in bytes; the least recently used files go first. A file that is being
-//! sent may be removed: its reader holds it open.
+//! download, finds it. Behind its bytes it carries a note of its maker, its length and its SHA-256: one file, renamed
+//! into place, so that no reader sees the one without the other, and one that a power cut shortened is not taken for
+//! whole. The folder is bounded in bytes; the least recently used files go first. A file that is being sent may be
+//! removed: its reader holds it open.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// A half-built file that nobody has written to for this long was left by a process that died.
 const ABANDONED: Duration = Duration::from_secs(3_600);
+
+/// Bytes behind the note: length of the bytes, length of the note, SHA-256 of the bytes.
+const TRAILER: usize = 8 + 8 + 32;
+
+/// The longest note, in bytes.
+const LONGEST_NOTE: u64 = 1 << 20;
 
 /// A folder of finished downloads.
 #[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
     most_bytes: u64,
+    turns: Arc<Mutex<HashMap<String, Weak<Turn<()>>>>>,
 }
 
 /// Why a download could not be built.
@@ -36,12 +49,12 @@ pub enum SpoolError {
 
 /// A whole file, open for reading.
 #[derive(Debug)]
-pub struct Spooled {
-    /// Open at its beginning.
+pub struct Whole {
+    /// The file; what is to be sent are its first `length` bytes.
     pub file: File,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub length: u64,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of those bytes.
     pub sha256: [u8; 32],
 }
 
@@ -63,50 +76,66 @@ impl Spool {
                 std::fs::remove_file(entry.path()).ok();
             }
         }
-        Ok(Self { folder: folder.to_owned(), most_bytes })
+        Ok(Self { folder: folder.to_owned(), most_bytes, turns: Arc::default() })
     }
 
-    /// The file of a key, if it is there. The key must be made of letters, digits and dashes.
+    /// Wait for the turn to build the file of a key: of those who want the same, one builds and the others find.
+    pub async fn turn(&self, key: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let waiting = turns.get(key).and_then(Weak::upgrade);
+            waiting.unwrap_or_else(|| {
+                let turn = Arc::new(Turn::new(()));
+                turns.insert(key.to_owned(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+
+    /// The file of a key with its note, if it is there. The key must be made of letters, digits and dashes. Blocking.
     #[must_use]
-    pub fn find(&self, key: &str) -> Option<Spooled> {
-        let file = File::options().read(true).append(true).open(self.folder.join(key)).ok()?;
-        let digest = std::fs::read_to_string(self.folder.join(format!("{key}.sha256"))).ok()?;
-        let length = file.metadata().ok()?.len();
+    pub fn find(&self, key: &str) -> Option<(Whole, Vec<u8>)> {
+        let file = File::open(self.folder.join(key)).ok()?;
+        let found = read_back(&file)?;
         // The time of use decides who goes first; if it cannot be set the file merely goes earlier.
         file.set_modified(SystemTime::now()).ok();
-        let file = File::open(self.folder.join(key)).ok()?;
-        Some(Spooled { file, length, sha256: from_hex(digest.trim())? })
+        let (length, sha256, note) = found;
+        Some((Whole { file, length, sha256 }, note))
     }
 
-    /// Build the file of a key with `write`, and keep it. Blocking.
+    /// Build the file of a key with `write`, and keep it with a note. Blocking.
     ///
     /// # Errors
     /// [`SpoolError`]; nothing is left behind.
     pub fn build(
         &self,
         key: &str,
-        write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<exports::Written>,
-    ) -> Result<Spooled, SpoolError> {
+        note: &[u8],
+        write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
+    ) -> Result<Whole, SpoolError> {
         let part = Part { path: self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())) };
-        let file = File::create_new(&part.path).map_err(SpoolError::Folder)?;
-        let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new() };
+        let file = File::options().read(true).write(true).create_new(true).open(&part.path);
+        let file = file.map_err(SpoolError::Folder)?;
+        let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
         write(&mut out).map_err(|error| match error {
             exports::Error::Write(error) => SpoolError::Folder(error),
             other => SpoolError::Encode(other),
         })?;
-        let Hashing { out, digest } = out;
-        let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
-        let length = file.metadata().map_err(SpoolError::Folder)?.len();
+        let Hashing { mut out, digest, length } = out;
         let sha256: [u8; 32] = digest.finalize().into();
-        let path = self.folder.join(key);
-        // The digest goes first: a file without one is not found, so no reader sees the one without the other.
-        std::fs::write(self.folder.join(format!("{key}.sha256")), hex(&sha256)).map_err(SpoolError::Folder)?;
-        let reading = File::open(&part.path).map_err(SpoolError::Folder)?;
-        std::fs::rename(&part.path, &path).map_err(SpoolError::Folder)?;
+        let mut end = note.to_vec();
+        end.extend_from_slice(&length.to_be_bytes());
+        end.extend_from_slice(&(note.len() as u64).to_be_bytes());
+        end.extend_from_slice(&sha256);
+        out.write_all(&end).map_err(SpoolError::Folder)?;
+        let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
+        std::fs::rename(&part.path, self.folder.join(key)).map_err(SpoolError::Folder)?;
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "the spool could not be tidied");
         }
-        Ok(Spooled { file: reading, length, sha256 })
+        Ok(Whole { file, length, sha256 })
     }
 
     /// Remove the least recently used files until the rest fits; returns how many went.
@@ -117,13 +146,11 @@ impl Spool {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".part") || name.ends_with(".sha256") {
-                continue;
-            }
             // A file that another request removed meanwhile is no longer in the way.
             let Ok(metadata) = entry.metadata() else { continue };
-            files.push((metadata.modified()?, metadata.len(), entry.path()));
+            if !entry.file_name().to_string_lossy().ends_with(".part") {
+                files.push((metadata.modified()?, metadata.len(), entry.path()));
+            }
         }
         files.sort();
         let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
@@ -133,7 +160,6 @@ impl Spool {
                 break;
             }
             std::fs::remove_file(&path).ok();
-            std::fs::remove_file(path.with_file_name(format!("{}.sha256", file_name(&path)))).ok();
             total -= length;
             removed += 1;
         }
@@ -141,8 +167,20 @@ impl Spool {
     }
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Length, digest and note of a finished file; `None` when it is not whole.
+fn read_back(file: &File) -> Option<(u64, [u8; 32], Vec<u8>)> {
+    let end = file.metadata().ok()?.len();
+    let mut trailer = [0; TRAILER];
+    file.read_exact_at(&mut trailer, end.checked_sub(TRAILER as u64)?).ok()?;
+    let (length, rest) = trailer.split_first_chunk::<8>()?;
+    let (noted, sha256) = rest.split_first_chunk::<8>()?;
+    let (length, noted) = (u64::from_be_bytes(*length), u64::from_be_bytes(*noted));
+    if noted > LONGEST_NOTE || length.checked_add(noted)?.checked_add(TRAILER as u64)? != end {
+        return None;
+    }
+    let mut note = vec![0; usize::try_from(noted).ok()?];
+    file.read_exact_at(&mut note, length).ok()?;
+    Some((length, sha256.try_into().ok()?, note))
 }
 
 /// A half-built file: removed unless it was renamed.
@@ -160,12 +198,14 @@ impl Drop for Part {
 struct Hashing<W> {
     out: W,
     digest: Sha256,
+    length: u64,
 }
 
 impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.out.write(buffer)?;
         self.digest.update(buffer.get(..written).unwrap_or_default());
+        self.length += written as u64;
         Ok(written)
     }
 
@@ -177,7 +217,8 @@ impl<W: Write> Write for Hashing<W> {
 /// Lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A digest from its hexadecimal digits.
@@ -195,35 +236,69 @@ pub fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
 
-    fn write_bytes(bytes: &[u8]) -> impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<exports::Written> {
-        let bytes = bytes.to_vec();
-        move |out| {
-            out.write_all(&bytes).map_err(exports::Error::Write)?;
-            Ok(exports::Written { rows: 1, bytes: bytes.len() as u64 })
+    fn bytes(bytes: &[u8]) -> impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()> {
+        move |out| out.write_all(bytes).map_err(exports::Error::Write)
+    }
+
+    fn text(whole: &Whole) -> String {
+        let mut text = vec![0; usize::try_from(whole.length).unwrap()];
+        whole.file.read_exact_at(&mut text, 0).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn touch_long_ago(path: &Path) {
+        File::options().append(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+
+    #[test]
+    fn what_was_built_is_found_whole_with_its_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1_000).unwrap();
+        assert!(spool.find("a").is_none());
+        for content in ["rows", ""] {
+            let built = spool.build("a", b"note", bytes(content.as_bytes())).unwrap();
+            let (found, note) = spool.find("a").unwrap();
+            assert_eq!(
+                (text(&built).as_str(), text(&found).as_str(), note.as_slice()),
+                (content, content, &b"note"[..])
+            );
+            assert_eq!(found.sha256, <[u8; 32]>::from(Sha256::digest(content)));
         }
     }
 
     #[test]
-    fn what_was_built_is_found_whole() {
+    fn a_digest_is_read_back_from_its_digits() {
+        let digest: [u8; 32] = std::array::from_fn(|place| u8::try_from(place * 8 + 3).unwrap());
+        assert!(hex(&digest).starts_with("030b131b"));
+        assert_eq!(from_hex(&hex(&digest)), Some(digest));
+        for text in ["", "zz", &"0".repeat(63), &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_whole_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1_000).unwrap();
+        spool.build("a", b"note", bytes(b"rows of a report")).unwrap();
+        let whole = std::fs::read(folder.path().join("a")).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(folder.path().join("a"), &whole[..cut]).unwrap();
+            assert!(spool.find("a").is_none(), "{cut} bytes of {}", whole.len());
+        }
+        std::fs::write(folder.path().join("a"), vec![0; whole.len()]).unwrap();
         assert!(spool.find("a").is_none());
-        let built = spool.build("a", write_bytes(b"rows")).unwrap();
-        let mut found = spool.find("a").unwrap();
-        let mut text = String::new();
-        found.file.read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), found.length, found.sha256), ("rows", 4, built.sha256));
+        std::fs::write(folder.path().join("a"), vec![0xff; whole.len()]).unwrap();
+        assert!(spool.find("a").is_none());
     }
 
     #[test]
     fn a_failure_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1_000).unwrap();
-        let failed = spool.build("a", |out| {
+        let failed = spool.build("a", b"", |out| {
             out.write_all(b"half").map_err(exports::Error::Write)?;
             Err(exports::Error::Write(io::Error::other("disk full")))
         });
@@ -234,20 +309,28 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first_and_a_reader_keeps_its_file() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path(), 10).unwrap();
-        let mut old = spool.build("old", write_bytes(b"123456")).unwrap();
-        File::options()
-            .append(true)
-            .open(folder.path().join("old"))
-            .unwrap()
-            .set_modified(SystemTime::UNIX_EPOCH)
-            .unwrap();
-        spool.build("new", write_bytes(b"1234567")).unwrap();
+        let spool = Spool::open(folder.path(), 100).unwrap();
+        let old = spool.build("old", b"", bytes(b"123456")).unwrap();
+        touch_long_ago(&folder.path().join("old"));
+        spool.build("new", b"", bytes(b"1234567")).unwrap();
         assert!(spool.find("old").is_none());
         assert!(spool.find("new").is_some());
-        let mut text = String::new();
-        old.file.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "123456");
+        assert_eq!(text(&old), "123456");
+    }
+
+    #[tokio::test]
+    async fn those_who_want_the_same_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 100).unwrap();
+        let first = spool.turn("a").await;
+        let other = spool.turn("b").await;
+        let mut second = Box::pin(spool.turn("a"));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        let second = second.await;
+        drop((second, other));
+        drop(spool.turn("c").await);
+        assert!(spool.turns.lock().unwrap().len() <= 1, "those that have ended are forgotten");
     }
 
     #[test]
@@ -256,7 +339,7 @@ mod tests {
         let [dead, live] = ["a.1.part", "a.2.part"].map(|name| folder.path().join(name));
         std::fs::write(&dead, b"half").unwrap();
         std::fs::write(&live, b"half").unwrap();
-        File::options().append(true).open(&dead).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        touch_long_ago(&dead);
         Spool::open(folder.path(), 10).unwrap();
         assert!(!dead.exists());
         assert!(live.exists());

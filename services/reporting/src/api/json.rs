@@ -1,0 +1,195 @@
+//! A report as JSON: the rows encoded once and shared, the envelope with age and freshness anew for every answer.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use ::exports::{Column, Format, Provenance, json};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use jobs::document::Document;
+use kit::error::ApiError;
+
+use super::{
+    answer::{Kept, STALE, stale, tell},
+    asked::Asked,
+    lent::Lent,
+    rows::{self, Found, Made, Rows, key},
+};
+use crate::{
+    State,
+    download::{self, Coding, conditional, pieces, validators},
+};
+
+/// JSON of up to this many rows is kept in memory.
+const ROWS_IN_MEMORY: usize = 20_000;
+
+/// Rows of up to this many bytes are copied into each answer, as a piece of a file would be.
+const COPIED: usize = 32 * 1024;
+
+/// Bytes of rows below which a coding costs more than it spares.
+const WORTH_CODING: usize = 1_024;
+
+/// Answers that are encoded while their client reads them.
+pub const CODERS: usize = 16;
+
+/// Send a report as JSON.
+///
+/// # Errors
+/// 503 when the spool cannot be written or all slots are taken; what computing the rows meets.
+pub(super) async fn send(
+    state: &State,
+    method: &Method,
+    request: &HeaderMap,
+    kept: Kept,
+    asked: &Asked,
+) -> Result<Response, ApiError> {
+    let key = key("json rows", None, &asked.identity());
+    // Weak: two answers with this tag have equal rows, but each its own age.
+    let etag = format!("W/\"{}\"", key.get(..32).unwrap_or(&key));
+    if conditional::knows(request, &etag) == Some(true) {
+        // What the client has needs no computing to be told so.
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        validators(response.headers_mut(), &etag, None, kept.header())?;
+        response.headers_mut().insert(STALE, stale(&asked.sources));
+        return Ok(response);
+    }
+    let answer = Answer { method, request, kept, etag };
+    let made = match rows::of(state, asked, &key).await? {
+        Rows::File(found) => return answer.around_file(state, found),
+        Rows::Memory(made) => made,
+    };
+    if made.document.frame().height() > ROWS_IN_MEMORY {
+        return answer.around_file(state, build(state, asked, &key, made).await?);
+    }
+    let rows = encoded(&made.document).await?;
+    let Made { document, right } = made;
+    drop(right);
+    let (mut response, head) =
+        answer.begin(&document.provenance, &document.columns, document.frame().height() as u64)?;
+    let Some(mut head) = head else { return Ok(response) };
+    let coding = Coding::preferred(request).filter(|_| rows.len() >= WORTH_CODING);
+    let (body, length) = if let Some(coding) = coding {
+        let coded = coded(coding, head, rows).await?;
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        let length = coded.len();
+        (Lent::rows(&state.room, coded.into()).map(Body::from), length)
+    } else if rows.len() <= COPIED {
+        head.extend_from_slice(&rows);
+        head.extend_from_slice(json::TAIL);
+        let length = head.len();
+        (Some(Body::from(head)), length)
+    } else {
+        let length = head.len() + rows.len() + json::TAIL.len();
+        let around =
+            |rows| stream::iter([Ok::<_, io::Error>(head.into()), Ok(rows), Ok(Bytes::from_static(json::TAIL))]);
+        (Lent::rows(&state.room, rows).map(|rows| Body::from_stream(around(rows))), length)
+    };
+    let Some(body) = body else {
+        // Too much is on its way to slow clients already: this one reads from a file.
+        return answer.around_file(state, build(state, asked, &key, Made { document, right: None }).await?);
+    };
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if *method != Method::HEAD {
+        *response.body_mut() = body;
+    }
+    Ok(response)
+}
+
+/// A whole answer in a coding.
+async fn coded(coding: Coding, head: Vec<u8>, rows: Bytes) -> Result<Vec<u8>, ApiError> {
+    let encode = move || -> io::Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(rows.len() / 8);
+        let mut coded = coding.writer(&mut out);
+        for part in [&head[..], &rows[..], json::TAIL] {
+            coded.write_all(part)?;
+        }
+        coded.finish()?;
+        Ok(out)
+    };
+    tokio::task::spawn_blocking(encode).await.map_err(ApiError::internal)?.map_err(ApiError::internal)
+}
+
+/// The rows as JSON: encoded once, for every answer that holds them.
+async fn encoded(document: &Document) -> Result<Bytes, ApiError> {
+    let encode = || async {
+        let (computed, columns) = (document.computed.clone(), document.columns.clone());
+        let encode = move || {
+            let mut rows = Vec::new();
+            json::encode_rows(&columns, computed.frame.clone(), &mut rows).map(|_| Bytes::from(rows))
+        };
+        tokio::task::spawn_blocking(encode).await.map_err(ApiError::internal)?.map_err(ApiError::internal)
+    };
+    document.computed.encoded.get_or_try_init(encode).await.cloned()
+}
+
+async fn build(state: &State, asked: &Asked, key: &str, made: Made) -> Result<Found, ApiError> {
+    let encode = |document: &Document, mut out: &mut (dyn Write + Send)| {
+        json::encode_rows(&document.columns, document.frame().clone(), &mut out).map(drop)
+    };
+    rows::build(state, asked, key, made, encode).await
+}
+
+/// What an answer needs of its request.
+struct Answer<'a> {
+    method: &'a Method,
+    request: &'a HeaderMap,
+    kept: Kept,
+    etag: String,
+}
+
+impl Answer<'_> {
+    /// The answer without its body, and the body up to its rows unless there is to be none.
+    fn begin(
+        &self,
+        provenance: &Provenance,
+        columns: &[Column],
+        row_count: u64,
+    ) -> Result<(Response, Option<Vec<u8>>), ApiError> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        tell(headers, provenance)?;
+        validators(headers, &self.etag, Some(provenance.generated_at), self.kept.header())?;
+        if conditional::is_unchanged(self.request, &self.etag, provenance.generated_at) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok((response, None));
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Format::Json.media_type()));
+        Ok((response, Some(json::head(provenance, columns, row_count).map_err(ApiError::internal)?)))
+    }
+
+    /// The answer around rows that lie in the spool.
+    fn around_file(&self, state: &State, (whole, note): Found) -> Result<Response, ApiError> {
+        let row_count = note.provenance.row_count.unwrap_or_default();
+        let (mut response, head) = self.begin(&note.provenance, &note.columns, row_count)?;
+        let Some(head) = head else { return Ok(response) };
+        let length = (head.len() + json::TAIL.len()) as u64 + whole.length;
+        let part = |part: Bytes| stream::iter([Ok(part)]);
+        let rows = pieces(whole.file, 0, whole.length);
+        let body = part(head.into()).chain(rows).chain(part(Bytes::from_static(json::TAIL)));
+        // An encoder holds megabytes as long as its client is slow: only so many may.
+        let coder = Coding::preferred(self.request)
+            .and_then(|coding| Some((coding, Arc::clone(&state.coders).try_acquire_owned().ok()?)));
+        let body = match coder {
+            None => {
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+                Body::from_stream(body)
+            }
+            Some((coding, right)) => {
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+                Body::from_stream(download::coded(coding, body).inspect(move |_| _ = &right))
+            }
+        };
+        if *self.method != Method::HEAD {
+            *response.body_mut() = body;
+        }
+        Ok(response)
+    }
+}
