@@ -5,15 +5,17 @@
 
 mod dashboards;
 mod exports;
+mod feed;
 mod gateway;
 mod http;
+mod import;
 mod polls;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["polls", "http", "exports", "gateway", "dashboards"];
+const TOPICS: &[&str] = &["import", "feed", "polls", "http", "exports", "gateway", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -39,6 +41,8 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
     match topic {
         "http" => http::run().await,
         "exports" => exports::run(),
+        "import" => import::run().await,
+        "feed" => feed::run().await,
         "gateway" => gateway::run().await,
         "polls" => polls::run().await,
         "dashboards" => dashboards::run().await,

@@ -20,7 +20,7 @@ use crate::shop::{Shop, services};
 use clients::{Crowd, Memory};
 
 const MEMBERS: [&str; 7] = ["retail", "ecommerce", "gateway", "inventory", "retail_db", "ecommerce_db", "inventory_db"];
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 8;
 /// Pieces of each product in the store and in the warehouse: few enough to run out, so that there are refusals.
 const ON_HAND: i64 = 60;
 
@@ -56,9 +56,9 @@ async fn company() -> Stack {
     let mut builder = Stack::builder().durable();
     for (service, prefix) in [("retail", "RETAIL"), ("ecommerce", "ECOMMERCE")] {
         builder = builder
-            .env(service, &format!("{prefix}_CALL_TIMEOUT_SECONDS"), "2")
+            .env(service, &format!("{prefix}_CALL_TIMEOUT_SECONDS"), "1")
             .env(service, &format!("{prefix}_RECOVERY_GRACE_SECONDS"), "1")
-            .env(service, &format!("{prefix}_PENDING_LIMIT_SECONDS"), "3");
+            .env(service, &format!("{prefix}_PENDING_LIMIT_SECONDS"), "2");
     }
     services(builder).await
 }

@@ -1,5 +1,7 @@
 //! Ecommerce through the gateway: customers, carts, checkout, and the steps of an order.
 
+mod bad_input;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};

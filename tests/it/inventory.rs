@@ -7,12 +7,12 @@ mod import;
 mod taking;
 
 use serde_json::{Value, json};
-use system_tests::{Api, Stack};
+use system_tests::{Api, Builder, Stack};
 use tokio::sync::OnceCell;
 
 /// Inventory with its database and nothing else: it needs no other service to start and to serve.
-async fn alone() -> Stack {
-    let mut stack = Stack::builder().start_databases().await;
+async fn alone(builder: Builder) -> Stack {
+    let mut stack = builder.start_databases().await;
     stack.restart("inventory").await;
     stack
 }
@@ -20,7 +20,7 @@ async fn alone() -> Stack {
 /// One for all tests that only add data of their own.
 async fn inventory() -> Api {
     static SHARED: OnceCell<Stack> = OnceCell::const_new();
-    SHARED.get_or_init(alone).await.direct("inventory")
+    SHARED.get_or_init(|| alone(Stack::builder())).await.direct("inventory")
 }
 
 /// A product and a location of a test's own, with opening stock.

@@ -60,6 +60,11 @@ async fn without_inventory_browsing_goes_on_and_a_sale_is_safe_to_repeat() {
     })
     .await;
 
+    let metrics = stack.direct("retail").get("/metrics").await.text();
+    for shown in ["stock_tasks{owed=\"reverse\"} 1", "stock_settlements_total{outcome=\"silent\"}"] {
+        assert!(metrics.contains(shown), "{shown} in {metrics}");
+    }
+
     stack.restart("inventory").await;
     post_with_key(&shop.pos, SALES, &key, &shop.sale(product, 2)).await.expect(201);
     post_with_key(&shop.storefront, &checkout, &order_key, &json!({})).await.expect(201);

@@ -1,5 +1,7 @@
 //! Retail through the gateway: sales, repeats, returns and voids, also many at once.
 
+mod bad_input;
+
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;

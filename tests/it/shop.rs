@@ -8,7 +8,7 @@ use system_tests::{Api, Builder, Reply, Stack, wait_until};
 use uuid::Uuid;
 
 /// How long a busy machine may take to decide; far beyond what it needs, so that it only ends a broken test.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The three services behind the gateway, without reporting, which they do not need.
 pub(crate) async fn services(builder: Builder) -> Stack {

@@ -91,7 +91,7 @@ async fn restarting_each_service_in_turn_loses_no_request() {
 
 #[tokio::test]
 async fn a_database_that_is_down_leaves_the_other_services_untouched() {
-    let mut stack = Stack::builder().only(&["inventory", "retail", "ecommerce"]).start().await;
+    let mut stack = Stack::builder().durable().only(&["inventory", "retail", "ecommerce"]).start().await;
     small_company(&stack).await;
     let office = stack.api("backoffice");
     let reads = [

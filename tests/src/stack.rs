@@ -21,6 +21,7 @@ pub struct Stack {
     // The order of the fields is that of the drop: processes first, then their folder.
     system: System,
     folder: Folder,
+    durable: bool,
 }
 
 /// How a test wants its system.
@@ -59,17 +60,19 @@ impl Builder {
 
     /// Starts databases, gateway and services, and waits until all are ready.
     pub async fn start(self) -> Stack {
+        let durable = self.durable;
         let (folder, options) = self.place().await;
         binaries::check(&options.services);
         let system = System::start(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        Stack { system, folder }
+        Stack { system, folder, durable }
     }
 
     /// Starts the four databases with their roles, and nothing else.
     pub async fn start_databases(self) -> Stack {
+        let durable = self.durable;
         let (folder, options) = self.place().await;
         let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        Stack { system, folder }
+        Stack { system, folder, durable }
     }
 
     async fn place(self) -> (Folder, Options) {
@@ -129,6 +132,11 @@ impl Stack {
         (address, format!("x-gateway-token: {}\r\n", self.system.secrets().gateway_token))
     }
 
+    /// The token with which the gateway comes to the services.
+    pub fn gateway_token(&self) -> &str {
+        &self.system.secrets().gateway_token
+    }
+
     /// URL of the gateway.
     pub fn gateway(&self) -> String {
         self.system.parts().url("gateway")
@@ -168,7 +176,12 @@ impl Stack {
     }
 
     /// Ends a member (a service, `gateway` or a database) as `kill -9` does.
+    ///
+    /// # Panics
+    /// For a database that is not [`Builder::durable`]: it may forget what it answered for, and a test of what
+    /// survives would be a test of that setting.
     pub fn kill(&mut self, member: &str) {
+        assert!(self.durable || !member.ends_with("_db"), "{member} would forget what it committed");
         self.system.process(member).expect("a member of the stack").kill();
     }
 

@@ -7,9 +7,11 @@ mod items;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use kit::amount::Pieces;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::id::ProductId;
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -18,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::ids::{CartId, CustomerId, OrderId};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -44,15 +47,15 @@ pub(crate) enum CartStatus {
 /// A cart, without its items.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Cart {
-    id: i64,
-    customer_id: Option<i64>,
+    id: CartId,
+    customer_id: Option<CustomerId>,
     status: CartStatus,
     /// Pieces.
     item_count: i64,
     /// Minor units, at the prices the customer saw.
     total_cents: i64,
     /// The order it became.
-    order_id: Option<i64>,
+    order_id: Option<OrderId>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -60,10 +63,10 @@ pub(crate) struct Cart {
 /// Some pieces of one product in a cart.
 #[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct CartItem {
-    product_id: i64,
+    product_id: ProductId,
     sku: String,
     product_name: String,
-    quantity: i64,
+    quantity: Pieces,
     /// The price the customer saw.
     unit_price_cents: i64,
     /// The price Inventory named last; where it differs, checkout asks to accept it.
@@ -83,7 +86,7 @@ pub(crate) struct CartWithItems {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCart {
     /// Whose it is; may be named at checkout instead.
-    customer_id: Option<i64>,
+    customer_id: Option<CustomerId>,
 }
 
 /// Which carts to list.
@@ -91,7 +94,7 @@ pub(crate) struct NewCart {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CartFilter {
-    customer_id: Option<i64>,
+    customer_id: Option<CustomerId>,
     status: Option<CartStatus>,
     #[serde(default)]
     #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
@@ -104,7 +107,7 @@ pub(crate) struct CartFilter {
 #[utoipa::path(get, path = "/carts", tag = "carts", params(CartFilter),
     responses((status = 200, description = "A page of carts", body = Page<Cart>)))]
 async fn list_carts(State(app): State<App>, Query(filter): Query<CartFilter>) -> Result<Json<Page<Cart>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<CartId> = Cursor::key(filter.after.as_ref())?;
     let carts = sqlx::query_as(
         "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::bigint IS NULL OR customer_id = $2)
@@ -127,7 +130,7 @@ async fn create_cart(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewCart>,
 ) -> Result<(StatusCode, Json<CartWithItems>), ApiError> {
-    let digest = Digest::of(&new);
+    let asked = Asked::new(key, &new);
     if let Some(customer_id) = new.customer_id {
         refuse_unless_customer(&app.db, customer_id).await?;
     }
@@ -137,16 +140,14 @@ async fn create_cart(
          RETURNING id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at",
     )
     .bind(new.customer_id)
-    .bind(key.as_ref().map(IdempotencyKey::as_str))
-    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
-    let earlier = idempotency::earlier(
+    let earlier = asked.earlier(
         &app.db,
         "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at,
          idempotency_digest AS request_digest FROM carts WHERE idempotency_key = $1",
-        key.as_ref(),
-        digest,
     );
     let cart: Cart = idempotency::inserted_or_earlier(inserted, earlier)
         .await
@@ -155,9 +156,9 @@ async fn create_cart(
 }
 
 /// Read a cart with its items.
-#[utoipa::path(get, path = "/carts/{id}", tag = "carts", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/carts/{id}", tag = "carts", params(("id" = CartId, Path)),
     responses((status = 200, description = "The cart", body = CartWithItems)))]
-async fn get_cart(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<CartWithItems>, ApiError> {
+async fn get_cart(State(app): State<App>, Path(id): Path<CartId>) -> Result<Json<CartWithItems>, ApiError> {
     find(&app.db, id).await.map(Json)
 }
 
@@ -165,7 +166,7 @@ async fn get_cart(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Ca
 ///
 /// # Errors
 /// 404 where there is none.
-async fn find(db: &PgPool, id: i64) -> Result<CartWithItems, ApiError> {
+async fn find(db: &PgPool, id: CartId) -> Result<CartWithItems, ApiError> {
     let cart = sqlx::query_as(
         "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
          WHERE id = $1 AND NOT deleted",
@@ -188,7 +189,7 @@ async fn find(db: &PgPool, id: i64) -> Result<CartWithItems, ApiError> {
 ///
 /// # Errors
 /// 422 for no such customer, 409 for an erased one.
-async fn refuse_unless_customer(db: &PgPool, id: i64) -> Result<(), ApiError> {
+async fn refuse_unless_customer(db: &PgPool, id: CustomerId) -> Result<(), ApiError> {
     let erased: Option<bool> =
         sqlx::query_scalar("SELECT erased_at IS NOT NULL FROM customers WHERE id = $1 AND NOT deleted")
             .bind(id)

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Reference, Text};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::ids::CustomerId;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_customers, create_customer)).routes(routes!(
@@ -25,14 +26,15 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     ))
 }
 
-pub(crate) fn streams() -> OpenApiRouter<App> {
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import::import_customers))
 }
 
 /// A customer.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Customer {
-    id: i64,
+    id: CustomerId,
     /// The number an imported customer had before.
     reference: Option<String>,
     /// Absent once erased, as are e-mail and phone.
@@ -98,7 +100,7 @@ async fn list_customers(
     State(app): State<App>,
     Query(filter): Query<CustomerFilter>,
 ) -> Result<Json<Page<Customer>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<CustomerId> = Cursor::key(filter.after.as_ref())?;
     let customers = sqlx::query_as(
         "SELECT id, reference, name, email, phone, city, country, signup_day, erased_at, created_at FROM customers
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::text IS NULL OR reference = $2)
@@ -127,7 +129,7 @@ async fn create_customer(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewCustomer>,
 ) -> Result<(StatusCode, Json<Customer>), ApiError> {
-    let digest = Digest::of(&new);
+    let asked = Asked::new(key, &new);
     let signup_day = new.signup_day.unwrap_or_else(|| app.today());
     if signup_day > app.today() {
         return Err(ApiError::invalid("signup_day", "it is in the future"));
@@ -144,25 +146,23 @@ async fn create_customer(
     .bind(&new.city)
     .bind(&new.country)
     .bind(signup_day)
-    .bind(key.as_ref().map(IdempotencyKey::as_str))
-    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
-    let earlier = idempotency::earlier(
+    let earlier = asked.earlier(
         &app.db,
         "SELECT id, reference, name, email, phone, city, country, signup_day, erased_at, created_at,
          idempotency_digest AS request_digest FROM customers WHERE idempotency_key = $1",
-        key.as_ref(),
-        digest,
     );
     let customer = personal(idempotency::inserted_or_earlier(inserted, earlier).await)?;
     Ok((StatusCode::CREATED, Json(customer)))
 }
 
 /// Read a customer.
-#[utoipa::path(get, path = "/customers/{id}", tag = "customers", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
     responses((status = 200, description = "The customer", body = Customer)))]
-async fn get_customer(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Customer>, ApiError> {
+async fn get_customer(State(app): State<App>, Path(id): Path<CustomerId>) -> Result<Json<Customer>, ApiError> {
     sqlx::query_as(
         "SELECT id, reference, name, email, phone, city, country, signup_day, erased_at, created_at FROM customers
          WHERE id = $1 AND NOT deleted",
@@ -175,11 +175,11 @@ async fn get_customer(State(app): State<App>, Path(id): Path<i64>) -> Result<Jso
 }
 
 /// Change a customer.
-#[utoipa::path(patch, path = "/customers/{id}", tag = "customers", params(("id" = i64, Path)), request_body = CustomerChange,
+#[utoipa::path(patch, path = "/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)), request_body = CustomerChange,
     responses((status = 200, description = "The customer", body = Customer), (status = 409, description = "`customer-email-taken`, `customer-erased`")))]
 async fn update_customer(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<CustomerId>,
     Json(change): Json<CustomerChange>,
 ) -> Result<Json<Customer>, ApiError> {
     let changed: Option<Customer> = personal(
@@ -211,9 +211,9 @@ async fn update_customer(
 /// Erase a customer's personal data.
 ///
 /// Name, e-mail and phone go, the row and its orders stay. Repeating it changes nothing.
-#[utoipa::path(delete, path = "/customers/{id}", tag = "customers", params(("id" = i64, Path)),
+#[utoipa::path(delete, path = "/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
     responses((status = 200, description = "What is left of the customer", body = Customer)))]
-async fn erase_customer(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Customer>, ApiError> {
+async fn erase_customer(State(app): State<App>, Path(id): Path<CustomerId>) -> Result<Json<Customer>, ApiError> {
     // The digest of the sign-up was made from personal data, so it goes too, and the key with it.
     sqlx::query_as(
         "UPDATE customers SET name = NULL, email = NULL, phone = NULL, erased_at = coalesce(erased_at, now()),
@@ -227,7 +227,7 @@ async fn erase_customer(State(app): State<App>, Path(id): Path<i64>) -> Result<J
     .ok_or_else(|| not_found(id))
 }
 
-fn not_found(id: i64) -> ApiError {
+fn not_found(id: CustomerId) -> ApiError {
     ApiError::not_found(format!("customer {id}"))
 }
 

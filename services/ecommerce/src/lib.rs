@@ -1,34 +1,32 @@
-//! Ecommerce: customers, carts, orders and checkout.
-//!
-//! Owns `ecommerce_db`. Products and stock are Inventory's: a checkout asks it, through the gateway, and
-//! `orders/settle.rs` tells how the two databases stay in agreement whatever dies in between. Read that file
-//! first, then `carts/checkout.rs` and `orders/step.rs`, which decide, and `orders/recovery.rs`, which finishes
-//! what they could not.
+//! The ecommerce service.
+#![doc = include_str!("../README.md")]
 
 mod carts;
 mod config;
 mod customers;
 mod feed;
+mod ids;
+pub mod metric;
 mod orders;
 
-use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
-use kit::client::GatewayClient;
 use kit::feed::Feed;
 use kit::serve::Api;
+use kit::settle::Ledger;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Limits};
+pub use config::Config;
 pub use feed::DATASETS;
-pub use orders::recovery::{Recovered, step as recover};
+pub use ids::{CartId, CustomerId, OrderId};
+pub use orders::Orders;
 
 /// The tables of `ecommerce_db`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/ecommerce");
@@ -37,18 +35,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/ecommerce");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
-    gateway: GatewayClient,
-    limits: Limits,
+    ledger: Ledger<Orders>,
     /// The company's zone: where online business happens.
     time_zone: Tz,
     cart_idle: Duration,
-}
-
-impl App {
-    /// Today in the company's zone.
-    fn today(&self) -> NaiveDate {
-        Utc::now().with_timezone(&self.time_zone).date_naive()
-    }
 }
 
 impl App {
@@ -58,31 +48,28 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "ecommerce", &MIGRATIONS).await?;
-        let gateway = GatewayClient::new(&config.gateway_url, config.gateway_key.expose(), config.call_timeout)
-            .context("ECOMMERCE_GATEWAY_URL")?;
-        Ok(Self { db, gateway, limits: config.limits, time_zone: config.time_zone, cart_idle: config.cart_idle })
+        let ledger = Ledger::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
+        Ok(Self { db, ledger, time_zone: config.time_zone, cart_idle: config.cart_idle })
     }
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
-        let (asked, observed) = (feed.clone(), feed.clone());
         Api::new("ecommerce", "Customers, carts, orders and checkout.")
+            .metrics(metric::describe)
             .routes(customers::router().with_state(self.clone()))
             .routes(carts::router().with_state(self.clone()))
             .routes(orders::router().with_state(self.clone()))
-            .streams(customers::streams().with_state(self.clone()))
-            .streams(orders::streams().with_state(self.clone()))
-            .streams(feed.router())
+            .streams(customers::imports().with_state(self.clone()))
+            .streams(orders::imports().with_state(self.clone()))
+            .feed(feed)
+            .ledger(&self.ledger)
             .database("ecommerce_db", &self.db)
-            .check("change feed", move || {
-                let feed = asked.clone();
-                async move { feed.ready().await.map_err(|error| kit::telemetry::chain(&error)) }
-            })
-            .observe(move || {
-                let feed = observed.clone();
-                async move { feed.observe().await }
-            })
             .build(&config.service)
+    }
+
+    /// Today in the company's zone.
+    fn today(&self) -> NaiveDate {
+        Utc::now().with_timezone(&self.time_zone).date_naive()
     }
 }
 
@@ -107,18 +94,10 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "ecommerce serves");
     let served = kit::serve::serve(listener, router, config.service.drain, stop);
+    let ledger = app.ledger.clone();
     let background = async {
-        tokio::join!(orders::recovery::run(app.clone(), config.recovery_interval), carts::idle::run(app));
+        tokio::join!(ledger.run(config.stock.recovery_interval), carts::idle::run(app));
     };
-    while_running(served, background).await?;
+    kit::serve::beside(served, background).await?;
     Ok(())
-}
-
-/// Drives background work for as long as the server runs; what it leaves undone is found at the next start.
-async fn while_running<T>(server: impl Future<Output = T>, background: impl Future<Output = ()>) -> T {
-    tokio::pin!(server);
-    tokio::select! {
-        ended = &mut server => ended,
-        () = background => server.await,
-    }
 }

@@ -1,9 +1,8 @@
-//! Orders, their steps, and how they stay in agreement with the stock at Inventory (see `settle`).
+//! Orders and their steps, which stay in agreement with the stock at Inventory (`kit::settle` tells how).
 
 pub(crate) mod answer;
 pub(crate) mod document;
 mod import;
-pub(crate) mod recovery;
 mod settle;
 mod step;
 mod stuck;
@@ -12,6 +11,7 @@ use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Path, Query};
+use kit::id::ProductId;
 use kit::page::{Cursor, Limit, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -19,7 +19,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::ids::{CustomerId, OrderId};
 use document::{Order, OrderStatus, OrderWithLines, PaymentStatus, find_with_lines, select_order};
+pub use settle::Orders;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -30,7 +32,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(step::step_payment))
 }
 
-pub(crate) fn streams() -> OpenApiRouter<App> {
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import::import_orders))
 }
 
@@ -39,12 +42,12 @@ pub(crate) fn streams() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrderFilter {
-    customer_id: Option<i64>,
+    customer_id: Option<CustomerId>,
     status: Option<OrderStatus>,
     payment_status: Option<PaymentStatus>,
     reference: Option<String>,
     /// Orders with a line of this product.
-    product_id: Option<i64>,
+    product_id: Option<ProductId>,
     imported: Option<bool>,
     /// Local date in the company's zone.
     business_day: Option<NaiveDate>,
@@ -63,7 +66,7 @@ pub(crate) struct OrderFilter {
 #[utoipa::path(get, path = "/orders", tag = "orders", params(OrderFilter),
     responses((status = 200, description = "A page of orders", body = Page<Order>)))]
 async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) -> Result<Json<Page<Order>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<OrderId> = Cursor::key(filter.after.as_ref())?;
     let orders = sqlx::query_as(select_order!(
         "WHERE NOT o.deleted AND o.id > coalesce($1, 0) AND ($2::bigint IS NULL OR o.customer_id = $2) \
          AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.payment_status = $4) \
@@ -90,8 +93,8 @@ async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) 
 }
 
 /// Read an order with its lines.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = OrderId, Path)),
     responses((status = 200, description = "The order", body = OrderWithLines)))]
-async fn get_order(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<OrderWithLines>, ApiError> {
+async fn get_order(State(app): State<App>, Path(id): Path<OrderId>) -> Result<Json<OrderWithLines>, ApiError> {
     find_with_lines(&app.db, id).await.map(Json)
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::Text;
 use serde::{Deserialize, Serialize};
@@ -79,22 +79,17 @@ async fn create_category(
     key: Option<IdempotencyKey>,
     Json(body): Json<CategoryBody>,
 ) -> Result<(StatusCode, Json<Category>), ApiError> {
-    let digest = Digest::of(&body);
+    let asked = Asked::new(key, &body);
     let inserted = sqlx::query_as(
         "INSERT INTO categories (name, idempotency_key, request_digest) VALUES ($1, $2, $3)
          ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, name",
     )
     .bind(&body.name)
-    .bind(key.as_ref().map(IdempotencyKey::as_str))
-    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
-    let earlier = idempotency::earlier(
-        &app.db,
-        "SELECT request_digest, id, name FROM categories WHERE idempotency_key = $1",
-        key.as_ref(),
-        digest,
-    );
+    let earlier = asked.earlier(&app.db, "SELECT request_digest, id, name FROM categories WHERE idempotency_key = $1");
     let category =
         idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("categories_name_key", name_taken)?;
     Ok((StatusCode::CREATED, Json(category)))

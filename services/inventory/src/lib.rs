@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use feed::DATASETS;
-pub use ids::{CategoryId, LocationId, MovementId, ProductId, StoreId};
+pub use ids::{CategoryId, MovementId};
 
 /// The tables of `inventory_db`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/inventory");
@@ -44,7 +44,6 @@ impl App {
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
-        let (asked, observed) = (feed.clone(), feed.clone());
         Api::new("inventory", "Products, categories, locations, stock on hand and its movements.")
             .metrics(metric::describe)
             .routes(categories::router().with_state(self.clone()))
@@ -55,16 +54,8 @@ impl App {
             .streams(products::imports().with_state(self.clone()))
             .streams(stock::imports().with_state(self.clone()))
             .streams(movements::imports().with_state(self.clone()))
-            .streams(feed.router())
+            .feed(feed)
             .database("inventory_db", &self.db)
-            .check("change feed", move || {
-                let feed = asked.clone();
-                async move { feed.ready().await.map_err(|error| kit::telemetry::chain(&error)) }
-            })
-            .observe(move || {
-                let feed = observed.clone();
-                async move { feed.observe().await }
-            })
             .build(&config.service)
     }
 }

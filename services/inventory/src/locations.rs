@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::id::{LocationId, StoreId};
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Code, Text};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::ids::{LocationId, StoreId};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_locations, create_location)).routes(routes!(get_location, update_location))
@@ -114,7 +114,7 @@ async fn create_location(
     key: Option<IdempotencyKey>,
     Json(body): Json<NewLocation>,
 ) -> Result<(StatusCode, Json<Location>), ApiError> {
-    let digest = Digest::of(&body);
+    let asked = Asked::new(key, &body);
     let inserted = sqlx::query_as(
         "INSERT INTO locations (code, name, kind, store_id, idempotency_key, request_digest)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -124,15 +124,13 @@ async fn create_location(
     .bind(&body.name)
     .bind(body.kind)
     .bind(body.store_id)
-    .bind(key.as_ref().map(IdempotencyKey::as_str))
-    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
-    let earlier = idempotency::earlier(
+    let earlier = asked.earlier(
         &app.db,
         "SELECT request_digest, id, code, name, kind, store_id, active FROM locations WHERE idempotency_key = $1",
-        key.as_ref(),
-        digest,
     );
     let location = idempotency::inserted_or_earlier(inserted, earlier)
         .await

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
+use kit::id::{LocationId, ProductId};
 use kit::import::{Row, RowError};
 use kit::text::{Code, Sku};
 use sqlx::PgConnection;
 
 /// The ids of a batch's products and locations.
 pub(crate) struct Names {
-    products: HashMap<String, i64>,
-    locations: HashMap<String, i64>,
+    products: HashMap<String, ProductId>,
+    locations: HashMap<String, LocationId>,
 }
 
 impl Names {
@@ -24,12 +25,12 @@ impl Names {
             given.sort_unstable();
             given.dedup();
         }
-        let products: Vec<(String, i64)> =
+        let products: Vec<(String, ProductId)> =
             sqlx::query_as("SELECT sku, id FROM products WHERE sku = ANY($1) AND NOT deleted")
                 .bind(&skus)
                 .fetch_all(&mut *db)
                 .await?;
-        let locations: Vec<(String, i64)> =
+        let locations: Vec<(String, LocationId)> =
             sqlx::query_as("SELECT code, id FROM locations WHERE code = ANY($1) AND NOT deleted")
                 .bind(&codes)
                 .fetch_all(db)
@@ -38,7 +39,7 @@ impl Names {
     }
 
     /// The ids of one row's product and location, or why the row is refused.
-    pub(crate) fn ids<T>(&self, row: &Row<T>, sku: &Sku, code: &Code) -> Result<(i64, i64), RowError> {
+    pub(crate) fn ids<T>(&self, row: &Row<T>, sku: &Sku, code: &Code) -> Result<(ProductId, LocationId), RowError> {
         let product = self.products.get(sku.as_str());
         let product = product.ok_or_else(|| row.refused("sku", format!("there is no product {}", sku.as_str())))?;
         let location = self.locations.get(code.as_str());

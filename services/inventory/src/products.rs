@@ -5,9 +5,11 @@ mod validate;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use kit::amount::{Price, ReorderPoint};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Digest, IdempotencyKey};
+use kit::id::ProductId;
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Sku, Text};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::ids::{CategoryId, ProductId};
+use crate::ids::CategoryId;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -29,11 +31,6 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 pub(crate) fn imports() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import::import_products))
 }
-
-/// Highest price and cost, in minor units; with the bound on quantities it keeps every amount within 64 bits.
-const MAX_CENTS: i64 = 100_000_000_000;
-/// Highest reorder point, in pieces.
-const MAX_REORDER_POINT: i64 = 10_000_000;
 
 /// A product.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
@@ -59,15 +56,10 @@ pub(crate) struct NewProduct {
     sku: Sku,
     name: Text,
     category_id: CategoryId,
-    /// In minor units.
-    #[schema(minimum = 0, maximum = 100_000_000_000_i64)]
-    unit_price_cents: i64,
-    /// In minor units.
-    #[schema(minimum = 0, maximum = 100_000_000_000_i64)]
-    unit_cost_cents: i64,
+    unit_price_cents: Price,
+    unit_cost_cents: Price,
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 10_000_000)]
-    reorder_point: i64,
+    reorder_point: ReorderPoint,
     #[serde(default = "yes")]
     active: bool,
 }
@@ -82,12 +74,9 @@ fn yes() -> bool {
 pub(crate) struct ProductChange {
     name: Option<Text>,
     category_id: Option<CategoryId>,
-    #[schema(minimum = 0, maximum = 100_000_000_000_i64)]
-    unit_price_cents: Option<i64>,
-    #[schema(minimum = 0, maximum = 100_000_000_000_i64)]
-    unit_cost_cents: Option<i64>,
-    #[schema(minimum = 0, maximum = 10_000_000)]
-    reorder_point: Option<i64>,
+    unit_price_cents: Option<Price>,
+    unit_cost_cents: Option<Price>,
+    reorder_point: Option<ReorderPoint>,
     /// False takes it out of sale; its history and stock stay.
     active: Option<bool>,
 }
@@ -152,7 +141,7 @@ async fn create_product(
     key: Option<IdempotencyKey>,
     Json(body): Json<NewProduct>,
 ) -> Result<(StatusCode, Json<Product>), ApiError> {
-    let digest = Digest::of(&body);
+    let asked = Asked::new(key, &body);
     let inserted = sqlx::query_as(
         "INSERT INTO products (sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active,
                                idempotency_key, request_digest)
@@ -167,18 +156,18 @@ async fn create_product(
     .bind(body.unit_cost_cents)
     .bind(body.reorder_point)
     .bind(body.active)
-    .bind(key.as_ref().map(IdempotencyKey::as_str))
-    .bind(key.as_ref().map(|_| digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
-    let earlier = idempotency::earlier(
+    let earlier = asked.earlier(
         &app.db,
         "SELECT request_digest, id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active
          FROM products WHERE idempotency_key = $1",
-        key.as_ref(),
-        digest,
     );
-    let product = in_bounds(idempotency::inserted_or_earlier(inserted, earlier).await)
+    let product = idempotency::inserted_or_earlier(inserted, earlier)
+        .await
+        .on_constraint("products_category_fkey", no_category)
         .on_constraint("products_sku_key", || ApiError::conflict("sku-taken", "another product has this SKU"))?;
     Ok((StatusCode::CREATED, Json(product)))
 }
@@ -206,7 +195,7 @@ async fn update_product(
     Path(id): Path<ProductId>,
     Json(change): Json<ProductChange>,
 ) -> Result<Json<Product>, ApiError> {
-    let updated = sqlx::query_as(
+    sqlx::query_as(
         "UPDATE products SET name = coalesce($2, name), category_id = coalesce($3, category_id),
                 unit_price_cents = coalesce($4, unit_price_cents), unit_cost_cents = coalesce($5, unit_cost_cents),
                 reorder_point = coalesce($6, reorder_point), active = coalesce($7, active)
@@ -221,18 +210,12 @@ async fn update_product(
     .bind(change.reorder_point)
     .bind(change.active)
     .fetch_optional(&app.db)
-    .await;
-    in_bounds(updated.map_err(ApiError::from))?.map(Json).ok_or_else(|| ApiError::not_found(format!("product {id}")))
+    .await
+    .on_constraint("products_category_fkey", no_category)?
+    .map(Json)
+    .ok_or_else(|| ApiError::not_found(format!("product {id}")))
 }
 
-/// What the constraints of a product mean to its writer.
-fn in_bounds<T>(written: Result<T, ApiError>) -> Result<T, ApiError> {
-    let money = |field| ApiError::invalid(field, format!("{field} must be from 0 to {MAX_CENTS} minor units"));
-    written
-        .on_constraint("products_category_fkey", || ApiError::invalid("category_id", "there is no such category"))
-        .on_constraint("products_unit_price_range", || money("unit_price_cents"))
-        .on_constraint("products_unit_cost_range", || money("unit_cost_cents"))
-        .on_constraint("products_reorder_point_range", || {
-            ApiError::invalid("reorder_point", format!("reorder_point must be from 0 to {MAX_REORDER_POINT} pieces"))
-        })
+fn no_category() -> ApiError {
+    ApiError::invalid("category_id", "there is no such category")
 }

@@ -5,6 +5,7 @@ mod import;
 use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::{Json, Query};
+use kit::id::{LocationId, ProductId};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +13,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::ids::{LocationId, ProductId};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_stock))

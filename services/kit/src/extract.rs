@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::ApiError;
 use crate::serve::BODY_LIMIT;
@@ -96,6 +96,10 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
+        // A number where a name belongs is told as a fault of syntax, though the body is JSON.
+        if error.inner().is_syntax() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+            return ApiError::invalid(field(&path, ""), "the value is of another type than documented");
+        }
         json_error(&path, error.inner())
     })?;
     json.end().map_err(|error| json_error(".", &error))?;
@@ -175,6 +179,8 @@ mod tests {
     struct Order {
         id: i64,
         lines: Vec<Line>,
+        #[serde(default)]
+        kind: Option<Kind>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -185,6 +191,12 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Gift,
+    }
+
+    #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Filter {
         store_id: Option<i64>,
@@ -192,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_bad_body_names_its_field() {
-        let cases: [(&[u8], u16, Option<&str>); 10] = [
+        let cases: [(&[u8], u16, Option<&str>); 11] = [
+            (br#"{"id": 1, "lines": [{"quantity": 1}], "kind": 1}"#, 422, Some("kind")),
             (br#"{"id": "x", "lines": []}"#, 422, Some("id")),
             (br#"{"lines": []}"#, 422, Some("id")),
             (br#"{"id": 1, "lines": [{"quantity": 1}, {"quantity": 1.5}]}"#, 422, Some("lines[1].quantity")),

@@ -2,7 +2,7 @@
 //!
 //! The key is a column of the document, unique, and written by the same INSERT; there is no second table that
 //! could disagree. A handler inserts with `ON CONFLICT (idempotency_key) DO NOTHING`; where nothing was
-//! inserted it reads the document bound to the key, calls [`Digest::must_equal`] and answers its present state.
+//! inserted it reads the document bound to the key ([`Asked::earlier`]) and answers its present state.
 //! [`inserted_or_earlier`] does that for documents that one INSERT makes.
 
 use std::future::Future;
@@ -101,34 +101,54 @@ impl Digest {
     }
 }
 
+/// A write as it was asked for: its key, where it has one, and the digest of its body. Both are bound to the document
+/// by the INSERT that stores it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    key: Option<IdempotencyKey>,
+    digest: Digest,
+}
+
+impl Asked {
+    /// What was asked under `key`. For a document below another, give `(parent_id, &body)`.
+    pub fn new<T: Serialize>(key: Option<IdempotencyKey>, request: &T) -> Self {
+        Self { key, digest: Digest::of(request) }
+    }
+
+    /// The key's column.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(IdempotencyKey::as_str)
+    }
+
+    /// The digest's column: none without a key.
+    pub fn digest(&self) -> Option<&[u8]> {
+        self.key.as_ref().map(|_| self.digest.as_bytes())
+    }
+
+    /// The document that the key made earlier. `sql` takes the key as `$1` and gives `request_digest` and the
+    /// columns of `T`.
+    ///
+    /// # Errors
+    /// 422 where that document was asked with another body; the database's own failure.
+    pub async fn earlier<T>(&self, db: impl PgExecutor<'_>, sql: &'static str) -> Result<Option<T>, ApiError>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let Some(key) = self.key() else { return Ok(None) };
+        let Some(bound) = sqlx::query_as::<_, Bound<T>>(sql).bind(key).fetch_optional(db).await? else {
+            return Ok(None);
+        };
+        self.digest.must_equal(&bound.request_digest)?;
+        Ok(Some(bound.document))
+    }
+}
+
 /// A document with the digest that was stored beside its key.
 #[derive(FromRow)]
 struct Bound<T> {
     request_digest: Vec<u8>,
     #[sqlx(flatten)]
     document: T,
-}
-
-/// The document that `key` made earlier. `sql` takes the key as `$1` and gives `request_digest` and the
-/// columns of `T`.
-///
-/// # Errors
-/// 422 where that document was asked with another body; the database's own failure.
-pub async fn earlier<T>(
-    db: impl PgExecutor<'_>,
-    sql: &'static str,
-    key: Option<&IdempotencyKey>,
-    digest: Digest,
-) -> Result<Option<T>, ApiError>
-where
-    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-{
-    let Some(key) = key else { return Ok(None) };
-    let Some(bound) = sqlx::query_as::<_, Bound<T>>(sql).bind(key.as_str()).fetch_optional(db).await? else {
-        return Ok(None);
-    };
-    digest.must_equal(&bound.request_digest)?;
-    Ok(Some(bound.document))
 }
 
 /// The document that an INSERT with `ON CONFLICT (idempotency_key) DO NOTHING` made, else the one that

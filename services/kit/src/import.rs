@@ -21,6 +21,7 @@ mod group;
 mod read_csv;
 mod read_ndjson;
 mod report;
+mod retold;
 mod source;
 
 use axum::body::Body;

@@ -1,6 +1,7 @@
 //! From routers to a running server: documents, health, metrics, the door, and a bounded shutdown.
 
 mod docs;
+mod entrance;
 mod health;
 mod layers;
 
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use futures_util::future::join_all;
 use sqlx::PgPool;
@@ -24,7 +24,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
+use crate::feed::Feed;
 use crate::metric;
+use crate::settle::{Documents, Ledger};
+use entrance::Entrance;
 use health::{Check, Health};
 use layers::Door;
 
@@ -76,6 +79,31 @@ impl Api {
     pub fn streams(mut self, routes: OpenApiRouter) -> Self {
         self.streams = self.streams.merge(routes);
         self
+    }
+
+    /// Adds the change feed: its routes, its readiness, its gauges.
+    #[must_use]
+    pub fn feed(self, feed: &Feed) -> Self {
+        let (asked, observed) = (feed.clone(), feed.clone());
+        self.streams(feed.router())
+            .check("change feed", move || {
+                let feed = asked.clone();
+                async move { feed.ready().await.map_err(|error| crate::telemetry::chain(&error)) }
+            })
+            .observe(move || {
+                let feed = observed.clone();
+                async move { feed.observe().await }
+            })
+    }
+
+    /// Adds what documents owe to Inventory to the metrics.
+    #[must_use]
+    pub fn ledger<D: Documents>(self, ledger: &Ledger<D>) -> Self {
+        let observed = ledger.clone();
+        self.observe(move || {
+            let ledger = observed.clone();
+            async move { ledger.observe().await }
+        })
     }
 
     /// Adds pages for people outside `/api/v1`, such as a console; behind the gateway like all else.
@@ -176,23 +204,31 @@ pub async fn bind(config: &ServiceConfig) -> io::Result<TcpListener> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", config.listen)))
 }
 
-/// Serves until `stop` is cancelled, then takes no new connection and waits for open requests at most `drain`.
+/// How long a stopping server still takes requests, and closes each connection with its next answer. A connection that
+/// is closed while it is quiet would swallow the request that its peer is just sending.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves until `stop` is cancelled, and then ends without failing a request.
 ///
+/// For [`FAREWELL`] it still answers, not ready any more, and closes each connection with its answer; then it takes no
+/// new connection and waits for open requests: in all at most `drain`.
 /// axum alone would wait for ever: for open streams, and for peers that never send a request.
 ///
 /// # Errors
 /// The listener fails.
 pub async fn serve(listener: TcpListener, app: Router, drain: Duration, stop: CancellationToken) -> io::Result<()> {
     let recorder = metric::recorder();
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let (closing, shut) = (CancellationToken::new(), CancellationToken::new());
+    let entrance = Entrance::new(listener, closing.clone(), shut.clone())?;
+    let (stopping, farewell) = (stop.clone(), FAREWELL.min(drain));
+    let app =
+        app.layer(middleware::from_fn(move |request, next| layers::say_farewell(stopping.clone(), request, next)));
+    let server = axum::serve(entrance, app).with_graceful_shutdown(shut.cancelled_owned());
     let drained = async {
         stop.cancelled().await;
-        tokio::time::sleep(drain).await;
+        tokio::time::sleep(farewell).await;
+        closing.cancel();
+        tokio::time::sleep(drain - farewell).await;
     };
     let upkeep = async {
         // Without it histograms keep every sample until somebody scrapes.
@@ -212,6 +248,15 @@ pub async fn serve(listener: TcpListener, app: Router, drain: Duration, stop: Ca
     }
 }
 
+/// Drives background work for as long as `server` runs; what it leaves undone is found at the next start.
+pub async fn beside<T>(server: impl Future<Output = T>, background: impl Future<Output = ()>) -> T {
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => ended,
+        () = background => server.await,
+    }
+}
+
 /// A token that SIGTERM or ctrl-c cancels.
 ///
 /// # Errors
@@ -226,7 +271,7 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: no new connections, open requests may end");
+        tracing::info!("stopping: what is asked is still answered, then the door is shut");
         cancelled.cancel();
     });
     Ok(stop)

@@ -7,9 +7,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
+use crate::amount::Price;
 use crate::client::{GatewayClient, GatewayError};
 use crate::error::ApiError;
+use crate::id::{LocationId, ProductId, StoreId};
 
 /// Inventory gave no usable answer: what was asked may or may not have been done; ask again.
 #[derive(Debug, thiserror::Error)]
@@ -20,22 +23,22 @@ pub struct Silence(#[source] pub GatewayError);
 #[derive(Debug, Clone, Deserialize)]
 pub struct Validated {
     /// The store's location, or the first active warehouse; absent where there is none.
-    pub location_id: Option<i64>,
+    pub location_id: Option<LocationId>,
     pub items: Vec<Product>,
     /// Asked ids that no product has.
-    pub unknown: Vec<i64>,
+    pub unknown: Vec<ProductId>,
 }
 
 /// A product as it is now.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Product {
-    pub product_id: i64,
+    pub product_id: ProductId,
     pub sku: String,
     pub name: String,
     /// The category's name.
     pub category: String,
-    pub unit_price_cents: i64,
-    pub unit_cost_cents: i64,
+    pub unit_price_cents: Price,
+    pub unit_cost_cents: Price,
     pub active: bool,
     /// Pieces at the location.
     pub on_hand: i64,
@@ -50,20 +53,23 @@ pub enum Reason {
 }
 
 /// All lines of one document; Inventory applies all or none.
-#[derive(Debug, Serialize)]
-pub struct Movement<'a> {
-    pub reference: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Movement {
+    /// The document's name across services, and the key of the request.
+    pub reference: String,
     pub reason: Reason,
-    pub location_id: i64,
+    pub location_id: LocationId,
     pub occurred_at: DateTime<Utc>,
-    pub time_zone: &'a str,
-    pub lines: &'a [Line],
+    /// IANA zone where it happened.
+    pub time_zone: String,
+    /// One line per product: Inventory counts pieces, not lines of a receipt.
+    pub lines: Vec<Line>,
 }
 
 /// One product of a movement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Line {
-    pub product_id: i64,
+    pub product_id: ProductId,
     /// Signed pieces: below zero leaves the location.
     pub quantity: i64,
 }
@@ -78,18 +84,19 @@ pub enum Answer {
 }
 
 /// Why a document came to nothing, in the form that is stored with it and answered to its client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     pub code: RefusalCode,
     /// What a person should know, such as which product is short and how many are left.
     pub detail: String,
     /// Members of the problem, such as `short`.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub extensions: Map<String, Value>,
 }
 
 /// The kinds of [`Refusal`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalCode {
     /// Less is on hand than was asked for; kept by Inventory.
@@ -152,12 +159,12 @@ impl Refusal {
 /// [`Silence`]; nothing was changed.
 pub async fn validate(
     gateway: &GatewayClient,
-    product_ids: &[i64],
-    store_id: Option<i64>,
+    product_ids: &[ProductId],
+    store_id: Option<StoreId>,
 ) -> Result<Validated, Silence> {
     let mut body = json!({"product_ids": product_ids});
     if let Some(store_id) = store_id {
-        body["store_id"] = store_id.into();
+        body["store_id"] = store_id.0.into();
     }
     gateway.post("/inventory/api/v1/products/validate", &body).await.map_err(Silence)
 }
@@ -166,7 +173,7 @@ pub async fn validate(
 ///
 /// # Errors
 /// [`Silence`]; the stock may or may not have moved.
-pub async fn post(gateway: &GatewayClient, movement: &Movement<'_>) -> Result<Answer, Silence> {
+pub async fn post(gateway: &GatewayClient, movement: &Movement) -> Result<Answer, Silence> {
     match gateway.post::<_, Value>("/inventory/api/v1/stock-movements", movement).await {
         Ok(_) => Ok(Answer::Applied),
         Err(error) => match error.refusal().filter(|problem| matches!(problem.status, 409 | 422)) {

@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
+use kit::id::StoreId;
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::ids::RegisterId;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_registers, create_register)).routes(routes!(get_register, update_register))
@@ -21,8 +23,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// A register.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Register {
-    pub id: i64,
-    pub store_id: i64,
+    pub id: RegisterId,
+    pub store_id: StoreId,
     /// Its number within the store.
     pub number: i32,
     pub active: bool,
@@ -30,11 +32,12 @@ pub(crate) struct Register {
 }
 
 /// A new register.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRegister {
-    pub store_id: i64,
-    /// 1 to 9999, unique within the store; part of the receipt numbers, so it cannot change.
+    pub store_id: StoreId,
+    /// Unique within the store; part of the receipt numbers, so it cannot change.
+    #[schema(minimum = 1, maximum = 9999)]
     pub number: i32,
     pub active: Option<bool>,
 }
@@ -52,23 +55,24 @@ pub(crate) struct RegisterChange {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RegisterFilter {
-    pub store_id: Option<i64>,
+    pub store_id: Option<StoreId>,
     pub number: Option<i32>,
     pub active: Option<bool>,
     #[serde(default)]
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
     pub limit: Limit,
     #[param(value_type = Option<String>)]
     pub after: Option<Cursor>,
 }
 
 /// List registers, oldest first.
-#[utoipa::path(get, path = "/registers", tag = "registers", params(RegisterFilter), responses((status = 200, body = Page<Register>)))]
+#[utoipa::path(get, path = "/registers", tag = "registers", params(RegisterFilter),
+    responses((status = 200, description = "A page of registers", body = Page<Register>)))]
 async fn list_registers(
     State(app): State<App>,
     Query(filter): Query<RegisterFilter>,
 ) -> Result<Json<Page<Register>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<RegisterId> = Cursor::key(filter.after.as_ref())?;
     let registers = sqlx::query_as(
         "SELECT id, store_id, number, active, created_at FROM registers WHERE NOT deleted AND id > coalesce($1, 0) \
          AND ($2::bigint IS NULL OR store_id = $2) AND ($3::int IS NULL OR number = $3) \
@@ -85,29 +89,47 @@ async fn list_registers(
 }
 
 /// Put a register into a store.
-#[utoipa::path(post, path = "/registers", tag = "registers", request_body = NewRegister,
-    responses((status = 201, body = Register), (status = 409, description = "The number is taken", body = kit::problem::Problem)))]
-async fn create_register(State(app): State<App>, Json(new): Json<NewRegister>) -> Result<impl IntoResponse, ApiError> {
-    let register: Register = sqlx::query_as(
-        "INSERT INTO registers (store_id, number, active) VALUES ($1, $2, $3) RETURNING id, store_id, number, active, created_at",
+#[utoipa::path(post, path = "/registers", tag = "registers", params(IdempotencyKey), request_body = NewRegister,
+    responses((status = 201, description = "The register", body = Register), (status = 409, description = "`register-number-taken`")))]
+async fn create_register(
+    State(app): State<App>,
+    key: Option<IdempotencyKey>,
+    Json(new): Json<NewRegister>,
+) -> Result<(StatusCode, Json<Register>), ApiError> {
+    let asked = Asked::new(key, &new);
+    let inserted = sqlx::query_as(
+        "INSERT INTO registers (store_id, number, active, idempotency_key, idempotency_digest) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, store_id, number, active, created_at",
     )
     .bind(new.store_id)
     .bind(new.number)
     .bind(new.active.unwrap_or(true))
-    .fetch_one(&app.db)
-    .await
-    .on_constraint("registers_store_fkey", || ApiError::invalid("store_id", format!("there is no store {}", new.store_id)))
-    .on_constraint("registers_number_range", || ApiError::invalid("number", "number must be from 1 to 9999"))
-    .on_constraint("registers_number_key", || {
-        let detail = format!("store {} has a register {} already", new.store_id, new.number);
-        ApiError::conflict("register-number-taken", detail)
-    })?;
+    .bind(asked.key())
+    .bind(asked.digest())
+    .fetch_optional(&app.db)
+    .await;
+    let earlier = asked.earlier(
+        &app.db,
+        "SELECT id, store_id, number, active, created_at, idempotency_digest AS request_digest FROM registers \
+         WHERE idempotency_key = $1",
+    );
+    let register = idempotency::inserted_or_earlier(inserted, earlier)
+        .await
+        .on_constraint("registers_store_fkey", || {
+            ApiError::invalid("store_id", format!("there is no store {}", new.store_id))
+        })
+        .on_constraint("registers_number_range", || ApiError::invalid("number", "number must be from 1 to 9999"))
+        .on_constraint("registers_number_key", || {
+            let detail = format!("store {} has a register {} already", new.store_id, new.number);
+            ApiError::conflict("register-number-taken", detail)
+        })?;
     Ok((StatusCode::CREATED, Json(register)))
 }
 
 /// Read a register.
-#[utoipa::path(get, path = "/registers/{id}", tag = "registers", params(("id" = i64, Path)), responses((status = 200, body = Register)))]
-async fn get_register(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Register>, ApiError> {
+#[utoipa::path(get, path = "/registers/{id}", tag = "registers", params(("id" = RegisterId, Path)),
+    responses((status = 200, description = "The register", body = Register)))]
+async fn get_register(State(app): State<App>, Path(id): Path<RegisterId>) -> Result<Json<Register>, ApiError> {
     sqlx::query_as("SELECT id, store_id, number, active, created_at FROM registers WHERE id = $1 AND NOT deleted")
         .bind(id)
         .fetch_optional(&app.db)
@@ -117,11 +139,11 @@ async fn get_register(State(app): State<App>, Path(id): Path<i64>) -> Result<Jso
 }
 
 /// Change a register.
-#[utoipa::path(patch, path = "/registers/{id}", tag = "registers", params(("id" = i64, Path)), request_body = RegisterChange,
-    responses((status = 200, body = Register)))]
+#[utoipa::path(patch, path = "/registers/{id}", tag = "registers", params(("id" = RegisterId, Path)), request_body = RegisterChange,
+    responses((status = 200, description = "The register", body = Register)))]
 async fn update_register(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<RegisterId>,
     Json(change): Json<RegisterChange>,
 ) -> Result<Json<Register>, ApiError> {
     sqlx::query_as(

@@ -1,10 +1,10 @@
-//! Sales, voids and returns, and how they stay in agreement with the stock at Inventory (see `settle`).
+//! Sales, voids and returns, which stay in agreement with the stock at Inventory (`kit::settle` tells how).
 
 mod allot;
 mod answer;
 mod document;
 mod import;
-pub(crate) mod recovery;
+mod place;
 mod returns;
 mod sell;
 mod settle;
@@ -16,15 +16,18 @@ use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Path, Query};
+use kit::id::{ProductId, StoreId};
 use kit::page::{Cursor, Limit, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use document::{Kind, Sale, SaleWithLines, Status, find, find_with_lines, select_sale};
-
 use crate::App;
+use crate::ids::{RegisterId, SaleId};
+pub(crate) use document::Kind;
+use document::{Sale, SaleWithLines, Status, find, find_with_lines, select_sale};
+pub use settle::Sales;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -35,7 +38,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list_returns, returns::create_return))
 }
 
-pub(crate) fn streams() -> OpenApiRouter<App> {
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import::import_sales))
 }
 
@@ -44,16 +48,16 @@ pub(crate) fn streams() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SaleFilter {
-    pub store_id: Option<i64>,
-    pub register_id: Option<i64>,
+    pub store_id: Option<StoreId>,
+    pub register_id: Option<RegisterId>,
     pub kind: Option<Kind>,
     pub status: Option<Status>,
     pub receipt_number: Option<String>,
     pub reference: Option<String>,
     /// Documents with a line of this product.
-    pub product_id: Option<i64>,
+    pub product_id: Option<ProductId>,
     /// Returns of this sale.
-    pub original_sale_id: Option<i64>,
+    pub original_sale_id: Option<SaleId>,
     pub imported: Option<bool>,
     /// Local date where it happened.
     pub business_day: Option<NaiveDate>,
@@ -62,16 +66,17 @@ pub(crate) struct SaleFilter {
     /// Happened before this moment.
     pub to: Option<DateTime<Utc>>,
     #[serde(default)]
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
     pub limit: Limit,
     #[param(value_type = Option<String>)]
     pub after: Option<Cursor>,
 }
 
 /// List sales and returns, oldest first.
-#[utoipa::path(get, path = "/sales", tag = "sales", params(SaleFilter), responses((status = 200, body = Page<Sale>)))]
+#[utoipa::path(get, path = "/sales", tag = "sales", params(SaleFilter),
+    responses((status = 200, description = "A page of documents", body = Page<Sale>)))]
 async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Result<Json<Page<Sale>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<SaleId> = Cursor::key(filter.after.as_ref())?;
     let sales = sqlx::query_as(select_sale!(
         "WHERE NOT s.deleted AND s.id > coalesce($1, 0) \
          AND ($2::bigint IS NULL OR s.store_id = $2) AND ($3::bigint IS NULL OR s.register_id = $3) \
@@ -103,8 +108,9 @@ async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) ->
 }
 
 /// Read a sale or a return with its lines.
-#[utoipa::path(get, path = "/sales/{id}", tag = "sales", params(("id" = i64, Path)), responses((status = 200, body = SaleWithLines)))]
-async fn get_sale(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<SaleWithLines>, ApiError> {
+#[utoipa::path(get, path = "/sales/{id}", tag = "sales", params(("id" = SaleId, Path)),
+    responses((status = 200, description = "The document", body = SaleWithLines)))]
+async fn get_sale(State(app): State<App>, Path(id): Path<SaleId>) -> Result<Json<SaleWithLines>, ApiError> {
     find_with_lines(&app.db, id).await.map(Json)
 }
 
@@ -114,21 +120,21 @@ async fn get_sale(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Sa
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReturnFilter {
     #[serde(default)]
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
     pub limit: Limit,
     #[param(value_type = Option<String>)]
     pub after: Option<Cursor>,
 }
 
 /// List the returns of a sale, oldest first.
-#[utoipa::path(get, path = "/sales/{id}/returns", tag = "sales", params(("id" = i64, Path), ReturnFilter),
-    responses((status = 200, body = Page<Sale>)))]
+#[utoipa::path(get, path = "/sales/{id}/returns", tag = "sales", params(("id" = SaleId, Path), ReturnFilter),
+    responses((status = 200, description = "A page of returns", body = Page<Sale>)))]
 async fn list_returns(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<SaleId>,
     Query(filter): Query<ReturnFilter>,
 ) -> Result<Json<Page<Sale>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<SaleId> = Cursor::key(filter.after.as_ref())?;
     find(&app.db, id).await?;
     let returns = sqlx::query_as(select_sale!(
         "WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3"

@@ -4,10 +4,11 @@ mod import;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
+use kit::id::StoreId;
+use kit::idempotency::{self, Asked, IdempotencyKey};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Code, Text, Zone};
 use serde::{Deserialize, Serialize};
@@ -21,14 +22,15 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_stores, create_store)).routes(routes!(get_store, update_store))
 }
 
-pub(crate) fn streams() -> OpenApiRouter<App> {
+/// The bulk import, which streams.
+pub(crate) fn imports() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(import::import_stores))
 }
 
 /// A store.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Store {
-    pub id: i64,
+    pub id: StoreId,
     pub code: String,
     pub name: String,
     pub city: String,
@@ -39,10 +41,10 @@ pub(crate) struct Store {
 }
 
 /// A new store.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewStore {
-    /// 1 to 32 letters, digits, `_`, `.` or `-`; begins the receipt numbers and cannot change.
+    /// Unique; begins the receipt numbers, so it cannot change.
     pub code: Code,
     pub name: Text,
     pub city: Text,
@@ -74,16 +76,17 @@ pub(crate) struct StoreFilter {
     /// Part of a code, name or city, in any case.
     pub q: Option<String>,
     #[serde(default)]
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500)]
     pub limit: Limit,
     #[param(value_type = Option<String>)]
     pub after: Option<Cursor>,
 }
 
 /// List stores, oldest first.
-#[utoipa::path(get, path = "/stores", tag = "stores", params(StoreFilter), responses((status = 200, body = Page<Store>)))]
+#[utoipa::path(get, path = "/stores", tag = "stores", params(StoreFilter),
+    responses((status = 200, description = "A page of stores", body = Page<Store>)))]
 async fn list_stores(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Result<Json<Page<Store>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
+    let after: Option<StoreId> = Cursor::key(filter.after.as_ref())?;
     let stores = sqlx::query_as(
         "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE NOT deleted AND id > coalesce($1, 0) \
          AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR city = $3) AND ($4::text IS NULL OR time_zone = $4) \
@@ -104,29 +107,43 @@ async fn list_stores(State(app): State<App>, Query(filter): Query<StoreFilter>) 
 }
 
 /// Open a store.
-#[utoipa::path(post, path = "/stores", tag = "stores", request_body = NewStore,
-    responses((status = 201, body = Store), (status = 409, description = "The code is taken", body = kit::problem::Problem)))]
-async fn create_store(State(app): State<App>, Json(new): Json<NewStore>) -> Result<impl IntoResponse, ApiError> {
-    let store: Store = sqlx::query_as(
-        "INSERT INTO stores (code, name, city, time_zone, active) VALUES ($1, $2, $3, $4, $5) \
+#[utoipa::path(post, path = "/stores", tag = "stores", params(IdempotencyKey), request_body = NewStore,
+    responses((status = 201, description = "The store", body = Store), (status = 409, description = "`store-code-taken`")))]
+async fn create_store(
+    State(app): State<App>,
+    key: Option<IdempotencyKey>,
+    Json(new): Json<NewStore>,
+) -> Result<(StatusCode, Json<Store>), ApiError> {
+    let asked = Asked::new(key, &new);
+    let inserted = sqlx::query_as(
+        "INSERT INTO stores (code, name, city, time_zone, active, idempotency_key, idempotency_digest) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING \
          RETURNING id, code, name, city, time_zone, active, created_at",
     )
-    .bind(new.code.as_str())
-    .bind(new.name.as_str())
-    .bind(new.city.as_str())
-    .bind(new.time_zone.as_str())
+    .bind(&new.code)
+    .bind(&new.name)
+    .bind(&new.city)
+    .bind(&new.time_zone)
     .bind(new.active.unwrap_or(true))
-    .fetch_one(&app.db)
-    .await
-    .on_constraint("stores_code_key", || {
+    .bind(asked.key())
+    .bind(asked.digest())
+    .fetch_optional(&app.db)
+    .await;
+    let earlier = asked.earlier(
+        &app.db,
+        "SELECT id, code, name, city, time_zone, active, created_at, idempotency_digest AS request_digest FROM stores \
+         WHERE idempotency_key = $1",
+    );
+    let store = idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("stores_code_key", || {
         ApiError::conflict("store-code-taken", format!("there is a store with code {} already", new.code.as_str()))
     })?;
     Ok((StatusCode::CREATED, Json(store)))
 }
 
 /// Read a store.
-#[utoipa::path(get, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), responses((status = 200, body = Store)))]
-async fn get_store(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Store>, ApiError> {
+#[utoipa::path(get, path = "/stores/{id}", tag = "stores", params(("id" = StoreId, Path)),
+    responses((status = 200, description = "The store", body = Store)))]
+async fn get_store(State(app): State<App>, Path(id): Path<StoreId>) -> Result<Json<Store>, ApiError> {
     sqlx::query_as(
         "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE id = $1 AND NOT deleted",
     )
@@ -138,11 +155,11 @@ async fn get_store(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<S
 }
 
 /// Change a store.
-#[utoipa::path(patch, path = "/stores/{id}", tag = "stores", params(("id" = i64, Path)), request_body = StoreChange,
-    responses((status = 200, body = Store)))]
+#[utoipa::path(patch, path = "/stores/{id}", tag = "stores", params(("id" = StoreId, Path)), request_body = StoreChange,
+    responses((status = 200, description = "The store", body = Store)))]
 async fn update_store(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<StoreId>,
     Json(change): Json<StoreChange>,
 ) -> Result<Json<Store>, ApiError> {
     sqlx::query_as(
@@ -151,9 +168,9 @@ async fn update_store(
          RETURNING id, code, name, city, time_zone, active, created_at",
     )
     .bind(id)
-    .bind(change.name.as_ref().map(Text::as_str))
-    .bind(change.city.as_ref().map(Text::as_str))
-    .bind(change.time_zone.as_ref().map(Zone::as_str))
+    .bind(change.name)
+    .bind(change.city)
+    .bind(change.time_zone)
     .bind(change.active)
     .fetch_optional(&app.db)
     .await?

@@ -61,8 +61,8 @@ fn listed(crates: &[fn()]) -> List {
 fn crates(service: &str) -> Vec<fn()> {
     match service {
         "inventory" => vec![kit::metric::describe, inventory::metric::describe],
-        "retail" => vec![kit::metric::describe],
-        "ecommerce" => vec![kit::metric::describe],
+        "retail" => vec![kit::metric::describe, retail::metric::describe],
+        "ecommerce" => vec![kit::metric::describe, ecommerce::metric::describe],
         "reporting" => {
             vec![kit::metric::describe, aggregator::metric::describe, jobs::metric::describe, exports::metric::describe]
         }

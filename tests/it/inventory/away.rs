@@ -7,7 +7,7 @@ use super::{alone, unique};
 
 #[tokio::test]
 async fn without_its_database_it_answers_503_and_recovers() {
-    let mut stack = alone().await;
+    let mut stack = alone(Stack::builder().durable()).await;
     let api = stack.direct("inventory");
     let body = || json!({"name": unique()});
     api.post_json("/api/v1/categories", &body(), 201).await;

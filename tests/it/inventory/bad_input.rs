@@ -2,48 +2,15 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use system_tests::Api;
 
 use super::{category, inventory, unique};
-
-async fn refused(api: &Api, method: &Method, path: &str, body: &Value, status: u16, field: Option<&str>) {
-    let mut call = api.call(method.clone(), path);
-    if !body.is_null() {
-        call = call.json(body);
-    }
-    let reply = call.send().await;
-    let what = format!("{method} {path} {body}: {}", reply.text());
-    assert_eq!((reply.status, reply.media_type()), (status, "application/problem+json"), "{what}");
-    let problem = reply.json();
-    assert_eq!(problem["field"].as_str(), field, "{what}");
-    assert!(
-        problem["correlation_id"].is_string() && problem["detail"].as_str().is_some_and(|text| !text.is_empty()),
-        "{what}"
-    );
-    for secret in ["SELECT", "INSERT", "sqlx", "panicked"] {
-        assert!(!reply.text().contains(secret), "{what}");
-    }
-}
+use crate::refusals::{bad_filters, bad_ids, bad_imports, bad_keys, bad_members, bad_pages, named, no_json, refused};
 
 #[tokio::test]
 async fn bad_parameters_are_named() {
     let api = inventory().await;
-    for collection in ["categories", "products", "locations", "stock", "stock-movements"] {
-        for (query, field) in [
-            ("limit=0", "limit"),
-            ("limit=501", "limit"),
-            ("limit=x", "limit"),
-            ("limit=99999999999999999999", "limit"),
-            ("limit=1&limit=2", "limit"),
-            ("after=%21", "after"),
-            ("after=", "after"),
-            ("after=eyJhIjoxfQ", "after"),
-            ("colour=red", "colour"),
-        ] {
-            refused(&api, &Method::GET, &format!("/api/v1/{collection}?{query}"), &Value::Null, 400, Some(field)).await;
-        }
-    }
-    for (path, field) in [
+    bad_pages(&api, &["categories", "products", "locations", "stock", "stock-movements"]).await;
+    let filters = [
         ("products?category_id=x", "category_id"),
         ("products?active=maybe", "active"),
         ("products?below_reorder_point=1", "below_reorder_point"),
@@ -51,24 +18,15 @@ async fn bad_parameters_are_named() {
         ("stock?on_hand=1.5", "on_hand"),
         ("stock-movements?from=yesterday", "from"),
         ("stock-movements?reason=theft", "reason"),
-    ] {
-        refused(&api, &Method::GET, &format!("/api/v1/{path}"), &Value::Null, 400, Some(field)).await;
-    }
+    ];
+    bad_filters(&api, &filters).await;
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_404_and_what_is_no_id_is_400() {
     let api = inventory().await;
+    bad_ids(&api, &["categories", "products", "locations"]).await;
     for collection in ["categories", "products", "locations"] {
-        for (id, status, field) in [
-            ("9223372036854775807", 404, None),
-            ("0", 404, None),
-            ("-1", 404, None),
-            ("9223372036854775808", 400, Some("path")),
-            ("x", 400, Some("path")),
-        ] {
-            refused(&api, &Method::GET, &format!("/api/v1/{collection}/{id}"), &Value::Null, status, field).await;
-        }
         let path = format!("/api/v1/{collection}/9223372036854775807");
         refused(&api, &Method::PATCH, &path, &json!({"name": "New"}), 404, None).await;
         refused(&api, &Method::DELETE, &path, &Value::Null, 405, None).await;
@@ -87,7 +45,7 @@ async fn bad_bodies_name_their_field() {
     let line = |line: Value| json!([line]);
     let too_long = "x".repeat(201);
     let validation = json!({"product_ids": [1]});
-    let cases = [
+    let cases = vec![
         ("products", &product, "sku", Some(json!("")), "sku"),
         ("products", &product, "sku", Some(json!("a b")), "sku"),
         ("products", &product, "sku", Some(json!(7)), "sku"),
@@ -150,42 +108,42 @@ async fn bad_bodies_name_their_field() {
         ("products/validate", &validation, "product_ids", Some(json!(["1"])), "product_ids[0]"),
         ("products/validate", &validation, "store_id", Some(json!("1")), "store_id"),
     ];
-    for (path, valid, key, value, field) in cases {
-        let mut body = valid.clone();
-        match value {
-            Some(value) => body[key] = value,
-            None => drop(body.as_object_mut().unwrap().remove(key)),
-        }
-        refused(&api, &Method::POST, &format!("/api/v1/{path}"), &body, 422, Some(field)).await;
-    }
+    bad_members(&api, cases).await;
     assert!(api.get_all(&format!("/api/v1/products?category_id={category}")).await.is_empty(), "nothing was written");
 }
 
 #[tokio::test]
 async fn bodies_that_are_no_json_are_told_so() {
     let api = inventory().await;
-    let large = format!("{{\"name\": \"{}\"}}", "x".repeat(10 << 20));
-    let cases: [(&str, Vec<u8>, u16); 6] = [
-        ("application/json", b"{\"name\": \"\xff\xfe\"}".to_vec(), 400),
-        ("application/json", b"".to_vec(), 400),
-        ("application/json", b"{\"name\": \"a\"} more".to_vec(), 400),
-        ("application/json", "[".repeat(1000).into_bytes(), 400),
-        ("text/plain", b"{\"name\": \"a\"}".to_vec(), 415),
-        ("application/json", large.into_bytes(), 413),
-    ];
-    for path in ["categories", "products", "locations", "stock-movements", "products/validate"] {
-        for (media_type, body, status) in &cases {
-            let call = api.call(Method::POST, &format!("/api/v1/{path}")).header("content-type", media_type);
-            let reply = call.body(body.clone()).send().await;
-            // What comes first in a body is told first: for another shape that may be a field, not the syntax.
-            let another_shape = path != "categories" || body.first() == Some(&b'[');
-            let expected = if *status == 400 && another_shape { vec![400, 422] } else { vec![*status] };
-            assert!(expected.contains(&reply.status), "{path} {status}: {}", reply.text());
-            assert!(reply.problem().is_some(), "{path} {status}");
-        }
+    no_json(&api, Some("categories"), &["products", "locations", "stock-movements", "products/validate"]).await;
+    bad_keys(&api, "categories", &json!({"name": unique()})).await;
+}
+
+#[tokio::test]
+async fn imports_that_are_none_are_told_so() {
+    let api = inventory().await;
+    for (path, column) in [("products", "sku"), ("stock", "sku"), ("stock-movements", "reference")] {
+        bad_imports(&api, &format!("{path}/import"), column).await;
     }
-    for (key, status) in [(String::new(), 400), ("x".repeat(256), 400)] {
-        let call = api.call(Method::POST, "/api/v1/categories").header("idempotency-key", &key);
-        call.json(&json!({"name": unique()})).send().await.expect(status);
-    }
+    let (sku, category) = (unique(), format!("Refused {}", unique()));
+    let file = format!(
+        "\u{feff}sku,name,category,unit_price_cents,unit_cost_cents\r\n{sku},\"two\r\nlines\",{category},1,1\r\n\
+         {sku} y,N,{category},1,1\r\n{sku}p,N,{category},-1,1\r\n{sku}q,N,{category},1,100000000001\r\n{sku}r,,{category},1,1\r\n\
+         {sku}s,N,{category},9223372036854775808,1\r\n{sku}t,N,{category},1,1,1\r\n{sku}u,N,{category}"
+    );
+    let report = api.import("/api/v1/products/import", file).await;
+    assert_eq!((&report["applied"], &report["complete"]), (&json!(0), &json!(false)), "{report}");
+    assert_eq!(
+        named(&report),
+        [
+            (2, Some("name")),
+            (4, Some("sku")),
+            (5, Some("unit_price_cents")),
+            (6, Some("unit_cost_cents")),
+            (7, Some("name")),
+            (8, Some("unit_price_cents")),
+            (9, None),
+            (10, None)
+        ]
+    );
 }

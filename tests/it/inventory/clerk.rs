@@ -149,3 +149,71 @@ async fn locations_keep_their_rules() {
     let second = api.post("/api/v1/locations", &store(unique())).await.expect(409);
     assert!(second.problem().unwrap().ends_with("/store-has-location"));
 }
+
+#[tokio::test]
+async fn a_transfer_moves_between_two_places_or_not_at_all() {
+    let shelf = Shelf::with(10).await;
+    let (to, _) = warehouse(&shelf.api).await;
+    let there = async || {
+        let path = format!("/api/v1/stock?product_id={}&location_id={to}", shelf.product);
+        shelf.api.get_json(&path).await["items"][0]["on_hand"].as_i64().unwrap_or(0)
+    };
+    let transfer = |reference: &str, pieces: i64| {
+        let mut body = shelf.asks(reference, "transfer", pieces);
+        body["to_location_id"] = json!(to);
+        body
+    };
+    let reference = format!("transfer-{}", unique());
+    for _ in 0..2 {
+        let document = shelf.api.post_json("/api/v1/stock-movements", &transfer(&reference, 4), 201).await;
+        assert_eq!(
+            (&document["lines"], &document["to_location_id"]),
+            (&json!([{"product_id": shelf.product, "quantity": 4}]), &json!(to))
+        );
+        assert_eq!((shelf.on_hand().await, there().await), (6, 4));
+    }
+    let short = shelf.api.post("/api/v1/stock-movements", &transfer(&unique(), 7)).await.expect(409).json();
+    assert_eq!(short["short"][0]["on_hand"], 6);
+    assert_eq!((shelf.on_hand().await, there().await), (6, 4));
+    let path = format!("/api/v1/stock-movements/{reference}/reversal");
+    for _ in 0..2 {
+        shelf.api.post_json(&path, &json!({}), 200).await;
+        assert_eq!((shelf.on_hand().await, there().await), (10, 0));
+    }
+    // Both ways at once: nobody waits for the other for ever.
+    let back = |reference: String| {
+        let mut body = transfer(&reference, 1);
+        (body["location_id"], body["to_location_id"]) = (json!(to), json!(shelf.location));
+        body
+    };
+    shelf.api.post_json("/api/v1/stock-movements", &transfer(&unique(), 5), 201).await;
+    let bodies: Vec<Value> =
+        (0..20).map(|at| if at % 2 == 0 { transfer(&unique(), 1) } else { back(unique()) }).collect();
+    for answer in join_all(bodies.iter().map(|body| shelf.api.post("/api/v1/stock-movements", body))).await {
+        assert!([201, 409].contains(&answer.status), "{}", answer.text());
+    }
+    assert_eq!(shelf.on_hand().await + there().await, 10);
+
+    for (body, field) in [
+        (transfer(&unique(), -1), "lines[0].quantity"),
+        (
+            {
+                let mut body = transfer(&unique(), 1);
+                body["to_location_id"] = json!(shelf.location);
+                body
+            },
+            "to_location_id",
+        ),
+        (
+            {
+                let mut body = transfer(&unique(), 1);
+                body["reason"] = json!("replenishment");
+                body
+            },
+            "to_location_id",
+        ),
+    ] {
+        let refused = shelf.api.post("/api/v1/stock-movements", &body).await.expect(422).json();
+        assert_eq!(refused["field"], field, "{refused}");
+    }
+}

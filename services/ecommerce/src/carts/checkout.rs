@@ -5,20 +5,25 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::Utc;
+use kit::amount::{Pieces, Price};
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
-use kit::idempotency::{Digest, IdempotencyKey};
-use kit::stock::{self, Product};
+use kit::id::{LocationId, ProductId};
+use kit::idempotency::{Asked, IdempotencyKey};
+use kit::settle::Step;
+use kit::stock::Product;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgTransaction;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::items::{lock_open, silent};
+use super::items::lock_open;
 use super::{CartItem, CartWithItems, find, refuse_unless_customer};
 use crate::App;
-use crate::orders::answer::{self, Bound};
+use crate::ids::{CartId, CustomerId, OrderId};
+use crate::metric;
+use crate::orders::answer;
 use crate::orders::document::OrderWithLines;
 
 /// How a cart is to become an order; may be left out.
@@ -26,7 +31,7 @@ use crate::orders::document::OrderWithLines;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Checkout {
     /// Who buys; default: the cart's customer.
-    customer_id: Option<i64>,
+    customer_id: Option<CustomerId>,
     /// Accepts the prices that the cart shows as current. Should they have changed yet again, it is refused again.
     #[serde(default)]
     accept_price_changes: bool,
@@ -43,26 +48,26 @@ struct Line<'a> {
 /// The order is stored before Inventory is asked for the stock, so a silence (503) leaves it pending: it is settled as
 /// soon as Inventory answers, and a repeat with the same `Idempotency-Key` tells what became of it. A refusal opens
 /// the cart again.
-#[utoipa::path(post, path = "/carts/{id}/checkout", tag = "carts", params(("id" = i64, Path), IdempotencyKey),
+#[utoipa::path(post, path = "/carts/{id}/checkout", tag = "carts", params(("id" = CartId, Path), IdempotencyKey),
     request_body(content = Option<Checkout>),
     responses((status = 201, description = "Ordered, stock taken", body = OrderWithLines),
         (status = 202, description = "Repeated, and still pending", body = OrderWithLines),
         (status = 409, description = "`insufficient-stock`, `price-changed`, `product-inactive`, `cart-empty`, `cart-checked-out`, `cart-changed`")))]
 pub(super) async fn checkout_cart(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<CartId>,
     key: Option<IdempotencyKey>,
     request: Option<Json<Checkout>>,
 ) -> Result<Response, ApiError> {
     let request = request.map(|Json(request)| request).unwrap_or_default();
-    let bound = key.map(|key| Bound { key, digest: Digest::of(&(id, &request)) });
-    if let Some(order_id) = answer::known(&app, bound.as_ref()).await? {
+    let asked = Asked::new(key, &(id, &request));
+    if let Some(order_id) = answer::known(&app, &asked).await? {
         return answer::present(&app, order_id).await;
     }
-    match place(&app, id, &request, bound.as_ref()).await {
+    match place(&app, id, &request, &asked).await {
         Ok(Some(order_id)) => answer::settled(&app, order_id).await,
         // A twin of this request, with the same key, may have been quicker at any point.
-        lost => match (answer::known(&app, bound.as_ref()).await?, lost) {
+        lost => match (answer::known(&app, &asked).await?, lost) {
             (Some(order_id), _) => answer::present(&app, order_id).await,
             (None, Err(refused)) => Err(refused),
             (None, Ok(_)) => Err(ApiError::internal("a key was taken and then belonged to no order")),
@@ -71,7 +76,7 @@ pub(super) async fn checkout_cart(
 }
 
 /// Stores the order as pending and answers its id; nothing where the key was taken meanwhile.
-async fn place(app: &App, id: i64, request: &Checkout, bound: Option<&Bound>) -> Result<Option<i64>, ApiError> {
+async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Result<Option<OrderId>, ApiError> {
     let cart = find(&app.db, id).await?;
     if let Some(order_id) = cart.cart.order_id {
         let detail = format!("cart {id} became order {order_id} already");
@@ -84,22 +89,22 @@ async fn place(app: &App, id: i64, request: &Checkout, bound: Option<&Bound>) ->
         return Err(ApiError::invalid("customer_id", "the cart is nobody's yet; say who buys"));
     };
     refuse_unless_customer(&app.db, customer_id).await?;
-    let product_ids: Vec<i64> = cart.items.iter().map(|item| item.product_id).collect();
-    let validated = stock::validate(&app.gateway, &product_ids, None).await.map_err(silent)?;
+    let product_ids: Vec<ProductId> = cart.items.iter().map(|item| item.product_id).collect();
+    let validated = app.ledger.validate(&product_ids, None).await?;
     let Some(location_id) = validated.location_id else {
         return Err(ApiError::conflict(
             "no-stock-location",
             "Inventory has no active warehouse that online orders ship from",
         ));
     };
-    let products: HashMap<i64, Product> = validated.items.into_iter().map(|it| (it.product_id, it)).collect();
+    let products: HashMap<ProductId, Product> = validated.items.into_iter().map(|it| (it.product_id, it)).collect();
     let lines = cart.items.iter().map(|item| line(item, &products)).collect::<Result<Vec<_>, _>>()?;
     refuse_changed_prices(app, id, &lines, request.accept_price_changes).await?;
 
     let mut tx = app.db.begin().await?;
     lock_open(&mut tx, id).await?;
     refuse_if_touched(&mut tx, &cart).await?;
-    let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, bound).await? else {
+    let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, asked).await? else {
         return Ok(None);
     };
     sqlx::query(
@@ -111,10 +116,11 @@ async fn place(app: &App, id: i64, request: &Checkout, bound: Option<&Bound>) ->
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    metric::order();
     Ok(Some(order_id))
 }
 
-fn line<'a>(item: &'a CartItem, products: &'a HashMap<i64, Product>) -> Result<Line<'a>, ApiError> {
+fn line<'a>(item: &'a CartItem, products: &'a HashMap<ProductId, Product>) -> Result<Line<'a>, ApiError> {
     match products.get(&item.product_id) {
         Some(product) if product.active => Ok(Line { item, product }),
         _ => {
@@ -126,14 +132,15 @@ fn line<'a>(item: &'a CartItem, products: &'a HashMap<i64, Product>) -> Result<L
 
 /// Shows changed prices in the cart and in the refusal. Accepting them means those that the cart showed, so a price
 /// that moved once more is refused once more.
-async fn refuse_changed_prices(app: &App, id: i64, lines: &[Line<'_>], accepted: bool) -> Result<(), ApiError> {
+async fn refuse_changed_prices(app: &App, id: CartId, lines: &[Line<'_>], accepted: bool) -> Result<(), ApiError> {
     let agreed =
         |line: &Line<'_>| if accepted { line.item.current_unit_price_cents } else { line.item.unit_price_cents };
-    let changed: Vec<&Line<'_>> = lines.iter().filter(|line| line.product.unit_price_cents != agreed(line)).collect();
+    let changed: Vec<&Line<'_>> =
+        lines.iter().filter(|line| line.product.unit_price_cents.get() != agreed(line)).collect();
     if changed.is_empty() {
         return Ok(());
     }
-    let (products, prices): (Vec<i64>, Vec<i64>) =
+    let (products, prices): (Vec<ProductId>, Vec<Price>) =
         changed.iter().map(|line| (line.product.product_id, line.product.unit_price_cents)).unzip();
     sqlx::query(
         "UPDATE cart_items i SET current_unit_price_cents = n.price
@@ -157,7 +164,7 @@ async fn refuse_changed_prices(app: &App, id: i64, lines: &[Line<'_>], accepted:
 
 /// The order must be what was validated: between reading the cart and locking it somebody may have filled it further.
 async fn refuse_if_touched(tx: &mut PgTransaction<'_>, cart: &CartWithItems) -> Result<(), ApiError> {
-    let now: Vec<(i64, i64, i64)> =
+    let now: Vec<(ProductId, Pieces, i64)> =
         sqlx::query_as("SELECT product_id, quantity, unit_price_cents FROM cart_items WHERE cart_id = $1 ORDER BY added_at, product_id")
             .bind(cart.cart.id)
             .fetch_all(&mut **tx)
@@ -172,16 +179,15 @@ async fn refuse_if_touched(tx: &mut PgTransaction<'_>, cart: &CartWithItems) -> 
 async fn insert_pending(
     tx: &mut PgTransaction<'_>,
     app: &App,
-    customer_id: i64,
-    location_id: i64,
+    customer_id: CustomerId,
+    location_id: LocationId,
     lines: &[Line<'_>],
-    bound: Option<&Bound>,
-) -> Result<Option<i64>, ApiError> {
-    let total: i128 =
-        lines.iter().map(|it| i128::from(it.item.quantity) * i128::from(it.product.unit_price_cents)).sum();
+    asked: &Asked,
+) -> Result<Option<OrderId>, ApiError> {
+    let total: i128 = lines.iter().map(|it| i128::from(it.item.quantity.times(it.product.unit_price_cents))).sum();
     let total =
         i64::try_from(total).map_err(|_| ApiError::conflict("total-too-large", "the total is beyond 64 bits"))?;
-    let id: Option<i64> = sqlx::query_scalar(
+    let id: Option<OrderId> = sqlx::query_scalar(
         "INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, total_cents,
          idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $6, $7, $8)
          ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
@@ -192,8 +198,8 @@ async fn insert_pending(
     .bind(Utc::now())
     .bind(app.time_zone.name())
     .bind(total)
-    .bind(bound.map(|it| it.key.as_str()))
-    .bind(bound.map(|it| it.digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .fetch_optional(&mut **tx)
     .await?;
     let Some(id) = id else { return Ok(None) };
@@ -216,12 +222,6 @@ async fn insert_pending(
     .bind(column(lines, |it| it.product.unit_cost_cents))
     .execute(&mut **tx)
     .await?;
-    sqlx::query(
-        "INSERT INTO stock_tasks (order_id, step, due_at) VALUES ($1, 'post', now() + make_interval(secs => $2))",
-    )
-    .bind(id)
-    .bind(app.limits.grace.as_secs_f64())
-    .execute(&mut **tx)
-    .await?;
+    app.ledger.owe(tx, id, Step::Post).await?;
     Ok(Some(id))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::App;
+use crate::metric;
 
 /// How often carts are looked at; being abandoned is a matter of hours.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -15,7 +16,10 @@ pub(crate) async fn run(app: App) {
         ticks.tick().await;
         match sweep(&app).await {
             Ok(0) => {}
-            Ok(carts) => tracing::info!(carts, "abandoned carts"),
+            Ok(carts) => {
+                metric::abandoned(carts);
+                tracing::info!(carts, "abandoned carts");
+            }
             Err(error) => tracing::warn!(error = kit::telemetry::chain(&error), "looking for abandoned carts failed"),
         }
     }

@@ -2,18 +2,18 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use kit::amount::Pieces;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
-use kit::stock;
+use kit::id::ProductId;
 use serde::Deserialize;
 use sqlx::{PgConnection, PgTransaction};
 use utoipa::ToSchema;
 
 use super::{CartStatus, CartWithItems, find};
 use crate::App;
+use crate::ids::{CartId, OrderId};
 
-/// Pieces of one product in a cart.
-const MAX_QUANTITY: i64 = 1_000_000;
 /// Products in a cart: as many as Inventory validates in one call.
 const MAX_ITEMS: i64 = 500;
 
@@ -21,43 +21,37 @@ const MAX_ITEMS: i64 = 500;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewItem {
-    product_id: i64,
-    /// Pieces, 1 to 1,000,000.
-    quantity: i64,
+    product_id: ProductId,
+    quantity: Pieces,
 }
 
 /// How many of a product there shall be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemChange {
-    /// Pieces, 1 to 1,000,000.
-    quantity: i64,
+    quantity: Pieces,
 }
 
 /// Put a product into a cart.
 ///
 /// The cart then holds that many of it, whatever it held before, at the price that Inventory names now; so it is
 /// safe to repeat.
-#[utoipa::path(post, path = "/carts/{id}/items", tag = "carts", params(("id" = i64, Path)), request_body = NewItem,
+#[utoipa::path(post, path = "/carts/{id}/items", tag = "carts", params(("id" = CartId, Path)), request_body = NewItem,
     responses((status = 201, description = "The cart", body = CartWithItems),
         (status = 409, description = "`cart-checked-out`, `cart-full`, `product-inactive`")))]
 pub(super) async fn put_item(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<CartId>,
     Json(item): Json<NewItem>,
 ) -> Result<(StatusCode, Json<CartWithItems>), ApiError> {
-    check_quantity(item.quantity)?;
     find(&app.db, id).await?;
-    let validated = stock::validate(&app.gateway, &[item.product_id], None).await.map_err(silent)?;
+    let validated = app.ledger.validate(&[item.product_id], None).await?;
     let Some(product) = validated.items.into_iter().find(|product| product.product_id == item.product_id) else {
         return Err(ApiError::invalid("product_id", format!("Inventory knows no product {}", item.product_id)));
     };
     if !product.active {
         let detail = format!("{} ({}) is no longer sold", product.name, product.sku);
         return Err(ApiError::conflict("product-inactive", detail).with("product_id", product.product_id));
-    }
-    if product.unit_price_cents.checked_mul(item.quantity).is_none() {
-        return Err(ApiError::invalid("quantity", "the line's price is beyond 64 bits"));
     }
     let mut tx = app.db.begin().await?;
     lock_open(&mut tx, id).await?;
@@ -88,14 +82,13 @@ pub(super) async fn put_item(
 
 /// Change how many of a product are in a cart.
 #[utoipa::path(patch, path = "/carts/{id}/items/{product_id}", tag = "carts",
-    params(("id" = i64, Path), ("product_id" = i64, Path)), request_body = ItemChange,
+    params(("id" = CartId, Path), ("product_id" = ProductId, Path)), request_body = ItemChange,
     responses((status = 200, description = "The cart", body = CartWithItems), (status = 409, description = "`cart-checked-out`")))]
 pub(super) async fn change_item(
     State(app): State<App>,
-    Path((id, product_id)): Path<(i64, i64)>,
+    Path((id, product_id)): Path<(CartId, ProductId)>,
     Json(change): Json<ItemChange>,
 ) -> Result<Json<CartWithItems>, ApiError> {
-    check_quantity(change.quantity)?;
     let mut tx = app.db.begin().await?;
     lock_open(&mut tx, id).await?;
     let changed = sqlx::query("UPDATE cart_items SET quantity = $3 WHERE cart_id = $1 AND product_id = $2")
@@ -114,11 +107,11 @@ pub(super) async fn change_item(
 
 /// Take a product out of a cart.
 #[utoipa::path(delete, path = "/carts/{id}/items/{product_id}", tag = "carts",
-    params(("id" = i64, Path), ("product_id" = i64, Path)),
+    params(("id" = CartId, Path), ("product_id" = ProductId, Path)),
     responses((status = 200, description = "The cart", body = CartWithItems), (status = 409, description = "`cart-checked-out`")))]
 pub(super) async fn remove_item(
     State(app): State<App>,
-    Path((id, product_id)): Path<(i64, i64)>,
+    Path((id, product_id)): Path<(CartId, ProductId)>,
 ) -> Result<Json<CartWithItems>, ApiError> {
     let mut tx = app.db.begin().await?;
     lock_open(&mut tx, id).await?;
@@ -139,8 +132,8 @@ pub(super) async fn remove_item(
 ///
 /// # Errors
 /// 404 where there is none, 409 where it became an order already.
-pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: i64) -> Result<(), ApiError> {
-    let cart: Option<(CartStatus, Option<i64>)> =
+pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: CartId) -> Result<(), ApiError> {
+    let cart: Option<(CartStatus, Option<OrderId>)> =
         sqlx::query_as("SELECT status, order_id FROM carts WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE")
             .bind(id)
             .fetch_optional(&mut **tx)
@@ -149,7 +142,7 @@ pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: i64) -> Result<(),
         None => Err(ApiError::not_found(format!("cart {id}"))),
         Some((CartStatus::CheckedOut, order_id)) => {
             Err(ApiError::conflict("cart-checked-out", format!("cart {id} became an order already"))
-                .with("order_id", order_id))
+                .with("order_id", order_id.map(|id| id.0)))
         }
         Some((CartStatus::Open | CartStatus::Abandoned, _)) => Ok(()),
     }
@@ -157,7 +150,7 @@ pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: i64) -> Result<(),
 
 /// Brings count and total of the header up to date and answers how many products there are. An abandoned cart that
 /// is touched is open again.
-async fn count_up(db: &mut PgConnection, id: i64) -> Result<i64, ApiError> {
+async fn count_up(db: &mut PgConnection, id: CartId) -> Result<i64, ApiError> {
     let products = sqlx::query_scalar(
         "UPDATE carts SET status = 'open', updated_at = now(), item_count = i.pieces, total_cents = i.total
          FROM (SELECT coalesce(sum(quantity), 0)::bigint AS pieces, count(*) AS products,
@@ -171,23 +164,6 @@ async fn count_up(db: &mut PgConnection, id: i64) -> Result<i64, ApiError> {
     Ok(products)
 }
 
-/// Nothing was changed, and asking again may do better.
-pub(super) fn silent(silence: stock::Silence) -> ApiError {
-    ApiError::Unavailable {
-        detail: "Inventory does not answer, so nothing was changed; try again".to_owned(),
-        retry_after: kit::error::RETRY_AFTER,
-        extensions: serde_json::Map::new(),
-        source: Some(Box::new(silence)),
-    }
-}
-
-fn check_quantity(quantity: i64) -> Result<(), ApiError> {
-    if (1..=MAX_QUANTITY).contains(&quantity) {
-        return Ok(());
-    }
-    Err(ApiError::invalid("quantity", format!("quantity must be from 1 to {MAX_QUANTITY}")))
-}
-
-fn not_in_cart(id: i64, product_id: i64) -> ApiError {
+fn not_in_cart(id: CartId, product_id: ProductId) -> ApiError {
     ApiError::not_found(format!("product {product_id} in cart {id}"))
 }

@@ -51,7 +51,7 @@ impl CustomerRow {
 /// Import customers.
 ///
 /// CSV or NDJSON. A known reference is updated, so it is safe to repeat; an erased customer is refused and stays erased.
-#[utoipa::path(post, path = "/customers/import", tag = "customers", request_body(content = String, content_type = "text/csv"),
+#[utoipa::path(post, path = "/customers/import", tag = "customers", request_body(content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses((status = 200, description = "What came of the rows", body = Report)))]
 pub(super) async fn import_customers(
     State(app): State<App>,

@@ -4,38 +4,27 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
-use kit::idempotency::{Digest, IdempotencyKey};
-use kit::stock::Refusal;
+use kit::idempotency::Asked;
+use kit::settle::Outcome;
 
 use super::document::{OrderStatus, find_with_lines};
-use super::settle::{self, Outcome};
 use crate::App;
-
-/// The key and digest of one request, bound to its order by the INSERT that stores it.
-#[derive(Debug, Clone)]
-pub(crate) struct Bound {
-    pub key: IdempotencyKey,
-    pub digest: Digest,
-}
+use crate::ids::OrderId;
 
 /// The order that an earlier request with this key stored.
 ///
 /// # Errors
 /// 422 where that request had another body.
-pub(crate) async fn known(app: &App, bound: Option<&Bound>) -> Result<Option<i64>, ApiError> {
-    let Some(bound) = bound else { return Ok(None) };
-    let known: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT id, idempotency_digest FROM orders WHERE idempotency_key = $1")
-            .bind(bound.key.as_str())
-            .fetch_optional(&app.db)
-            .await?;
-    let Some((id, digest)) = known else { return Ok(None) };
-    bound.digest.must_equal(&digest)?;
-    Ok(Some(id))
+pub(crate) async fn known(app: &App, asked: &Asked) -> Result<Option<OrderId>, ApiError> {
+    let known = asked.earlier::<(OrderId,)>(
+        &app.db,
+        "SELECT id, idempotency_digest AS request_digest FROM orders WHERE idempotency_key = $1",
+    );
+    Ok(known.await?.map(|(id,)| id))
 }
 
 /// 201 for an order that took effect, 202 for one still pending, 409 for one that Inventory refused.
-pub(crate) async fn present(app: &App, id: i64) -> Result<Response, ApiError> {
+pub(crate) async fn present(app: &App, id: OrderId) -> Result<Response, ApiError> {
     let document = find_with_lines(&app.db, id).await?;
     if document.order.status == OrderStatus::Pending {
         return Ok((StatusCode::ACCEPTED, Json(document)).into_response());
@@ -43,16 +32,13 @@ pub(crate) async fn present(app: &App, id: i64) -> Result<Response, ApiError> {
     match document.order.refusal {
         // Cancelled by a person later: the checkout itself had succeeded.
         None => Ok((StatusCode::CREATED, Json(document)).into_response()),
-        Some(refusal) => {
-            let refusal: Refusal = serde_json::from_value(refusal).map_err(ApiError::internal)?;
-            Err(refusal.into_error().with("order_id", id))
-        }
+        Some(refusal) => Err(refusal.0.into_error().with("order_id", id)),
     }
 }
 
 /// Asks Inventory about an order just stored, and answers what came of it; 503 where Inventory is silent.
-pub(crate) async fn settled(app: &App, id: i64) -> Result<Response, ApiError> {
-    let outcome = settle::settle(app, id).await?;
+pub(crate) async fn settled(app: &App, id: OrderId) -> Result<Response, ApiError> {
+    let outcome = app.ledger.settle(id).await?;
     let status: OrderStatus =
         sqlx::query_scalar("SELECT status FROM orders WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::Silent && status == OrderStatus::Pending {

@@ -2,9 +2,14 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::ApiError;
+use kit::id::ProductId;
+use kit::stock::Refusal;
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use utoipa::ToSchema;
+
+use crate::ids::{CustomerId, OrderId};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -65,10 +70,10 @@ impl PaymentStatus {
 /// An order, without its lines.
 #[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Order {
-    pub id: i64,
+    pub id: OrderId,
     /// The key of this order's movements at Inventory.
     pub reference: String,
-    pub customer_id: i64,
+    pub customer_id: CustomerId,
     pub status: OrderStatus,
     pub payment_status: PaymentStatus,
     pub occurred_at: DateTime<Utc>,
@@ -88,7 +93,8 @@ pub(crate) struct Order {
     /// still to be given back.
     pub stock_settled: bool,
     /// Why Inventory's answer, or its silence, cancelled the order.
-    pub refusal: Option<sqlx::types::JsonValue>,
+    #[schema(value_type = Option<Refusal>)]
+    pub refusal: Option<Json<Refusal>>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -96,7 +102,7 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct OrderLine {
     pub line_no: i32,
-    pub product_id: i64,
+    pub product_id: ProductId,
     pub sku: String,
     pub product_name: String,
     pub category: String,
@@ -122,7 +128,7 @@ macro_rules! select_order {
         concat!(
             "SELECT o.id, o.reference, o.customer_id, o.status, o.payment_status, o.occurred_at, o.time_zone, \
              o.business_day, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.total_cents, o.imported, \
-             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.order_id = o.id) AS stock_settled, \
+             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = o.id) AS stock_settled, \
              o.refusal, o.created_at FROM orders o ",
             $rest
         )
@@ -134,7 +140,7 @@ pub(crate) use select_order;
 ///
 /// # Errors
 /// 404 where there is none.
-pub(crate) async fn find_with_lines(db: &PgPool, id: i64) -> Result<OrderWithLines, ApiError> {
+pub(crate) async fn find_with_lines(db: &PgPool, id: OrderId) -> Result<OrderWithLines, ApiError> {
     let order = sqlx::query_as(select_order!("WHERE o.id = $1 AND NOT o.deleted"))
         .bind(id)
         .fetch_optional(db)
@@ -143,7 +149,7 @@ pub(crate) async fn find_with_lines(db: &PgPool, id: i64) -> Result<OrderWithLin
     Ok(OrderWithLines { order, lines: lines(db, id).await? })
 }
 
-async fn lines(db: impl PgExecutor<'_>, order_id: i64) -> Result<Vec<OrderLine>, sqlx::Error> {
+async fn lines(db: impl PgExecutor<'_>, order_id: OrderId) -> Result<Vec<OrderLine>, sqlx::Error> {
     sqlx::query_as(
         "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
          discount_cents, net_cents FROM order_lines WHERE order_id = $1 ORDER BY line_no",

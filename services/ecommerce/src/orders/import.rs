@@ -7,14 +7,19 @@ mod batch;
 
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
+use kit::amount::Price;
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::ProductId;
 use kit::import::{Import, Record, Refusal, Report};
 use kit::text::{Reference, Text, Zone};
 use serde::Deserialize;
 
 use super::document::{OrderStatus, PaymentStatus};
 use crate::App;
+
+/// Pieces on one line of history: with the bound on prices it keeps every amount within 64 bits.
+const MAX_PIECES: i64 = 10_000_000;
 
 /// One line of an order; the lines of an order stand side by side.
 #[derive(Debug, Deserialize)]
@@ -31,13 +36,13 @@ pub(crate) struct OrderRow {
     delivered_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
     line_no: i32,
-    product_id: i64,
+    product_id: ProductId,
     sku: Text,
     product_name: Text,
     category: Text,
     quantity: i64,
-    unit_price_cents: i64,
-    unit_cost_cents: i64,
+    unit_price_cents: Price,
+    unit_cost_cents: Price,
     discount_cents: Option<i64>,
 }
 
@@ -66,36 +71,35 @@ impl Record for OrderRow {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let discount = self.discount_cents.unwrap_or(0);
+        let discount = self.discount();
         let bounds = [
             ("line_no", self.line_no > 0, "must be above zero"),
-            ("product_id", self.product_id > 0, "must be above zero"),
+            ("product_id", self.product_id.0 > 0, "must be above zero"),
             (
                 "occurred_at",
                 self.occurred_at <= Utc::now() + TimeDelta::minutes(5),
                 "is in the future; an import is history",
             ),
             ("occurred_at", self.occurred_at >= DateTime::UNIX_EPOCH, "is before 1970"),
-            ("quantity", self.quantity > 0, "must be above zero"),
-            ("unit_price_cents", self.unit_price_cents >= 0, "must not be negative"),
-            ("unit_cost_cents", self.unit_cost_cents >= 0, "must not be negative"),
+            ("quantity", (1..=MAX_PIECES).contains(&self.quantity), "must be from 1 to 10000000"),
             ("discount_cents", discount >= 0, "must not be negative"),
         ];
         if let Some((field, _, reason)) = bounds.into_iter().find(|(_, holds, _)| !holds) {
             return Err(Refusal::new(field, reason));
         }
-        if self.unit_cost_cents.checked_mul(self.quantity).is_none() {
-            return Err(Refusal::new("quantity", "makes the line's cost larger than 64 bits hold"));
+        if discount > self.price() {
+            return Err(Refusal::new("discount_cents", "is more than the line's price"));
         }
-        match self.unit_price_cents.checked_mul(self.quantity) {
-            None => Err(Refusal::new("quantity", "makes the line's price larger than 64 bits hold")),
-            Some(price) if discount > price => Err(Refusal::new("discount_cents", "is more than the line's price")),
-            Some(_) => Ok(()),
-        }
+        Ok(())
     }
 }
 
 impl OrderRow {
+    /// The line's price in minor units, before the discount.
+    fn price(&self) -> i64 {
+        self.quantity * self.unit_price_cents.get()
+    }
+
     fn discount(&self) -> i64 {
         self.discount_cents.unwrap_or(0)
     }
@@ -105,7 +109,7 @@ impl OrderRow {
 ///
 /// CSV or NDJSON, one row per line of an order, rows of an order side by side. Customers must exist. Without
 /// `time_zone` the company's counts.
-#[utoipa::path(post, path = "/orders/import", tag = "orders", request_body(content = String, content_type = "text/csv"),
+#[utoipa::path(post, path = "/orders/import", tag = "orders", request_body(content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses((status = 200, description = "What came of the rows", body = Report)))]
 pub(super) async fn import_orders(
     State(app): State<App>,

@@ -4,13 +4,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
+use kit::settle::{Outcome, Step};
 use serde::Deserialize;
 use serde_json::Value;
+use sqlx::PgTransaction;
 use utoipa::ToSchema;
 
 use super::document::{OrderStatus, OrderWithLines, PaymentStatus, find_with_lines};
-use super::settle::{self, Outcome};
 use crate::App;
+use crate::ids::OrderId;
+use crate::metric;
 
 /// The next status of an order.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -63,18 +66,19 @@ fn legal_payments(order: Standing) -> &'static [PaymentStatus] {
 ///
 /// Asking for the status it has already changes nothing. Cancelling gives its stock back once; 202 says that
 /// Inventory has not confirmed that yet: it follows by itself.
-#[utoipa::path(post, path = "/orders/{id}/status", tag = "orders", params(("id" = i64, Path)), request_body = OrderStep,
+#[utoipa::path(post, path = "/orders/{id}/status", tag = "orders", params(("id" = OrderId, Path)), request_body = OrderStep,
     responses((status = 200, description = "The order", body = OrderWithLines),
         (status = 202, description = "Cancelled, stock being given back", body = OrderWithLines),
         (status = 409, description = "`illegal-step`, with the legal ones")))]
 pub(super) async fn step_order(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<OrderId>,
     Json(asked): Json<OrderStep>,
 ) -> Result<(StatusCode, Json<OrderWithLines>), ApiError> {
     let mut tx = app.db.begin().await?;
     let order = lock(&mut tx, id).await?;
-    if order.status != asked.status {
+    let moves = order.status != asked.status;
+    if moves {
         let legal = legal_steps(order);
         if !legal.contains(&asked.status) {
             let names: Vec<&str> = legal.iter().map(|step| step.as_str()).collect();
@@ -92,13 +96,15 @@ pub(super) async fn step_order(
         .execute(&mut *tx)
         .await?;
         if asked.status == OrderStatus::Cancelled && !order.imported {
-            settle::owe_reversal(&mut tx, id, app.limits.grace).await?;
+            app.ledger.owe(&mut tx, id, Step::Reverse).await?;
         }
     }
     tx.commit().await?;
+    if moves {
+        metric::step(asked.status.as_str());
+    }
     // Also for a repeat: it may be what finishes an earlier cancellation.
-    let outcome =
-        if asked.status == OrderStatus::Cancelled { settle::settle(&app, id).await? } else { Outcome::Settled };
+    let outcome = if asked.status == OrderStatus::Cancelled { app.ledger.settle(id).await? } else { Outcome::Settled };
     let status = match outcome {
         Outcome::Settled => StatusCode::OK,
         Outcome::Silent => StatusCode::ACCEPTED,
@@ -109,11 +115,11 @@ pub(super) async fn step_order(
 /// Move an order's payment on.
 ///
 /// Asking for the status it has already changes nothing.
-#[utoipa::path(post, path = "/orders/{id}/payment", tag = "orders", params(("id" = i64, Path)), request_body = PaymentStep,
+#[utoipa::path(post, path = "/orders/{id}/payment", tag = "orders", params(("id" = OrderId, Path)), request_body = PaymentStep,
     responses((status = 200, description = "The order", body = OrderWithLines), (status = 409, description = "`illegal-step`, with the legal ones")))]
 pub(super) async fn step_payment(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<OrderId>,
     Json(asked): Json<PaymentStep>,
 ) -> Result<Json<OrderWithLines>, ApiError> {
     let mut tx = app.db.begin().await?;
@@ -140,7 +146,7 @@ pub(super) async fn step_payment(
     find_with_lines(&app.db, id).await.map(Json)
 }
 
-async fn lock(tx: &mut sqlx::PgTransaction<'_>, id: i64) -> Result<Standing, ApiError> {
+async fn lock(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<Standing, ApiError> {
     sqlx::query_as(
         "SELECT status, payment_status, imported FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
     )
@@ -150,7 +156,7 @@ async fn lock(tx: &mut sqlx::PgTransaction<'_>, id: i64) -> Result<Standing, Api
     .ok_or_else(|| ApiError::not_found(format!("order {id}")))
 }
 
-fn illegal(what: &str, id: i64, from: &str, to: &str, legal: &[&str]) -> ApiError {
+fn illegal(what: &str, id: OrderId, from: &str, to: &str, legal: &[&str]) -> ApiError {
     let ways = if legal.is_empty() {
         "it stays so".to_owned()
     } else {
@@ -206,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_illegal_step_names_the_legal_ones() {
-        let problem = illegal("order", 7, "confirmed", "delivered", &["processing", "cancelled"]).problem();
+        let problem = illegal("order", OrderId(7), "confirmed", "delivered", &["processing", "cancelled"]).problem();
         assert_eq!(
             problem.detail,
             "order 7 is confirmed, so it cannot become delivered; from there it can become processing or cancelled"

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
 use kit::text::{Reference, Zone};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ use super::document::{self, Document, Line, Outcome};
 use super::refusal::{Refusal, Short};
 use super::{MAX_QUANTITY, Reason};
 use crate::App;
-use crate::ids::{LocationId, ProductId};
 use crate::metric;
 
 /// Most lines of one document.
@@ -33,6 +33,10 @@ pub(crate) struct MovementRequest {
     reference: Reference,
     reason: Reason,
     location_id: LocationId,
+    /// On a transfer: where the goods arrive. Its lines then give the pieces that leave `location_id`, above zero, and
+    /// arrive here; both happen or none. Without it a transfer tells one side only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to_location_id: Option<LocationId>,
     /// When it happened; now where absent.
     occurred_at: Option<DateTime<Utc>>,
     /// IANA zone where it happened; UTC where absent.
@@ -76,6 +80,10 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
     if request.lines.is_empty() || request.lines.len() > MOST_LINES {
         return Err(ApiError::invalid("lines", format!("a document has 1 to {MOST_LINES} lines")));
     }
+    let moves_between = request.to_location_id.is_some();
+    if moves_between && (request.reason != Reason::Transfer || request.to_location_id == Some(request.location_id)) {
+        return Err(ApiError::invalid("to_location_id", "only a transfer arrives somewhere, and somewhere else"));
+    }
     let mut quantities = BTreeMap::new();
     for (at, line) in request.lines.iter().enumerate() {
         let field = || format!("lines[{at}].quantity");
@@ -87,6 +95,9 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
                 field(),
                 "a sale takes (below zero), a return or replenishment gives (above zero), nothing moves zero",
             ));
+        }
+        if moves_between && line.quantity < 0 {
+            return Err(ApiError::invalid(field(), "pieces of a transfer to somewhere are above zero"));
         }
         *quantities.entry(line.product_id).or_insert(0) += line.quantity;
     }
@@ -101,13 +112,15 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
 /// Writes down that this request decides the reference. False where another one did; a concurrent one is waited for.
 async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest) -> Result<bool, sqlx::Error> {
     let claimed = sqlx::query(
-        "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
-         VALUES ($1, 'applied', $2, $3, coalesce($4, now()), coalesce($5, 'UTC'), $6)
+        "INSERT INTO movement_documents (reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone,
+                                         request_digest)
+         VALUES ($1, 'applied', $2, $3, $4, coalesce($5, now()), coalesce($6, 'UTC'), $7)
          ON CONFLICT (reference) DO NOTHING",
     )
     .bind(&request.reference)
     .bind(request.reason)
     .bind(request.location_id)
+    .bind(request.to_location_id)
     .bind(request.occurred_at)
     .bind(&request.time_zone)
     .bind(digest.as_bytes())
@@ -122,52 +135,84 @@ async fn take(
     request: &MovementRequest,
     quantities: &BTreeMap<ProductId, i64>,
 ) -> Result<Result<(), Refusal>, sqlx::Error> {
-    let location = request.location_id;
-    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM locations WHERE id = $1 AND NOT deleted)")
+    if let Some(refusal) = unknown(db, request, quantities).await? {
+        return Ok(Err(refusal));
+    }
+    let ids: Vec<ProductId> = quantities.keys().copied().collect();
+    let deltas = |sign: i64| quantities.values().map(|pieces| sign * pieces).collect::<Vec<i64>>();
+    // All is locked and found possible before anything changes. Every writer of stock locks in the order of locations,
+    // and within one of products.
+    for (location, sign) in legs(request) {
+        let on_hand = lock(db, location, &ids, &deltas(sign)).await?;
+        if let Some(refusal) = impossible(&on_hand, &ids, &deltas(sign)) {
+            return Ok(Err(refusal));
+        }
+    }
+    for (location, sign) in legs(request) {
+        change(db, location, &ids, &deltas(sign)).await?;
+        sqlx::query(
+            "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
+             SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
+             FROM movement_documents d, unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
+             WHERE d.reference = $1
+             ORDER BY line.product_id",
+        )
+        .bind(&request.reference)
         .bind(location)
-        .fetch_one(&mut *db)
-        .await?;
-    if !known {
-        return Ok(Err(Refusal::UnknownLocation { location_id: location }));
-    }
-    let (ids, deltas): (Vec<i64>, Vec<i64>) = quantities.iter().map(|(id, quantity)| (id.0, *quantity)).unzip();
-    let known: Vec<i64> = sqlx::query_scalar("SELECT id FROM products WHERE id = ANY($1) AND NOT deleted")
         .bind(&ids)
-        .fetch_all(&mut *db)
+        .bind(deltas(sign))
+        .execute(&mut *db)
         .await?;
-    if let Some((line, asked)) =
-        request.lines.iter().enumerate().find(|(_, asked)| !known.contains(&asked.product_id.0))
-    {
-        return Ok(Err(Refusal::UnknownProduct { line, product_id: asked.product_id }));
     }
+    Ok(Ok(()))
+}
 
-    let on_hand = lock(db, location, &ids, &deltas).await?;
-    let left = |id: &ProductId| on_hand.get(&id.0).copied().unwrap_or(0);
-    let short: Vec<Short> = quantities
-        .iter()
-        .filter(|(id, quantity)| left(id) + **quantity < 0)
-        .map(|(id, quantity)| Short { product_id: *id, requested: -quantity, on_hand: left(id) })
+/// Why the deltas cannot be applied to what is on hand at a location.
+fn impossible(on_hand: &BTreeMap<ProductId, i64>, ids: &[ProductId], deltas: &[i64]) -> Option<Refusal> {
+    let left = |id: ProductId| on_hand.get(&id).copied().unwrap_or(0);
+    let lines = || ids.iter().copied().zip(deltas.iter().copied());
+    let short: Vec<Short> = lines()
+        .filter(|(id, delta)| left(*id) + delta < 0)
+        .map(|(id, delta)| Short { product_id: id, requested: -delta, on_hand: left(id) })
         .collect();
     if !short.is_empty() {
-        return Ok(Err(Refusal::InsufficientStock { short }));
+        return Some(Refusal::InsufficientStock { short });
     }
-    if let Some((id, _)) = quantities.iter().find(|(id, quantity)| left(id) + **quantity > MOST_ON_HAND) {
-        return Ok(Err(Refusal::TooMuchStock { product_id: *id }));
+    let (product_id, _) = lines().find(|(id, delta)| left(*id) + delta > MOST_ON_HAND)?;
+    Some(Refusal::TooMuchStock { product_id })
+}
+
+/// Where the document moves stock, and with which sign, in the order of locking.
+fn legs(request: &MovementRequest) -> Vec<(LocationId, i64)> {
+    let mut legs = match request.to_location_id {
+        None => vec![(request.location_id, 1)],
+        Some(to) => vec![(request.location_id, -1), (to, 1)],
+    };
+    legs.sort_unstable();
+    legs
+}
+
+/// What the document names and nobody knows.
+async fn unknown(
+    db: &mut PgConnection,
+    request: &MovementRequest,
+    quantities: &BTreeMap<ProductId, i64>,
+) -> Result<Option<Refusal>, sqlx::Error> {
+    for (location, _) in legs(request) {
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM locations WHERE id = $1 AND NOT deleted)")
+            .bind(location)
+            .fetch_one(&mut *db)
+            .await?;
+        if !known {
+            return Ok(Some(Refusal::UnknownLocation { location_id: location }));
+        }
     }
-    change(db, location, &ids, &deltas).await?;
-    sqlx::query(
-        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-         SELECT d.reference, line.product_id, d.location_id, line.quantity, d.reason, d.occurred_at, d.time_zone
-         FROM movement_documents d, unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
-         WHERE d.reference = $1
-         ORDER BY line.product_id",
-    )
-    .bind(&request.reference)
-    .bind(&ids)
-    .bind(&deltas)
-    .execute(db)
-    .await?;
-    Ok(Ok(()))
+    let known: Vec<ProductId> = sqlx::query_scalar("SELECT id FROM products WHERE id = ANY($1) AND NOT deleted")
+        .bind(quantities.keys().copied().collect::<Vec<_>>())
+        .fetch_all(db)
+        .await?;
+    let line = request.lines.iter().enumerate().find(|(_, asked)| !known.contains(&asked.product_id));
+    Ok(line.map(|(line, asked)| Refusal::UnknownProduct { line, product_id: asked.product_id }))
 }
 
 /// Locks the stock rows of the products, which it makes where something is added to none, and reads what they hold.
@@ -176,9 +221,9 @@ async fn take(
 pub(super) async fn lock(
     db: &mut PgConnection,
     location: LocationId,
-    ids: &[i64],
+    ids: &[ProductId],
     deltas: &[i64],
-) -> Result<BTreeMap<i64, i64>, sqlx::Error> {
+) -> Result<BTreeMap<ProductId, i64>, sqlx::Error> {
     sqlx::query(
         "INSERT INTO stock (product_id, location_id, on_hand)
          SELECT line.product_id, $1, 0 FROM unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
@@ -190,7 +235,7 @@ pub(super) async fn lock(
     .bind(deltas)
     .execute(&mut *db)
     .await?;
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
+    let rows: Vec<(ProductId, i64)> = sqlx::query_as(
         "SELECT product_id, on_hand FROM stock WHERE location_id = $1 AND product_id = ANY($2)
          ORDER BY product_id FOR NO KEY UPDATE",
     )
@@ -205,7 +250,7 @@ pub(super) async fn lock(
 pub(super) async fn change(
     db: &mut PgConnection,
     location: LocationId,
-    ids: &[i64],
+    ids: &[ProductId],
     deltas: &[i64],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(

@@ -4,6 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
+use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -12,7 +13,6 @@ use utoipa::ToSchema;
 use super::Reason;
 use super::refusal::Refusal;
 use crate::App;
-use crate::ids::{LocationId, ProductId};
 
 /// What became of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
@@ -47,6 +47,8 @@ pub(crate) struct Document {
     /// Null where the reference was closed before it was asked; so are the next three.
     pub(super) reason: Option<Reason>,
     pub(super) location_id: Option<LocationId>,
+    /// Where a transfer arrived.
+    pub(super) to_location_id: Option<LocationId>,
     pub(super) occurred_at: Option<DateTime<Utc>>,
     pub(super) time_zone: Option<String>,
     imported: bool,
@@ -86,7 +88,7 @@ impl Stored {
 /// 404 for a reference that was never heard of; the database's own failure.
 pub(super) async fn read(db: &PgPool, reference: &str) -> Result<Stored, ApiError> {
     let mut stored: Stored = sqlx::query_as(
-        "SELECT reference, outcome, reason, location_id, occurred_at, time_zone, imported, decided_at, refusal, request_digest
+        "SELECT reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone, imported, decided_at, refusal, request_digest
          FROM movement_documents WHERE reference = $1",
     )
     .bind(reference)
@@ -94,9 +96,11 @@ pub(super) async fn read(db: &PgPool, reference: &str) -> Result<Stored, ApiErro
     .await?
     .ok_or_else(|| ApiError::not_found("movement document with this reference"))?;
     stored.document.lines = sqlx::query_as(
-        "SELECT product_id, quantity FROM stock_movements WHERE reference = $1 AND NOT reversal ORDER BY product_id, id",
+        "SELECT product_id, quantity FROM stock_movements
+         WHERE reference = $1 AND NOT reversal AND ($2::bigint IS NULL OR location_id = $2) ORDER BY product_id, id",
     )
     .bind(reference)
+    .bind(stored.document.to_location_id)
     .fetch_all(db)
     .await?;
     Ok(stored)

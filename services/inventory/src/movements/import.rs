@@ -6,6 +6,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::{LocationId, ProductId};
 use kit::import::{Batch, Import, Outcome, Record, Refusal, Report, Row, RowError};
 use kit::text::{Code, Reference, Sku, Zone};
 use serde::Deserialize;
@@ -75,7 +76,7 @@ struct Movement<'a> {
 }
 
 /// What tells movements apart: reference, location, product. Ordered, so that two imports lock in one order.
-type Key<'a> = (&'a str, i64, i64);
+type Key<'a> = (&'a str, LocationId, ProductId);
 
 async fn write(app: &App, batch: &Batch<MovementRow>) -> Result<Outcome, ApiError> {
     let mut outcome = Outcome::default();
@@ -105,7 +106,7 @@ async fn write(app: &App, batch: &Batch<MovementRow>) -> Result<Outcome, ApiErro
 }
 
 /// The ids of a document's lines; where one is unknown the whole document is refused, each row with its reason.
-fn resolve(names: &Names, document: &[Row<MovementRow>]) -> Result<Vec<(i64, i64)>, Vec<RowError>> {
+fn resolve(names: &Names, document: &[Row<MovementRow>]) -> Result<Vec<(ProductId, LocationId)>, Vec<RowError>> {
     let ids: Vec<_> = document.iter().map(|row| names.ids(row, &row.value.sku, &row.value.location_code)).collect();
     if ids.iter().all(Result::is_ok) {
         return Ok(ids.into_iter().flatten().collect());
@@ -171,9 +172,9 @@ async fn insert(
     outcome: &mut Outcome,
 ) -> Result<(), sqlx::Error> {
     let references: Vec<&str> = movements.keys().map(|(reference, _, _)| *reference).collect();
-    let locations: Vec<i64> = movements.keys().map(|(_, location, _)| *location).collect();
-    let products: Vec<i64> = movements.keys().map(|(_, _, product)| *product).collect();
-    let written: Vec<(String, i64, i64)> = sqlx::query_as(
+    let locations: Vec<LocationId> = movements.keys().map(|(_, location, _)| *location).collect();
+    let products: Vec<ProductId> = movements.keys().map(|(_, _, product)| *product).collect();
+    let written: Vec<(String, LocationId, ProductId)> = sqlx::query_as(
         "INSERT INTO stock_movements
                 (reference, location_id, product_id, quantity, reason, occurred_at, time_zone, imported)
          SELECT reference, location, product, quantity, reason, occurred_at, time_zone, true
@@ -197,7 +198,7 @@ async fn insert(
     }
     let written: std::collections::HashSet<Key<'_>> =
         written.iter().map(|(reference, location, product)| (reference.as_str(), *location, *product)).collect();
-    let known: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+    let known: Vec<(String, LocationId, ProductId, i64)> = sqlx::query_as(
         "SELECT reference, location_id, product_id, quantity FROM stock_movements
          WHERE reference = ANY($1) AND NOT reversal",
     )

@@ -4,13 +4,14 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Query};
+use kit::id::{LocationId, ProductId};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Reason;
 use crate::App;
-use crate::ids::{LocationId, MovementId, ProductId};
+use crate::ids::MovementId;
 
 /// One movement of one product.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]

@@ -1,9 +1,8 @@
 //! Why a movement document was refused: stored with its reference, and told again to whoever repeats it.
 
 use kit::error::ApiError;
+use kit::id::{LocationId, ProductId};
 use serde::{Deserialize, Serialize};
-
-use crate::ids::{LocationId, ProductId};
 
 /// A refusal, as kept in `movement_documents.refusal`. Variants may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

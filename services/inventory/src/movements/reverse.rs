@@ -6,6 +6,7 @@ use axum::extract::State;
 use chrono::Utc;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
+use kit::id::{LocationId, ProductId};
 use kit::text::Reference;
 use sqlx::PgConnection;
 
@@ -13,7 +14,6 @@ use super::apply::{change, lock};
 use super::document::{self, Document, Outcome};
 use super::refusal::{Refusal, Short};
 use crate::App;
-use crate::ids::{LocationId, ProductId};
 use crate::metric;
 
 /// Reverse a document. Safe to repeat. A reference that was never heard of is closed, so that a request
@@ -58,14 +58,14 @@ pub(super) async fn reverse_document(
 
 /// Puts back on hand what an applied document took, or takes what it gave; the document's row is locked.
 async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), ApiError> {
-    let taken: Vec<(LocationId, i64, i64)> = sqlx::query_as(
+    let taken: Vec<(LocationId, ProductId, i64)> = sqlx::query_as(
         "SELECT location_id, product_id, quantity FROM stock_movements
          WHERE reference = $1 AND NOT reversal ORDER BY location_id, product_id",
     )
     .bind(reference)
     .fetch_all(&mut *db)
     .await?;
-    let mut by_location: BTreeMap<LocationId, (Vec<i64>, Vec<i64>)> = BTreeMap::new();
+    let mut by_location: BTreeMap<LocationId, (Vec<ProductId>, Vec<i64>)> = BTreeMap::new();
     for (location, product, quantity) in taken {
         let (ids, deltas) = by_location.entry(location).or_default();
         ids.push(product);
@@ -73,11 +73,11 @@ async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), A
     }
     for (location, (ids, deltas)) in by_location {
         let on_hand = lock(db, location, &ids, &deltas).await?;
-        let left = |id: i64| on_hand.get(&id).copied().unwrap_or(0);
+        let left = |id: ProductId| on_hand.get(&id).copied().unwrap_or(0);
         let lines = ids.iter().zip(&deltas);
         let short: Vec<Short> = lines
             .filter(|(id, delta)| left(**id) + **delta < 0)
-            .map(|(id, delta)| Short { product_id: ProductId(*id), requested: -delta, on_hand: left(*id) })
+            .map(|(id, delta)| Short { product_id: *id, requested: -delta, on_hand: left(*id) })
             .collect();
         if !short.is_empty() {
             // Dropping the transaction leaves the document applied: it can be reversed once there is stock again.

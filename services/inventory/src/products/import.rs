@@ -1,13 +1,13 @@
 //! `POST /products/import`: the products of a retailer who arrives with history; the natural key is the SKU.
 
 use axum::extract::State;
+use kit::amount::{Price, ReorderPoint};
 use kit::error::ApiError;
 use kit::extract::Json;
-use kit::import::{Batch, Import, Outcome, Record, Refusal, Report};
+use kit::import::{Batch, Import, Outcome, Record, Report};
 use kit::text::{Sku, Text};
 use serde::Deserialize;
 
-use super::{MAX_CENTS, MAX_REORDER_POINT};
 use crate::App;
 
 /// One product; its category is made where there is none of that name.
@@ -17,27 +17,15 @@ pub(crate) struct ProductRow {
     sku: Sku,
     name: Text,
     category: Text,
-    unit_price_cents: i64,
-    unit_cost_cents: i64,
-    reorder_point: Option<i64>,
+    unit_price_cents: Price,
+    unit_cost_cents: Price,
+    reorder_point: Option<ReorderPoint>,
     active: Option<bool>,
 }
 
 impl Record for ProductRow {
     const REQUIRED: &'static [&'static str] = &["sku", "name", "category", "unit_price_cents", "unit_cost_cents"];
     const OPTIONAL: &'static [&'static str] = &["reorder_point", "active"];
-
-    fn check(&self) -> Result<(), Refusal> {
-        for (field, cents) in [("unit_price_cents", self.unit_price_cents), ("unit_cost_cents", self.unit_cost_cents)] {
-            if !(0..=MAX_CENTS).contains(&cents) {
-                return Err(Refusal::new(field, format!("must be from 0 to {MAX_CENTS} minor units")));
-            }
-        }
-        if !(0..=MAX_REORDER_POINT).contains(&self.reorder_point.unwrap_or(0)) {
-            return Err(Refusal::new("reorder_point", format!("must be from 0 to {MAX_REORDER_POINT} pieces")));
-        }
-        Ok(())
-    }
 }
 
 /// Import products.
@@ -95,7 +83,7 @@ async fn write(app: &App, mut batch: Batch<ProductRow>) -> Result<Outcome, ApiEr
     .bind(&categories)
     .bind(column(&batch, |product| product.unit_price_cents))
     .bind(column(&batch, |product| product.unit_cost_cents))
-    .bind(column(&batch, |product| product.reorder_point.unwrap_or(0)))
+    .bind(column(&batch, |product| product.reorder_point.unwrap_or_default()))
     .bind(column(&batch, |product| product.active.unwrap_or(true)))
     .execute(&mut *transaction)
     .await?;

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::{LocationId, ProductId, StoreId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::ids::{CategoryId, LocationId, ProductId, StoreId};
+use crate::ids::CategoryId;
 
 /// Most products of one call.
 const MOST: usize = 500;
@@ -76,7 +77,7 @@ pub(super) async fn validate_products(
          WHERE p.id = ANY($1) AND NOT p.deleted
          ORDER BY p.id",
     )
-    .bind(asked.product_ids.iter().map(|id| id.0).collect::<Vec<_>>())
+    .bind(&asked.product_ids)
     .bind(location_id)
     .fetch_all(&app.db)
     .await?;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
 use kit::import::{Batch, Import, Outcome, Record, Refusal, Report};
 use kit::text::{Code, Sku};
@@ -75,13 +76,13 @@ async fn write(app: &App, mut batch: Batch<CountRow>) -> Result<Outcome, ApiErro
 /// The good rows of a batch, as columns.
 #[derive(Default)]
 struct Counts {
-    products: Vec<i64>,
-    locations: Vec<i64>,
+    products: Vec<ProductId>,
+    locations: Vec<LocationId>,
     on_hand: Vec<i64>,
 }
 
 impl Counts {
-    fn push(&mut self, product: i64, location: i64, on_hand: i64) {
+    fn push(&mut self, product: ProductId, location: LocationId, on_hand: i64) {
         self.products.push(product);
         self.locations.push(location);
         self.on_hand.push(on_hand);
@@ -107,7 +108,7 @@ impl Counts {
     /// Brings the other rows to what was counted, and writes each difference as a movement, so that on hand stays
     /// the opening plus the sum of movements. Rows are locked in the order that all writers of stock keep.
     async fn adjust(&self, db: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let off: Vec<(i64, i64, i64)> = sqlx::query_as(
+        let off: Vec<(LocationId, ProductId, i64)> = sqlx::query_as(
             "SELECT location_id, product_id, counted - on_hand
              FROM (SELECT s.location_id, s.product_id, s.on_hand, count.counted
                    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS count (product, location, counted)
@@ -123,8 +124,8 @@ impl Counts {
         if off.is_empty() {
             return Ok(0);
         }
-        let locations: Vec<i64> = off.iter().map(|(location, _, _)| *location).collect();
-        let products: Vec<i64> = off.iter().map(|(_, product, _)| *product).collect();
+        let locations: Vec<LocationId> = off.iter().map(|(location, _, _)| *location).collect();
+        let products: Vec<ProductId> = off.iter().map(|(_, product, _)| *product).collect();
         let deltas: Vec<i64> = off.iter().map(|(_, _, delta)| *delta).collect();
         let reference: String = sqlx::query_scalar(
             "INSERT INTO movement_documents (reference, outcome, reason, occurred_at, time_zone, request_digest)

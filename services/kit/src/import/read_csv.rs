@@ -3,6 +3,7 @@
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
 
 use super::group::{Gone, Sink};
+use super::retold::column_at_fault;
 use super::source::Source;
 use super::{Record, RowError};
 use crate::error::ApiError;
@@ -114,17 +115,18 @@ fn judge<T: Record>(
     };
     match text.deserialize::<T>(Some(header)) {
         Ok(value) => sink.row(line, value),
-        Err(error) => sink.refuse(key, explain(line, header, &error)),
+        Err(error) => sink.refuse(key, explain::<T>(line, header, &text, &error)),
     }
 }
 
-fn explain(line: u64, header: &StringRecord, error: &csv::Error) -> RowError {
+fn explain<T: Record>(line: u64, header: &StringRecord, row: &StringRecord, error: &csv::Error) -> RowError {
     let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
         return RowError { line, field: None, reason: error.to_string() };
     };
     let reason = err.kind().to_string();
     let at = err.field().and_then(|at| header.get(usize::try_from(at).ok()?)).map(ToOwned::to_owned);
-    RowError { line, field: at.or_else(|| super::read_ndjson::named_field(&reason)), reason }
+    let field = at.or_else(|| super::read_ndjson::named_field(&reason)).or_else(|| column_at_fault::<T>(header, row));
+    RowError { line, field, reason }
 }
 
 fn line(row: &ByteRecord) -> u64 {

@@ -6,6 +6,8 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::*;
+use crate::amount::Price;
+use crate::text::{Code, Zone};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +103,39 @@ async fn bad_fields_are_named() {
     assert_eq!(rows.iter().map(|row| (row[0].sku.as_str(), row[0].price)).collect::<Vec<_>>(), [("a", 1), ("e", 4)]);
     assert!(!report.complete);
     assert_eq!(shown(&report), [(3, Some("price")), (4, Some("price")), (5, Some("sku")), (7, None), (8, None)]);
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    code: Code,
+    #[expect(dead_code, reason = "only its errors matter here")]
+    kind: Kind,
+    #[expect(dead_code, reason = "only its errors matter here")]
+    price: Price,
+    #[expect(dead_code, reason = "only its errors matter here")]
+    zone: Option<Zone>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Shop,
+}
+
+impl Record for Place {
+    const REQUIRED: &'static [&'static str] = &["code", "kind", "price"];
+    const OPTIONAL: &'static [&'static str] = &["zone"];
+}
+
+#[tokio::test]
+async fn a_field_that_a_type_refuses_is_named() {
+    let body =
+        "code,kind,price,zone\na,shop,1,\na b,shop,1,\nc,barn,1,\nd,shop,-1,\ne,shop,1,Mars\nf,shop,9,Asia/Tokyo\n";
+    let (rows, report) = csv::<Place>(body).await;
+    assert_eq!(rows.iter().map(|row| row[0].code.as_str()).collect::<Vec<_>>(), ["a", "f"]);
+    assert_eq!(shown(&report), [(3, Some("code")), (4, Some("kind")), (5, Some("price")), (6, Some("zone"))]);
+    assert_eq!(report.errors[0].reason, "must be 1 to 32 letters, digits, '_', '.' or '-'");
 }
 
 #[tokio::test]

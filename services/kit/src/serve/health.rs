@@ -12,6 +12,8 @@ use axum::routing::get;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
+/// Where readiness is asked.
+pub(super) const READY: &str = "/health/ready";
 /// A dependency that does not answer in this time counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,7 +47,7 @@ impl Health {
     pub(super) fn router(self) -> Router {
         Router::new()
             .route("/health/live", get(|| async { axum::Json(json!({"status": "ok"})) }))
-            .route("/health/ready", get(move || ready(self.clone())))
+            .route(READY, get(move || ready(self.clone())))
     }
 }
 

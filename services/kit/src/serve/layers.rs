@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use metrics::{counter, gauge, histogram};
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::health::READY;
 use crate::error::ApiError;
 use crate::serve::BODY_LIMIT;
 use crate::{correlation, metric};
@@ -68,6 +70,19 @@ pub(super) async fn hear_out(request: Request, next: Next) -> Response {
         }
     }
     ApiError::TooLarge { limit: BODY_LIMIT }.into_response()
+}
+
+/// Once `stop` is cancelled: closes the connection with each answer, and answers that the service is not ready.
+pub(super) async fn say_farewell(stop: CancellationToken, request: Request, next: Next) -> Response {
+    if stop.is_cancelled() && request.uri().path() == READY {
+        let body = axum::Json(serde_json::json!({"status": "stopping", "failing": ["service"], "checks": {}}));
+        return (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], body).into_response();
+    }
+    let mut response = next.run(request).await;
+    if stop.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Puts a request under its correlation id, in a span, and into the metrics.

@@ -3,11 +3,14 @@
 //! Invariant: over all returns of a line, quantities never exceed what was sold and discounts add
 //! up to exactly the discount that was given, whatever the split.
 
+use kit::amount::Pieces;
+use kit::id::ProductId;
+
 /// A line of the original sale with what earlier returns took from it.
 #[derive(Debug, Clone)]
 pub(super) struct SoldLine {
     pub line_no: i32,
-    pub product_id: i64,
+    pub product_id: ProductId,
     /// Pieces sold, above zero.
     pub quantity: i64,
     /// Pieces already given back, not above `quantity`.
@@ -19,11 +22,10 @@ pub(super) struct SoldLine {
 /// What a client wants to give back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    pub product_id: i64,
+    pub product_id: ProductId,
     /// Names one line where a product was sold on several.
     pub line_no: Option<i32>,
-    /// Pieces, above zero.
-    pub quantity: i64,
+    pub quantity: Pieces,
 }
 
 /// A line of the return.
@@ -39,7 +41,7 @@ pub(super) struct Allotted {
 /// More was asked than is left of what was sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany {
-    pub product_id: i64,
+    pub product_id: ProductId,
     pub asked: i64,
     /// Pieces that could still be returned; 0 also for a product that was not on the sale.
     pub left: i64,
@@ -49,7 +51,8 @@ pub(super) struct TooMany {
 pub(super) fn allot(sold: &mut [SoldLine], wanted: &[Wanted]) -> Result<Vec<Allotted>, TooMany> {
     let mut allotted = Vec::new();
     for want in wanted {
-        let mut left = want.quantity;
+        let asked = want.quantity.get();
+        let mut left = asked;
         for line in sold.iter_mut().filter(|line| matches(line, want)) {
             let quantity = left.min(line.quantity - line.returned);
             if quantity == 0 {
@@ -61,14 +64,14 @@ pub(super) fn allot(sold: &mut [SoldLine], wanted: &[Wanted]) -> Result<Vec<Allo
             left -= quantity;
         }
         if left > 0 {
-            return Err(TooMany { product_id: want.product_id, asked: want.quantity, left: want.quantity - left });
+            return Err(TooMany { product_id: want.product_id, asked, left: asked - left });
         }
     }
     Ok(allotted)
 }
 
 /// Counts pieces that came back without naming a line (imported returns) against the sold lines.
-pub(super) fn count_returned(sold: &mut [SoldLine], product_id: i64, quantity: i64) {
+pub(super) fn count_returned(sold: &mut [SoldLine], product_id: ProductId, quantity: i64) {
     let mut left = quantity;
     for line in sold.iter_mut().filter(|line| line.product_id == product_id) {
         let pieces = left.min(line.quantity - line.returned);
@@ -93,11 +96,11 @@ mod tests {
     use super::*;
 
     fn line(line_no: i32, product_id: i64, quantity: i64, discount_cents: i64) -> SoldLine {
-        SoldLine { line_no, product_id, quantity, returned: 0, discount_cents }
+        SoldLine { line_no, product_id: ProductId(product_id), quantity, returned: 0, discount_cents }
     }
 
     fn want(product_id: i64, quantity: i64) -> Wanted {
-        Wanted { product_id, line_no: None, quantity }
+        Wanted { product_id: ProductId(product_id), line_no: None, quantity: Pieces::try_from(quantity).unwrap() }
     }
 
     #[test]
@@ -116,31 +119,34 @@ mod tests {
             got.iter().map(|it| (it.line_no, it.quantity, it.discount_cents)).collect::<Vec<_>>(),
             [(1, 2, 0), (3, 1, 5)]
         );
-        assert_eq!(allot(&mut sold, &[want(7, 2)]), Err(TooMany { product_id: 7, asked: 2, left: 1 }));
+        assert_eq!(allot(&mut sold, &[want(7, 2)]), Err(TooMany { product_id: ProductId(7), asked: 2, left: 1 }));
     }
 
     #[test]
     fn a_named_line_bounds_the_return() {
         let mut sold = vec![line(1, 7, 2, 0), line(2, 7, 2, 0)];
-        let named = Wanted { product_id: 7, line_no: Some(2), quantity: 3 };
-        assert_eq!(allot(&mut sold, &[named]), Err(TooMany { product_id: 7, asked: 3, left: 2 }));
+        let named = Wanted { line_no: Some(2), ..want(7, 3) };
+        assert_eq!(allot(&mut sold, &[named]), Err(TooMany { product_id: ProductId(7), asked: 3, left: 2 }));
     }
 
     #[test]
     fn two_wishes_for_one_product_share_what_is_left() {
         let mut sold = vec![line(1, 7, 3, 0)];
-        assert_eq!(allot(&mut sold, &[want(7, 2), want(7, 2)]), Err(TooMany { product_id: 7, asked: 2, left: 1 }));
+        assert_eq!(
+            allot(&mut sold, &[want(7, 2), want(7, 2)]),
+            Err(TooMany { product_id: ProductId(7), asked: 2, left: 1 })
+        );
     }
 
     #[test]
     fn a_product_that_was_not_sold_has_nothing_left() {
-        assert_eq!(allot(&mut [], &[want(9, 1)]), Err(TooMany { product_id: 9, asked: 1, left: 0 }));
+        assert_eq!(allot(&mut [], &[want(9, 1)]), Err(TooMany { product_id: ProductId(9), asked: 1, left: 0 }));
     }
 
     #[test]
     fn returns_without_a_line_count_against_the_product() {
         let mut sold = vec![line(1, 7, 2, 0), line(2, 7, 2, 0)];
-        count_returned(&mut sold, 7, 3);
+        count_returned(&mut sold, ProductId(7), 3);
         assert_eq!(allot(&mut sold, &[want(7, 1)]).unwrap(), [Allotted { line_no: 2, quantity: 1, discount_cents: 0 }]);
     }
 }

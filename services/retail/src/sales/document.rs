@@ -2,9 +2,14 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::ApiError;
+use kit::id::{ProductId, StoreId};
+use kit::stock::Refusal;
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use utoipa::ToSchema;
+
+use crate::ids::{RegisterId, SaleId};
 
 /// Which way goods and money go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -15,6 +20,16 @@ pub(crate) enum Kind {
     Sale,
     /// Goods of an earlier sale come back: a document of its own, with negative quantities.
     Return,
+}
+
+impl Kind {
+    /// The name on the wire and in the database.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Return => "return",
+        }
+    }
 }
 
 /// Where a document stands.
@@ -35,16 +50,16 @@ pub(crate) enum Status {
 /// A sale or a return, without its lines.
 #[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct Sale {
-    pub id: i64,
+    pub id: SaleId,
     /// The key of this document's movements at Inventory.
     pub reference: String,
     pub kind: Kind,
     pub status: Status,
     pub receipt_number: String,
-    pub store_id: i64,
-    pub register_id: i64,
+    pub store_id: StoreId,
+    pub register_id: RegisterId,
     /// On a return: the sale it gives back.
-    pub original_sale_id: Option<i64>,
+    pub original_sale_id: Option<SaleId>,
     pub occurred_at: DateTime<Utc>,
     /// The store's IANA zone when it happened.
     pub time_zone: String,
@@ -58,7 +73,8 @@ pub(crate) struct Sale {
     /// rejected document is still to be given back.
     pub stock_settled: bool,
     /// Why a rejected document was rejected.
-    pub refusal: Option<sqlx::types::JsonValue>,
+    #[schema(value_type = Option<Refusal>)]
+    pub refusal: Option<Json<Refusal>>,
     pub created_at: DateTime<Utc>,
     pub voided_at: Option<DateTime<Utc>>,
 }
@@ -67,7 +83,7 @@ pub(crate) struct Sale {
 #[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct SaleLine {
     pub line_no: i32,
-    pub product_id: i64,
+    pub product_id: ProductId,
     pub sku: String,
     pub product_name: String,
     pub category: String,
@@ -96,7 +112,7 @@ macro_rules! select_sale {
         concat!(
             "SELECT s.id, s.reference, s.kind, s.status, s.receipt_number, s.store_id, s.register_id, \
              s.original_sale_id, s.occurred_at, s.time_zone, s.business_day, s.total_cents, s.imported, \
-             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.sale_id = s.id) AS stock_settled, \
+             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = s.id) AS stock_settled, \
              s.refusal, s.created_at, s.voided_at FROM sales s ",
             $rest
         )
@@ -108,7 +124,7 @@ pub(crate) use select_sale;
 ///
 /// # Errors
 /// 404 where there is none.
-pub(super) async fn find(db: &PgPool, id: i64) -> Result<Sale, ApiError> {
+pub(super) async fn find(db: &PgPool, id: SaleId) -> Result<Sale, ApiError> {
     sqlx::query_as(select_sale!("WHERE s.id = $1 AND NOT s.deleted"))
         .bind(id)
         .fetch_optional(db)
@@ -120,14 +136,14 @@ pub(super) async fn find(db: &PgPool, id: i64) -> Result<Sale, ApiError> {
 ///
 /// # Errors
 /// 404 where there is none.
-pub(super) async fn find_with_lines(db: &PgPool, id: i64) -> Result<SaleWithLines, ApiError> {
+pub(super) async fn find_with_lines(db: &PgPool, id: SaleId) -> Result<SaleWithLines, ApiError> {
     let sale = find(db, id).await?;
     let lines = lines(db, id).await?;
     Ok(SaleWithLines { sale, lines })
 }
 
 /// The lines of a document, in order.
-pub(super) async fn lines(db: impl PgExecutor<'_>, sale_id: i64) -> Result<Vec<SaleLine>, sqlx::Error> {
+pub(super) async fn lines(db: impl PgExecutor<'_>, sale_id: SaleId) -> Result<Vec<SaleLine>, sqlx::Error> {
     sqlx::query_as(
         "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
          discount_cents, net_cents, original_line_no FROM sale_lines WHERE sale_id = $1 ORDER BY line_no",

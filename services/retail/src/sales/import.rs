@@ -8,14 +8,19 @@ mod batch;
 
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
+use kit::amount::Price;
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::id::ProductId;
 use kit::import::{Import, Record, Refusal, Report};
 use kit::text::{Code, Reference, Text, Zone};
 use serde::Deserialize;
 
 use super::document::Kind;
 use crate::App;
+
+/// Pieces on one line of history: with the bound on prices it keeps every amount within 64 bits.
+const MAX_PIECES: i64 = 10_000_000;
 
 /// One line of a document; the lines of a document stand side by side.
 #[derive(Debug, Deserialize)]
@@ -29,13 +34,13 @@ pub(crate) struct SaleRow {
     time_zone: Option<Zone>,
     original_reference: Option<Reference>,
     line_no: i32,
-    product_id: i64,
+    product_id: ProductId,
     sku: Text,
     product_name: Text,
     category: Text,
     quantity: i64,
-    unit_price_cents: i64,
-    unit_cost_cents: i64,
+    unit_price_cents: Price,
+    unit_cost_cents: Price,
     discount_cents: Option<i64>,
 }
 
@@ -66,15 +71,14 @@ impl Record for SaleRow {
         let bounds = [
             ("register_number", (1..=9999).contains(&self.register_number), "must be from 1 to 9999"),
             ("line_no", self.line_no > 0, "must be above zero"),
-            ("product_id", self.product_id > 0, "must be above zero"),
+            ("product_id", self.product_id.0 > 0, "must be above zero"),
             (
                 "occurred_at",
                 self.occurred_at <= Utc::now() + TimeDelta::minutes(5),
                 "is in the future; an import is history",
             ),
             ("occurred_at", self.occurred_at >= DateTime::UNIX_EPOCH, "is before 1970"),
-            ("unit_price_cents", self.unit_price_cents >= 0, "must not be negative"),
-            ("unit_cost_cents", self.unit_cost_cents >= 0, "must not be negative"),
+            ("quantity", self.pieces() <= MAX_PIECES, "is more than a line holds"),
             ("quantity", self.quantity != 0, "must not be zero"),
             ("quantity", self.kind == Kind::Return || self.quantity > 0, "must be above zero on a sale"),
             (
@@ -91,17 +95,10 @@ impl Record for SaleRow {
         if let Some((field, _, reason)) = bounds.into_iter().find(|(_, holds, _)| !holds) {
             return Err(Refusal::new(field, reason));
         }
-        let price = self
-            .pieces()
-            .checked_mul(self.unit_price_cents)
-            .filter(|_| self.unit_cost_cents.checked_mul(self.pieces()).is_some());
-        match price {
-            None => Err(Refusal::new("quantity", "makes the line's price or cost larger than 64 bits hold")),
-            Some(price) if self.discount() > price => {
-                Err(Refusal::new("discount_cents", "is more than the line's price"))
-            }
-            Some(_) => Ok(()),
+        if self.discount() > self.price() {
+            return Err(Refusal::new("discount_cents", "is more than the line's price"));
         }
+        Ok(())
     }
 }
 
@@ -109,6 +106,11 @@ impl SaleRow {
     /// Pieces, above zero. Returns may give them with either sign: the kind says which way they went.
     fn pieces(&self) -> i64 {
         self.quantity.saturating_abs()
+    }
+
+    /// The line's price in minor units, before the discount.
+    fn price(&self) -> i64 {
+        self.pieces() * self.unit_price_cents.get()
     }
 
     /// Minor units taken off the line, not negative.
@@ -129,7 +131,7 @@ impl SaleRow {
 ///
 /// CSV or NDJSON, one row per line of a document, rows of a document side by side. Stores must exist; registers are
 /// made on demand. Without `time_zone` the store's counts.
-#[utoipa::path(post, path = "/sales/import", tag = "sales", request_body(content = String, content_type = "text/csv"),
+#[utoipa::path(post, path = "/sales/import", tag = "sales", request_body(content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses((status = 200, description = "What came of the rows", body = Report)))]
 pub(super) async fn import_sales(
     State(app): State<App>,

@@ -3,30 +3,35 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use kit::amount::Pieces;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
-use kit::idempotency::{Digest, IdempotencyKey};
+use kit::id::{LocationId, ProductId};
+use kit::idempotency::{Asked, IdempotencyKey};
 use serde::{Deserialize, Serialize};
 use sqlx::PgTransaction;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::allot::{self, Allotted, SoldLine, TooMany, Wanted};
-use super::answer::{self, Bound};
+use super::answer;
 use super::document::{self, Kind, Sale, SaleLine, SaleWithLines, Status};
-use super::sell::{Place, ask, check_count, check_moment, check_quantity, location_of, place};
+use super::place::{Place, ask, location_of, place};
+use super::sell::{check_count, check_moment};
 use super::write::{Draft, DraftLine, insert_pending};
 use crate::App;
+use crate::ids::{RegisterId, SaleId};
+use crate::metric;
 
 /// Goods that come back.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReturnRequest {
     /// Where they come back; default: the register of the sale. Stock goes to that register's store.
-    pub register_id: Option<i64>,
+    pub register_id: Option<RegisterId>,
     /// When; default now. Not before the sale.
     pub occurred_at: Option<DateTime<Utc>>,
-    /// 1 to 500 lines.
+    #[schema(min_items = 1, max_items = 500)]
     pub lines: Vec<ReturnLine>,
 }
 
@@ -34,11 +39,11 @@ pub(crate) struct ReturnRequest {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReturnLine {
-    pub product_id: i64,
+    pub product_id: ProductId,
     /// Which line of the sale; default: the lines of that product, in order.
     pub line_no: Option<i32>,
-    /// Pieces, 1 to 1,000,000; over all returns never more than were sold.
-    pub quantity: i64,
+    /// Over all returns never more than were sold.
+    pub quantity: Pieces,
 }
 
 /// Return goods of a completed sale.
@@ -46,23 +51,22 @@ pub(crate) struct ReturnLine {
 /// The return keeps its own moment, zone and business day; price, cost and discount are those of the
 /// sale. Over all returns no more can come back than was sold, however many are asked for at once.
 #[utoipa::path(post, path = "/sales/{id}/returns", tag = "sales",
-    params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = ReturnRequest,
-    responses(
-        (status = 201, body = SaleWithLines, description = "Returned, stock given back"),
-        (status = 202, body = SaleWithLines, description = "Repeated, and still pending"),
-        (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem),
-        (status = 422, body = kit::problem::Problem), (status = 503, body = kit::problem::Problem)))]
+    params(("id" = SaleId, Path), IdempotencyKey), request_body = ReturnRequest,
+    responses((status = 201, description = "Returned, stock given back", body = SaleWithLines),
+        (status = 202, description = "Repeated, and still pending", body = SaleWithLines),
+        (status = 409, description = "`more-than-sold`, `sale-voided`, `sale-pending`, `sale-not-completed`, `not-a-sale`, `store-inactive`, `register-inactive`, `no-stock-location`, or Inventory's refusal")))]
 pub(super) async fn create_return(
     State(app): State<App>,
-    Path(id): Path<i64>,
+    Path(id): Path<SaleId>,
     key: Option<IdempotencyKey>,
     Json(request): Json<ReturnRequest>,
 ) -> Result<Response, ApiError> {
-    let bound = key.map(|key| Bound { key, digest: Digest::of(&(id, &request)) });
-    if let Some(return_id) = answer::known(&app, bound.as_ref()).await? {
+    let asked = Asked::new(key, &(id, &request));
+    if let Some(return_id) = answer::known(&app, &asked).await? {
         return answer::present(&app, return_id).await;
     }
-    let wanted = wanted(&request)?;
+    check_count(request.lines.len())?;
+    let wanted: Vec<Wanted> = request.lines.iter().map(ReturnLine::wanted).collect();
     let sale = document::find(&app.db, id).await?;
     refuse_unless_returnable(&sale)?;
     let occurred_at = check_moment(request.occurred_at)?;
@@ -70,7 +74,7 @@ pub(super) async fn create_return(
         return Err(ApiError::invalid("occurred_at", format!("the sale itself was at {}", sale.occurred_at)));
     }
     let place = place(&app, request.register_id.unwrap_or(sale.register_id)).await?;
-    let product_ids: Vec<i64> = wanted.iter().map(|it| it.product_id).collect();
+    let product_ids: Vec<ProductId> = wanted.iter().map(|it| it.product_id).collect();
     let location_id = location_of(&place, &ask(&app, &place, &product_ids).await?)?;
 
     let mut tx = app.db.begin().await?;
@@ -79,35 +83,30 @@ pub(super) async fn create_return(
         Err(refused) => {
             tx.rollback().await?;
             // A twin of this request may have taken the last pieces while this one waited for the lock.
-            return match answer::known(&app, bound.as_ref()).await? {
+            return match answer::known(&app, &asked).await? {
                 Some(return_id) => answer::present(&app, return_id).await,
                 None => Err(refused),
             };
         }
     };
     let draft = draft(&sale, place, location_id, occurred_at, lines);
-    match insert_pending(&mut tx, &draft, bound.as_ref(), app.limits.grace).await? {
+    match insert_pending(&app, &mut tx, &draft, &asked).await? {
         Some(return_id) => {
             tx.commit().await?;
+            metric::document(Kind::Return);
             answer::settled(&app, return_id).await
         }
         None => {
             tx.rollback().await?;
-            answer::winner(&app, bound.as_ref()).await
+            answer::winner(&app, &asked).await
         }
     }
 }
 
-fn wanted(request: &ReturnRequest) -> Result<Vec<Wanted>, ApiError> {
-    check_count(request.lines.len())?;
-    for (index, line) in request.lines.iter().enumerate() {
-        check_quantity(index, line.quantity)?;
+impl ReturnLine {
+    fn wanted(&self) -> Wanted {
+        Wanted { product_id: self.product_id, line_no: self.line_no, quantity: self.quantity }
     }
-    Ok(request
-        .lines
-        .iter()
-        .map(|line| Wanted { product_id: line.product_id, line_no: line.line_no, quantity: line.quantity })
-        .collect())
 }
 
 fn refuse_unless_returnable(sale: &Sale) -> Result<(), ApiError> {
@@ -131,7 +130,7 @@ fn refuse_unless_returnable(sale: &Sale) -> Result<(), ApiError> {
 /// Under the sale's row lock: what is left of it, and the lines of this return.
 async fn take_from_sold(
     tx: &mut PgTransaction<'_>,
-    sale_id: i64,
+    sale_id: SaleId,
     wanted: &[Wanted],
 ) -> Result<Vec<(SaleLine, Allotted)>, ApiError> {
     // Every return and every void of this sale waits here, so what is counted below stays true.
@@ -145,7 +144,7 @@ async fn take_from_sold(
         ));
     }
     let lines = document::lines(&mut **tx, sale_id).await?;
-    let returned: Vec<(i64, Option<i32>, i64)> = sqlx::query_as(
+    let returned: Vec<(ProductId, Option<i32>, i64)> = sqlx::query_as(
         "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
          WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
          GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
@@ -171,7 +170,7 @@ async fn take_from_sold(
     Ok(allotted.into_iter().filter_map(|it| Some((line(it.line_no)?, it))).collect())
 }
 
-fn too_many(sale_id: i64, TooMany { product_id, asked, left }: TooMany) -> ApiError {
+fn too_many(sale_id: SaleId, TooMany { product_id, asked, left }: TooMany) -> ApiError {
     let detail = format!(
         "{asked} of product {product_id} are to be returned, but only {left} of sale {sale_id} are left to return"
     );
@@ -181,7 +180,7 @@ fn too_many(sale_id: i64, TooMany { product_id, asked, left }: TooMany) -> ApiEr
 fn draft(
     sale: &Sale,
     place: Place,
-    location_id: i64,
+    location_id: LocationId,
     occurred_at: DateTime<Utc>,
     lines: Vec<(SaleLine, Allotted)>,
 ) -> Draft {

@@ -1,64 +1,48 @@
 //! `GET /sales/stuck`: documents that Inventory has left without an answer for too long.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Query};
-use kit::page::{Cursor, Limit, Page};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use kit::id::StoreId;
+use kit::page::{Cursor, Page};
+use kit::settle::{Owed, StuckFilter};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::document::{Kind, Status};
 use crate::App;
+use crate::ids::SaleId;
 
 /// An unsettled document and what is owed for it.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct StuckSale {
-    pub id: i64,
-    pub reference: String,
-    pub kind: Kind,
-    pub status: Status,
-    pub store_id: i64,
-    pub receipt_number: String,
-    /// `post`: Inventory has to move its stock; `reverse`: to give it back.
-    pub owed: String,
-    pub since: DateTime<Utc>,
-    /// How often recovery has tried.
-    pub attempts: i32,
-    pub next_attempt_at: DateTime<Utc>,
-    pub last_error: Option<String>,
-}
-
-/// Which unsettled documents to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct StuckFilter {
-    /// Unsettled for at least this long; default: the service's own limit.
-    #[param(minimum = 0)]
-    pub older_than_seconds: Option<u32>,
-    #[serde(default)]
-    #[param(value_type = Option<i64>)]
-    pub limit: Limit,
-    #[param(value_type = Option<String>)]
-    pub after: Option<Cursor>,
+    id: SaleId,
+    reference: String,
+    kind: Kind,
+    status: Status,
+    store_id: StoreId,
+    receipt_number: String,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    task: Owed,
 }
 
 /// List documents that are unsettled for too long, by id.
-#[utoipa::path(get, path = "/sales/stuck", tag = "sales", params(StuckFilter), responses((status = 200, body = Page<StuckSale>)))]
+#[utoipa::path(get, path = "/sales/stuck", tag = "sales", params(StuckFilter),
+    responses((status = 200, description = "A page of unsettled documents", body = Page<StuckSale>)))]
 pub(super) async fn list_stuck_sales(
     State(app): State<App>,
     Query(filter): Query<StuckFilter>,
 ) -> Result<Json<Page<StuckSale>>, ApiError> {
-    let after: Option<i64> = Cursor::key(filter.after.as_ref())?;
-    let age = filter.older_than_seconds.map_or(app.limits.stuck.as_secs_f64(), f64::from);
+    let after: Option<SaleId> = Cursor::key(filter.after.as_ref())?;
     let stuck = sqlx::query_as(
-        "SELECT s.id, s.reference, s.kind, s.status, s.store_id, s.receipt_number, t.step AS owed, t.since, t.attempts, \
-         t.due_at AS next_attempt_at, t.last_error FROM stock_tasks t JOIN sales s ON s.id = t.sale_id \
+        "SELECT s.id, s.reference, s.kind, s.status, s.store_id, s.receipt_number, t.step AS owed, t.since, t.attempts,
+           t.due_at AS next_attempt_at, t.last_error
+         FROM stock_tasks t JOIN sales s ON s.id = t.document_id
          WHERE s.id > coalesce($1, 0) AND t.since <= now() - make_interval(secs => $2) ORDER BY s.id LIMIT $3",
     )
     .bind(after)
-    .bind(age)
+    .bind(filter.age(app.ledger.limits()))
     .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;

@@ -1,36 +1,36 @@
 //! `POST /sales/{id}/void`: undoes a sale that should not have been.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
-use kit::extract::Path;
+use kit::extract::{Json, Path};
+use kit::settle::{Outcome, Step};
 
 use super::document::{Kind, SaleWithLines, Status, find_with_lines};
-use super::settle::{self, Outcome};
 use crate::App;
+use crate::ids::SaleId;
+use crate::metric;
 
 #[derive(sqlx::FromRow)]
 struct Locked {
     kind: Kind,
     status: Status,
     imported: bool,
-    returns: Vec<i64>,
+    returns: Vec<SaleId>,
 }
 
 /// Void a sale and give its stock back.
 ///
 /// The void is decided at once and cannot be taken back; repeating it answers the voided sale. 202 says
 /// that Inventory has not confirmed the stock yet: it follows by itself.
-#[utoipa::path(post, path = "/sales/{id}/void", tag = "sales", params(("id" = i64, Path)),
-    responses(
-        (status = 200, body = SaleWithLines, description = "Voided, stock given back"),
-        (status = 202, body = SaleWithLines, description = "Voided, stock being given back"),
-        (status = 404, body = kit::problem::Problem), (status = 409, body = kit::problem::Problem)))]
-pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/sales/{id}/void", tag = "sales", params(("id" = SaleId, Path)),
+    responses((status = 200, description = "Voided, stock given back", body = SaleWithLines),
+        (status = 202, description = "Voided, stock being given back", body = SaleWithLines),
+        (status = 409, description = "`sale-pending`, `sale-not-completed`, `sale-has-returns`, `sale-imported`, `not-a-sale`")))]
+pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<SaleId>) -> Result<Response, ApiError> {
     decide(&app, id).await?;
-    let outcome = settle::settle(&app, id).await?;
+    let outcome = app.ledger.settle(id).await?;
     let status = match outcome {
         Outcome::Settled => StatusCode::OK,
         Outcome::Silent => StatusCode::ACCEPTED,
@@ -38,7 +38,7 @@ pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<i64>) -> Re
     Ok((status, Json(find_with_lines(&app.db, id).await?)).into_response())
 }
 
-async fn decide(app: &App, id: i64) -> Result<(), ApiError> {
+async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
     let mut tx = app.db.begin().await?;
     // The lock that a return takes too: either it sees the void, or the void sees the return.
     sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *tx).await?;
@@ -59,18 +59,13 @@ async fn decide(app: &App, id: i64) -> Result<(), ApiError> {
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    sqlx::query(
-        "INSERT INTO stock_tasks (sale_id, step, due_at) VALUES ($1, 'reverse', now() + make_interval(secs => $2))",
-    )
-    .bind(id)
-    .bind(app.limits.grace.as_secs_f64())
-    .execute(&mut *tx)
-    .await?;
+    app.ledger.owe(&mut tx, id, Step::Reverse).await?;
     tx.commit().await?;
+    metric::void();
     Ok(())
 }
 
-fn refuse_unless_voidable(id: i64, sale: &Locked) -> Result<(), ApiError> {
+fn refuse_unless_voidable(id: SaleId, sale: &Locked) -> Result<(), ApiError> {
     if sale.kind == Kind::Return {
         return Err(ApiError::conflict("not-a-sale", format!("document {id} is a return; only sales can be voided")));
     }
@@ -93,7 +88,8 @@ fn refuse_unless_voidable(id: i64, sale: &Locked) -> Result<(), ApiError> {
     }
     if !sale.returns.is_empty() {
         let detail = format!("sale {id} has returns, so it can no longer be voided; return the rest instead");
-        return Err(ApiError::conflict("sale-has-returns", detail).with("return_ids", sale.returns.clone()));
+        return Err(ApiError::conflict("sale-has-returns", detail)
+            .with("return_ids", sale.returns.iter().map(|id| id.0).collect::<Vec<_>>()));
     }
     Ok(())
 }

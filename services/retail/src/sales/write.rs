@@ -1,22 +1,24 @@
 //! Stores a new document: receipt number, header, lines and the debt to Inventory, all or nothing.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
+use kit::id::{LocationId, ProductId};
+use kit::idempotency::Asked;
+use kit::settle::Step;
 use sqlx::PgTransaction;
 
-use super::answer::Bound;
 use super::document::Kind;
-use super::sell::Place;
+use super::place::Place;
+use crate::App;
+use crate::ids::SaleId;
 
 /// A document about to be stored as pending.
 pub(super) struct Draft {
     pub kind: Kind,
     pub reference: String,
     pub place: Place,
-    pub location_id: i64,
-    pub original_sale_id: Option<i64>,
+    pub location_id: LocationId,
+    pub original_sale_id: Option<SaleId>,
     pub occurred_at: DateTime<Utc>,
     pub lines: Vec<DraftLine>,
 }
@@ -24,7 +26,7 @@ pub(super) struct Draft {
 /// A line about to be stored; its values never change afterwards.
 #[derive(Debug, Clone)]
 pub(super) struct DraftLine {
-    pub product_id: i64,
+    pub product_id: ProductId,
     pub sku: String,
     pub product_name: String,
     pub category: String,
@@ -36,24 +38,24 @@ pub(super) struct DraftLine {
     pub original_line_no: Option<i32>,
 }
 
-/// Stores the draft as pending and answers its id; `grace` is how long recovery leaves it to the request that
-/// made it. Answers nothing where the key was taken meanwhile: roll back, for a receipt number was drawn.
+/// Stores the draft as pending, with its debt to Inventory, and answers its id. Answers nothing where the key was taken
+/// meanwhile: roll back, for a receipt number was drawn.
 ///
-/// One statement, because it holds the register's counter and everybody at that register waits for it.
+/// As few statements as can be, because they hold the register's counter and everybody at that register waits for it.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn insert_pending(
+    app: &App,
     tx: &mut PgTransaction<'_>,
     draft: &Draft,
-    bound: Option<&Bound>,
-    grace: Duration,
-) -> Result<Option<i64>, ApiError> {
+    asked: &Asked,
+) -> Result<Option<SaleId>, ApiError> {
     fn column<T>(lines: &[DraftLine], value: impl Fn(&DraftLine) -> T) -> Vec<T> {
         lines.iter().map(value).collect()
     }
     let Draft { place, lines, .. } = draft;
-    let id = sqlx::query_scalar(
+    let id: Option<SaleId> = sqlx::query_scalar(
         "WITH drawn AS (
            INSERT INTO receipt_counters AS c (register_id, last) VALUES ($5, 1)
            ON CONFLICT (register_id) DO UPDATE SET last = c.last + 1 RETURNING last),
@@ -68,9 +70,7 @@ pub(super) async fn insert_pending(
            SELECT sale.id, line_no::int, product_id, sku, product_name, category, quantity, price, cost, discount, original
            FROM sale, UNNEST($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[],
              $20::bigint[], $21::int[]) WITH ORDINALITY
-             AS l (product_id, sku, product_name, category, quantity, price, cost, discount, original, line_no)),
-         task AS (
-           INSERT INTO stock_tasks (sale_id, step, due_at) SELECT id, 'post', now() + make_interval(secs => $22) FROM sale)
+             AS l (product_id, sku, product_name, category, quantity, price, cost, discount, original, line_no))
          SELECT id FROM sale",
     )
     .bind(&draft.reference)
@@ -83,8 +83,8 @@ pub(super) async fn insert_pending(
     .bind(draft.occurred_at)
     .bind(&place.time_zone)
     .bind(total_cents(lines)?)
-    .bind(bound.map(|it| it.key.as_str()))
-    .bind(bound.map(|it| it.digest.as_bytes()))
+    .bind(asked.key())
+    .bind(asked.digest())
     .bind(column(lines, |it| it.product_id))
     .bind(column(lines, |it| it.sku.clone()))
     .bind(column(lines, |it| it.product_name.clone()))
@@ -94,9 +94,11 @@ pub(super) async fn insert_pending(
     .bind(column(lines, |it| it.unit_cost_cents))
     .bind(column(lines, |it| it.discount_cents))
     .bind(column(lines, |it| it.original_line_no))
-    .bind(grace.as_secs_f64())
     .fetch_optional(&mut **tx)
     .await?;
+    if let Some(id) = id {
+        app.ledger.owe(tx, id, Step::Post).await?;
+    }
     Ok(id)
 }
 

@@ -26,7 +26,7 @@ impl Record for StoreRow {
 /// Import stores.
 ///
 /// CSV or NDJSON with `code`, `name`, `city`, `time_zone`. A known code is updated, so it is safe to repeat.
-#[utoipa::path(post, path = "/stores/import", tag = "stores", request_body(content = String, content_type = "text/csv"),
+#[utoipa::path(post, path = "/stores/import", tag = "stores", request_body(content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses((status = 200, description = "What came of the rows", body = Report)))]
 pub(super) async fn import_stores(
     State(app): State<App>,

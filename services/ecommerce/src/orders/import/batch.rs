@@ -8,11 +8,12 @@ use kit::import::{Batch, Outcome, Row};
 use sqlx::{PgPool, PgTransaction};
 
 use super::OrderRow;
+use crate::ids::{CustomerId, OrderId};
 
 /// An order that passed its checks.
 struct Document<'a> {
     rows: &'a [Row<OrderRow>],
-    customer_id: i64,
+    customer_id: CustomerId,
 }
 
 impl Document<'_> {
@@ -21,7 +22,7 @@ impl Document<'_> {
     }
 
     fn total_cents(&self) -> i64 {
-        self.rows.iter().map(|row| row.value.quantity * row.value.unit_price_cents - row.value.discount()).sum()
+        self.rows.iter().map(|row| row.value.price() - row.value.discount()).sum()
     }
 }
 
@@ -83,8 +84,7 @@ fn consistent(rows: &[Row<OrderRow>]) -> Result<(), (&'static str, String)> {
             return Err(("line_no", format!("line {} stands twice in one order", it.line_no)));
         }
     }
-    let total: i128 =
-        rows.iter().map(|row| i128::from(row.value.quantity) * i128::from(row.value.unit_price_cents)).sum();
+    let total: i128 = rows.iter().map(|row| i128::from(row.value.price())).sum();
     if total > i128::from(i64::MAX) {
         return Err(("quantity", "makes the order's total larger than 64 bits hold".to_owned()));
     }
@@ -100,9 +100,12 @@ async fn known_references(tx: &mut PgTransaction<'_>, batch: &Batch<OrderRow>) -
     Ok(known.into_iter().collect())
 }
 
-async fn customers(tx: &mut PgTransaction<'_>, batch: &Batch<OrderRow>) -> Result<HashMap<String, i64>, ApiError> {
+async fn customers(
+    tx: &mut PgTransaction<'_>,
+    batch: &Batch<OrderRow>,
+) -> Result<HashMap<String, CustomerId>, ApiError> {
     let references: HashSet<&str> = batch.documents().map(|rows| rows[0].value.customer_reference.as_str()).collect();
-    let customers: Vec<(String, i64)> =
+    let customers: Vec<(String, CustomerId)> =
         sqlx::query_as("SELECT reference, id FROM customers WHERE reference = ANY($1) AND NOT deleted")
             .bind(references.into_iter().collect::<Vec<_>>())
             .fetch_all(&mut **tx)
@@ -119,7 +122,7 @@ async fn insert(
     fn column<'a, T>(documents: &'a [Document<'a>], value: impl Fn(&'a Document<'a>) -> T) -> Vec<T> {
         documents.iter().map(value).collect()
     }
-    let inserted: Vec<(String, i64)> = sqlx::query_as(
+    let inserted: Vec<(String, OrderId)> = sqlx::query_as(
         "INSERT INTO orders (reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, shipped_at, \
          delivered_at, cancelled_at, total_cents, imported) \
          SELECT d.*, true FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], \
@@ -139,8 +142,8 @@ async fn insert(
     .bind(column(documents, Document::total_cents))
     .fetch_all(&mut **tx)
     .await?;
-    let ids: HashMap<String, i64> = inserted.into_iter().collect();
-    let mut lines: Vec<(i64, &OrderRow)> = Vec::new();
+    let ids: HashMap<String, OrderId> = inserted.into_iter().collect();
+    let mut lines: Vec<(OrderId, &OrderRow)> = Vec::new();
     for document in documents {
         match ids.get(document.head().reference.as_str()) {
             Some(id) => lines.extend(document.rows.iter().map(|row| (*id, &row.value))),
@@ -152,8 +155,8 @@ async fn insert(
     insert_lines(tx, &lines).await
 }
 
-async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(i64, &OrderRow)]) -> Result<(), ApiError> {
-    fn column<'a, T>(lines: &'a [(i64, &'a OrderRow)], value: impl Fn(&'a OrderRow) -> T) -> Vec<T> {
+async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(OrderId, &OrderRow)]) -> Result<(), ApiError> {
+    fn column<'a, T>(lines: &'a [(OrderId, &'a OrderRow)], value: impl Fn(&'a OrderRow) -> T) -> Vec<T> {
         lines.iter().map(|(_, row)| value(row)).collect()
     }
     sqlx::query(

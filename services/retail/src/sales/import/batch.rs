@@ -3,22 +3,30 @@
 use std::collections::{HashMap, HashSet};
 
 use kit::error::ApiError;
+use kit::id::{ProductId, StoreId};
 use kit::import::{Batch, Outcome, Row};
 use sqlx::{PgPool, PgTransaction};
 
 use super::SaleRow;
+use crate::ids::{RegisterId, SaleId};
 use crate::sales::document::Kind;
 
 /// Pieces that can still come back, by original sale and product.
-type Left = HashMap<(i64, i64), i64>;
+type Left = HashMap<(SaleId, ProductId), i64>;
+
+/// Stores by code, each with its zone.
+type Stores = HashMap<String, (StoreId, String)>;
+
+/// Registers by store and number.
+type Registers = HashMap<(StoreId, i32), RegisterId>;
 
 /// A document that passed its checks, with the ids that its codes stand for.
 struct Document<'a> {
     rows: &'a [Row<SaleRow>],
-    store_id: i64,
-    register_id: i64,
+    store_id: StoreId,
+    register_id: RegisterId,
     time_zone: String,
-    original_sale_id: Option<i64>,
+    original_sale_id: Option<SaleId>,
 }
 
 impl Document<'_> {
@@ -27,10 +35,7 @@ impl Document<'_> {
     }
 
     fn total_cents(&self) -> i64 {
-        self.rows
-            .iter()
-            .map(|row| row.value.sign() * (row.value.pieces() * row.value.unit_price_cents - row.value.discount()))
-            .sum()
+        self.rows.iter().map(|row| row.value.sign() * (row.value.price() - row.value.discount())).sum()
     }
 }
 
@@ -105,8 +110,7 @@ fn consistent(rows: &[Row<SaleRow>]) -> Result<(), Fault> {
             return Err(("line_no", format!("line {line_no} stands twice in one document")));
         }
     }
-    let total: i128 =
-        rows.iter().map(|row| i128::from(row.value.pieces()) * i128::from(row.value.unit_price_cents)).sum();
+    let total: i128 = rows.iter().map(|row| i128::from(row.value.price())).sum();
     if total > i128::from(i64::MAX) {
         return Err(("quantity", "makes the document's total larger than 64 bits hold".to_owned()));
     }
@@ -115,9 +119,9 @@ fn consistent(rows: &[Row<SaleRow>]) -> Result<(), Fault> {
 
 fn resolve<'a>(
     rows: &'a [Row<SaleRow>],
-    stores: &HashMap<String, (i64, String)>,
-    registers: &HashMap<(i64, i32), i64>,
-    originals: &HashMap<String, i64>,
+    stores: &Stores,
+    registers: &Registers,
+    originals: &HashMap<String, SaleId>,
 ) -> Result<Document<'a>, Fault> {
     let head = &rows[0].value;
     let Some((store_id, zone)) = stores.get(head.store_code.as_str()) else {
@@ -140,7 +144,7 @@ fn resolve<'a>(
 /// Takes the pieces of a return from what is left of its sale; all of them or none.
 fn take(document: &Document<'_>, left: &mut Left) -> Result<(), Fault> {
     let Some(original) = document.original_sale_id else { return Ok(()) };
-    let mut wanted: HashMap<i64, i64> = HashMap::new();
+    let mut wanted: HashMap<ProductId, i64> = HashMap::new();
     for row in document.rows {
         *wanted.entry(row.value.product_id).or_default() += row.value.pieces();
     }
@@ -168,12 +172,9 @@ async fn known_references(tx: &mut PgTransaction<'_>, batch: &Batch<SaleRow>) ->
     Ok(known.into_iter().collect())
 }
 
-async fn stores(
-    tx: &mut PgTransaction<'_>,
-    batch: &Batch<SaleRow>,
-) -> Result<HashMap<String, (i64, String)>, ApiError> {
+async fn stores(tx: &mut PgTransaction<'_>, batch: &Batch<SaleRow>) -> Result<Stores, ApiError> {
     let codes: HashSet<&str> = batch.documents().map(|rows| rows[0].value.store_code.as_str()).collect();
-    let stores: Vec<(String, i64, String)> =
+    let stores: Vec<(String, StoreId, String)> =
         sqlx::query_as("SELECT code, id, time_zone FROM stores WHERE code = ANY($1) AND NOT deleted")
             .bind(codes.into_iter().collect::<Vec<_>>())
             .fetch_all(&mut **tx)
@@ -182,17 +183,13 @@ async fn stores(
 }
 
 /// The registers of the batch, made where they are missing.
-async fn registers(
-    tx: &mut PgTransaction<'_>,
-    batch: &Batch<SaleRow>,
-    stores: &HashMap<String, (i64, String)>,
-) -> Result<HashMap<(i64, i32), i64>, ApiError> {
-    let asked: HashSet<(i64, i32)> = batch
+async fn registers(tx: &mut PgTransaction<'_>, batch: &Batch<SaleRow>, stores: &Stores) -> Result<Registers, ApiError> {
+    let asked: HashSet<(StoreId, i32)> = batch
         .documents()
         .map(|rows| &rows[0].value)
         .filter_map(|head| Some((stores.get(head.store_code.as_str())?.0, head.register_number)))
         .collect();
-    let (store_ids, numbers): (Vec<i64>, Vec<i32>) = asked.into_iter().unzip();
+    let (store_ids, numbers): (Vec<StoreId>, Vec<i32>) = asked.into_iter().unzip();
     // Missing ones only: a conflict would use up an id, batch after batch.
     sqlx::query(
         "INSERT INTO registers (store_id, number) SELECT a.store_id, a.number FROM UNNEST($1::bigint[], $2::int[]) AS a (store_id, number) \
@@ -203,7 +200,7 @@ async fn registers(
     .bind(&numbers)
     .execute(&mut **tx)
     .await?;
-    let registers: Vec<(i64, i32, i64)> = sqlx::query_as(
+    let registers: Vec<(StoreId, i32, RegisterId)> = sqlx::query_as(
         "SELECT r.store_id, r.number, r.id FROM registers r \
          JOIN UNNEST($1::bigint[], $2::int[]) AS a (store_id, number) ON r.store_id = a.store_id AND r.number = a.number",
     )
@@ -218,13 +215,13 @@ async fn registers(
 async fn originals(
     tx: &mut PgTransaction<'_>,
     documents: &[&[Row<SaleRow>]],
-) -> Result<HashMap<String, i64>, ApiError> {
+) -> Result<HashMap<String, SaleId>, ApiError> {
     let references: HashSet<&str> =
         documents.iter().filter_map(|rows| Some(rows[0].value.original_reference.as_ref()?.as_str())).collect();
     if references.is_empty() {
         return Ok(HashMap::new());
     }
-    let originals: Vec<(String, i64)> = sqlx::query_as(
+    let originals: Vec<(String, SaleId)> = sqlx::query_as(
         "SELECT reference, id FROM sales WHERE reference = ANY($1) AND kind = 'sale' AND status = 'completed' AND NOT deleted \
          ORDER BY id FOR NO KEY UPDATE",
     )
@@ -234,11 +231,11 @@ async fn originals(
     Ok(originals.into_iter().collect())
 }
 
-async fn left_to_return(tx: &mut PgTransaction<'_>, originals: &HashMap<String, i64>) -> Result<Left, ApiError> {
+async fn left_to_return(tx: &mut PgTransaction<'_>, originals: &HashMap<String, SaleId>) -> Result<Left, ApiError> {
     if originals.is_empty() {
         return Ok(Left::new());
     }
-    let left: Vec<(i64, i64, i64)> = sqlx::query_as(
+    let left: Vec<(SaleId, ProductId, i64)> = sqlx::query_as(
         "SELECT sale_id, product_id, sum(quantity)::bigint FROM ( \
            SELECT l.sale_id, l.product_id, l.quantity FROM sale_lines l WHERE l.sale_id = ANY($1) \
            UNION ALL \
@@ -257,7 +254,7 @@ async fn insert(tx: &mut PgTransaction<'_>, documents: &[Document<'_>], outcome:
         documents.iter().map(value).collect()
     }
     // Without a conflict target, because the receipt number may be taken too.
-    let inserted: Vec<(String, i64)> = sqlx::query_as(
+    let inserted: Vec<(String, SaleId)> = sqlx::query_as(
         "INSERT INTO sales (reference, kind, status, receipt_number, store_id, register_id, original_sale_id, occurred_at, time_zone, \
          total_cents, imported, settled_at) \
          SELECT reference, kind, 'completed', reference, store_id, register_id, original, occurred_at, time_zone, total, true, now() \
@@ -266,7 +263,7 @@ async fn insert(tx: &mut PgTransaction<'_>, documents: &[Document<'_>], outcome:
          ON CONFLICT DO NOTHING RETURNING reference, id",
     )
     .bind(column(documents, |it| it.head().reference.as_str()))
-    .bind(column(documents, |it| match it.head().kind { Kind::Sale => "sale", Kind::Return => "return" }))
+    .bind(column(documents, |it| it.head().kind.as_str()))
     .bind(column(documents, |it| it.store_id))
     .bind(column(documents, |it| it.register_id))
     .bind(column(documents, |it| it.original_sale_id))
@@ -275,8 +272,8 @@ async fn insert(tx: &mut PgTransaction<'_>, documents: &[Document<'_>], outcome:
     .bind(column(documents, Document::total_cents))
     .fetch_all(&mut **tx)
     .await?;
-    let ids: HashMap<String, i64> = inserted.into_iter().collect();
-    let mut lines: Vec<(i64, &SaleRow)> = Vec::new();
+    let ids: HashMap<String, SaleId> = inserted.into_iter().collect();
+    let mut lines: Vec<(SaleId, &SaleRow)> = Vec::new();
     for document in documents {
         match ids.get(document.head().reference.as_str()) {
             Some(id) => lines.extend(document.rows.iter().map(|row| (*id, &row.value))),
@@ -290,8 +287,8 @@ async fn insert(tx: &mut PgTransaction<'_>, documents: &[Document<'_>], outcome:
     insert_lines(tx, &lines).await
 }
 
-async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(i64, &SaleRow)]) -> Result<(), ApiError> {
-    fn column<'a, T>(lines: &'a [(i64, &'a SaleRow)], value: impl Fn(&'a SaleRow) -> T) -> Vec<T> {
+async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(SaleId, &SaleRow)]) -> Result<(), ApiError> {
+    fn column<'a, T>(lines: &'a [(SaleId, &'a SaleRow)], value: impl Fn(&'a SaleRow) -> T) -> Vec<T> {
         lines.iter().map(|(_, row)| value(row)).collect()
     }
     sqlx::query(
