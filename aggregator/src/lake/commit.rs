@@ -64,13 +64,14 @@ pub(crate) async fn snapshot_of_schema(
     tx: &mut PgConnection,
     head: &Head,
     next_catalog_id: i64,
+    next_file_id: i64,
     token: &str,
 ) -> Result<i64, Error> {
     let next = Head {
         snapshot_id: head.snapshot_id + 1,
         schema_version: head.schema_version + 1,
         next_catalog_id,
-        next_file_id: head.next_file_id,
+        next_file_id,
     };
     insert_snapshot(tx, &next, token, "tables follow the declarations").await?;
     Ok(next.snapshot_id)
@@ -174,9 +175,9 @@ async fn add_files(
     let ids: Vec<i64> = (first_id..).take(change.add.len()).collect();
     let sql = "INSERT INTO lake.ducklake_data_file
                  (data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format,
-                  record_count, file_size_bytes, footer_size, row_id_start, partition_id)
+                  record_count, file_size_bytes, footer_size, row_id_start, partition_id, mapping_id)
                SELECT id, $1, $2, path, true, 'parquet', rows, bytes, footer, row_id,
-                      CASE WHEN year IS NOT NULL THEN $3 END
+                      CASE WHEN year IS NOT NULL THEN $3 END, $11
                FROM unnest($4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::int[])
                  AS t (id, path, rows, bytes, footer, row_id, year)";
     let of = |pick: fn(&NewFile) -> i64| change.add.iter().map(pick).collect::<Vec<i64>>();
@@ -194,6 +195,7 @@ async fn add_files(
         .bind(of(|it| it.footer))
         .bind(&row_ids)
         .bind(&years)
+        .bind(table.mapping_id)
         .execute(&mut *tx)
         .await?;
     let sql = "INSERT INTO lake.ducklake_file_partition_value

@@ -19,6 +19,8 @@ pub struct Table {
     pub name: String,
     /// Catalogue id of the partitioning by year and month of the business day.
     pub(crate) partition_id: Option<i64>,
+    /// Catalogue id of how the names in a new file stand for columns.
+    pub(crate) mapping_id: i64,
     /// Columns with their catalogue ids, in declared order.
     pub(crate) columns: Vec<(i64, Column)>,
 }
@@ -84,7 +86,9 @@ async fn create(
     let table_id = head.next_catalog_id;
     let partition_id = days.then_some(table_id + 1);
     let next = head.next_catalog_id + if days { 2 } else { 1 };
-    let snapshot = commit::snapshot_of_schema(tx, head, next, &format!("created_table:\"main\".\"{name}\"")).await?;
+    let mapping_id = head.next_file_id;
+    let token = format!("created_table:\"main\".\"{name}\"");
+    let snapshot = commit::snapshot_of_schema(tx, head, next, mapping_id + 1, &token).await?;
     let sql = "INSERT INTO lake.ducklake_table VALUES ($1, $2, $3, NULL, 0, $4, $5, true)";
     let insert = sqlx::query(sql).bind(table_id).bind(Uuid::now_v7()).bind(snapshot).bind(name);
     insert.bind(format!("{name}/")).execute(&mut *tx).await?;
@@ -96,8 +100,30 @@ async fn create(
     if let Some(partition_id) = partition_id {
         partition_by_month(tx, snapshot, table_id, partition_id, &columns).await?;
     }
+    map_names(tx, table_id, mapping_id, &columns).await?;
     note_schema_version(tx, snapshot, head, table_id).await?;
-    Ok(Table { table_id, name: name.to_owned(), partition_id, columns })
+    Ok(Table { table_id, name: name.to_owned(), partition_id, mapping_id, columns })
+}
+
+/// Our files bear names and no field ids: without this DuckDB takes a file's columns by their position, and reads
+/// another one's values where a column came or went in the middle. Like DuckDB's, its number is one of a file.
+async fn map_names(
+    tx: &mut PgConnection,
+    table_id: i64,
+    mapping_id: i64,
+    columns: &[(i64, Column)],
+) -> Result<(), Error> {
+    let (ids, names): (Vec<i64>, Vec<&str>) = columns.iter().map(|(id, column)| (*id, column.name.as_str())).unzip();
+    let sql = "INSERT INTO lake.ducklake_column_mapping VALUES ($1, $2, 'map_by_name')";
+    sqlx::query(sql).bind(mapping_id).bind(table_id).execute(&mut *tx).await?;
+    let sql = "INSERT INTO lake.ducklake_name_mapping
+               SELECT $1, place - 1, name, id, NULL, false
+               FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS t (name, id, place)";
+    sqlx::query(sql).bind(mapping_id).bind(names).bind(ids).execute(&mut *tx).await?;
+    // Files written before there were mappings.
+    let sql = "UPDATE lake.ducklake_data_file SET mapping_id = $1 WHERE table_id = $2 AND mapping_id IS NULL";
+    sqlx::query(sql).bind(mapping_id).bind(table_id).execute(&mut *tx).await?;
+    Ok(())
 }
 
 /// Year and month, not the day: a day's file and a quiet month's file then carry the same values.
@@ -161,9 +187,14 @@ async fn widen(
         .filter(|it| !declared.iter().any(|column| column.name == it.column_name))
         .map(|it| it.column_id)
         .collect();
-    if !added.is_empty() || !gone.is_empty() {
+    let sql = "SELECT max(mapping_id) FROM lake.ducklake_column_mapping WHERE table_id = $1";
+    let mut mapping_id: Option<i64> = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
+    if !added.is_empty() || !gone.is_empty() || mapping_id.is_none() {
         let token = format!("altered_table:{table_id}");
-        let snapshot = commit::snapshot_of_schema(tx, head, head.next_catalog_id, &token).await?;
+        let (catalog_id, file_id) = (head.next_catalog_id, head.next_file_id + 1);
+        let snapshot = commit::snapshot_of_schema(tx, head, catalog_id, file_id, &token).await?;
+        map_names(tx, table_id, head.next_file_id, &columns).await?;
+        mapping_id = Some(head.next_file_id);
         for (column_id, column) in added {
             add_column(tx, snapshot, table_id, column_id, column, true).await?;
         }
@@ -172,7 +203,8 @@ async fn widen(
         sqlx::query(sql).bind(snapshot).bind(table_id).bind(&gone).execute(&mut *tx).await?;
         note_schema_version(tx, snapshot, head, table_id).await?;
     }
-    Ok(Table { table_id, name: name.to_owned(), partition_id, columns })
+    let mapping_id = mapping_id.unwrap_or(head.next_file_id);
+    Ok(Table { table_id, name: name.to_owned(), partition_id, mapping_id, columns })
 }
 
 /// A column added later begins with `contains_null`: the files before it do not hold it.

@@ -157,12 +157,22 @@ async fn a_column_added_later_comes_once_and_is_null_before() {
     assert_eq!(it.rows_at(first, "visits", None).await.len(), 5, "the earlier snapshot can still be read");
     assert_eq!(it.poll().await.snapshot, None);
 
+    let judged = "SELECT visit_id, channel, business_day::VARCHAR, business_hour FROM visits ORDER BY 1 LIMIT 1";
+    let row = serde_json::json!([1, "phone", "2026-03-01", 8]);
+    assert_eq!(serde_json::json!(system_tests::duckdb(&it.stack, judged)), serde_json::json!([row]));
+
     // A column that is no longer declared is passed over, in the files that have it too.
     it.reopen(&DECLARATION.replace("follow_up = \"date?\"\n", "")).await.unwrap();
     assert_eq!(it.poll().await.rows_changed, 0);
     it.visit(6, 1, "2026-03-01T12:00:00.000000Z", 6);
     assert_eq!(it.poll().await.rows_added, 1);
     assert!(it.rows("visits").await.iter().all(|line| line.ends_with(",\\N,true")), "{:?}", it.rows("visits").await);
+    let judged = "SELECT count(*), min(business_day)::VARCHAR, max(business_hour), bool_and(good) FROM visits";
+    let all = serde_json::json!([[6, "2026-03-01", 8, true]]);
+    assert_eq!(serde_json::json!(system_tests::duckdb(&it.stack, judged)), all);
+    let earlier = format!("SELECT count(*), min(business_day)::VARCHAR FROM visits AT (VERSION => {first})");
+    let then = serde_json::json!([[5, "2026-03-01"]]);
+    assert_eq!(serde_json::json!(system_tests::duckdb(&it.stack, &earlier)), then);
 
     let error = it.reopen(&DECLARATION.replace("amount_cents = \"money\"", "amount_cents = \"string\"")).await;
     assert!(error.unwrap_err().to_string().contains("visits.amount_cents: declared as string"));

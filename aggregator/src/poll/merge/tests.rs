@@ -7,7 +7,7 @@ use crate::source::{Column, ColumnType};
 
 fn table() -> Table {
     let columns = vec![(1, Column::required(BUSINESS_DAY, ColumnType::Date))];
-    Table { table_id: 1, name: "t".to_owned(), partition_id: Some(2), columns }
+    Table { table_id: 1, name: "t".to_owned(), mapping_id: 0, partition_id: Some(2), columns }
 }
 
 fn day(day: u32) -> NaiveDate {
