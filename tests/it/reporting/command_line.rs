@@ -33,7 +33,11 @@ fn help_needs_no_configuration_and_teaches() {
         out
     };
     let whole = help(&["--help"]);
-    insta::assert_snapshot!("help", whole);
+    for taught in
+        ["A first report:", "reporting poll --all", "Exit codes: 0 done, 1 failed, 2 the command line is wrong."]
+    {
+        assert!(whole.contains(taught), "{whole}");
+    }
     for command in ["serve", "poll", "run-report", "publish", "backfill", "export", "migrate", "check-catalog"] {
         assert!(whole.contains(command), "{command}");
         let text = help(&[command, "--help"]);
@@ -43,7 +47,12 @@ fn help_needs_no_configuration_and_teaches() {
             assert!(text.contains("--json"), "{command} speaks JSON: {text}");
         }
     }
-    insta::assert_snapshot!("help_run_report", help(&["run-report", "--help"]));
+    let report = help(&["run-report", "--help"]);
+    for taught in
+        ["NAME=VALUE", "csv-spreadsheet", "today-30d", "--output", "--published", "--max-age", "whole or not at all"]
+    {
+        assert!(report.contains(taught), "{report}");
+    }
     assert!(help(&["--version"]).starts_with("reporting "));
 }
 
