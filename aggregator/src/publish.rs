@@ -12,8 +12,6 @@ mod gate;
 mod read;
 mod rows;
 
-use std::sync::Arc;
-
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -21,11 +19,10 @@ use sqlx::{PgConnection, PgPool};
 pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use fence::{Fence, FenceLost, NoFence};
-pub use gate::{Missing, Reason, day_end, missing};
+pub use gate::{Gate, Missing, Reason, day_end};
 pub use read::{PublishedColumn, PublishedRows, Restated, Revision, revision, revision_rows, revisions, rows_of};
 
 use crate::Aggregator;
-use crate::lake::snapshot;
 use crate::metric;
 use crate::report::{self, Catalogue, Grain, Report, ReportResult};
 
@@ -67,11 +64,12 @@ impl State {
     }
 }
 
-/// Computes a report for a business day and publishes it, unless the current revision says the same.
+/// Computes a report for a business day on the gate's snapshot and publishes it, unless the current revision says the
+/// same.
 ///
 /// The fence is checked first in the transaction that writes, so that a run which was taken over
-/// publishes nothing. The state follows from the data: `final` when nothing is [`missing`]. A revision that is not the
-/// day's first carries its cause: the rows that came to the lake since the one before.
+/// publishes nothing. The state follows from the data: `final` when the gate finds nothing missing. A revision that is
+/// not the day's first carries its cause: the rows that came to the lake since the one before.
 ///
 /// # Errors
 /// When the report cannot be computed or is not published, or the fence or the database is lost;
@@ -80,16 +78,15 @@ pub async fn publish(
     aggregator: &Aggregator,
     name: &str,
     business_day: NaiveDate,
+    gate: &Gate,
     fence: &dyn Fence,
 ) -> Result<Published, PublishError> {
     let report = report::find(&report::catalogue(aggregator), name)?;
     if report.publish.is_none() {
         return Err(PublishError::NotPublished { report: name.to_owned() });
     }
-    // The freshness is read before the snapshot is chosen: the data can only be fresher than it says.
-    let missing = missing(aggregator, &report, business_day).await?;
-    let snapshot = snapshot::current(aggregator.db()).await?;
-    let result = report::run_for_day(aggregator, Arc::clone(&report), business_day, Some(snapshot)).await?;
+    let missing = gate.missing(aggregator, &report, business_day);
+    let result = report::run_for_day(aggregator, report, business_day, Some(gate.snapshot())).await?;
     write(aggregator, &result, business_day, missing, fence).await
 }
 

@@ -2,14 +2,13 @@
 //!
 //! Snapshot reports are skipped: they show a state as of the run, and a past state cannot be seen any more.
 
-use std::sync::Arc;
-
-use aggregator::Aggregator;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    context::Context,
     engine::{Job, JobError, Run},
+    nothing::Nothing,
     publishing::{self, Grains, Tally},
 };
 
@@ -18,8 +17,15 @@ pub const MOST_DAYS: usize = 3_700;
 
 /// Publishes past days.
 pub struct Backfill {
-    /// The lake and what is published.
-    pub aggregator: Arc<Aggregator>,
+    context: Context,
+}
+
+impl Backfill {
+    /// The job over a context.
+    #[must_use]
+    pub fn new(context: &Context, _: Nothing) -> Self {
+        Self { context: context.clone() }
+    }
 }
 
 /// What a caller asks of a run.
@@ -69,9 +75,9 @@ impl Job for Backfill {
                 "{from} to {to} is more than {MOST_DAYS} days; ask for it in parts"
             )));
         }
-        let names = reports.as_deref();
-        let all = publishing::reports(&self.aggregator, names, Grains::All)?;
-        let of_days = publishing::reports(&self.aggregator, names, Grains::Day)?;
+        let (aggregator, names) = (&self.context.aggregator, reports.as_deref());
+        let all = publishing::reports(aggregator, names, Grains::All)?;
+        let of_days = publishing::reports(aggregator, names, Grains::Day)?;
         let skipped = all.iter().filter(|it| !of_days.iter().any(|day| day.name == it.name));
         let skipped_snapshot_reports = skipped.map(|report| report.name.clone()).collect();
         // An earlier attempt says how far it came; a day published twice would do no harm, only take time.
@@ -79,7 +85,8 @@ impl Job for Backfill {
         let mut tally = Tally::default();
         for (index, day) in days.iter().enumerate().skip(done) {
             run.progress(index, days.len(), &day.to_string()).await;
-            tally.add(publishing::publish_day(&self.aggregator, *day, names, Grains::Day, run).await?);
+            let gate = self.context.gate().await?;
+            tally.add(publishing::publish_day(aggregator, *day, names, Grains::Day, &gate, run).await?);
         }
         run.progress(days.len(), days.len(), &to.to_string()).await;
         Ok(Outcome {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cadence`] (when), [`declaration`] (what is configured), [`job`] (what a job is), [`planner`]
 //! (occurrences become rows), [`claim`] (a row gets one runner), [`lease`] (and keeps it), [`runner`] (the one path),
-//! [`scheduler`] (who wakes whom), [`history`] (what is remembered).
+//! [`scheduler`] (who wakes whom), [`history`] (what is remembered), [`incident`] (what is wrong, and since when).
 //!
 //! Invariants, all kept by the database and by its clock:
 //! * an occurrence is one row, unique on `(job, scheduled_for)`;
@@ -15,6 +15,7 @@ pub mod claim;
 pub mod declaration;
 mod error;
 pub mod history;
+pub mod incident;
 pub mod job;
 pub mod lease;
 pub mod planner;
@@ -30,4 +31,4 @@ pub use job::{Job, JobError, Registry, Run};
 pub use lease::{FenceLost, Lease};
 pub use runner::{Runner, RunnerSettings};
 pub use scheduler::Scheduler;
-pub use span::{format_span, parse_span};
+pub use span::{Span, backoff, format_span, parse_span};

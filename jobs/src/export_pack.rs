@@ -1,26 +1,42 @@
 //! The job `export-pack`: published revisions as files, `<exports>/<business day>/<report>-r<revision>.<format>`.
 //!
-//! A file is written in a folder of this attempt, synced, and linked to its place by a transaction that holds the
-//! run's fence and the day's lock. It is never written over another: a revision never changes, so a file of its name
-//! that is already there is the same revision, left by an attempt that died before it could say so.
+//! Files are written in a folder of this attempt, synced, and moved to their place by a transaction that holds the
+//! run's fence and the day's lock. One that is recorded is never written over, for a revision never changes; one that
+//! is not was left by an attempt that died before it could say so, and nobody was told of it.
 
+mod attempt;
 mod file;
 mod manifest;
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use aggregator::publish::{self, PublishError};
+use aggregator::{
+    publish::{self, PublishError},
+    report::Report,
+};
+use anyhow::Context as _;
 use chrono::NaiveDate;
 use exports::Format;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+
+pub(crate) use attempt::remove_abandoned;
+pub(crate) use manifest::{Manifest, rewrite};
+
+use attempt::Attempt;
 
 use crate::{
-    declared::Context,
+    context::Context,
     engine::{Job, JobError, Run},
+    nothing::Nothing,
     publishing::{self, Grains},
 };
 
-/// What an export pack holds, under `with` or `with.export`.
+/// How many reports are encoded at the same time.
+const AT_ONCE: usize = 2;
+
+/// What an export pack holds and where it goes: `[export]` of the jobs file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExportSettings {
@@ -28,12 +44,16 @@ pub struct ExportSettings {
     pub reports: Option<Vec<String>>,
     /// Which formats, by their names.
     pub formats: Vec<FormatName>,
+    /// Another folder that gets a copy of every pack.
+    pub folder: Option<PathBuf>,
+    /// A URL that is told of every pack.
+    pub webhook: Option<String>,
 }
 
 impl Default for ExportSettings {
     fn default() -> Self {
         let formats = [Format::Csv(exports::CsvProfile::Raw), Format::Parquet, Format::Xlsx];
-        Self { reports: None, formats: formats.into_iter().map(FormatName).collect() }
+        Self { reports: None, formats: formats.into_iter().map(FormatName).collect(), folder: None, webhook: None }
     }
 }
 
@@ -75,14 +95,13 @@ pub struct Packed {
 /// Writes the pack of one day.
 pub struct ExportPack {
     context: Context,
-    settings: ExportSettings,
 }
 
 impl ExportPack {
     /// The job over a context.
     #[must_use]
-    pub fn new(context: &Context, settings: ExportSettings) -> Self {
-        Self { context: context.clone(), settings }
+    pub fn new(context: &Context, _: Nothing) -> Self {
+        Self { context: context.clone() }
     }
 }
 
@@ -94,7 +113,7 @@ impl Job for ExportPack {
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Packed, JobError> {
         let zone = self.context.aggregator.settings().time_zone;
         let day = arguments.business_day.unwrap_or(crate::nightly::day_before(run.scheduled_for, zone));
-        pack_day(&self.context, &self.settings, day, run).await
+        pack_day(&self.context, day, run).await
     }
 }
 
@@ -102,64 +121,87 @@ impl Job for ExportPack {
 ///
 /// # Errors
 /// [`JobError::Fence`] when the run is no longer ours, [`JobError::Failed`] when the folder cannot be written.
-pub async fn pack_day(
-    context: &Context,
-    settings: &ExportSettings,
-    day: NaiveDate,
-    run: &Run,
-) -> Result<Packed, JobError> {
-    let aggregator = &context.aggregator;
+pub async fn pack_day(context: &Context, day: NaiveDate, run: &Run) -> Result<Packed, JobError> {
+    let attempt = Attempt::begin(&context.exports_dir, run)?;
+    let reports = publishing::reports(&context.aggregator, context.export.reports.as_deref(), Grains::All)?;
+    let mut parts =
+        stream::iter(reports).map(|report| pack_report(context, &attempt, report, day, run)).buffer_unordered(AT_ONCE);
     let mut packed = Packed::default();
-    let attempt = Attempt::new(&context.exports_dir, run)?;
-    for report in publishing::reports(aggregator, settings.reports.as_deref(), Grains::All)? {
-        let newest = match publish::revision(aggregator.db(), &report.name, day, None).await {
-            Ok(newest) => newest.revision,
-            Err(PublishError::UnknownRevision { .. }) => continue,
-            Err(error) => return Err(anyhow::Error::new(error).into()),
-        };
-        for FormatName(format) in &settings.formats {
-            if file::is_recorded(aggregator.db(), day, &report.name, newest, *format).await? {
-                packed.kept += 1;
-                continue;
-            }
-            let written = file::write(aggregator, &attempt.folder, &report.name, day, newest, *format).await;
-            match written {
-                Ok(built) => {
-                    packed.bytes += built.bytes;
-                    packed.files += 1;
-                    file::place(context, run, built).await?;
-                }
-                Err(error) => {
-                    let line = format!("{} r{newest} as {}: {error:#}", report.name, format.name());
-                    run.log(format!("not exported: {line}")).await;
-                    packed.failed.push(line);
-                }
-            }
-        }
+    while let Some(part) = parts.next().await {
+        let Packed { files, bytes, kept, failed } = part?;
+        packed.files += files;
+        packed.bytes += bytes;
+        packed.kept += kept;
+        packed.failed.extend(failed);
     }
-    manifest::write(context, run, day).await?;
+    manifest::publish(context, run, day).await?;
+    if packed.files > 0 {
+        run.log(format!("{day}: {} files of {} bytes exported", packed.files, packed.bytes)).await;
+    }
     Ok(packed)
 }
 
-/// The folder in which an attempt builds its files; gone when the attempt is over.
-struct Attempt {
-    folder: std::path::PathBuf,
-}
-
-impl Attempt {
-    fn new(exports_dir: &Path, run: &Run) -> Result<Self, JobError> {
-        let folder = exports_dir.join(format!(".attempt-{}-{}", run.id, run.lease().fence));
-        std::fs::create_dir_all(&folder).map_err(|error| {
-            anyhow::anyhow!("the exports folder {} cannot be written: {error}", exports_dir.display())
-        })?;
-        Ok(Self { folder })
+async fn pack_report(
+    context: &Context,
+    attempt: &Attempt,
+    report: Arc<Report>,
+    day: NaiveDate,
+    run: &Run,
+) -> Result<Packed, JobError> {
+    let db = context.aggregator.db();
+    let mut packed = Packed::default();
+    let newest = match publish::revision(db, &report.name, day, None).await {
+        Ok(newest) => newest.revision,
+        Err(PublishError::UnknownRevision { .. }) => return Ok(packed),
+        Err(error) => return Err(anyhow::Error::new(error).into()),
+    };
+    let recorded = file::recorded(db, day, &report.name, newest).await?;
+    let mut formats: Vec<Format> = context.export.formats.iter().map(|FormatName(format)| *format).collect();
+    formats.retain(|format| !recorded.iter().any(|name| name == format.name()));
+    packed.kept = context.export.formats.len() - formats.len();
+    if formats.is_empty() {
+        return Ok(packed);
     }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            tracing::warn!(folder = %self.folder.display(), %error, "an attempt's folder could not be removed");
+    let content = publish::revision_rows(db, &report.name, day, Some(newest)).await.map_err(anyhow::Error::new)?;
+    let document = crate::document::of_published(&context.aggregator, content);
+    let mut built = Vec::new();
+    for format in formats {
+        match file::build(&attempt.folder, day, newest, format, &document).await {
+            Ok(file) => built.push(file),
+            Err(error) => {
+                let line = format!("{} r{newest} as {}: {error:#}", report.name, format.name());
+                run.log(format!("not exported: {line}")).await;
+                packed.failed.push(line);
+            }
         }
     }
+    packed.files = built.len();
+    packed.bytes = built.iter().map(|file| file.bytes).sum();
+    file::place(context, run, day, built).await?;
+    Ok(packed)
+}
+
+/// The days that were exported once, and of which a report has a newer revision than its files.
+pub(crate) async fn outdated_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
+    let days: Vec<NaiveDate> = sqlx::query_scalar(
+        "SELECT DISTINCT exported.business_day
+           FROM (SELECT business_day, report, max(revision) AS revision FROM exports.file GROUP BY 1, 2) AS exported
+           JOIN published.revision newer
+             ON newer.report = exported.report AND newer.business_day = exported.business_day
+            AND newer.revision > exported.revision",
+    )
+    .fetch_all(db)
+    .await
+    .context("published and exported revisions could not be compared")?;
+    Ok(days.into_iter().collect())
+}
+
+/// Packs of one day take turns: what is in its folder and what is recorded change together.
+async fn lock_day(connection: &mut PgConnection, day: NaiveDate) -> Result<(), JobError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary exports ' || $1, 0))")
+        .bind(day.to_string())
+        .execute(connection)
+        .await
+        .context("the day could not be locked")?;
+    Ok(())
 }

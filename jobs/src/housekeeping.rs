@@ -1,43 +1,50 @@
 //! The job `housekeeping`: let go of what nobody needs any more, a bounded amount per run.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
 use aggregator::{
     Error,
     lake::{self, Compacted, Expired, Swept},
 };
 use anyhow::Context as _;
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    declared::Context,
-    engine::{Job, JobError, Run},
-    nightly::Span,
+    context::Context,
+    engine::{Job, JobError, Run, Span},
+    export_pack,
     nothing::Nothing,
 };
 
-/// The most runs, and the most export files, that one run of this job removes.
+/// The most of each kind that one run of this job removes.
 const MOST: i64 = 20_000;
 
 /// What is configured, under `with`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HousekeepingSettings {
     /// How long a snapshot of the lake can be read.
     pub keep_snapshots: Span,
     /// How long a month must have been quiet before its files become one.
     pub quiet: Span,
-    /// How long ended runs and their logs are kept.
+    /// How long ended runs and their logs, incidents that are over and deliveries that were made are kept.
     pub keep_runs: Span,
     /// How long export files of superseded revisions are kept.
     pub keep_superseded: Span,
+    /// How long a built download is kept after its last use.
+    pub keep_spool: Span,
 }
 
 impl Default for HousekeepingSettings {
     fn default() -> Self {
-        let days = |days: u64| Span(Duration::from_secs(days * 86_400));
-        Self { keep_snapshots: days(90), quiet: days(7), keep_runs: days(90), keep_superseded: days(35) }
+        Self {
+            keep_snapshots: Span::days(90),
+            quiet: Span::days(7),
+            keep_runs: Span::days(90),
+            keep_superseded: Span::days(35),
+            keep_spool: Span::days(1),
+        }
     }
 }
 
@@ -52,8 +59,14 @@ pub struct Outcome {
     pub swept: Option<Swept>,
     /// Runs forgotten.
     pub runs: u64,
+    /// Incidents and deliveries forgotten.
+    pub messages: u64,
     /// Superseded export files removed.
     pub export_files: u64,
+    /// Folders of dead export attempts removed.
+    pub attempt_folders: u64,
+    /// Downloads removed from the spool.
+    pub spool_files: u64,
 }
 
 /// Lets go.
@@ -80,35 +93,46 @@ impl Job for Housekeeping {
         let compacted = unless_busy(lake::compact(aggregator, delta(self.settings.quiet)).await)?;
         let expired = unless_busy(lake::expire(aggregator, delta(self.settings.keep_snapshots)).await)?;
         let swept = unless_busy(lake::sweep(aggregator).await)?;
-        let runs = self.forget_runs(run).await?;
+        let keep = self.settings.keep_runs;
+        let runs = self.forget(run, OLD_RUNS, keep).await?;
+        let messages = self.forget(run, OLD_INCIDENTS, keep).await? + self.forget(run, OLD_DELIVERIES, keep).await?;
         let export_files = self.remove_superseded(run).await?;
-        Ok(Outcome { compacted, expired, swept, runs, export_files })
+        let attempt_folders = export_pack::remove_abandoned(&self.context.exports_dir, aggregator.db()).await?;
+        let (spool, keep) = (self.context.spool_dir.clone(), self.settings.keep_spool.0);
+        let spool_files = tokio::task::spawn_blocking(move || clear_spool(&spool, keep));
+        let spool_files = spool_files.await.context("clearing the spool was stopped")??;
+        Ok(Outcome { compacted, expired, swept, runs, messages, export_files, attempt_folders, spool_files })
     }
 }
 
+const OLD_RUNS: &str = "DELETE FROM jobs.run WHERE id IN (
+    SELECT id FROM jobs.run WHERE finished_at < clock_timestamp() - make_interval(secs => $1)
+     ORDER BY finished_at LIMIT $2)";
+const OLD_INCIDENTS: &str = "DELETE FROM jobs.incident WHERE id IN (
+    SELECT id FROM jobs.incident WHERE closed_at < clock_timestamp() - make_interval(secs => $1)
+     ORDER BY closed_at LIMIT $2)";
+const OLD_DELIVERIES: &str = "DELETE FROM exports.delivery WHERE id IN (
+    SELECT id FROM exports.delivery
+     WHERE COALESCE(delivered_at, given_up_at) < clock_timestamp() - make_interval(secs => $1)
+     ORDER BY id LIMIT $2)";
+
 impl Housekeeping {
-    async fn forget_runs(&self, run: &Run) -> Result<u64, JobError> {
+    async fn forget(&self, run: &Run, old: &'static str, keep: Span) -> Result<u64, JobError> {
         let mut tx = self.context.aggregator.db().begin().await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        let forgotten = sqlx::query(
-            "DELETE FROM jobs.run WHERE id IN (
-                 SELECT id FROM jobs.run WHERE finished_at < clock_timestamp() - make_interval(secs => $1)
-                  ORDER BY finished_at LIMIT $2)",
-        )
-        .bind(self.settings.keep_runs.0.as_secs_f64())
-        .bind(MOST)
-        .execute(&mut *tx)
-        .await
-        .context("old runs could not be removed")?;
-        tx.commit().await.context("old runs could not be removed")?;
+        let forgotten = sqlx::query(old).bind(keep.0.as_secs_f64()).bind(MOST).execute(&mut *tx).await;
+        let forgotten = forgotten.context("old rows could not be removed")?;
+        tx.commit().await.context("old rows could not be removed")?;
         Ok(forgotten.rows_affected())
     }
 
+    /// A file is taken out of the offer first, then from its day's manifest, then from the disk: whoever reads one of
+    /// them finds what the next names. A run that dies in between is made up for by the next.
     async fn remove_superseded(&self, run: &Run) -> Result<u64, JobError> {
-        let mut tx = self.context.aggregator.db().begin().await.context("the exports tables could not be written")?;
+        let db = self.context.aggregator.db();
+        let mut tx = db.begin().await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        // The row goes first: a file without a row is harmless, a row without its file would be an error to a reader.
-        let paths: Vec<String> = sqlx::query_scalar(
+        sqlx::query(
             "UPDATE exports.file f SET removed_at = clock_timestamp()
               WHERE f.id IN (
                   SELECT old.id FROM exports.file old
@@ -117,22 +141,57 @@ impl Housekeeping {
                      AND EXISTS (SELECT FROM exports.file newer
                                   WHERE newer.business_day = old.business_day AND newer.report = old.report
                                     AND newer.format = old.format AND newer.revision > old.revision)
-                   LIMIT $2)
-              RETURNING path",
+                   LIMIT $2)",
         )
         .bind(self.settings.keep_superseded.0.as_secs_f64())
         .bind(MOST)
-        .fetch_all(&mut *tx)
+        .execute(&mut *tx)
         .await
         .context("superseded export files could not be found")?;
         tx.commit().await.context("the exports tables could not be written")?;
-        for path in &paths {
-            if let Err(error) = std::fs::remove_file(self.context.exports_dir.join(path)) {
-                run.log(format!("{path} could not be removed: {error}")).await;
+
+        let leaving: Vec<(i64, NaiveDate, String)> = sqlx::query_as(
+            "SELECT id, business_day, path FROM exports.file WHERE removed_at IS NOT NULL AND cleared_at IS NULL",
+        )
+        .fetch_all(db)
+        .await
+        .context("the exports tables could not be read")?;
+        for day in leaving.iter().map(|(_, day, _)| *day).collect::<BTreeSet<_>>() {
+            export_pack::rewrite(&self.context, run, day).await?;
+        }
+        let mut cleared = Vec::new();
+        for (id, _, path) in leaving {
+            match std::fs::remove_file(self.context.exports_dir.join(&path)) {
+                Ok(()) => cleared.push(id),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => cleared.push(id),
+                Err(error) => run.log(format!("{path} could not be removed: {error}")).await,
             }
         }
-        Ok(paths.len() as u64)
+        let mut tx = db.begin().await.context("the exports tables could not be written")?;
+        run.lease().check(&mut tx).await?;
+        sqlx::query("UPDATE exports.file SET cleared_at = clock_timestamp() WHERE id = ANY($1)")
+            .bind(&cleared)
+            .execute(&mut *tx)
+            .await
+            .context("the exports tables could not be written")?;
+        tx.commit().await.context("the exports tables could not be written")?;
+        Ok(cleared.len() as u64)
     }
+}
+
+/// Remove downloads that nobody has asked for lately; returns how many went. A reader that still holds one open reads on.
+fn clear_spool(folder: &Path, keep: Duration) -> anyhow::Result<u64> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder).context("the spool folder cannot be read")? {
+        let entry = entry.context("the spool folder cannot be read")?;
+        // A file's time is that of its last use.
+        let unused = entry.metadata().and_then(|it| it.modified()).map(|at| at.elapsed().unwrap_or_default());
+        let path = entry.path();
+        if unused.is_ok_and(|unused| unused > keep) && path.is_file() && std::fs::remove_file(&path).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 fn delta(span: Span) -> TimeDelta {

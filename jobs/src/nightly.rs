@@ -8,50 +8,34 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    declared::Context,
-    engine::{Job, JobError, Run, parse_span},
-    export_pack::{ExportSettings, Packed, pack_day},
+    context::Context,
+    engine::{Job, JobError, Run, Span},
+    export_pack::{Packed, pack_day},
     poll::{self, PollArguments},
-    publishing::{self, Tally},
+    publishing::{self, Grains, Tally},
 };
+
+/// How long until a run that waits for data looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is configured about the nightly run, under `with`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NightlySettings {
-    /// How long after the end of the day a source must be complete: late writers get this much.
-    pub grace: Span,
+    /// Which reports; all that are published when absent.
+    pub reports: Option<Vec<String>>,
     /// How long after the scheduled instant to wait for data before publishing without it.
     pub deadline: Span,
-    /// What the export pack holds.
-    pub export: ExportSettings,
 }
 
 impl Default for NightlySettings {
     fn default() -> Self {
-        Self {
-            grace: Span(Duration::from_secs(15 * 60)),
-            deadline: Span(Duration::from_secs(4 * 3_600)),
-            export: ExportSettings::default(),
-        }
-    }
-}
-
-/// A span of time written as `15m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Span(pub Duration);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_span(&text).map(Self)
+        Self { reports: None, deadline: Span::minutes(4 * 60) }
     }
 }
 
@@ -107,17 +91,27 @@ impl Job for Nightly {
         let aggregator = &self.context.aggregator;
         let day = arguments.business_day.unwrap_or(day_before(run.scheduled_for, aggregator.settings().time_zone));
         let polls_failed = poll_all(aggregator, run).await;
-        let missing = publishing::missing(aggregator, day, self.settings.grace.0).await?;
-        let deadline = run.scheduled_for + TimeDelta::from_std(self.settings.deadline.0).unwrap_or(TimeDelta::MAX);
+        let gate = self.context.gate().await?;
+        let reports = self.settings.reports.as_deref();
+        let missing = publishing::missing(aggregator, day, reports, &gate)?;
+        let deadline = run.scheduled_for + self.settings.deadline.0;
         if !missing.is_empty() && arguments.wait && run.now < deadline {
             let reason = format!("the data of {day} is not complete: {}", missing.join("; "));
-            return Err(JobError::NotYet { reason, again_in: Duration::from_secs(60) });
+            let left = (deadline - run.now).to_std().unwrap_or_default();
+            return Err(JobError::NotYet { reason, again_in: LOOK_AGAIN.min(left) });
         }
         for line in &missing {
             run.log(format!("publishing without: {line}")).await;
         }
-        let tally = publishing::publish_day(aggregator, day, None, publishing::Grains::All, run).await?;
-        let export = pack_day(&self.context, &self.settings.export, day, run).await?;
+        let tally = publishing::publish_day(aggregator, day, reports, Grains::All, &gate, run).await?;
+        let export = pack_day(&self.context, day, run).await?;
+        if !tally.failed.is_empty() {
+            // What could be published is; another attempt looks at the rest again, and the last one's failure is told.
+            let reasons: Vec<String> = tally.failed.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+            let error =
+                anyhow::anyhow!("{} reports of {day} were not published: {}", reasons.len(), reasons.join("; "));
+            return Err(JobError::Failed(error));
+        }
         Ok(Outcome { business_day: day, polls_failed, tally, export })
     }
 }
@@ -136,7 +130,14 @@ async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
         let name = &source.declaration.name;
         match poll::one(Arc::clone(aggregator), name.clone(), PollArguments::default()).await {
             // Whoever is polling it right now brings what we would have brought.
-            Ok(_) | Err(aggregator::Error::Busy(_)) => {}
+            Err(aggregator::Error::Busy(_)) => {}
+            Ok(outcome) => {
+                run.log(format!(
+                    "{name}: {} rows read, complete through {}",
+                    outcome.rows_read, outcome.complete_through
+                ))
+                .await;
+            }
             Err(error) => {
                 let line = format!("{name}: {:#}", anyhow::Error::new(error));
                 run.log(format!("poll failed: {line}")).await;
@@ -160,9 +161,9 @@ mod tests {
 
     #[test]
     fn settings_refuse_what_they_do_not_know() {
-        let settings: NightlySettings = toml::from_str("grace = '30m'\ndeadline = '2h'").unwrap();
-        assert_eq!(settings.grace.0, Duration::from_secs(1_800));
-        assert!(toml::from_str::<NightlySettings>("grase = '30m'").is_err());
-        assert!(toml::from_str::<NightlySettings>("grace = 'soon'").is_err());
+        let settings: NightlySettings = toml::from_str("deadline = '2h'").unwrap();
+        assert_eq!(settings.deadline, Span::minutes(120));
+        assert!(toml::from_str::<NightlySettings>("deadlin = '2h'").is_err());
+        assert!(toml::from_str::<NightlySettings>("deadline = 'soon'").is_err());
     }
 }

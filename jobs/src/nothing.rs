@@ -1,4 +1,4 @@
-//! The arguments of a job that takes none.
+//! The arguments of a job that takes none, and the settings of one that has none.
 
 use serde::Deserialize;
 

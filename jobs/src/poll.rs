@@ -10,17 +10,25 @@ use aggregator::{
     source::quarantine,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Job, JobError, Run};
+use crate::{
+    engine::{Job, JobError, Run},
+    nothing::Nothing,
+};
 
 /// Polls one source.
 pub struct Poll {
-    /// The lake it is committed to.
-    pub aggregator: Arc<Aggregator>,
-    /// Which source.
-    pub source: String,
+    aggregator: Arc<Aggregator>,
+    source: String,
+}
+
+impl Poll {
+    /// The job for one source, committed to its lake.
+    #[must_use]
+    pub fn new(aggregator: &Arc<Aggregator>, source: &str, _: Nothing) -> Self {
+        Self { aggregator: Arc::clone(aggregator), source: source.to_owned() }
+    }
 }
 
 /// The name of the declared job that polls a source.

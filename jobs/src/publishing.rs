@@ -3,23 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use aggregator::{
     Aggregator,
-    publish::{self, Missing, Published, Reason},
+    publish::{self, Gate, PublishError, Published},
     report::{self, Grain, Report},
-    source,
 };
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::engine::{JobError, Run};
 
-/// How many reports are computed at the same time; each already uses every core while it computes.
-const AT_ONCE: usize = 2;
+/// How many reports are under way at the same time: while one is computed, which uses every core, others are written.
+const AT_ONCE: usize = 3;
 
 /// Which reports are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +41,8 @@ pub struct Tally {
     pub provisionals: usize,
     /// Reports whose newest revision was already equal.
     pub unchanged: usize,
+    /// Reports of a moment that an earlier attempt of the run has published.
+    pub kept: usize,
     /// Rows in the reports, together.
     pub rows: i64,
     /// Reports that could not be computed, with the reason.
@@ -67,6 +67,7 @@ impl Tally {
         self.finals += other.finals;
         self.provisionals += other.provisionals;
         self.unchanged += other.unchanged;
+        self.kept += other.kept;
         self.rows += other.rows;
         self.failed.extend(other.failed);
     }
@@ -93,7 +94,7 @@ pub fn reports(
     Ok(catalogue.reports().filter(|report| wanted(report)).cloned().collect())
 }
 
-/// Publish reports of one day. A report that fails is named in the tally and stops no other.
+/// Publish reports of one day, all on the gate's snapshot. A report that fails is named in the tally and stops no other.
 ///
 /// # Errors
 /// [`JobError::Fence`] when the run is no longer ours, [`JobError::Failed`] when every report failed.
@@ -102,59 +103,75 @@ pub async fn publish_day(
     day: NaiveDate,
     names: Option<&[String]>,
     grains: Grains,
+    gate: &Gate,
     run: &Run,
 ) -> Result<Tally, JobError> {
     let reports = reports(aggregator, names, grains)?;
     let mut results = stream::iter(reports)
-        .map(|report| async move {
-            let result = publish::publish(aggregator, &report.name, day, run.lease()).await;
-            (report.name.clone(), result)
-        })
+        .map(|report| async move { (report.name.clone(), publish_one(aggregator, &report, day, gate, run).await) })
         .buffer_unordered(AT_ONCE);
     let mut tally = Tally::default();
     while let Some((name, result)) = results.next().await {
         match result {
-            Ok(published) => tally.count(&published),
+            Ok(Some(published)) => tally.count(&published),
+            Ok(None) => tally.kept += 1,
+            // Nothing is waited for in here: a report that is not polled meanwhile may hold the run's row.
             Err(error) => {
-                // A lost fence ends the run; anything else is this report's own trouble.
-                run.check().await?;
-                let reason = format!("{:#}", anyhow::Error::new(error));
-                run.log(format!("{name} of {day} was not published: {reason}")).await;
-                tally.failed.insert(name, reason);
+                tally.failed.insert(name, format!("{:#}", anyhow::Error::new(error)));
             }
         }
     }
-    if tally.reports == 0 && !tally.failed.is_empty() {
+    drop(results);
+    if !tally.failed.is_empty() {
+        // A lost fence ends the run; anything else is the reports' own trouble.
+        run.check().await?;
+    }
+    for (name, reason) in &tally.failed {
+        run.log(format!("{name} of {day} was not published: {reason}")).await;
+    }
+    if tally.reports + tally.kept == 0 && !tally.failed.is_empty() {
         return Err(JobError::Failed(anyhow::anyhow!("no report of {day} could be published: {:?}", tally.failed)));
     }
+    run.log(format!(
+        "{day}: {} reports looked at, {} new revisions; {} final, {} provisional",
+        tally.reports, tally.revisions, tally.finals, tally.provisionals
+    ))
+    .await;
     Ok(tally)
 }
 
-/// What is missing for the reports of a day to be final, in words, each once: a source that has not been read through
-/// the end of the day and the grace after it, or rows in quarantine.
-///
-/// # Errors
-/// [`JobError::Failed`] when it cannot be found out.
-pub async fn missing(aggregator: &Aggregator, day: NaiveDate, grace: Duration) -> Result<Vec<String>, JobError> {
-    let mut lines = BTreeSet::new();
-    let mut wanted = BTreeSet::new();
-    for report in reports(aggregator, None, Grains::Day)? {
-        wanted.extend(report::sources_of(aggregator, &report));
-        for Missing { source, dataset, reason } in
-            publish::missing(aggregator, &report, day).await.map_err(anyhow::Error::new)?
-        {
-            if reason == Reason::Quarantined {
-                lines.insert(format!("{source}: rows of {} are in quarantine", dataset.unwrap_or_default()));
-            }
+/// None where an earlier attempt of this run has published it and the figures are of a moment: they would be of another
+/// one now, and a run publishes one revision.
+async fn publish_one(
+    aggregator: &Aggregator,
+    report: &Report,
+    day: NaiveDate,
+    gate: &Gate,
+    run: &Run,
+) -> Result<Option<Published>, PublishError> {
+    if report.grain == Grain::Snapshot {
+        match publish::revision(aggregator.db(), &report.name, day, None).await {
+            Ok(current) if current.published_at >= run.begun_at => return Ok(None),
+            Ok(_) | Err(PublishError::UnknownRevision { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
-    let end = publish::day_end(aggregator, day).await.map_err(anyhow::Error::new)?;
-    let needed = end + TimeDelta::from_std(grace).unwrap_or_default();
-    for status in source::status(aggregator).await.map_err(anyhow::Error::new)? {
-        if wanted.contains(&status.name) && status.complete_through.is_none_or(|through| through < needed) {
-            let through = status.complete_through.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
-            lines.insert(format!("{}: complete through {through}, needed {}", status.name, needed.to_rfc3339()));
-        }
+    publish::publish(aggregator, &report.name, day, gate, run.lease()).await.map(Some)
+}
+
+/// What is missing for the reports of a day to be final, in words, each once.
+///
+/// # Errors
+/// As [`reports`].
+pub fn missing(
+    aggregator: &Aggregator,
+    day: NaiveDate,
+    names: Option<&[String]>,
+    gate: &Gate,
+) -> Result<Vec<String>, JobError> {
+    let mut lines = BTreeSet::new();
+    for report in reports(aggregator, names, Grains::All)? {
+        lines.extend(gate.missing(aggregator, &report, day).iter().map(|missing| gate.explain(missing, day)));
     }
     Ok(lines.into_iter().collect())
 }

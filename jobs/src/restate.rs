@@ -1,44 +1,42 @@
 //! The job `restate`: publish again what has changed since it was published.
 //!
 //! A day is looked at again when rows of it, or of the days its figures look back on, came to the lake after the
-//! revision was computed, and when its revision is still provisional. Publishing makes a revision only where the
+//! revision was computed, and when a provisional one would lack something else now, or nothing. Publishing makes a revision only where the
 //! content or the state differ. However many late rows came since the last run, they make one revision.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use aggregator::{
-    Aggregator,
-    lake::snapshot,
-    publish::{self, State},
+    publish::{self, Gate, Missing, State},
     report::{Grain, Report},
 };
 use anyhow::Context as _;
 use chrono::{Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use sqlx::types::Json;
+
 use crate::{
-    declared::Context,
+    context::Context,
     engine::{Job, JobError, Run},
-    export_pack::{ExportSettings, pack_day},
+    export_pack,
     nothing::Nothing,
     publishing::{self, Grains},
 };
 
 /// What is configured, under `with`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestateSettings {
     /// How many days back are published again by themselves.
     pub window_days: u64,
     /// The most pairs of report and day that one run publishes; the next run goes on.
     pub most: usize,
-    /// What the export pack of a restated day holds.
-    pub export: ExportSettings,
 }
 
 impl Default for RestateSettings {
     fn default() -> Self {
-        Self { window_days: 35, most: 500, export: ExportSettings::default() }
+        Self { window_days: 35, most: 500 }
     }
 }
 
@@ -83,23 +81,22 @@ impl Job for Restate {
         let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
         let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
         let mut outcome = Outcome::default();
+        // What comes meanwhile is in none of what is published here, and looked at by the next run.
+        let gate = self.context.gate().await?;
         for report in publishing::reports(aggregator, None, Grains::Day)? {
-            // Read before the changes: what comes meanwhile is looked at by the next run.
-            let through = snapshot::current(aggregator.db()).await.map_err(anyhow::Error::new)?;
-            for day in changed_days(aggregator, &report).await? {
+            for day in self.days_to_look_at(&report, &gate).await? {
                 if day < window {
                     outcome.beyond_window.insert(day);
-                    continue;
+                } else if outcome.looked_at < self.settings.most {
+                    outcome.looked_at += 1;
+                    self.publish_again(&report, day, &gate, run, &mut outcome).await?;
                 }
-                if outcome.looked_at >= self.settings.most {
-                    break;
-                }
-                outcome.looked_at += 1;
-                self.publish_again(&report, day, through, run, &mut outcome).await?;
             }
         }
-        for day in &outcome.days {
-            pack_day(&self.context, &self.settings.export, *day, run).await?;
+        // Not only what was published just now: another attempt may have died before it could export.
+        let outdated = export_pack::outdated_days(aggregator.db()).await?;
+        for day in outcome.days.union(&outdated) {
+            export_pack::pack_day(&self.context, *day, run).await?;
         }
         if !outcome.beyond_window.is_empty() {
             let days: Vec<String> = outcome.beyond_window.iter().map(ToString::to_string).collect();
@@ -114,12 +111,12 @@ impl Restate {
         &self,
         report: &Arc<Report>,
         day: NaiveDate,
-        through: i64,
+        gate: &Gate,
         run: &Run,
         outcome: &mut Outcome,
     ) -> Result<(), JobError> {
         let aggregator = &self.context.aggregator;
-        match publish::publish(aggregator, &report.name, day, run.lease()).await {
+        match publish::publish(aggregator, &report.name, day, gate, run.lease()).await {
             Ok(published) if published.changed => {
                 outcome.revisions += 1;
                 outcome.finals += usize::from(published.state == State::Final);
@@ -141,38 +138,42 @@ impl Restate {
         )
         .bind(&report.name)
         .bind(day)
-        .bind(through)
+        .bind(gate.snapshot())
         .execute(&mut *tx)
         .await
         .context("the jobs tables could not be written")?;
         tx.commit().await.context("the jobs tables could not be written")?;
         Ok(())
     }
-}
 
-/// The days of a report that changed after their current revision was computed and since we last looked, and those
-/// that are still provisional; oldest first.
-async fn changed_days(aggregator: &Aggregator, report: &Report) -> Result<Vec<NaiveDate>, JobError> {
-    debug_assert_eq!(report.grain, Grain::Day, "only a day can be published again");
-    let datasets: Vec<String> = report.datasets.iter().cloned().collect();
-    let days = sqlx::query_scalar(
-        "SELECT current.business_day
-           FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state
-                   FROM published.revision WHERE report = $1
-                  ORDER BY business_day, revision DESC) AS current
-           LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
-          WHERE current.state = 'provisional'
-             OR EXISTS (SELECT FROM sync.changed_day c
-                         WHERE c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
-                           AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
-                           AND c.dataset = ANY($2))
-          ORDER BY 1",
-    )
-    .bind(&report.name)
-    .bind(&datasets)
-    .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
-    .fetch_all(aggregator.db())
-    .await
-    .context("what was published and what changed could not be compared")?;
-    Ok(days)
+    /// The published days of a report that rows came for since they were computed and since we last looked, and those
+    /// that lacked something else than they would lack now; oldest first.
+    async fn days_to_look_at(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
+        debug_assert_eq!(report.grain, Grain::Day, "only a day can be published again");
+        let aggregator = &self.context.aggregator;
+        let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
+        let days: Vec<(NaiveDate, bool, Json<Vec<Missing>>)> = sqlx::query_as(
+            "SELECT business_day, changed, missing
+               FROM (SELECT current.business_day, current.missing, current.state,
+                            EXISTS (SELECT FROM sync.changed_day c
+                                     WHERE c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
+                                       AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
+                                       AND c.dataset = ANY($2)) AS changed
+                       FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state, missing
+                               FROM published.revision WHERE report = $1
+                              ORDER BY business_day, revision DESC) AS current
+                       LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day) AS published
+              WHERE changed OR state = 'provisional'
+              ORDER BY business_day",
+        )
+        .bind(&report.name)
+        .bind(&datasets)
+        .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
+        .fetch_all(aggregator.db())
+        .await
+        .context("what was published and what changed could not be compared")?;
+        let lacks_other = |day: NaiveDate, then: &[Missing]| gate.missing(aggregator, report, day) != then;
+        let wanted = days.into_iter().filter(|(day, changed, Json(missing))| *changed || lacks_other(*day, missing));
+        Ok(wanted.map(|(day, ..)| day).collect())
+    }
 }

@@ -1,6 +1,13 @@
 //! The jobs engine against a real PostgreSQL: one success per occurrence, whoever dies, pauses or cancels.
 
+mod alerts;
+mod delivery;
+mod desk;
 mod engine;
+mod immutable;
+mod interrupted;
+mod provisional;
+mod replicas;
 mod restatement;
 mod service;
 
@@ -21,7 +28,7 @@ use tokio::sync::Notify;
 const LEASE: Duration = Duration::from_millis(600);
 
 /// Databases for all tests of this file; each test has jobs of its own names.
-async fn database() -> PgPool {
+async fn stack() -> &'static Stack {
     static STACK: tokio::sync::OnceCell<Stack> = tokio::sync::OnceCell::const_new();
     let start = || async {
         let stack = Stack::builder().start_databases().await;
@@ -29,8 +36,12 @@ async fn database() -> PgPool {
         reporting::wiring::MIGRATOR.run(&owner).await.unwrap();
         stack
     };
-    // A pool per test: the runtime that made it ends with the test.
-    STACK.get_or_init(start).await.pool_as("reporting_db", "reporting_owner").await
+    STACK.get_or_init(start).await
+}
+
+/// Connections as the owner: a pool per test, for the runtime that made it ends with the test.
+async fn database() -> PgPool {
+    stack().await.pool_as("reporting_db", "reporting_owner").await
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,12 +81,16 @@ impl Job for Counting {
     }
 }
 
-/// A replica that knows one job.
+/// A replica that knows one job and falls silent quickly.
 fn replica(pool: &PgPool, declaration: &Declaration, counter: &Arc<Counter>) -> Runner {
+    replica_of(pool, declaration, counter, LEASE)
+}
+
+/// A replica that knows one job, with a lease of this length.
+fn replica_of(pool: &PgPool, declaration: &Declaration, counter: &Arc<Counter>, lease: Duration) -> Runner {
     let mut registry = Registry::default();
     registry.add(declaration.clone(), Counting(Arc::clone(counter))).unwrap();
-    let settings = RunnerSettings { lease: LEASE, replica: "test".to_owned() };
-    Runner::new(pool.clone(), registry, settings)
+    Runner::new(pool.clone(), registry, RunnerSettings { lease, replica: "test".to_owned() })
 }
 
 fn declaration(name: &str) -> Declaration {

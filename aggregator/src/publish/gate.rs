@@ -1,15 +1,17 @@
 //! What keeps a day's figures from being final: decided by the data, not by the clock.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Days, Duration, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use polars::prelude::{DataType, col};
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Report, sources_of};
-use crate::{Aggregator, Error, lake, source};
+use crate::source::{self, SourceStatus};
+use crate::{Aggregator, Error, lake};
 
 /// Something that a final figure would need. It names no moment, so that being as incomplete as
 /// before is no news.
@@ -26,36 +28,85 @@ pub struct Missing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not everything up to the end of the day has been read.
+    /// Not everything up to the end of the day, and the grace after it, has been read.
     Incomplete,
     /// Rows that do not fit their declaration are kept apart.
     Quarantined,
 }
 
-/// What a report lacks for the day, by source and dataset; empty: nothing, it is final.
-///
-/// # Errors
-/// When the catalogue cannot be read.
-pub async fn missing(aggregator: &Aggregator, report: &Report, business_day: NaiveDate) -> Result<Vec<Missing>, Error> {
-    let end = day_end(aggregator, business_day).await?;
-    let wanted = sources_of(aggregator, report);
-    let mut missing = Vec::new();
-    for status in source::status(aggregator).await? {
-        if !wanted.contains(&status.name) {
-            continue;
-        }
-        if status.complete_through.is_none_or(|through| through < end) {
-            missing.push(Missing { source: status.name.clone(), dataset: None, reason: Reason::Incomplete });
-        }
-        let quarantined = status.quarantined_by_dataset.keys().filter(|dataset| report.datasets.contains(*dataset));
-        missing.extend(quarantined.map(|dataset| Missing {
-            source: status.name.clone(),
-            dataset: Some(dataset.clone()),
-            reason: Reason::Quarantined,
-        }));
+/// What the lake holds and how far its sources are complete, read once for all reports that one run publishes: they
+/// speak of the same snapshot.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    sources: Vec<SourceStatus>,
+    snapshot: i64,
+    zones: Arc<Vec<Tz>>,
+    grace: Duration,
+}
+
+impl Gate {
+    /// How the sources are, then the newest snapshot: the data can only be fresher than the gate says.
+    ///
+    /// `grace` is how much longer than to the end of a day a source must be complete: late writers get this much.
+    ///
+    /// # Errors
+    /// When the catalogue or the lake cannot be read.
+    pub async fn read(aggregator: &Aggregator, grace: Duration) -> Result<Self, Error> {
+        let sources = source::status(aggregator).await?;
+        let snapshot = lake::snapshot::current(aggregator.db()).await?;
+        Ok(Self { sources, snapshot, zones: zones(aggregator, snapshot).await?, grace })
     }
-    missing.sort();
-    Ok(missing)
+
+    /// The snapshot that reports are computed on.
+    #[must_use]
+    pub fn snapshot(&self) -> i64 {
+        self.snapshot
+    }
+
+    /// The moment through which a source must be complete for a day: its end everywhere, and the grace.
+    #[must_use]
+    pub fn needed(&self, business_day: NaiveDate) -> DateTime<Utc> {
+        last_midnight(business_day, &self.zones) + self.grace
+    }
+
+    /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.
+    #[must_use]
+    pub fn missing(&self, aggregator: &Aggregator, report: &Report, business_day: NaiveDate) -> Vec<Missing> {
+        let needed = self.needed(business_day);
+        let wanted = sources_of(aggregator, report);
+        let mut missing = Vec::new();
+        for status in self.sources.iter().filter(|status| wanted.contains(&status.name)) {
+            if status.complete_through.is_none_or(|through| through < needed) {
+                missing.push(Missing { source: status.name.clone(), dataset: None, reason: Reason::Incomplete });
+            }
+            let quarantined = status.quarantined_by_dataset.keys().filter(|dataset| report.datasets.contains(*dataset));
+            missing.extend(quarantined.map(|dataset| Missing {
+                source: status.name.clone(),
+                dataset: Some(dataset.clone()),
+                reason: Reason::Quarantined,
+            }));
+        }
+        missing.sort();
+        missing
+    }
+
+    /// What is missing in words, with the moments that [`Missing`] leaves out.
+    #[must_use]
+    pub fn explain(&self, missing: &Missing, business_day: NaiveDate) -> String {
+        let Missing { source, dataset, reason } = missing;
+        match reason {
+            Reason::Quarantined => {
+                format!("{source}: rows of {} are in quarantine", dataset.as_deref().unwrap_or_default())
+            }
+            Reason::Incomplete => {
+                let status = self.sources.iter().find(|status| status.name == *source);
+                let through = status.and_then(|status| status.complete_through);
+                let through = through
+                    .map_or_else(|| "never read".to_owned(), |at| format!("complete through {}", at.to_rfc3339()));
+                format!("{source}: {through}, needed {}", self.needed(business_day).to_rfc3339())
+            }
+        }
+    }
 }
 
 /// When a business day has ended everywhere: in the company's zone and in that of every place that
@@ -64,19 +115,16 @@ pub async fn missing(aggregator: &Aggregator, report: &Report, business_day: Nai
 /// # Errors
 /// When the lake cannot be read.
 pub async fn day_end(aggregator: &Aggregator, business_day: NaiveDate) -> Result<DateTime<Utc>, Error> {
-    let zones = zones(aggregator).await?;
-    let ends = zones.iter().map(|zone| midnight_after(business_day, *zone));
-    Ok(ends.max().unwrap_or_default())
+    let snapshot = lake::snapshot::current(aggregator.db()).await?;
+    Ok(last_midnight(business_day, &zones(aggregator, snapshot).await?))
 }
 
-/// The company's zone and those of all places known in the newest snapshot.
-async fn zones(aggregator: &Aggregator) -> Result<Arc<Vec<Tz>>, Error> {
-    let snapshot = lake::snapshot::current(aggregator.db()).await?;
-    let kept = aggregator.reports.zones.get(&snapshot).await;
-    if let Some(zones) = kept {
-        return Ok(zones);
+/// The company's zone, and those of all places known in a snapshot.
+async fn zones(aggregator: &Aggregator, snapshot: i64) -> Result<Arc<Vec<Tz>>, Error> {
+    if let Some(kept) = aggregator.reports.zones.get(&snapshot).await {
+        return Ok(kept);
     }
-    let mut zones = BTreeSet::from([aggregator.settings().time_zone.name().to_owned()]);
+    let mut zones = HashSet::from([aggregator.settings().time_zone]);
     let names: Vec<String> = aggregator.lake().datasets().map(str::to_owned).collect();
     for name in names {
         let table = aggregator.lake().table(&name)?;
@@ -86,11 +134,15 @@ async fn zones(aggregator: &Aggregator) -> Result<Arc<Vec<Tz>>, Error> {
         }
         let frame = lake::scan(aggregator, snapshot, &name, None).await?;
         let found = tokio::task::spawn_blocking(move || frame.select([col("time_zone").unique()]).collect()).await??;
-        zones.extend(found.column("time_zone")?.str()?.iter().flatten().map(str::to_owned));
+        zones.extend(found.column("time_zone")?.str()?.iter().flatten().filter_map(|zone| zone.parse::<Tz>().ok()));
     }
-    let zones: Arc<Vec<Tz>> = Arc::new(zones.iter().filter_map(|zone| zone.parse().ok()).collect());
+    let zones: Arc<Vec<Tz>> = Arc::new(zones.into_iter().collect());
     aggregator.reports.zones.insert(snapshot, Arc::clone(&zones)).await;
     Ok(zones)
+}
+
+fn last_midnight(business_day: NaiveDate, zones: &[Tz]) -> DateTime<Utc> {
+    zones.iter().map(|zone| midnight_after(business_day, *zone)).max().unwrap_or_default()
 }
 
 /// The first moment after the day, where that zone's clocks may jump over midnight.
@@ -101,7 +153,7 @@ fn midnight_after(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
         match zone.from_local_datetime(&local).latest() {
             Some(moment) => return moment.with_timezone(&Utc),
             // In the gap of a spring change: the day ends where the clock lands.
-            None if local < midnight + Duration::days(2) => local += Duration::minutes(15),
+            None if local < midnight + TimeDelta::days(2) => local += TimeDelta::minutes(15),
             None => return midnight.and_utc(),
         }
     }

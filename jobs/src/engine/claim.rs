@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Declaration, EngineError, Lease, Overlap};
+use super::{Declaration, EngineError, Lease, Overlap, incident};
 use crate::metric;
 
 /// How often a run may lose its process before it is given up.
@@ -25,6 +25,8 @@ pub struct Claim {
     pub progress: Option<Value>,
     /// The database's clock at the claim.
     pub now: DateTime<Utc>,
+    /// When the run's first attempt began, by the same clock.
+    pub begun_at: DateTime<Utc>,
     /// Whether nobody had begun the run before, and the clock asked for it.
     pub is_first: bool,
 }
@@ -96,7 +98,7 @@ pub async fn claim(
         )
         .await?;
         if candidate.takeovers >= MOST_TAKEOVERS {
-            give_up(&mut tx, &candidate).await?;
+            give_up(&mut tx, &declaration.name, &candidate).await?;
             tx.commit().await?;
             metric::runs(&declaration.name, "failed", 1);
             return Ok(None);
@@ -104,13 +106,13 @@ pub async fn claim(
     }
     let attempt = if taken_over { candidate.attempt } else { candidate.attempt + 1 };
     let lease = Lease { run: candidate.id, fence: candidate.fence + 1 };
-    let now: DateTime<Utc> = sqlx::query_scalar(
+    let (now, begun_at): (DateTime<Utc>, DateTime<Utc>) = sqlx::query_as(
         "UPDATE jobs.run
             SET status = 'running', fence = $2, attempt = $3, takeovers = takeovers + $4, owner = $5,
                 lease_until = clock_timestamp() + make_interval(secs => $6),
                 started_at = COALESCE(started_at, clock_timestamp()), note = NULL
           WHERE id = $1
-          RETURNING clock_timestamp()",
+          RETURNING clock_timestamp(), started_at",
     )
     .bind(lease.run)
     .bind(lease.fence)
@@ -130,7 +132,7 @@ pub async fn claim(
     tx.commit().await?;
     let is_first = candidate.is_untouched();
     let Candidate { arguments, progress, .. } = candidate;
-    Ok(Some(Claim { lease, attempt, arguments, progress, now, is_first }))
+    Ok(Some(Claim { lease, attempt, arguments, progress, now, begun_at, is_first }))
 }
 
 async fn overlap_allows(
@@ -160,17 +162,19 @@ async fn overlap_allows(
     Ok(false)
 }
 
-async fn give_up(connection: &mut PgConnection, candidate: &Candidate) -> Result<(), sqlx::Error> {
+async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate) -> Result<(), sqlx::Error> {
+    let error =
+        format!("its process fell silent {} times; see what kills it, then run it again", candidate.takeovers + 1);
     sqlx::query(
         "UPDATE jobs.run SET status = 'failed', fence = fence + 1, lease_until = NULL, finished_at = clock_timestamp(),
                 error = $2
           WHERE id = $1",
     )
     .bind(candidate.id)
-    .bind(format!("its process fell silent {} times; see what kills it, then run it again", candidate.takeovers + 1))
-    .execute(connection)
+    .bind(&error)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    incident::run_ended(connection, job, candidate.id, Some(&error)).await
 }
 
 /// How an attempt ended, and what becomes of its run.
@@ -211,13 +215,14 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
         Ending::Postponed { note, wait } => ("waiting", "postponed", None, Some(note), None, Some(*wait), 1),
     };
     let mut tx = pool.begin().await?;
-    let ended = sqlx::query(
+    let job: Option<String> = sqlx::query_scalar(
         "UPDATE jobs.run
             SET status = $3, error = $4, note = $5, outcome = $6, attempt = attempt - $8, lease_until = NULL, owner = NULL,
                 not_before = CASE WHEN $7::float8 IS NULL THEN not_before
                                   ELSE clock_timestamp() + make_interval(secs => $7) END,
                 finished_at = CASE WHEN $7::float8 IS NULL THEN clock_timestamp() END
-          WHERE id = $1 AND fence = $2 AND status = 'running'",
+          WHERE id = $1 AND fence = $2 AND status = 'running'
+          RETURNING job",
     )
     .bind(lease.run)
     .bind(lease.fence)
@@ -227,15 +232,17 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
     .bind(outcome)
     .bind(wait.map(|wait| wait.as_secs_f64()))
     .bind(uncounted)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected()
-        == 1;
-    if ended {
-        end_attempt(&mut tx, lease, attempt, error.or(note).map(String::as_str)).await?;
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(job) = job else { return Ok(false) };
+    end_attempt(&mut tx, lease, attempt, error.or(note).map(String::as_str)).await?;
+    match ending {
+        Ending::Succeeded(_) => incident::run_ended(&mut tx, &job, lease.run, None).await?,
+        Ending::Failed(error) => incident::run_ended(&mut tx, &job, lease.run, Some(error)).await?,
+        Ending::Cancelled | Ending::Retry { .. } | Ending::Postponed { .. } => {}
     }
     tx.commit().await?;
-    Ok(ended)
+    Ok(true)
 }
 
 async fn end_attempt(

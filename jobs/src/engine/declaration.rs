@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::{Cadence, EngineError, parse_span};
+use super::{Cadence, EngineError, backoff, parse_span};
+use crate::webhook;
 
 /// One declared job.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub struct Declaration {
     pub attempts: i32,
     /// The wait after the first failed attempt; doubled after each further one, up to an hour.
     pub backoff: Duration,
-    /// Where the final failure is told, if anywhere.
+    /// Where its final failure is told; where every alert is told when absent.
     pub alert: Option<String>,
 }
 
@@ -76,8 +77,7 @@ impl Declaration {
     /// The wait before the next attempt, after `attempt` have failed.
     #[must_use]
     pub fn wait_after(&self, attempt: i32) -> Duration {
-        let doublings = u32::try_from(attempt.max(1) - 1).unwrap_or(0).min(16);
-        self.backoff.saturating_mul(1 << doublings).min(Duration::from_secs(3_600))
+        backoff(self.backoff, attempt, Duration::from_secs(3_600))
     }
 }
 
@@ -103,7 +103,7 @@ pub struct Overrides {
     pub attempts: Option<i32>,
     /// A span such as `30s`.
     pub backoff: Option<String>,
-    /// A URL that gets a POST when the last attempt has failed.
+    /// A URL that gets a POST when the last attempt has failed, instead of the one of `[alerts]`.
     pub alert: Option<String>,
 }
 
@@ -138,6 +138,9 @@ impl Overrides {
         }
         if timeout.is_zero() {
             return Err(wrong("timeout", "a job needs at least 1s".to_owned()));
+        }
+        if let Some(url) = &self.alert {
+            webhook::check(url).map_err(|reason| wrong("alert", reason))?;
         }
         onto.cadence = cadence.unwrap_or(onto.cadence);
         onto.catch_up = self.catch_up.unwrap_or(onto.catch_up);

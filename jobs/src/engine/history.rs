@@ -11,6 +11,9 @@ use crate::metric;
 /// How many log lines are kept with one run.
 pub const LOG_LINES: i64 = 1_000;
 
+/// How many runs of one job are picked up in one step.
+const AT_ONCE: i64 = 4;
+
 /// How many attempts are shown of one run.
 const ATTEMPTS: i64 = 100;
 
@@ -157,21 +160,27 @@ pub async fn page(
     Ok(rows)
 }
 
-/// Runs that somebody should pick up now: due, or fallen silent; oldest occurrence first.
+/// Runs that somebody should pick up now: due, or fallen silent.
+///
+/// Of every job its oldest occurrences, and the first of each before the second of any: a job with a hundred nights to
+/// make up for keeps no other from its turn.
 ///
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn due(pool: &PgPool, jobs: &[String], limit: i64) -> Result<Vec<RunRow>, EngineError> {
     let rows = sqlx::query_as(
-        "SELECT * FROM jobs.run
-          WHERE job = ANY($1)
-            AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
-                 OR (status = 'running' AND lease_until < clock_timestamp()))
-          ORDER BY scheduled_for, id
+        "SELECT * FROM (
+             SELECT *, row_number() OVER (PARTITION BY job ORDER BY scheduled_for, id) AS place FROM jobs.run
+              WHERE job = ANY($1)
+                AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
+                     OR (status = 'running' AND lease_until < clock_timestamp()))) AS due
+          WHERE place <= $3
+          ORDER BY place, scheduled_for, id
           LIMIT $2",
     )
     .bind(jobs)
     .bind(limit)
+    .bind(AT_ONCE)
     .fetch_all(pool)
     .await?;
     Ok(rows)

@@ -61,6 +61,8 @@ pub struct Run {
     pub scheduled_for: DateTime<Utc>,
     /// When this attempt began, by the database's clock.
     pub now: DateTime<Utc>,
+    /// When the run's first attempt began, by the same clock.
+    pub begun_at: DateTime<Utc>,
     /// Which attempt this is, from 1.
     pub attempt: i32,
     pub(super) lease: Lease,

@@ -131,7 +131,7 @@ impl Runner {
 
     async fn attempt(&self, entry: &Entry, row: &RunRow, claim: Claim) -> Result<(), EngineError> {
         let Inner { pool, settings, .. } = &*self.inner;
-        let Claim { lease, attempt, arguments, progress, now, is_first } = claim;
+        let Claim { lease, attempt, arguments, progress, now, begun_at, is_first } = claim;
         if is_first {
             metric::late(&row.job, (now - row.scheduled_for).to_std().unwrap_or_default());
         }
@@ -141,6 +141,7 @@ impl Runner {
             job: row.job.clone(),
             scheduled_for: row.scheduled_for,
             now,
+            begun_at,
             attempt,
             lease,
             progress,

@@ -11,12 +11,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_cron_scheduler::{Job as OneShot, JobScheduler};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{EngineError, RunRow, Runner, history, planner};
+use super::{Cadence, EngineError, RunRow, Runner, history, planner};
 
 /// How often the loop looks without being woken: for other replicas' requests, silent leases and lost ticks.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ pub struct Scheduler {
     runner: Runner,
     ticker: JobScheduler,
     ticks: BTreeMap<String, Tick>,
+    /// Rung by the ticker.
+    ringing: Arc<Notify>,
     tasks: TaskTracker,
     active: Arc<Mutex<BTreeSet<i64>>>,
 }
@@ -43,7 +45,8 @@ impl Scheduler {
         }
         let ticker = JobScheduler::new().await?;
         ticker.start().await?;
-        Ok(Self { runner, ticker, ticks: BTreeMap::new(), tasks: TaskTracker::new(), active: Arc::default() })
+        let (ringing, tasks) = (Arc::default(), TaskTracker::new());
+        Ok(Self { runner, ticker, ticks: BTreeMap::new(), ringing, tasks, active: Arc::default() })
     }
 
     /// Schedule until the runner is told to stop, then wait until its attempts have ended.
@@ -53,15 +56,18 @@ impl Scheduler {
         let stop = self.runner.stop().clone();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_time = true;
         while !stop.is_cancelled() {
-            if let Err(error) = self.step().await {
+            if let Err(error) = self.step(is_time).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a scheduling step failed; trying again");
             }
-            tokio::select! {
-                _ = sweep.tick() => {}
-                () = self.runner.woken() => {}
-                () = stop.cancelled() => {}
-            }
+            // A run that was asked for or has ended changes nothing about what the clock asks for.
+            is_time = tokio::select! {
+                _ = sweep.tick() => true,
+                () = self.ringing.notified() => true,
+                () = self.runner.woken() => false,
+                () = stop.cancelled() => false,
+            };
         }
         if let Err(error) = self.ticker.shutdown().await {
             tracing::debug!(%error, "the ticker was already down");
@@ -70,10 +76,11 @@ impl Scheduler {
         self.tasks.wait().await;
     }
 
-    /// Plan every job, pick up what is due, and ask to be woken at the next occurrences.
-    async fn step(&mut self) -> Result<(), EngineError> {
-        let declarations: Vec<_> = self.runner.registry().iter().map(|entry| entry.declaration.clone()).collect();
-        for declaration in declarations {
+    /// Plan every job if it is time to, ask to be woken at the next occurrences, and pick up what is due.
+    async fn step(&mut self, is_time: bool) -> Result<(), EngineError> {
+        let declarations = self.runner.registry().iter().map(|entry| entry.declaration.clone());
+        let clocked = declarations.filter(|declaration| is_time && !matches!(declaration.cadence, Cadence::OnRequest));
+        for declaration in clocked.collect::<Vec<_>>() {
             let planned = planner::plan(self.runner.pool(), &declaration).await?;
             if let Some((next, wait)) = planned.next {
                 self.wake_at(&declaration.name, next, wait.to_std().unwrap_or_default()).await?;
@@ -120,10 +127,10 @@ impl Scheduler {
         }
         // The ticker counts whole seconds and cuts the rest off: a second more, or it would wake us too early.
         let wait = Duration::from_secs(wait.as_secs() + 1);
-        let runner = self.runner.clone();
+        let ringing = Arc::clone(&self.ringing);
         let one_shot = OneShot::new_one_shot_async(wait, move |_, _| {
-            let runner = runner.clone();
-            Box::pin(async move { runner.wake() })
+            let ringing = Arc::clone(&ringing);
+            Box::pin(async move { ringing.notify_one() })
         })?;
         let id = self.ticker.add(one_shot).await?;
         self.ticks.insert(job.to_owned(), Tick { id, occurrence: next, rings: Instant::now() + wait });

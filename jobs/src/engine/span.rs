@@ -2,6 +2,35 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
+/// A span of time as it stands in configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// So many days.
+    #[must_use]
+    pub const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * 86_400))
+    }
+
+    /// So many minutes.
+    #[must_use]
+    pub const fn minutes(minutes: u64) -> Self {
+        Self(Duration::from_secs(minutes * 60))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_span(&text).map(Self)
+    }
+}
+
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// Read a span such as `5m`: a whole number of seconds, minutes, hours or days.
@@ -24,6 +53,13 @@ pub fn format_span(span: Duration) -> String {
     let (unit, size) =
         UNITS.iter().find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size)).unwrap_or(&('s', 1));
     format!("{}{unit}", seconds / size)
+}
+
+/// The wait after so many failures, from 1: doubled after each, up to the longest.
+#[must_use]
+pub fn backoff(first: Duration, failures: i32, longest: Duration) -> Duration {
+    let doublings = u32::try_from(failures.max(1) - 1).unwrap_or(0).min(16);
+    first.saturating_mul(1 << doublings).min(longest)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `manifest.json` of a day: every file with its rows, bytes, digest and provenance.
 //!
-//! It is made from the table of files and replaced as a whole, under a lock of the day, so that it never names less
-//! than an earlier one did.
+//! It is made from the table of files and replaced as a whole, under the day's lock. The transaction that puts it in
+//! its place also notes the pack for delivery, so that no pack is forgotten by a crash in between.
 
 use std::{fs::File, io::Write};
 
@@ -9,57 +9,98 @@ use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 
+use super::lock_day;
 use crate::{
-    declared::Context,
+    context::Context,
+    deliver,
     engine::{JobError, Run},
+    hashing,
 };
 
-#[derive(Serialize)]
-struct Manifest {
-    business_day: NaiveDate,
-    files: Vec<Entry>,
+/// The files of a day.
+#[derive(Debug, Serialize)]
+pub(crate) struct Manifest {
+    pub(crate) business_day: NaiveDate,
+    pub(crate) files: Vec<Entry>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
-struct Entry {
-    file: String,
+/// One file.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub(crate) struct Entry {
+    /// Its number at the API: `GET /exports/{id}`.
+    pub(crate) id: i64,
+    /// Its name within the day's folder.
+    pub(crate) file: String,
     report: String,
     revision: i32,
     format: String,
     rows: i64,
     bytes: i64,
-    sha256: String,
+    pub(crate) sha256: String,
     created_at: DateTime<Utc>,
     provenance: Value,
 }
 
-/// Write the manifest of a day, if the run is still ours. A day without files gets none.
-pub(super) async fn write(context: &Context, run: &Run, day: NaiveDate) -> Result<(), JobError> {
+impl Manifest {
+    /// What is offered of a day.
+    pub(crate) async fn of(connection: &mut PgConnection, business_day: NaiveDate) -> Result<Self, JobError> {
+        let files = sqlx::query_as(
+            "SELECT id, split_part(path, '/', 2) AS file, report, revision, format, rows, bytes, sha256, created_at,
+                    provenance
+               FROM exports.file WHERE business_day = $1 AND removed_at IS NULL
+              ORDER BY report, revision, format",
+        )
+        .bind(business_day)
+        .fetch_all(connection)
+        .await
+        .context("the exports tables could not be read")?;
+        Ok(Self { business_day, files })
+    }
+
+    /// As it stands in the file.
+    pub(crate) fn text(&self) -> Result<Vec<u8>, JobError> {
+        Ok(serde_json::to_vec_pretty(self).context("the manifest could not be written")?)
+    }
+}
+
+/// Write the manifest of a day and note its pack for delivery, if the run is still ours. A day without files gets none.
+pub(super) async fn publish(context: &Context, run: &Run, day: NaiveDate) -> Result<(), JobError> {
     let mut tx = context.aggregator.db().begin().await.context("the exports tables could not be read")?;
     run.lease().check(&mut tx).await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary exports manifest ' || $1, 0))")
-        .bind(day.to_string())
-        .execute(&mut *tx)
-        .await
-        .context("the day could not be locked")?;
-    let files: Vec<Entry> = sqlx::query_as(
-        "SELECT split_part(path, '/', 2) AS file, report, revision, format, rows, bytes, sha256, created_at, provenance
-           FROM exports.file WHERE business_day = $1 AND removed_at IS NULL
-          ORDER BY report, revision, format",
-    )
-    .bind(day)
-    .fetch_all(&mut *tx)
-    .await
-    .context("the exports tables could not be read")?;
-    if !files.is_empty() {
-        let folder = context.exports_dir.join(day.to_string());
-        let text = serde_json::to_vec_pretty(&Manifest { business_day: day, files }).context("no manifest")?;
-        let part = folder.join(format!(".manifest-{}-{}", run.id, run.lease().fence));
-        let mut file = File::create(&part).context("the manifest could not be written")?;
-        file.write_all(&text).and_then(|()| file.sync_all()).context("the manifest could not be written")?;
-        std::fs::rename(&part, folder.join("manifest.json")).context("the manifest could not be put in its place")?;
+    if let Some(text) = write(&mut tx, context, run, day).await? {
+        deliver::note(&mut tx, &context.export, day, &hashing::of_bytes(&text)).await?;
     }
+    tx.commit().await.context("the exports tables could not be written")?;
+    Ok(())
+}
+
+/// Write the manifest of a day anew because files have left it, if the run is still ours.
+pub(crate) async fn rewrite(context: &Context, run: &Run, day: NaiveDate) -> Result<(), JobError> {
+    let mut tx = context.aggregator.db().begin().await.context("the exports tables could not be read")?;
+    run.lease().check(&mut tx).await?;
+    write(&mut tx, context, run, day).await?;
     tx.commit().await.context("the day's lock could not be released")?;
     Ok(())
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    context: &Context,
+    run: &Run,
+    day: NaiveDate,
+) -> Result<Option<Vec<u8>>, JobError> {
+    lock_day(connection, day).await?;
+    let manifest = Manifest::of(connection, day).await?;
+    if manifest.files.is_empty() {
+        return Ok(None);
+    }
+    let folder = context.exports_dir.join(day.to_string());
+    let text = manifest.text()?;
+    let part = folder.join(format!(".manifest-{}-{}", run.id, run.lease().fence));
+    let mut file = File::create(&part).context("the manifest could not be written")?;
+    file.write_all(&text).and_then(|()| file.sync_all()).context("the manifest could not be written")?;
+    std::fs::rename(&part, folder.join("manifest.json")).context("the manifest could not be put in its place")?;
+    Ok(Some(text))
 }

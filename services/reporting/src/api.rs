@@ -5,6 +5,7 @@ pub mod asked;
 pub mod diff;
 pub mod error;
 pub mod exports;
+pub mod incidents;
 pub mod jobs;
 pub mod json;
 pub mod lent;
@@ -40,6 +41,7 @@ pub fn routes(state: State) -> OpenApiRouter {
         .routes(routes!(jobs::runs, jobs::start))
         .routes(routes!(jobs::backfill))
         .routes(routes!(jobs::run))
+        .routes(routes!(incidents::list))
         .routes(routes!(jobs::cancel))
         .routes(routes!(exports::list))
         .routes(routes!(runs::start))

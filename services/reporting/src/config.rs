@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use kit::config::{ConfigError, Secret, ServiceConfig, Vars};
+use kit::config::{ConfigError, Secret, ServiceConfig, Token, Vars};
 
 /// The prefix of every variable.
 pub const PREFIX: &str = "REPORTING_";
@@ -42,6 +42,10 @@ pub struct Config {
     pub compute_slots: NonZeroUsize,
     /// Name of this replica in run rows.
     pub replica: String,
+    /// Where alerts are told when the jobs file names no address.
+    pub alert_url: Option<String>,
+    /// Secret that signs what is told to webhooks.
+    pub webhook_secret: Option<Token>,
 }
 
 impl Config {
@@ -67,6 +71,10 @@ impl Config {
             lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,
             compute_slots: vars.or("COMPUTE_SLOTS", "4", "most downloads built at a time")?,
             replica: vars.optional("REPLICA", "name of this replica in run rows")?.unwrap_or_else(default_replica),
+            alert_url: vars
+                .optional("ALERT_URL", "address that is told of alerts, such as http://relay:8080/alerts")?,
+            webhook_secret: vars
+                .optional("WEBHOOK_SECRET", "secret of 16 characters or more that signs what webhooks are told")?,
         };
         vars.finish()?;
         Ok(config)

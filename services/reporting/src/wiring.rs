@@ -5,9 +5,11 @@ use std::sync::Arc;
 use aggregator::{Aggregator, Settings};
 use anyhow::Context as _;
 use jobs::{
+    context::Context,
     declared,
     document::Document,
     engine::{Runner, RunnerSettings},
+    webhook::Webhook,
 };
 use kit::db;
 use moka::future::Cache;
@@ -88,7 +90,10 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         .with_context(|| format!("the exports folder {} cannot be made", config.exports_dir.display()))?;
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)
         .with_context(|| format!("the spool folder {} cannot be used", config.spool_dir.display()))?;
-    let context = declared::Context { aggregator: Arc::clone(&aggregator), exports_dir: config.exports_dir.clone() };
+    let webhook = Webhook::new(config.webhook_secret.as_ref().map(|secret| secret.expose()))?;
+    let (exports_dir, spool_dir) = (config.exports_dir.clone(), config.spool_dir.clone());
+    let mut context = Context::new(Arc::clone(&aggregator), exports_dir, spool_dir, webhook);
+    context.alert_url.clone_from(&config.alert_url);
     let mut registry = declared::registry(&jobs_text(&config)?, &context)?;
     let report_run = ReportRun { aggregator: Arc::clone(&aggregator), spool: spool.clone() };
     registry.add(report_run::declaration(), report_run)?;

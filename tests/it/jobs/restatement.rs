@@ -5,7 +5,7 @@ use chrono_tz::America::Toronto;
 use serde_json::{Value, json};
 use system_tests::Stack;
 
-use super::service::ended;
+use super::desk::run_job;
 use crate::company::Company;
 
 /// A day that ended everywhere long ago, and noon of it in the store.
@@ -14,20 +14,12 @@ pub(super) fn past_day(back: u64) -> (NaiveDate, DateTime<Utc>) {
     (day, Toronto.from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc())
 }
 
-/// Runs a job to its successful end; the run.
-pub(super) async fn run_job(stack: &Stack, job: &str, arguments: &Value) -> Value {
-    let path = format!("/reporting/api/v1/jobs/{job}/runs");
-    let run = ended(stack, &stack.api("operator").post_json(&path, arguments, 202).await).await;
-    assert_eq!(run["status"], "succeeded", "{run}");
-    run
-}
-
 async fn publish(stack: &Stack, day: NaiveDate) {
     let run = run_job(stack, "nightly", &json!({ "business_day": day, "wait": false })).await;
     assert_eq!(run["outcome"]["failed"], json!({}), "{run}");
 }
 
-async fn revisions(stack: &Stack, report: &str, day: NaiveDate) -> Vec<Value> {
+pub(super) async fn revisions(stack: &Stack, report: &str, day: NaiveDate) -> Vec<Value> {
     let path = format!("/reporting/api/v1/reports/{report}/revisions?business_day={day}");
     stack.api("analyst").get_json(&path).await["items"].as_array().unwrap().clone()
 }

@@ -1,0 +1,177 @@
+//! What is beyond its limit now.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aggregator::{
+    Aggregator, report,
+    source::{self, SourceStatus},
+};
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use polars::prelude::{DataFrame, DataType};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::engine::{
+    JobError, Run, Span, format_span,
+    incident::{Finding, Kind},
+};
+
+/// Limits, and where it is told that they were passed: `[alerts]` of the jobs file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertSettings {
+    /// A URL that gets every message; none: incidents are rows and answers of the API, and nobody is called.
+    pub url: Option<String>,
+    /// How old the data of a source may be; what its own declaration calls stale when absent.
+    pub freshness: Option<Span>,
+    /// The same for single sources.
+    pub freshness_of: BTreeMap<String, Span>,
+    /// How many rows of a source may be in quarantine: 0 when absent.
+    pub quarantine: i64,
+    /// How far apart the services may be; not looked at when absent.
+    pub drift: Option<Drift>,
+}
+
+/// A limit on the sum of a column's magnitudes in a report, computed with its default parameters.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// The report.
+    pub report: String,
+    /// A column of whole numbers.
+    pub column: String,
+    /// Only the rows with these values in columns of text.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
+    /// The largest sum that is no drift.
+    #[serde(default)]
+    pub limit: i64,
+}
+
+/// What is wrong, by kind. A kind that could not be looked at is not in the answer: what is under way stays so.
+pub(super) async fn look(
+    aggregator: &Arc<Aggregator>,
+    settings: &AlertSettings,
+    run: &Run,
+) -> Result<Vec<(Kind, Vec<Finding>)>, JobError> {
+    let sources = source::status(aggregator).await.map_err(anyhow::Error::new)?;
+    let first_polls: Vec<(String, DateTime<Utc>)> =
+        sqlx::query_as("SELECT source, min(started_at) FROM sync.poll GROUP BY source")
+            .fetch_all(aggregator.db())
+            .await
+            .context("the polls could not be read")?;
+    let first_polls: BTreeMap<String, DateTime<Utc>> = first_polls.into_iter().collect();
+    let stale = sources.iter().filter_map(|source| {
+        let declared = aggregator.source(&source.name).ok()?.declaration.stale_after;
+        let limit = settings.freshness_of.get(&source.name).or(settings.freshness.as_ref());
+        stale(source, limit.copied().unwrap_or(Span(declared)), first_polls.get(&source.name).copied(), run.now)
+    });
+    let quarantined = sources.iter().filter(|source| source.quarantined > settings.quarantine).map(quarantined);
+    let mut seen = vec![(Kind::SourceStale, stale.collect()), (Kind::Quarantine, quarantined.collect())];
+    if let Some(drift) = &settings.drift {
+        match drifted(aggregator, drift).await {
+            Ok(finding) => seen.push((Kind::ReconciliationDrift, finding.into_iter().collect())),
+            Err(error) => run.log(format!("drift could not be measured: {error:#}")).await,
+        }
+    }
+    Ok(seen)
+}
+
+/// A source that was never read whole is as old as its first poll; one that was never polled is not yet late.
+fn stale(source: &SourceStatus, limit: Span, first_poll: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Finding> {
+    let age = (now - source.complete_through.or(first_poll)?).to_std().unwrap_or_default();
+    if age <= limit.0 {
+        return None;
+    }
+    let through = source
+        .complete_through
+        .map_or_else(|| "has never been read whole".to_owned(), |at| format!("is complete through {at}"));
+    let reason = source.error.as_ref().map(|error| format!(" The last poll failed: {error}")).unwrap_or_default();
+    Some(Finding {
+        kind: Kind::SourceStale,
+        subject: source.name.clone(),
+        summary: format!(
+            "{} {through}; {} minutes of age are beyond the limit of {}.{reason}",
+            source.name,
+            age.as_secs() / 60,
+            format_span(limit.0)
+        ),
+        facts: json!({
+            "complete_through": source.complete_through,
+            "age_seconds": age.as_secs(),
+            "limit_seconds": limit.0.as_secs(),
+            "failures": source.failures,
+        }),
+    })
+}
+
+fn quarantined(source: &SourceStatus) -> Finding {
+    let datasets: Vec<String> =
+        source.quarantined_by_dataset.iter().map(|(dataset, rows)| format!("{rows} of {dataset}")).collect();
+    Finding {
+        kind: Kind::Quarantine,
+        subject: source.name.clone(),
+        summary: format!(
+            "Rows of {} do not fit their declaration and are in quarantine: {}",
+            source.name,
+            datasets.join(", ")
+        ),
+        facts: json!({ "rows": source.quarantined, "by_dataset": source.quarantined_by_dataset }),
+    }
+}
+
+async fn drifted(aggregator: &Aggregator, drift: &Drift) -> anyhow::Result<Option<Finding>> {
+    let result = report::run(aggregator, &drift.report, &BTreeMap::new(), None).await?;
+    let (sum, rows) = magnitude(&result.frame, drift)?;
+    Ok((sum > drift.limit).then(|| Finding {
+        kind: Kind::ReconciliationDrift,
+        subject: drift.report.clone(),
+        summary: format!(
+            "`{}` of {} comes to {sum} in {rows} rows, beyond the limit of {}",
+            drift.column, drift.report, drift.limit
+        ),
+        facts: json!({
+            "sum": sum,
+            "rows": rows,
+            "limit": drift.limit,
+            "snapshot": result.snapshot,
+            "parameters": result.parameters,
+        }),
+    }))
+}
+
+/// The sum of the column's magnitudes over the rows that count, and how many those are.
+fn magnitude(frame: &DataFrame, drift: &Drift) -> anyhow::Result<(i64, usize)> {
+    let values = frame.column(&drift.column)?.cast(&DataType::Int64)?;
+    let mut counts = vec![true; frame.height()];
+    for (name, wanted) in &drift.only {
+        for (counts, cell) in counts.iter_mut().zip(frame.column(name)?.str()?.iter()) {
+            *counts &= cell == Some(wanted);
+        }
+    }
+    let counting = values.i64()?.iter().zip(&counts).filter(|(_, counts)| **counts);
+    Ok(counting.fold((0, 0), |(sum, rows): (i64, usize), (value, _)| {
+        (sum.saturating_add(value.unwrap_or(0).saturating_abs()), rows + 1)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::Column;
+
+    use super::*;
+
+    #[test]
+    fn drift_is_a_sum_of_magnitudes_over_the_rows_that_count() {
+        let columns = vec![
+            Column::new("finding".into(), ["drift", "imported", "drift"]),
+            Column::new("difference".into(), [-3_i64, 100, 2]),
+        ];
+        let frame = DataFrame::new(3, columns).unwrap();
+        let only = BTreeMap::from([("finding".to_owned(), "drift".to_owned())]);
+        let drift = Drift { report: "r".to_owned(), column: "difference".to_owned(), only, limit: 0 };
+        assert_eq!(magnitude(&frame, &drift).unwrap(), (5, 2));
+        assert_eq!(magnitude(&frame, &Drift { only: BTreeMap::new(), ..drift }).unwrap(), (105, 3));
+    }
+}

@@ -1,0 +1,76 @@
+//! A day whose data is not all there: published as provisional at the deadline, as final when the rest has come.
+
+use serde_json::{Value, json};
+
+use super::desk::{ask, desk, jobs_file, run_job};
+use super::restatement::{past_day, revisions};
+use super::service::ended;
+use crate::company::Company;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_makes_the_day_final() {
+    let file = jobs_file(
+        r#"
+        [export]
+        reports = ["store_performance"]
+        formats = ["csv"]
+        [[job]]
+        name = "nightly"
+        with = { deadline = "10s" }
+        "#,
+    );
+    let mut stack = desk(&file).start().await;
+    let company = Company::found(&stack, 100).await;
+    let (day, noon) = past_day(2);
+    company.sell(&stack.api("pos"), noon, 2, 1, 0).await;
+    stack.kill("retail");
+
+    let run = ask(&stack, "nightly", &json!({ "business_day": day })).await;
+    let run = ended(&stack, &run).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert!(run["outcome"]["polls_failed"][0].as_str().unwrap().starts_with("retail"), "{run}");
+    let endings: Vec<&str> =
+        run["attempts"].as_array().unwrap().iter().map(|it| it["ending"].as_str().unwrap()).collect();
+    assert_eq!(endings.first(), Some(&"postponed"), "it waited for its data: {run}");
+    assert_eq!(endings.last(), Some(&"succeeded"), "{run}");
+    let waited = run["attempts"][0]["reason"].as_str().unwrap();
+    assert!(waited.contains("retail: never read"), "{waited}");
+    let lines: Vec<&str> = run["log"].as_array().unwrap().iter().map(|it| it["line"].as_str().unwrap()).collect();
+    assert!(lines.iter().any(|line| line.starts_with("publishing without: retail")), "{lines:?}");
+
+    let found = revisions(&stack, "store_performance", day).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["state"], &found[0]["row_count"]), (&json!("provisional"), &json!(0)));
+    assert_eq!(found[0]["missing"], json!([{ "source": "retail", "reason": "incomplete" }]));
+    // What needs no shop is final all the same.
+    assert_eq!(revisions(&stack, "order_funnel", day).await[0]["state"], "final");
+    // As long as the same is missing, there is nothing to publish again.
+    let run = run_job(&stack, "restate", &json!({})).await;
+    assert_eq!((&run["outcome"]["looked_at"], &run["outcome"]["revisions"]), (&json!(0), &json!(0)), "{run}");
+
+    stack.restart("retail").await;
+    run_job(&stack, "poll-retail", &json!({})).await;
+    run_job(&stack, "restate", &json!({})).await;
+    let found = revisions(&stack, "store_performance", day).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(
+        (&found[0]["state"], &found[0]["missing"], &found[0]["row_count"]),
+        (&json!("final"), &json!([]), &json!(1))
+    );
+    let path = format!("/reporting/api/v1/reports/store_performance/revisions/diff?business_day={day}");
+    let diff = stack.api("analyst").get_json(&path).await;
+    assert_eq!(diff["added"][0]["store"], "TOR1", "{diff}");
+    assert_eq!((&diff["from"]["state"], &diff["to"]["state"]), (&json!("provisional"), &json!("final")));
+    let exports = stack.state().exports.join(day.to_string());
+    assert!(exports.join("store_performance-r2.csv").exists());
+
+    a_quiet_day_is_final(&stack).await;
+}
+
+async fn a_quiet_day_is_final(stack: &system_tests::Stack) {
+    let (day, _) = past_day(9);
+    let run: Value = run_job(stack, "nightly", &json!({ "business_day": day })).await;
+    assert_eq!(run["attempt"], 1, "nothing to wait for: {run}");
+    let found = revisions(stack, "daily_sales", day).await;
+    assert_eq!((&found[0]["state"], &found[0]["row_count"]), (&json!("final"), &json!(0)));
+}
