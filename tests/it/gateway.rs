@@ -2,6 +2,7 @@
 //! with bytes of the test's choosing.
 
 mod access;
+mod console;
 mod faults;
 mod harness;
 mod limits;

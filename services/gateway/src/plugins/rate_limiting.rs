@@ -1,4 +1,4 @@
-//! `rate-limiting`: so many requests per consumer in each second and minute of the clock.
+//! `rate-limiting`: so many requests per consumer or address in each second and minute of the clock.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use super::Consumer;
 use crate::plan::PlanError;
 use crate::reply::Exit;
 
-/// Requests per period. Counts are kept in this process and by consumer; nothing else is implemented.
+/// Requests per period. Counts are kept in this process; nothing else is implemented.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -21,8 +21,7 @@ pub(crate) struct Config {
     minute: Option<u64>,
     #[serde(rename = "policy")]
     _policy: Policy,
-    #[serde(rename = "limit_by")]
-    _limit_by: LimitBy,
+    limit_by: LimitBy,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,10 +30,12 @@ enum Policy {
     Local,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum LimitBy {
+    /// Without one: the address.
     Consumer,
+    Ip,
 }
 
 /// One period with its limit, shorter ones first.
@@ -62,6 +63,7 @@ struct Window {
 
 pub(crate) struct RateLimiting {
     periods: Vec<Period>,
+    limit_by: LimitBy,
     windows: Mutex<HashMap<Who, Vec<Window>>>,
 }
 
@@ -87,7 +89,7 @@ impl RateLimiting {
             return Err(PlanError::at(at, "a limit must be greater than 0"));
         }
         if periods.is_sorted_by_key(|period| period.limit) {
-            return Ok(Self { periods, windows: Mutex::default() });
+            return Ok(Self { periods, limit_by: config.limit_by, windows: Mutex::default() });
         }
         Err(PlanError::at(at, "the limit of a longer period must not be lower than that of a shorter one"))
     }
@@ -99,6 +101,7 @@ impl RateLimiting {
         address: IpAddr,
         now: i64,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, Exit> {
+        let consumer = consumer.filter(|_| self.limit_by == LimitBy::Consumer);
         let who = consumer.map_or(Who::Address(address), |consumer| Who::Consumer(consumer.id));
         let (used, exceeded) = self.count(who, now);
         let mut headers = Vec::new();
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
 
     fn limits(second: Option<u64>, minute: Option<u64>) -> Config {
-        Config { second, minute, _policy: Policy::Local, _limit_by: LimitBy::Consumer }
+        Config { second, minute, _policy: Policy::Local, limit_by: LimitBy::Consumer }
     }
 
     fn text(headers: &[(HeaderName, HeaderValue)]) -> String {
@@ -196,6 +199,12 @@ mod tests {
         assert!(plugin.access(Some(&bob), home, 0).is_ok());
         assert!(plugin.access(None, home, 0).is_ok());
         assert!(plugin.access(Some(&ann), home, 0).is_err());
+
+        let config = Config { limit_by: LimitBy::Ip, ..limits(None, Some(1)) };
+        let by_address = RateLimiting::new(config, "x").expect("valid");
+        assert!(by_address.access(Some(&ann), home, 0).is_ok());
+        assert!(by_address.access(Some(&bob), home, 0).is_err(), "at the same address");
+        assert!(by_address.access(Some(&bob), IpAddr::from([10, 0, 0, 1]), 0).is_ok());
     }
 
     #[test]
