@@ -29,8 +29,8 @@ down: ## Stop what `make demo` left running; its data stays
 test: setup build ## Every test, on real PostgreSQL and real processes
 	$(CARGO) test --workspace
 
-soak: setup build ## The same fault campaigns at their full counts
-	TRIBUTARY_SOAK=1 $(CARGO) test --workspace
+soak: setup build ## The same fault campaigns at their full counts, and what each of them measured
+	TRIBUTARY_SOAK=1 $(CARGO) test --workspace -- --show-output
 
 bench: setup ## Figures beside their peers, as a table and JSON (release build); TOPICS="a b" runs only those
 	$(CARGO) build --workspace --release

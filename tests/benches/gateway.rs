@@ -125,8 +125,8 @@ async fn gateway(upstream: SocketAddr) -> Result<SocketAddr> {
         _ if name.starts_with("TRIBUTARY_TARGET_") => upstream.to_string(),
         _ => name.to_lowercase(),
     };
-    let values = gateway::placeholders(gateway::TEMPLATE).into_iter().map(|name| (name.clone(), value(&name)));
-    let text = gateway::render(gateway::TEMPLATE, &values.collect())?;
+    let values = stack::render::placeholders(gateway::TEMPLATE).into_iter().map(|name| (name.clone(), value(&name)));
+    let text = stack::render::render(gateway::TEMPLATE, &values.collect())?;
     let storefront = "consumer: storefront\n    config: { second: 2000, minute: 60000,";
     anyhow::ensure!(text.contains(storefront), "the rates of kong.yml have moved");
     let text = text.replace(storefront, "consumer: storefront\n    config: { second: 1000000, minute: 60000000,");

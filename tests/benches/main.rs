@@ -8,14 +8,16 @@ mod exports;
 mod feed;
 mod gateway;
 mod http;
+mod idle;
 mod import;
 mod polls;
+mod users;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["import", "feed", "polls", "http", "exports", "gateway", "dashboards"];
+const TOPICS: &[&str] = &["import", "feed", "polls", "http", "exports", "gateway", "users", "idle", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -44,6 +46,8 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
         "import" => import::run().await,
         "feed" => feed::run().await,
         "gateway" => gateway::run().await,
+        "users" => users::run().await,
+        "idle" => idle::run().await,
         "polls" => polls::run().await,
         "dashboards" => dashboards::run().await,
         _ => unreachable!("the topics were checked"),

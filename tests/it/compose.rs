@@ -75,9 +75,9 @@ fn what_must_agree_is_given_to_both_sides() {
 fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
     let compose = Compose::load();
     let values = compose.environment("kong-config");
-    let wanted: BTreeSet<String> = gateway::placeholders(gateway::TEMPLATE).into_iter().collect();
+    let wanted: BTreeSet<String> = stack::render::placeholders(gateway::TEMPLATE).into_iter().collect();
     assert_eq!(values.keys().cloned().collect::<BTreeSet<_>>(), wanted);
-    gateway::check(&gateway::render(gateway::TEMPLATE, &values).unwrap()).unwrap();
+    gateway::check(&stack::render::render(gateway::TEMPLATE, &values).unwrap()).unwrap();
     for service in SERVICES {
         let prefix = service.to_uppercase();
         let listen = &compose.environment(service)[&format!("{prefix}_LISTEN")];

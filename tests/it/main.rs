@@ -22,6 +22,7 @@ mod reporting;
 mod retail;
 mod schemathesis;
 mod seed;
+mod setup;
 mod shop;
 mod sources;
 mod stack;

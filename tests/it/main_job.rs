@@ -2,8 +2,11 @@
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::America::Toronto;
-use serde_json::{Value, json};
-use system_tests::{Stack, duckdb, eventually, python, wait_until};
+use serde_json::json;
+use system_tests::{Stack, duckdb, eventually, python};
+
+use system_tests::runs::poll;
+pub(crate) use system_tests::runs::{follow, nightly, poll_all};
 
 use crate::company::Company;
 
@@ -20,37 +23,6 @@ fn noon(day: NaiveDate) -> DateTime<Utc> {
 
 fn yesterday() -> NaiveDate {
     Utc::now().with_timezone(&Toronto).date_naive() - Days::new(1)
-}
-
-/// Follows a run until it has ended, and says how.
-pub(crate) async fn follow(stack: &Stack, run: &Value) -> Value {
-    let operator = stack.api("operator");
-    let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"].as_i64().expect("a run has an id"));
-    wait_until("the run to end", std::time::Duration::from_secs(120), async || {
-        let run = operator.get_json(&path).await;
-        matches!(run["status"].as_str(), Some("succeeded" | "failed" | "skipped" | "cancelled")).then_some(run)
-    })
-    .await
-}
-
-async fn poll(stack: &Stack, source: &str) {
-    let path = format!("/reporting/api/v1/sources/{source}/poll");
-    let run = stack.api("operator").post_json(&path, &json!({}), 202).await;
-    let run = follow(stack, &run).await;
-    assert_eq!(run["status"], "succeeded", "{run}");
-}
-
-pub(crate) async fn poll_all(stack: &Stack) {
-    for source in ["inventory", "ecommerce", "retail"] {
-        poll(stack, source).await;
-    }
-}
-
-async fn nightly(stack: &Stack, day: NaiveDate) {
-    let body = json!({"business_day": day, "wait": false});
-    let run = stack.api("operator").post_json("/reporting/api/v1/jobs/nightly/runs", &body, 202).await;
-    let run = follow(stack, &run).await;
-    assert_eq!(run["status"], "succeeded", "{run}");
 }
 
 #[tokio::test]

@@ -83,6 +83,43 @@ async fn up_status_killed_up_again_down() {
 }
 
 #[tokio::test]
+async fn keys_token_and_passwords_are_rotated_by_the_secrets_file() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    up(&data);
+    let before = state(&data);
+    assert!(stack(&["down"], &data).status.success());
+    // Everything but the superusers' passwords, which are changed inside the databases first.
+    let path = data.join("secrets.toml");
+    let mut secrets: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    let turned = |value: &mut toml::Value| *value = value.as_str().unwrap().chars().rev().collect::<String>().into();
+    turned(&mut secrets["gateway_token"]);
+    secrets["keys"].as_table_mut().unwrap().iter_mut().for_each(|(_, key)| turned(key));
+    for (_, roles) in secrets["passwords"].as_table_mut().unwrap() {
+        let roles = roles.as_table_mut().unwrap();
+        roles.iter_mut().filter(|(role, _)| *role != "postgres").for_each(|(_, password)| turned(password));
+    }
+    std::fs::write(&path, secrets.to_string()).unwrap();
+
+    up(&data);
+    let now = state(&data);
+    let ask = async |keys: &Value, consumer: &str, path: &str| {
+        let api = Api::new(now["gateway"].as_str().unwrap(), &[("apikey", keys[consumer].as_str().unwrap())]);
+        api.get(path).await.status
+    };
+    for (consumer, path) in [("pos", "/retail/api/v1/stores"), ("analyst", "/reporting/api/v1/jobs")] {
+        assert_eq!(ask(&before["keys"], consumer, path).await, 401, "{consumer}'s old key");
+        assert_eq!(ask(&now["keys"], consumer, path).await, 200, "{consumer}'s new key");
+    }
+    let office = Api::new(now["gateway"].as_str().unwrap(), &[("apikey", now["keys"]["operator"].as_str().unwrap())]);
+    // The services' own keys and passwords too: the aggregator reads a feed with its new key.
+    let run = office.post_json("/reporting/api/v1/sources/retail/poll", &serde_json::json!({}), 202).await;
+    let run = format!("/reporting/api/v1/jobs/runs/{}", run["id"]);
+    eventually("the poll to succeed", async || office.get_json(&run).await["status"] == "succeeded").await;
+    assert!(stack(&["down"], &data).status.success());
+}
+
+#[tokio::test]
 async fn what_dies_is_started_again() {
     let folder = Folder::new();
     let data = folder.path().join("data");
@@ -168,7 +205,7 @@ fn kong_config_names_what_is_missing_and_keeps_its_output_private() {
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(heard(&output).contains("TRIBUTARY_GATEWAY_TOKEN"), "{}", heard(&output));
 
-    let lines: Vec<String> = gateway::placeholders(gateway::TEMPLATE)
+    let lines: Vec<String> = ::stack::render::placeholders(gateway::TEMPLATE)
         .iter()
         .map(|name| match name.contains("_TARGET_") {
             true => format!("{name}=127.0.0.1:8080"),

@@ -14,6 +14,7 @@ pub mod many;
 pub mod python;
 pub mod raw;
 pub mod receiver;
+pub mod runs;
 pub mod saboteur;
 pub mod source;
 pub mod stack;

@@ -1,73 +1,67 @@
 //! The private side: health checks in the background, and a listener that shows metrics and health.
 
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::body::ClientBody;
 use crate::proxy::Gateway;
-use crate::reply::typed;
-use crate::upstream::Target;
 
 /// Starts what runs beside the requests; dropping the set stops it.
 pub(crate) fn start(gateway: &Arc<Gateway>, listener: Option<TcpListener>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for upstream in &gateway.plan.upstreams {
         for target in &upstream.targets {
-            tasks.spawn(upstream.clone().watch(target.clone(), gateway.pool.clone()));
+            tasks.spawn(upstream.clone().watch(target.clone()));
         }
     }
+    if let Some(prometheus) = gateway.plan.fallback.prometheus.clone() {
+        tasks.spawn(async move {
+            let mut clock = tokio::time::interval(Duration::from_secs(5));
+            loop {
+                clock.tick().await;
+                prometheus.tidy();
+            }
+        });
+    }
     if let Some(listener) = listener {
-        tasks.spawn(listen(gateway.clone(), listener));
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/upstreams/{name}/health", get(health))
+            .with_state(gateway.clone());
+        tasks.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the private listener ended");
+            }
+        });
     }
     tasks
 }
 
-async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let gateway = gateway.clone();
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let response = respond(&gateway, request.method(), request.uri().path());
-                    async move { Ok::<_, Infallible>(response) }
-                });
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-            Some(_) = connections.join_next() => {}
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    match &gateway.plan.fallback.prometheus {
+        Some(plugin) => {
+            ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], plugin.render(&gateway.plan.upstreams)).into_response()
         }
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-fn respond(gateway: &Gateway, method: &Method, path: &str) -> Response<ClientBody> {
-    let not_found =
-        || typed(StatusCode::NOT_FOUND, "application/json; charset=utf-8", "{\"message\":\"Not found\"}".to_owned());
-    if method != Method::GET {
-        return not_found();
-    }
-    if path == "/metrics"
-        && let Some(prometheus) = &gateway.plan.fallback.prometheus
-    {
-        return typed(StatusCode::OK, "text/plain; charset=UTF-8", prometheus.render(&gateway.plan.upstreams));
-    }
-    let name = path.strip_prefix("/upstreams/").and_then(|rest| rest.strip_suffix("/health"));
-    let Some(upstream) = gateway.plan.upstreams.iter().find(|upstream| Some(upstream.name.as_str()) == name) else {
-        return not_found();
+async fn health(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Response {
+    let Some(upstream) = gateway.plan.upstreams.iter().find(|upstream| upstream.name == name) else {
+        return (StatusCode::NOT_FOUND, Json(json!({"message": "Not found"}))).into_response();
     };
-    let target = |target: &Arc<Target>| serde_json::json!({"target": target.authority, "health": upstream.health(target).admin()});
-    let data: Vec<_> = upstream.targets.iter().map(target).collect();
-    typed(
-        StatusCode::OK,
-        "application/json; charset=utf-8",
-        serde_json::json!({"data": data, "next": null}).to_string(),
-    )
+    let data: Vec<_> = upstream
+        .targets
+        .iter()
+        .map(|it| json!({"target": it.authority.as_str(), "health": upstream.health(it).to_ascii_uppercase()}))
+        .collect();
+    Json(json!({"data": data, "next": null})).into_response()
 }

@@ -1,13 +1,21 @@
 //! `kong.yml` as it is written: only the entities and fields that the local gateway obeys. An
 //! unknown one is refused with its path, because half-obeyed configuration is worse than none.
 
-use serde::Deserialize;
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::http::uri::{Authority, PathAndQuery};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::router::Pattern;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    pub(crate) _format_version: String,
+    #[serde(rename = "_format_version")]
+    _format_version: Version,
     #[serde(default)]
     pub(crate) services: Vec<Service>,
     #[serde(default)]
@@ -18,7 +26,13 @@ pub(crate) struct File {
     pub(crate) plugins: Vec<Plugin>,
 }
 
-/// Timeouts are milliseconds; `retries` counts the tries after the first.
+#[derive(Debug, Deserialize)]
+enum Version {
+    #[serde(rename = "3.0")]
+    Three,
+}
+
+/// `retries` counts the tries after the first.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
@@ -26,28 +40,25 @@ pub(crate) struct Service {
     /// The name of an upstream.
     pub(crate) host: String,
     pub(crate) retries: u32,
-    pub(crate) connect_timeout: u64,
-    pub(crate) write_timeout: u64,
-    pub(crate) read_timeout: u64,
+    #[serde(deserialize_with = "milliseconds")]
+    pub(crate) connect_timeout: Duration,
+    #[serde(deserialize_with = "milliseconds")]
+    pub(crate) write_timeout: Duration,
+    #[serde(deserialize_with = "milliseconds")]
+    pub(crate) read_timeout: Duration,
     #[serde(default)]
     pub(crate) routes: Vec<Route>,
     #[serde(default)]
     pub(crate) plugins: Vec<Plugin>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Http,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Route {
     pub(crate) name: String,
-    pub(crate) paths: Vec<String>,
+    pub(crate) paths: Vec<Pattern>,
     #[serde(default)]
-    pub(crate) methods: Vec<String>,
+    pub(crate) methods: Vec<Verb>,
     #[serde(default)]
     pub(crate) regex_priority: u32,
     #[serde(default = "yes")]
@@ -59,6 +70,21 @@ pub(crate) struct Route {
     _response_buffering: bool,
     #[serde(default)]
     pub(crate) plugins: Vec<Plugin>,
+}
+
+/// A method in upper case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Verb(pub(crate) Method);
+
+impl TryFrom<String> for Verb {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let upper = !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase());
+        let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| upper);
+        method.map(Self).ok_or("not a method in upper case")
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,8 +131,8 @@ pub(crate) struct Upstream {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {
-    /// `host:port`.
-    pub(crate) target: String,
+    #[serde(deserialize_with = "host_and_port")]
+    pub(crate) target: Authority,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,30 +141,40 @@ pub(crate) struct HealthChecks {
     pub(crate) active: Option<Active>,
 }
 
-/// `timeout` and the intervals are seconds; an interval of 0 is off.
-#[derive(Debug, Clone, Deserialize)]
+/// Times are seconds; an interval of 0 is off.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Active {
     #[serde(rename = "type")]
     _kind: Kind,
-    pub(crate) http_path: String,
-    pub(crate) timeout: f64,
+    #[serde(deserialize_with = "path")]
+    pub(crate) http_path: PathAndQuery,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) timeout: Duration,
     pub(crate) healthy: Healthy,
     pub(crate) unhealthy: Unhealthy,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Http,
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Healthy {
-    pub(crate) interval: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) interval: Duration,
     pub(crate) successes: u32,
     pub(crate) http_statuses: Vec<u16>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unhealthy {
-    pub(crate) interval: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub(crate) interval: Duration,
     pub(crate) http_failures: u32,
     pub(crate) tcp_failures: u32,
     pub(crate) timeouts: u32,
@@ -151,4 +187,22 @@ fn yes() -> bool {
 }
 fn empty() -> Value {
     Value::Object(serde_json::Map::new())
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    u64::deserialize(input).map(Duration::from_millis)
+}
+
+fn seconds<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(input)?).map_err(D::Error::custom)
+}
+
+fn path<'de, D: Deserializer<'de>>(input: D) -> Result<PathAndQuery, D::Error> {
+    String::deserialize(input)?.parse().map_err(D::Error::custom)
+}
+
+fn host_and_port<'de, D: Deserializer<'de>>(input: D) -> Result<Authority, D::Error> {
+    let target: Option<Authority> = String::deserialize(input)?.parse().ok();
+    let named = |it: &Authority| it.port_u16().is_some() && !it.host().is_empty();
+    target.filter(named).ok_or_else(|| D::Error::custom("should be host:port"))
 }

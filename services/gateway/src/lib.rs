@@ -12,9 +12,7 @@ mod headers;
 mod path;
 mod plan;
 mod plugins;
-mod pool;
 mod proxy;
-mod render;
 mod reply;
 mod router;
 mod upstream;
@@ -34,7 +32,6 @@ use kit::config::{ConfigError, Vars};
 use tokio::net::TcpListener;
 
 pub use plan::PlanError;
-pub use render::{RenderError, placeholders, render};
 
 use proxy::Gateway;
 
@@ -125,7 +122,7 @@ pub async fn serve(
     let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
     let plan = plan::parse(&text).map_err(|source| Error::Plan { path: file.to_owned(), source })?;
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let gateway = Arc::new(Gateway { plan, pool: Arc::default(), port });
+    let gateway = Arc::new(Gateway { plan, port });
     tracing::info!(port, file = %file.display(), "local gateway for development and tests is listening");
     let background = admin::start(&gateway, admin);
     let graceful = GracefulShutdown::new();

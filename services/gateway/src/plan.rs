@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::file::{self, File};
-use crate::plugins::{Chain, ChainBuilder, Consumer, Consumers, Scope};
+use crate::forward::{Client, client};
+use crate::plugins::{Chain, Consumer, Consumers, Scope};
 use crate::router::{Route, Router};
 use crate::upstream::Upstream;
 
@@ -28,12 +29,11 @@ impl PlanError {
 }
 
 /// A service of the file: where its requests go, and how long each step may take.
-#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) client: Client,
     pub(crate) retries: u32,
-    pub(crate) connect_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) read_timeout: Duration,
 }
@@ -72,42 +72,39 @@ pub(crate) fn typed<T: DeserializeOwned>(value: serde_json::Value, prefix: &str)
 }
 
 fn build(file: File) -> Result<Plan, PlanError> {
-    if file._format_version != "3.0" {
-        return Err(PlanError::at("_format_version", "only \"3.0\" is understood"));
-    }
     let consumers = consumers(&file.consumers)?;
-    let upstreams: Vec<_> = file
-        .upstreams
-        .into_iter()
-        .enumerate()
-        .map(|(i, u)| Upstream::new(u, &format!("upstreams[{i}]")).map(Arc::new))
-        .collect::<Result<_, _>>()?;
-    let mut global = ChainBuilder::new(consumers);
-    global.add_all(file.plugins, "plugins", Scope::Global)?;
-
+    let upstreams: Vec<_> = file.upstreams.into_iter().map(|it| Arc::new(Upstream::new(it))).collect();
+    let mut fallback = Chain::default();
+    fallback.add_all(file.plugins, "plugins", Scope::Global, &consumers)?;
     let mut routes = Vec::new();
     for (i, service) in file.services.into_iter().enumerate() {
         let at = format!("services[{i}]");
-        let mut on_service = global.clone();
-        on_service.add_all(service.plugins, &format!("{at}.plugins"), Scope::Service)?;
+        let mut on_service = fallback.clone();
+        on_service.add_all(service.plugins, &format!("{at}.plugins"), Scope::Service, &consumers)?;
         let upstream = upstreams.iter().find(|upstream| upstream.name == service.host).cloned();
-        let upstream = upstream.ok_or_else(|| PlanError::at(format!("{at}.host"), "is not the name of an upstream"))?;
         let ready = Arc::new(Service {
             name: service.name.into(),
-            upstream,
+            upstream: upstream.ok_or_else(|| PlanError::at(format!("{at}.host"), "is not the name of an upstream"))?,
+            client: client(service.connect_timeout),
             retries: service.retries,
-            connect_timeout: Duration::from_millis(service.connect_timeout),
-            write_timeout: Duration::from_millis(service.write_timeout),
-            read_timeout: Duration::from_millis(service.read_timeout),
+            write_timeout: service.write_timeout,
+            read_timeout: service.read_timeout,
         });
-        for (j, route) in service.routes.into_iter().enumerate() {
+        for (j, mut route) in service.routes.into_iter().enumerate() {
             let at = format!("{at}.routes[{j}]");
-            let mut on_route = on_service.clone();
-            on_route.add_all(route.plugins.clone(), &format!("{at}.plugins"), Scope::Route)?;
-            routes.extend(Route::new(route, ready.clone(), Arc::new(on_route.build()), &at)?);
+            if route.paths.is_empty() {
+                return Err(PlanError::at(format!("{at}.paths"), "a route without paths is not implemented"));
+            }
+            let mut chain = on_service.clone();
+            let plugins = std::mem::take(&mut route.plugins);
+            chain.add_all(plugins, &format!("{at}.plugins"), Scope::Route, &consumers)?;
+            if chain.request_size_limiting.is_none() {
+                return Err(PlanError::at(at, "request-size-limiting is missing: it bounds what is held in memory"));
+            }
+            routes.push(Route::new(route, ready.clone(), chain));
         }
     }
-    Ok(Plan { router: Router::new(routes), upstreams, fallback: global.build() })
+    Ok(Plan { router: Router::new(routes), upstreams, fallback })
 }
 
 /// Consumers by their key. Two with one key, or one with a key that is empty, would let a request

@@ -43,6 +43,14 @@ impl Consumer {
     }
 }
 
+/// Where a list of plugins stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Global,
+    Service,
+    Route,
+}
+
 pub(crate) type Consumers = Arc<HashMap<String, Arc<Consumer>>>;
 
 /// The plugins of one route, in the order in which they act: at most one instance of each, the most specific.
@@ -64,34 +72,16 @@ impl Chain {
     pub(crate) fn rate_limiting(&self, consumer: Option<&Consumer>) -> Option<&Arc<RateLimiting>> {
         consumer.and_then(|consumer| self.rate_by_consumer.get(&*consumer.username)).or(self.rate_limiting.as_ref())
     }
-}
 
-/// Where a list of plugins stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    Global,
-    Service,
-    Route,
-}
-
-/// Collects plugins from the general to the specific; a later one of a name replaces an earlier.
-#[derive(Clone)]
-pub(crate) struct ChainBuilder {
-    chain: Chain,
-    consumers: Consumers,
-}
-
-impl ChainBuilder {
-    pub(crate) fn new(consumers: Consumers) -> Self {
-        Self { chain: Chain::default(), consumers }
-    }
-
-    pub(crate) fn build(self) -> Chain {
-        self.chain
-    }
-
-    /// Adds the plugins of one level; `at` is the path of their list in the file.
-    pub(crate) fn add_all(&mut self, plugins: Vec<file::Plugin>, at: &str, scope: Scope) -> Result<(), PlanError> {
+    /// Adds the plugins of one level, from the general to the specific: a later one of a name replaces an earlier.
+    /// `at` is the path of their list in the file.
+    pub(crate) fn add_all(
+        &mut self,
+        plugins: Vec<file::Plugin>,
+        at: &str,
+        scope: Scope,
+        consumers: &Consumers,
+    ) -> Result<(), PlanError> {
         let mut seen = Vec::new();
         for (i, plugin) in plugins.into_iter().enumerate() {
             let at = format!("{at}[{i}]");
@@ -100,46 +90,39 @@ impl ChainBuilder {
                 return Err(PlanError::at(format!("{at}.name"), "a second instance in the same scope"));
             }
             seen.push(key);
-            self.add(plugin, &at, scope)?;
+            self.add(plugin, &at, scope, consumers)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, plugin: file::Plugin, at: &str, scope: Scope) -> Result<(), PlanError> {
-        let (chain, config, path) = (&mut self.chain, plugin.config, format!("{at}.config"));
+    fn add(&mut self, plugin: file::Plugin, at: &str, scope: Scope, consumers: &Consumers) -> Result<(), PlanError> {
+        let (config, path) = (plugin.config, format!("{at}.config"));
         if let Some(consumer) = plugin.consumer {
             let fault = |reason: &str| PlanError::at(format!("{at}.consumer"), reason);
             if plugin.name != "rate-limiting" || scope != Scope::Global {
                 return Err(fault("is implemented only for rate-limiting, in the list at the top level"));
             }
-            if !self.consumers.values().any(|known| *known.username == *consumer) {
+            if !consumers.values().any(|known| *known.username == *consumer) {
                 return Err(fault("is not the username of a consumer with a key"));
             }
-            chain.rate_by_consumer.insert(consumer, Arc::new(RateLimiting::new(typed(config, &path)?, &path)?));
+            self.rate_by_consumer.insert(consumer, Arc::new(RateLimiting::new(typed(config, &path)?, &path)?));
             return Ok(());
         }
         match plugin.name.as_str() {
-            "correlation-id" => chain.correlation_id = Some(Arc::new(typed(config, &path)?)),
-            "cors" => chain.cors = Some(Arc::new(typed(config, &path)?)),
-            "key-auth" => chain.key_auth = Some(Arc::new(KeyAuth::new(typed(config, &path)?, self.consumers.clone()))),
-            "request-size-limiting" => chain.request_size_limiting = Some(Arc::new(typed(config, &path)?)),
-            "acl" => chain.acl = Some(Arc::new(typed(config, &path)?)),
-            "rate-limiting" => chain.rate_limiting = Some(Arc::new(RateLimiting::new(typed(config, &path)?, &path)?)),
-            "request-transformer" => {
-                chain.request_transformer = Some(Arc::new(RequestTransformer::new(typed(config, &path)?, &path)?))
-            }
-            "prometheus" if scope != Scope::Global => {
-                return Err(PlanError::at(format!("{at}.name"), "prometheus is implemented only at the top level"));
-            }
-            "prometheus" => {
+            "correlation-id" => self.correlation_id = Some(Arc::new(typed(config, &path)?)),
+            "cors" => self.cors = Some(Arc::new(typed(config, &path)?)),
+            "key-auth" => self.key_auth = Some(Arc::new(KeyAuth::new(typed(config, &path)?, consumers.clone()))),
+            "request-size-limiting" => self.request_size_limiting = Some(Arc::new(typed(config, &path)?)),
+            "acl" => self.acl = Some(Arc::new(typed(config, &path)?)),
+            "rate-limiting" => self.rate_limiting = Some(Arc::new(RateLimiting::new(typed(config, &path)?, &path)?)),
+            "request-transformer" => self.request_transformer = Some(Arc::new(typed(config, &path)?)),
+            "prometheus" if scope == Scope::Global => {
                 let prometheus::Config { .. } = typed(config, &path)?;
-                chain.prometheus = Some(Arc::default());
+                self.prometheus = Some(Arc::new(Prometheus::new()));
             }
             name => {
-                return Err(PlanError::at(
-                    format!("{at}.name"),
-                    format!("plugin '{name}' is not implemented by the local gateway"),
-                ));
+                let reason = format!("plugin '{name}' is not implemented here by the local gateway");
+                return Err(PlanError::at(format!("{at}.name"), reason));
             }
         }
         Ok(())

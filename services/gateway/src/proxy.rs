@@ -4,29 +4,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use uuid::Uuid;
 
-use crate::body::{ClientBody, Payload, PayloadError, Relay};
-use crate::forward::{Call, Timing};
+use crate::body::{Body, Passing, Payload};
+use crate::forward::{Call, Timing, forward};
 use crate::headers::{self, PROXY_LATENCY, Peer, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY};
 use crate::path::normalize;
 use crate::plan::{Plan, Service};
 use crate::plugins::prometheus::Meter;
-use crate::plugins::{Chain, Consumer, request_size_limiting};
-use crate::pool::Pool;
+use crate::plugins::{Chain, Consumer};
 use crate::reply::Exit;
 use crate::router::{Match, Route};
 
 /// The gateway at work: shared by all connections.
 pub(crate) struct Gateway {
     pub(crate) plan: Plan,
-    pub(crate) pool: Arc<Pool>,
     /// The port that clients reach.
     pub(crate) port: u16,
 }
@@ -48,7 +47,7 @@ struct Exchange {
 
 impl Gateway {
     /// Answers one request; every failure is an answer too.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<ClientBody> {
+    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange {
             started: Instant::now(),
@@ -63,7 +62,7 @@ impl Gateway {
         };
         let path = normalize(parts.uri.path());
         let found = self.plan.router.find(&parts.method, &path);
-        let chain = found.as_ref().map_or(&self.plan.fallback, |found| &*found.route.chain);
+        let chain = found.as_ref().map_or(&self.plan.fallback, |found| &found.route.chain);
         let waits = parts.headers.contains_key(EXPECT);
         let mut unread = Some(body);
         let result = self.answer(&mut exchange, &mut parts, &mut unread, chain, found.as_ref()).await;
@@ -106,7 +105,7 @@ impl Gateway {
         unread: &mut Option<Incoming>,
         chain: &Chain,
         found: Option<&Match<'_>>,
-    ) -> Result<Response<ClientBody>, Exit> {
+    ) -> Result<Response<Body>, Exit> {
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
             return Err(Exit::new(StatusCode::BAD_REQUEST, "Bad request"));
         }
@@ -126,13 +125,16 @@ impl Gateway {
         if let Some(key_auth) = &chain.key_auth {
             exchange.consumer = Some(key_auth.access(&mut parts.headers, &mut query)?);
         }
-        let mut payload = None;
-        if let Some(size) = &chain.request_size_limiting
-            && !size.access(&parts.headers)?
-        {
-            // Its length is not known before it has been read.
-            payload = Some(collect(unread, Some(size.limit())).await?);
+        let service = &found.route.service;
+        let mut limit = 0;
+        if let Some(size) = &chain.request_size_limiting {
+            size.access(&parts.headers)?;
+            limit = size.limit();
         }
+        let payload = match unread {
+            Some(body) if found.route.request_buffering => Some(Payload::collect(body, limit).await?),
+            _ => None,
+        };
         let consumer = exchange.consumer.as_deref();
         if let Some(acl) = &chain.acl {
             acl.access(consumer, &mut parts.headers)?;
@@ -144,15 +146,12 @@ impl Gateway {
         if let Some(transformer) = &chain.request_transformer {
             transformer.access(&mut parts.headers, &mut path, &found.captures);
         }
-        let payload = match payload {
-            Some(payload) => payload,
-            None if found.route.request_buffering => collect(unread, None).await?,
-            None => Payload::Stream(unread.take()),
-        };
+        let stream = |body| Payload::stream(body, limit, service.write_timeout);
+        let payload = payload.or_else(|| unread.take().map(stream)).unwrap_or(Payload::Whole(Bytes::new()));
         exchange.ingress = payload.size();
         let bad = |_| Exit::new(StatusCode::BAD_REQUEST, "Bad request");
         let target = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
-        let uri = Uri::from(PathAndQuery::try_from(target).map_err(bad)?);
+        let path = PathAndQuery::try_from(target).map_err(bad)?;
         let peer = Peer {
             ip: exchange.peer.ip(),
             port: self.port,
@@ -162,16 +161,15 @@ impl Gateway {
             request_id: &exchange.id,
         };
         headers::to_upstream(&mut parts.headers, &peer);
-        let call = Call { method: parts.method.clone(), uri, headers: std::mem::take(&mut parts.headers) };
-        let service = &found.route.service;
-        let response = self.forward(service, &call, payload, &mut exchange.timing).await?;
+        let call = Call { method: parts.method.clone(), path, headers: std::mem::take(&mut parts.headers) };
+        let response = forward(service, &call, payload, &mut exchange.timing).await?;
         let meter = exchange.meter(chain, found.route, response.status(), "service");
         Ok(relay(exchange, service, response, meter))
     }
 }
 
 /// An answer of the gateway's own, with the headers that tell how far the request got.
-fn exit_with(exchange: &Exchange, exit: Exit, chain: &Chain, found: Option<&Match<'_>>) -> Response<ClientBody> {
+fn exit_with(exchange: &Exchange, exit: Exit, chain: &Chain, found: Option<&Match<'_>>) -> Response<Body> {
     let proxied = exit.was_proxied();
     let mut response = exit.into_response(&exchange.id);
     if proxied {
@@ -193,17 +191,17 @@ fn relay(
     service: &Service,
     response: Response<Incoming>,
     mut meter: Option<Meter>,
-) -> Response<ClientBody> {
+) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     headers::to_client(&mut parts.headers, parts.version);
     exchange.latencies(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    let on_data = move |bytes: usize| {
+    let note = move |bytes: usize| {
         if let Some(meter) = &mut meter {
             meter.egress += bytes as u64;
         }
     };
-    Response::from_parts(parts, Relay::new(body, service.read_timeout, Box::new(on_data)).boxed_unsync())
+    Response::from_parts(parts, Passing::new(body, service.read_timeout, note).boxed_unsync())
 }
 
 impl Exchange {
@@ -219,7 +217,7 @@ impl Exchange {
             service: route.service.name.clone(),
             route: route.name.clone(),
             consumer: self.consumer.as_ref().map_or_else(|| "".into(), |consumer| consumer.username.clone()),
-            code: status.as_u16(),
+            code: status,
             source,
             started: self.started,
             upstream: self.timing.began.map(|_| self.timing.waited),
@@ -227,21 +225,6 @@ impl Exchange {
             egress: 0,
         })
     }
-}
-
-/// Reads the whole body before anything is sent on, as request buffering wants it.
-async fn collect(unread: &mut Option<Incoming>, limit: Option<u64>) -> Result<Payload, Exit> {
-    let Some(body) = unread else { return Ok(Payload::Memory(bytes::Bytes::new())) };
-    let payload = Payload::collect(body, limit).await.map_err(|error| match error {
-        PayloadError::TooLarge => request_size_limiting::too_large(),
-        PayloadError::Client => Exit::new(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
-        PayloadError::Io(error) => {
-            tracing::error!(%error, "a request body could not be spooled");
-            Exit::new(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
-        }
-    })?;
-    *unread = None;
-    Ok(payload)
 }
 
 /// Reads on for a while what nobody wants: closing on a client that still sends would reset the

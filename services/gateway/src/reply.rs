@@ -1,12 +1,10 @@
 //! The gateway's own answers, as Kong words them.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, SERVER};
 use hyper::{Response, StatusCode};
 
-use crate::body::ClientBody;
+use crate::body::{Body, whole};
 
 pub(crate) const SERVER_NAME: HeaderValue = HeaderValue::from_static("kong/3.9.3");
 
@@ -39,12 +37,20 @@ impl Exit {
         matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
     }
 
-    pub(crate) fn into_response(self, request_id: &str) -> Response<ClientBody> {
+    pub(crate) fn into_response(self, request_id: &str) -> Response<Body> {
         let json = |text| format!("{{\n  \"message\":\"{text}\",\n  \"request_id\":\"{request_id}\"\n}}");
-        let mut response = match self.text {
-            Some(text) => typed(self.status, "application/json; charset=utf-8", json(text)),
-            None => answer(self.status, Bytes::new()),
-        };
+        let text = self.text.map(json).unwrap_or_default();
+        let length = HeaderValue::from(text.len());
+        let mut response = Response::new(whole(text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, length);
+        headers.insert(SERVER, SERVER_NAME);
+        let now = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        headers.extend(HeaderValue::from_str(&now).map(|now| (DATE, now)));
+        if self.text.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        }
         response.headers_mut().extend(self.headers);
         // nginx has its own words for some codes.
         let phrase: Option<&'static [u8]> = match self.status {
@@ -58,23 +64,4 @@ impl Exit {
         }
         response
     }
-}
-
-/// An answer with a body of a type.
-pub(crate) fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<ClientBody> {
-    let mut response = answer(status, body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
-fn answer(status: StatusCode, body: Bytes) -> Response<ClientBody> {
-    let length = HeaderValue::from(body.len());
-    let mut response = Response::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, length);
-    headers.insert(SERVER, SERVER_NAME);
-    let now = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    headers.extend(HeaderValue::from_str(&now).map(|now| (DATE, now)));
-    response
 }

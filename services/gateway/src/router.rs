@@ -5,31 +5,51 @@ use std::sync::Arc;
 
 use hyper::Method;
 use regex::Regex;
+use serde::Deserialize;
 
 use crate::file;
 use crate::path::stripped;
-use crate::plan::{PlanError, Service};
+use crate::plan::Service;
 use crate::plugins::Chain;
 
-/// One path of one route.
+/// A route, with the plugins that act on it.
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) service: Arc<Service>,
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) chain: Chain,
     pub(crate) request_buffering: bool,
     strip_path: bool,
-    methods: Vec<Method>,
-    pattern: Pattern,
+    methods: Vec<file::Verb>,
+    paths: Vec<Pattern>,
     regex_priority: u32,
 }
 
-enum Pattern {
-    Prefix(String),
-    /// `literal` is the text before the first special character: a cheap first test.
-    Regex {
-        literal: String,
-        regex: Regex,
-    },
+/// A regular expression, anchored at the start of the path. A plain prefix is not implemented: it is no prefix of
+/// segments, so that `/inventory` would let `/inventoryapi/…` in as well.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Pattern(Regex);
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        let source = path.strip_prefix('~').filter(|source| source.starts_with('/'));
+        let source = source.ok_or("should start with ~/ (a regular expression; plain prefixes are not implemented)")?;
+        if has_open_alternative(source) {
+            return Err("an alternative outside of parentheses would not be anchored".to_owned());
+        }
+        Regex::new(&format!("^(?:{source})")).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a `|` stands outside of all groups: Kong anchors only what comes before it.
+fn has_open_alternative(source: &str) -> bool {
+    let mut depth = 0_i32;
+    source.chars().any(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == '|' && depth == 0
+    })
 }
 
 /// A request's route, and what its path becomes.
@@ -38,127 +58,44 @@ pub(crate) struct Match<'a> {
     pub(crate) upstream_path: String,
     /// The part of the path that was stripped, if it is more than a slash.
     pub(crate) prefix: Option<String>,
-    /// The named groups of a regex path.
+    /// The named groups of the path.
     pub(crate) captures: Vec<(String, String)>,
 }
 
-pub(crate) struct Router {
-    routes: Vec<Route>,
-}
-
 impl Route {
-    /// One per path of the file's route.
-    pub(crate) fn new(
-        route: file::Route,
-        service: Arc<Service>,
-        chain: Arc<Chain>,
-        at: &str,
-    ) -> Result<Vec<Self>, PlanError> {
-        if route.paths.is_empty() {
-            return Err(PlanError::at(format!("{at}.paths"), "a route without paths is not implemented"));
-        }
-        let name: Arc<str> = route.name.into();
-        let mut methods = Vec::new();
-        for (i, method) in route.methods.iter().enumerate() {
-            let fault = || PlanError::at(format!("{at}.methods[{i}]"), "not a method in upper case");
-            if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase()) {
-                return Err(fault());
-            }
-            methods.push(Method::from_bytes(method.as_bytes()).map_err(|_| fault())?);
-        }
-        let ready = |(i, path): (usize, &String)| {
-            Ok(Self {
-                name: name.clone(),
-                service: service.clone(),
-                chain: chain.clone(),
-                request_buffering: route.request_buffering,
-                strip_path: route.strip_path,
-                methods: methods.clone(),
-                pattern: Pattern::new(path).map_err(|reason| PlanError::at(format!("{at}.paths[{i}]"), reason))?,
-                regex_priority: route.regex_priority,
-            })
-        };
-        route.paths.iter().enumerate().map(ready).collect()
+    pub(crate) fn new(route: file::Route, service: Arc<Service>, chain: Chain) -> Self {
+        let file::Route { paths, methods, regex_priority, strip_path, request_buffering, .. } = route;
+        let name = route.name.into();
+        Self { name, service, chain, request_buffering, strip_path, methods, paths, regex_priority }
     }
 
     fn matches<'a>(&'a self, method: &Method, path: &str) -> Option<Match<'a>> {
-        if !self.methods.is_empty() && !self.methods.contains(method) {
+        if !self.methods.is_empty() && !self.methods.iter().any(|it| it.0 == method) {
             return None;
         }
-        let (length, captures) = self.pattern.matches(path)?;
-        let (matched, rest) = path.split_at_checked(length)?;
-        let upstream_path = if self.strip_path { stripped(rest) } else { path.to_owned() };
-        let prefix = (self.strip_path && matched != "/").then(|| matched.to_owned());
-        Some(Match { route: self, upstream_path, prefix, captures })
+        let (regex, found) = self.paths.iter().find_map(|it| Some((&it.0, it.0.captures(path)?)))?;
+        let (matched, rest) = path.split_at_checked(found.get(0)?.len())?;
+        let group = |name: &str| Some((name.to_owned(), found.name(name)?.as_str().to_owned()));
+        Some(Match {
+            route: self,
+            upstream_path: if self.strip_path { stripped(rest) } else { path.to_owned() },
+            prefix: (self.strip_path && matched != "/").then(|| matched.to_owned()),
+            captures: regex.capture_names().flatten().filter_map(group).collect(),
+        })
     }
 }
 
-impl Pattern {
-    fn new(path: &str) -> Result<Self, String> {
-        if let Some(source) = path.strip_prefix('~') {
-            if !source.starts_with('/') {
-                return Err("should start with: / (fixed path) or ~/ (regex path)".to_owned());
-            }
-            if has_open_alternative(source) {
-                return Err("an alternative outside of parentheses would not be anchored".to_owned());
-            }
-            let special = |c: char| "\\.+*?()|[]{}^$".contains(c);
-            let literal: String = source.chars().take_while(|c| !special(*c)).collect();
-            // A quantifier would make the character before it optional.
-            let literal = literal.strip_suffix(|_| true).unwrap_or_default().to_owned();
-            let regex = Regex::new(&format!("^(?:{source})")).map_err(|e| e.to_string())?;
-            return Ok(Self::Regex { literal, regex });
-        }
-        if !path.starts_with('/') {
-            return Err("should start with: / (fixed path) or ~/ (regex path)".to_owned());
-        }
-        Ok(Self::Prefix(path.to_owned()))
-    }
-
-    /// The length of the match and its named groups.
-    fn matches(&self, path: &str) -> Option<(usize, Vec<(String, String)>)> {
-        match self {
-            Self::Prefix(prefix) => path.starts_with(prefix.as_str()).then(|| (prefix.len(), Vec::new())),
-            Self::Regex { literal, .. } if !path.starts_with(literal.as_str()) => None,
-            Self::Regex { regex, .. } => {
-                let found = regex.captures(path)?;
-                let group = |name: &str| Some((name.to_owned(), found.name(name)?.as_str().to_owned()));
-                let captures = regex.capture_names().flatten().filter_map(group).collect();
-                Some((found.get(0)?.len(), captures))
-            }
-        }
-    }
-}
-
-/// Whether a `|` stands outside of all groups: Kong anchors only what comes before it.
-fn has_open_alternative(source: &str) -> bool {
-    let mut depth = 0_usize;
-    source.chars().any(|c| {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == '|' && depth == 0
-    })
-}
+pub(crate) struct Router(Vec<Route>);
 
 impl Router {
     pub(crate) fn new(mut routes: Vec<Route>) -> Self {
         // The sort is stable, so the oldest comes first among equals.
-        routes.sort_by_key(|route| {
-            let (is_regex, length) = match &route.pattern {
-                Pattern::Prefix(prefix) => (false, prefix.len()),
-                Pattern::Regex { .. } => (true, 0),
-            };
-            let priority = if is_regex { route.regex_priority } else { 0 };
-            Reverse((!route.methods.is_empty(), is_regex, priority, length))
-        });
-        Self { routes }
+        routes.sort_by_key(|route| Reverse((!route.methods.is_empty(), route.regex_priority)));
+        Self(routes)
     }
 
     /// The route for a method and a normalised path.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Match<'_>> {
-        self.routes.iter().find_map(|route| route.matches(method, path))
+        self.0.iter().find_map(|route| route.matches(method, path))
     }
 }

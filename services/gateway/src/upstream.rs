@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::header::{CONNECTION, HOST, HeaderValue};
+use bytes::Bytes;
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Method};
 
-use crate::body::UpstreamBody;
+use crate::body::whole;
 use crate::file;
-use crate::plan::PlanError;
-use crate::pool::{ConnectError, Pool};
+use crate::forward::{Call, Client, client};
 
 /// One `host:port` that answers for a service.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) authority: String,
+    pub(crate) authority: Authority,
     healthy: AtomicBool,
 }
 
@@ -28,100 +28,50 @@ pub(crate) struct Upstream {
     next: AtomicUsize,
 }
 
-/// What an operator is told of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Health {
-    Healthy,
-    Unhealthy,
-    Off,
-}
-
-impl Health {
-    /// As the admin API spells it.
-    pub(crate) fn admin(self) -> &'static str {
-        match self {
-            Self::Healthy => "HEALTHY",
-            Self::Unhealthy => "UNHEALTHY",
-            Self::Off => "HEALTHCHECKS_OFF",
-        }
-    }
-
-    /// As the metric spells it.
-    pub(crate) fn metric(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::Off => "healthchecks_off",
-        }
-    }
-}
-
 impl Upstream {
-    pub(crate) fn new(upstream: file::Upstream, at: &str) -> Result<Self, PlanError> {
-        let mut targets = Vec::new();
-        for (i, target) in upstream.targets.iter().enumerate() {
-            let port = target
-                .target
-                .rsplit_once(':')
-                .and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>().ok())?);
-            if port.is_none() {
-                return Err(PlanError::at(format!("{at}.targets[{i}].target"), "should be host:port"));
-            }
-            targets.push(Arc::new(Target { authority: target.target.clone(), healthy: AtomicBool::new(true) }));
-        }
-        if let Some(active) = &upstream.healthchecks.active {
-            let times = [
-                ("timeout", active.timeout),
-                ("healthy.interval", active.healthy.interval),
-                ("unhealthy.interval", active.unhealthy.interval),
-            ];
-            for (field, seconds) in times {
-                if !(0.0..=65_535.0).contains(&seconds) {
-                    return Err(PlanError::at(
-                        format!("{at}.healthchecks.active.{field}"),
-                        "should be between 0 and 65535",
-                    ));
-                }
-            }
-        }
-        Ok(Self { name: upstream.name, targets, active: upstream.healthchecks.active, next: AtomicUsize::new(0) })
+    pub(crate) fn new(upstream: file::Upstream) -> Self {
+        let ready = |it: file::Target| Target { authority: it.target, healthy: AtomicBool::new(true) };
+        let targets = upstream.targets.into_iter().map(|it| Arc::new(ready(it))).collect();
+        Self { name: upstream.name, targets, active: upstream.healthchecks.active, next: AtomicUsize::new(0) }
     }
 
     /// The next healthy target in turn; none when all are down.
     pub(crate) fn pick(&self) -> Option<&Arc<Target>> {
-        let count = self.targets.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        (0..count)
-            .filter_map(|step| self.targets.get(first.wrapping_add(step) % count))
+        (0..self.targets.len())
+            .filter_map(|step| self.targets.get(first.wrapping_add(step) % self.targets.len()))
             .find(|target| target.healthy.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn health(&self, target: &Target) -> Health {
+    /// A target's health as the metrics spell it; the admin API has the same words in capitals.
+    pub(crate) fn health(&self, target: &Target) -> &'static str {
         match (&self.active, target.healthy.load(Ordering::Relaxed)) {
-            (None, _) => Health::Off,
-            (Some(_), true) => Health::Healthy,
-            (Some(_), false) => Health::Unhealthy,
+            (None, _) => "healthchecks_off",
+            (Some(_), true) => "healthy",
+            (Some(_), false) => "unhealthy",
         }
     }
 
     /// Asks one target for its health, again and again; ends at once when checks are off.
-    pub(crate) async fn watch(self: Arc<Self>, target: Arc<Target>, pool: Arc<Pool>) {
+    pub(crate) async fn watch(self: Arc<Self>, target: Arc<Target>) {
         let Some(active) = &self.active else { return };
-        let mut tally = Tally::default();
+        let (client, mut tally) = (client(active.timeout), Tally::default());
+        let call = Call { method: Method::GET, path: active.http_path.clone(), headers: HeaderMap::new() };
         loop {
             let healthy = target.healthy.load(Ordering::Relaxed);
             let interval = if healthy { active.healthy.interval } else { active.unhealthy.interval };
-            if interval == 0.0 {
+            if interval == Duration::ZERO {
                 return;
             }
-            let probed = probe(active, &target.authority, &pool).await;
+            let probed = probe(active, &target.authority, &client, &call).await;
             if let Some(now) = tally.judge(active, probed)
                 && now != healthy
             {
                 target.healthy.store(now, Ordering::Relaxed);
-                tracing::warn!(upstream = self.name, target = target.authority, healthy = now, "health changed");
+                let (upstream, target) = (&self.name, target.authority.as_str());
+                tracing::warn!(upstream, target, healthy = now, "health changed");
             }
-            tokio::time::sleep(Duration::from_secs_f64(interval)).await;
+            tokio::time::sleep(interval).await;
         }
     }
 }
@@ -134,26 +84,12 @@ enum Probe {
     Timeout,
 }
 
-async fn probe(active: &file::Active, authority: &str, pool: &Pool) -> Probe {
-    let limit = Duration::from_secs_f64(active.timeout);
-    let asking = async {
-        let mut sender = match pool.connect(authority, limit).await {
-            Ok(sender) => sender,
-            Err(ConnectError::Timeout) => return Probe::Timeout,
-            Err(_) => return Probe::NoConnection,
-        };
-        let mut request = Request::new(UpstreamBody::Memory(bytes::Bytes::new()));
-        if let (Ok(path), Ok(host)) = (active.http_path.parse(), HeaderValue::from_str(authority)) {
-            *request.uri_mut() = path;
-            request.headers_mut().insert(HOST, host);
-            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        sender
-            .send_request(request)
-            .await
-            .map_or(Probe::NoConnection, |response| Probe::Status(response.status().as_u16()))
-    };
-    tokio::time::timeout(limit, asking).await.unwrap_or(Probe::Timeout)
+async fn probe(active: &file::Active, authority: &Authority, client: &Client, call: &Call) -> Probe {
+    match tokio::time::timeout(active.timeout, client.request(call.request(authority, whole(Bytes::new())))).await {
+        Ok(Ok(response)) => Probe::Status(response.status().as_u16()),
+        Ok(Err(_)) => Probe::NoConnection,
+        Err(_) => Probe::Timeout,
+    }
 }
 
 /// Outcomes since the last of the other kind.
@@ -168,24 +104,25 @@ struct Tally {
 impl Tally {
     /// What the target is, once enough outcomes agree; a threshold of 0 never decides.
     fn judge(&mut self, active: &file::Active, probe: Probe) -> Option<bool> {
-        let (count, threshold, healthy) = match probe {
-            Probe::Status(status) if active.healthy.http_statuses.contains(&status) => {
+        let file::Active { healthy, unhealthy, .. } = active;
+        let (count, threshold, well) = match probe {
+            Probe::Status(status) if healthy.http_statuses.contains(&status) => {
                 *self = Self { successes: self.successes, ..Self::default() };
-                (&mut self.successes, active.healthy.successes, true)
+                (&mut self.successes, healthy.successes, true)
             }
-            Probe::Status(status) if active.unhealthy.http_statuses.contains(&status) => {
-                (&mut self.http_failures, active.unhealthy.http_failures, false)
+            Probe::Status(status) if unhealthy.http_statuses.contains(&status) => {
+                (&mut self.http_failures, unhealthy.http_failures, false)
             }
             Probe::Status(_) => return None,
-            Probe::NoConnection => (&mut self.tcp_failures, active.unhealthy.tcp_failures, false),
-            Probe::Timeout => (&mut self.timeouts, active.unhealthy.timeouts, false),
+            Probe::NoConnection => (&mut self.tcp_failures, unhealthy.tcp_failures, false),
+            Probe::Timeout => (&mut self.timeouts, unhealthy.timeouts, false),
         };
         *count = count.saturating_add(1);
         let decided = threshold > 0 && *count >= threshold;
-        if !healthy {
+        if !well {
             self.successes = 0;
         }
-        decided.then_some(healthy)
+        decided.then_some(well)
     }
 }
 

@@ -26,7 +26,7 @@ pub fn render(secrets: Option<&Path>) -> Result<String> {
         None => BTreeMap::new(),
     };
     let mut environment = Vars::from_env(PREFIX);
-    for name in gateway::placeholders(gateway::TEMPLATE) {
+    for name in crate::render::placeholders(gateway::TEMPLATE) {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let value = environment.optional::<String>(rest, "a value for kong.yml");
         if let Some(value) = value.map_err(|error| Error::Gateway(error.to_string()))? {

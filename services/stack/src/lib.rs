@@ -14,6 +14,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod ready;
+pub mod render;
 pub mod roles;
 pub mod secrets;
 pub mod seed;

@@ -167,5 +167,5 @@ pub fn kong_key_name(consumer: &str) -> String {
 /// # Errors
 /// [`Error::Gateway`] names what is missing.
 pub fn render_kong(names: &BTreeMap<String, String>) -> Result<String> {
-    gateway::render(gateway::TEMPLATE, names).map_err(|error| Error::Gateway(error.to_string()))
+    crate::render::render(gateway::TEMPLATE, names).map_err(|error| Error::Gateway(error.to_string()))
 }

@@ -255,6 +255,6 @@ pub(super) fn rendered(upstream: SocketAddr) -> String {
         None if name == "TRIBUTARY_GATEWAY_TOKEN" => TOKEN.to_owned(),
         None => upstream.to_string(),
     };
-    let values = gateway::placeholders(gateway::TEMPLATE).into_iter().map(|name| (name.clone(), value(&name)));
-    gateway::render(gateway::TEMPLATE, &values.collect()).unwrap()
+    let values = stack::render::placeholders(gateway::TEMPLATE).into_iter().map(|name| (name.clone(), value(&name)));
+    stack::render::render(gateway::TEMPLATE, &values.collect()).unwrap()
 }

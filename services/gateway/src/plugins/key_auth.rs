@@ -66,7 +66,8 @@ impl KeyAuth {
         for name in &self.config.key_names {
             let header = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let in_header: Vec<String> = headers.get_all(name).iter().map(header).collect();
-            let in_query = pairs(query).filter(|(_, key, _)| key == name).map(|(_, _, value)| value).collect();
+            let arguments = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            let in_query = arguments.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect();
             for found in [in_header, in_query] {
                 match found.as_slice() {
                     [] => {}
@@ -84,44 +85,11 @@ fn unauthorized(text: &'static str) -> Exit {
     Exit::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static("Key"))
 }
 
-/// The arguments of a query: as sent, the decoded name, the decoded value.
-fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, String, String)> {
-    query.unwrap_or_default().split('&').map(|raw| {
-        let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
-        (raw, decode(name), decode(value))
-    })
-}
-
 /// The query without the arguments of one name; none at all when nothing is left.
 fn without(query: &str, name: &str) -> Option<String> {
-    let kept: Vec<&str> = pairs(Some(query)).filter(|(_, key, _)| key != name).map(|(raw, _, _)| raw).collect();
-    if kept.len() == query.split('&').count() {
-        return Some(query.to_owned());
-    }
+    let is_it = |raw: &str| form_urlencoded::parse(raw.as_bytes()).any(|(key, _)| key == name);
+    let kept: Vec<&str> = query.split('&').filter(|raw| !is_it(raw)).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
-}
-
-fn decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let rest = bytes.clone();
-                let hex: String = rest.take(2).map(char::from).collect();
-                match u8::from_str_radix(&hex, 16) {
-                    Ok(code) if hex.len() == 2 => {
-                        out.push(code);
-                        bytes.nth(1);
-                    }
-                    _ => out.push(byte),
-                }
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

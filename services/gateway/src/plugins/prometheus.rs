@@ -1,11 +1,11 @@
 //! `prometheus`: what went through, by service and route, for the admin listener's `/metrics`.
 
-use std::collections::BTreeMap;
-use std::fmt::Arguments;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use serde::Deserialize;
 
 use crate::upstream::Upstream;
@@ -38,36 +38,57 @@ impl TryFrom<bool> for On {
     }
 }
 
-/// Upper bounds in milliseconds.
-const KONG_BUCKETS: &[u64] = &[1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000];
-const UPSTREAM_BUCKETS: &[u64] = &[25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+const KONG: &str = "kong_kong_latency_ms";
+const REQUEST: &str = "kong_request_latency_ms";
+const UPSTREAM: &str = "kong_upstream_latency_ms";
 
-/// By service and route.
-type Places = BTreeMap<(Arc<str>, Arc<str>), Place>;
+/// Upper bounds in milliseconds, as Kong has them: of its own part, and of what an upstream's is in.
+const KONG_MS: [f64; 17] =
+    [1.0, 2.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 200.0, 500.0, 750.0, 1e3, 3e3, 6e3];
+const UPSTREAM_MS: [f64; 13] = [25.0, 50.0, 80.0, 100.0, 250.0, 400.0, 700.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4];
 
-#[derive(Default)]
+/// A recorder of the gateway's own: a process may hold several gateways, as the tests do.
 pub(crate) struct Prometheus {
-    places: Mutex<Places>,
-    requests: AtomicU64,
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
 }
 
-/// What went through one route.
-struct Place {
-    /// By consumer, status code, and who answered.
-    requests: BTreeMap<(Arc<str>, u16, &'static str), u64>,
-    /// Bytes in and out, by consumer.
-    bytes: BTreeMap<Arc<str>, [u64; 2]>,
-    /// Of the whole request, of the gateway's own part, of the upstream's.
-    latencies: [Histogram; 3],
-}
+impl Prometheus {
+    pub(crate) fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(KONG.to_owned()), &KONG_MS)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_latency_ms".to_owned()), &UPSTREAM_MS))
+            .expect("the lists of buckets are not empty")
+            .build_recorder();
+        Self { handle: recorder.handle(), recorder }
+    }
 
-const LATENCIES: [&str; 3] = ["kong_request_latency_ms", "kong_kong_latency_ms", "kong_upstream_latency_ms"];
+    /// Counts a request, matched by a route or not.
+    pub(crate) fn count(&self) {
+        metrics::with_local_recorder(&self.recorder, || counter!("kong_nginx_requests_total").increment(1));
+    }
 
-struct Histogram {
-    bounds: &'static [u64],
-    counts: Vec<u64>,
-    sum: u64,
-    count: u64,
+    /// Sorts what was recorded into its buckets; without it, samples pile up until somebody asks.
+    pub(crate) fn tidy(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn render(&self, upstreams: &[Arc<Upstream>]) -> String {
+        metrics::with_local_recorder(&self.recorder, || {
+            for upstream in upstreams {
+                for target in &upstream.targets {
+                    let (is, authority) = (upstream.health(target), target.authority.to_string());
+                    for state in ["healthy", "unhealthy", "dns_error", "healthchecks_off"] {
+                        let health = gauge!("kong_upstream_target_health", "upstream" => upstream.name.clone(),
+                            "target" => authority.clone(), "address" => authority.clone(), "state" => state, "subsystem" => "http");
+                        health.set(f64::from(u8::from(state == is)));
+                    }
+                }
+            }
+        });
+        self.handle.render()
+    }
 }
 
 /// Notes one request when it is dropped, which is when its last byte has gone.
@@ -76,7 +97,7 @@ pub(crate) struct Meter {
     pub(crate) service: Arc<str>,
     pub(crate) route: Arc<str>,
     pub(crate) consumer: Arc<str>,
-    pub(crate) code: u16,
+    pub(crate) code: StatusCode,
     /// `service` if the upstream answered, else `kong`.
     pub(crate) source: &'static str,
     pub(crate) started: Instant,
@@ -87,107 +108,28 @@ pub(crate) struct Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.plugin.note(self);
+        metrics::with_local_recorder(&self.plugin.recorder, || self.note());
     }
 }
 
-impl Prometheus {
-    /// Counts a request, matched by a route or not.
-    pub(crate) fn count(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn note(&self, meter: &Meter) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry((meter.service.clone(), meter.route.clone())).or_default();
-        *place.requests.entry((meter.consumer.clone(), meter.code, meter.source)).or_default() += 1;
-        let [ingress, egress] = place.bytes.entry(meter.consumer.clone()).or_default();
-        *ingress += meter.ingress;
-        *egress += meter.egress;
-        let [request, kong, upstream] = &mut place.latencies;
-        let whole = meter.started.elapsed();
-        request.observe(whole);
-        kong.observe(whole.saturating_sub(meter.upstream.unwrap_or_default()));
-        if let Some(waited) = meter.upstream {
-            upstream.observe(waited);
+impl Meter {
+    fn note(&self) {
+        let (service, route, consumer) = (&self.service, &self.route, &self.consumer);
+        counter!("kong_http_requests_total", "service" => service.clone(), "route" => route.clone(),
+            "code" => self.code.as_u16().to_string(), "source" => self.source, "workspace" => "default",
+            "consumer" => consumer.clone())
+        .increment(1);
+        for (direction, bytes) in [("ingress", self.ingress), ("egress", self.egress)] {
+            counter!("kong_bandwidth_bytes", "service" => service.clone(), "route" => route.clone(),
+                "direction" => direction, "workspace" => "default", "consumer" => consumer.clone())
+            .increment(bytes);
         }
-    }
-
-    /// The text that Prometheus reads.
-    pub(crate) fn render(&self, upstreams: &[Arc<Upstream>]) -> String {
-        let mut out = String::new();
-        let mut line = |text: Arguments<'_>| {
-            out.push_str(&text.to_string());
-            out.push('\n');
-        };
-        let requests = self.requests.load(Ordering::Relaxed);
-        line(format_args!("# TYPE kong_nginx_requests_total gauge"));
-        line(format_args!("kong_nginx_requests_total{{subsystem=\"http\"}} {requests}"));
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        line(format_args!("# TYPE kong_http_requests_total counter"));
-        for ((service, route), place) in places.iter() {
-            for ((consumer, code, source), count) in &place.requests {
-                let labels = format!("service=\"{service}\",route=\"{route}\",code=\"{code}\",source=\"{source}\"");
-                let who = format!("workspace=\"default\",consumer=\"{consumer}\"");
-                line(format_args!("kong_http_requests_total{{{labels},{who}}} {count}"));
-            }
+        let whole = self.started.elapsed();
+        let own = whole.saturating_sub(self.upstream.unwrap_or_default());
+        for (name, time) in [(REQUEST, Some(whole)), (KONG, Some(own)), (UPSTREAM, self.upstream)] {
+            let Some(time) = time else { continue };
+            let labels = [("service", service.clone()), ("route", route.clone()), ("workspace", "default".into())];
+            histogram!(name, &labels).record(time.as_secs_f64() * 1e3);
         }
-        line(format_args!("# TYPE kong_bandwidth_bytes counter"));
-        for ((service, route), place) in places.iter() {
-            for (consumer, both) in &place.bytes {
-                let who = format!("workspace=\"default\",consumer=\"{consumer}\"");
-                for (direction, bytes) in ["ingress", "egress"].iter().zip(both) {
-                    let labels = format!("service=\"{service}\",route=\"{route}\",direction=\"{direction}\"");
-                    line(format_args!("kong_bandwidth_bytes{{{labels},{who}}} {bytes}"));
-                }
-            }
-        }
-        for (index, name) in LATENCIES.iter().enumerate() {
-            line(format_args!("# TYPE {name} histogram"));
-            for ((service, route), place) in places.iter() {
-                let labels = format!("service=\"{service}\",route=\"{route}\",workspace=\"default\"");
-                let Some(Histogram { bounds, counts, sum, count }) = place.latencies.get(index) else { continue };
-                for (bound, count) in bounds.iter().zip(counts) {
-                    line(format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}"));
-                }
-                line(format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}"));
-                line(format_args!("{name}_sum{{{labels}}} {sum}"));
-                line(format_args!("{name}_count{{{labels}}} {count}"));
-            }
-        }
-        line(format_args!("# TYPE kong_upstream_target_health gauge"));
-        for upstream in upstreams {
-            for target in &upstream.targets {
-                let (name, target, is) = (&upstream.name, &target.authority, upstream.health(target).metric());
-                let place = format!("upstream=\"{name}\",target=\"{target}\",address=\"{target}\",subsystem=\"http\"");
-                for state in ["healthy", "unhealthy", "dns_error", "healthchecks_off"] {
-                    let on = u8::from(state == is);
-                    line(format_args!("kong_upstream_target_health{{{place},state=\"{state}\"}} {on}"));
-                }
-            }
-        }
-        out
-    }
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        let latencies = [UPSTREAM_BUCKETS, KONG_BUCKETS, UPSTREAM_BUCKETS].map(Histogram::new);
-        Self { requests: BTreeMap::new(), bytes: BTreeMap::new(), latencies }
-    }
-}
-
-impl Histogram {
-    fn new(bounds: &'static [u64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len()], sum: 0, count: 0 }
-    }
-
-    fn observe(&mut self, value: Duration) {
-        let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
-        for (bound, count) in self.bounds.iter().zip(&mut self.counts) {
-            *count += u64::from(millis <= *bound);
-        }
-        self.sum = self.sum.saturating_add(millis);
-        self.count += 1;
     }
 }

@@ -104,29 +104,28 @@ impl RateLimiting {
         let consumer = consumer.filter(|_| self.limit_by == LimitBy::Consumer);
         let who = consumer.map_or(Who::Address(address), |consumer| Who::Consumer(consumer.id));
         let (used, exceeded) = self.count(who, now);
+        // A refused request lowers only the period that refuses it.
+        let counted = |i: usize| u64::from(exceeded.is_none_or(|exceeded| exceeded == i));
+        let left = used.iter().zip(&self.periods).enumerate();
+        let left: Vec<u64> = left.map(|(i, (used, period))| period.limit.saturating_sub(used + counted(i))).collect();
         let mut headers = Vec::new();
-        let mut least: Option<(u64, &Period)> = None;
-        for (i, (period, used)) in self.periods.iter().zip(used).enumerate() {
-            // A refused request lowers only the period that refuses it.
-            let counted = u64::from(exceeded.is_none_or(|exceeded| exceeded == i));
-            let left = period.limit.saturating_sub(used).saturating_sub(counted);
+        for (period, left) in self.periods.iter().zip(&left) {
             headers.push((HeaderName::from_static(period.limit_header), HeaderValue::from(period.limit)));
-            headers.push((HeaderName::from_static(period.remaining_header), HeaderValue::from(left)));
-            if least.is_none_or(|(fewest, _)| left <= fewest) {
-                least = Some((left, period));
-            }
+            headers.push((HeaderName::from_static(period.remaining_header), HeaderValue::from(*left)));
         }
-        let mut reset = HeaderValue::from(1);
-        if let Some((left, period)) = least {
-            reset = HeaderValue::from((period.seconds - now.rem_euclid(period.seconds)).max(1));
+        // Of the period with the least left; the longer one on a tie.
+        if let Some((period, left)) = self.periods.iter().zip(&left).rev().min_by_key(|(_, left)| **left) {
+            let reset = HeaderValue::from((period.seconds - now.rem_euclid(period.seconds)).max(1));
             headers.push((HeaderName::from_static("ratelimit-limit"), HeaderValue::from(period.limit)));
-            headers.push((HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(left)));
+            headers.push((HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(*left)));
             headers.push((HeaderName::from_static("ratelimit-reset"), reset.clone()));
+            if exceeded.is_some() {
+                headers.push((RETRY_AFTER, reset));
+            }
         }
         if exceeded.is_none() {
             return Ok(headers);
         }
-        headers.push((RETRY_AFTER, reset));
         let exit = Exit::new(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded");
         Err(headers.into_iter().fold(exit, |exit, (name, value)| exit.with(name, value)))
     }

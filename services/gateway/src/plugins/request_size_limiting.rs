@@ -10,23 +10,23 @@ use crate::reply::Exit;
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestSizeLimiting {
     /// Megabytes of 1,048,576 bytes.
-    allowed_payload_size: u64,
+    allowed_payload_size: usize,
 }
 
 const TEXT: &str = "Request size limit exceeded";
 
 impl RequestSizeLimiting {
     /// The most bytes that a body may have.
-    pub(crate) fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> usize {
         self.allowed_payload_size.saturating_mul(1 << 20)
     }
 
-    /// Whether the body may be as long as its head says; `false` if it does not say.
-    pub(crate) fn access(&self, headers: &HeaderMap) -> Result<bool, Exit> {
-        let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(false) };
-        let length: Option<u64> = length.to_str().ok().and_then(|length| length.parse().ok());
+    /// Refuses a body that is too long by its head; one that does not say is measured while it is read.
+    pub(crate) fn access(&self, headers: &HeaderMap) -> Result<(), Exit> {
+        let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+        let length: Option<usize> = length.to_str().ok().and_then(|length| length.parse().ok());
         if length.is_some_and(|length| length <= self.limit()) {
-            return Ok(true);
+            return Ok(());
         }
         let waits = headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         Err(if waits { Exit::new(StatusCode::EXPECTATION_FAILED, TEXT) } else { too_large() })

@@ -4,78 +4,79 @@
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use crate::plan::PlanError;
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Config {
+pub(crate) struct RequestTransformer {
     #[serde(default)]
-    remove: Headers,
+    remove: Headers<Name>,
     #[serde(default)]
-    add: Headers,
+    add: Headers<Added>,
     #[serde(default)]
     replace: Replace,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Headers {
-    #[serde(default)]
-    headers: Vec<String>,
+struct Headers<T> {
+    headers: Vec<T>,
+}
+
+impl<T> Default for Headers<T> {
+    fn default() -> Self {
+        Self { headers: Vec::new() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Name(#[serde(deserialize_with = "super::header_name")] HeaderName);
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Added(HeaderName, HeaderValue);
+
+impl TryFrom<String> for Added {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (name, value) = text.split_once(':').ok_or("should be name:value")?;
+        if value.contains("$(") {
+            return Err("a template in a header's value is not implemented");
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| "not a header value")?;
+        Ok(Self(name.parse().map_err(|_| "not a header name")?, value))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Replace {
-    uri: Option<String>,
+    uri: Option<Capture>,
 }
 
-pub(crate) struct RequestTransformer {
-    remove: Vec<HeaderName>,
-    add: Vec<(HeaderName, HeaderValue)>,
-    /// The capture that becomes the path.
-    capture: Option<String>,
+/// The name of the capture that becomes the path.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Capture(String);
+
+impl TryFrom<String> for Capture {
+    type Error = &'static str;
+
+    fn try_from(uri: String) -> Result<Self, Self::Error> {
+        let name = uri.strip_prefix("$(uri_captures[\"").and_then(|rest| rest.strip_suffix("\"])"));
+        name.map(|name| Self(name.to_owned())).ok_or("only $(uri_captures[\"name\"]) is implemented")
+    }
 }
 
 impl RequestTransformer {
-    pub(crate) fn new(config: Config, at: &str) -> Result<Self, PlanError> {
-        let name = |text: &str, path: String| {
-            HeaderName::from_bytes(text.as_bytes()).map_err(|_| PlanError::at(path, "not a header name"))
-        };
-        let mut remove = Vec::new();
-        for (i, text) in config.remove.headers.iter().enumerate() {
-            remove.push(name(text, format!("{at}.remove.headers[{i}]"))?);
-        }
-        let mut add = Vec::new();
-        for (i, text) in config.add.headers.iter().enumerate() {
-            let path = format!("{at}.add.headers[{i}]");
-            let (key, value) = text.split_once(':').ok_or_else(|| PlanError::at(&path, "should be name:value"))?;
-            if value.contains("$(") {
-                return Err(PlanError::at(path, "a template in a header's value is not implemented"));
-            }
-            let value = HeaderValue::from_str(value).map_err(|_| PlanError::at(&path, "not a header value"))?;
-            add.push((name(key, path)?, value));
-        }
-        let capture = match config.replace.uri {
-            None => None,
-            Some(uri) => {
-                let inner = uri.strip_prefix("$(uri_captures[\"").and_then(|rest| rest.strip_suffix("\"])"));
-                let reason = "only $(uri_captures[\"name\"]) is implemented";
-                Some(inner.ok_or_else(|| PlanError::at(format!("{at}.replace.uri"), reason))?.to_owned())
-            }
-        };
-        Ok(Self { remove, add, capture })
-    }
-
     /// Removes, then adds: an added header never replaces one that is left.
     pub(crate) fn access(&self, headers: &mut HeaderMap, path: &mut String, captures: &[(String, String)]) {
-        for name in &self.remove {
+        for Name(name) in &self.remove.headers {
             headers.remove(name);
         }
-        for (name, value) in &self.add {
+        for Added(name, value) in &self.add.headers {
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        if let Some(wanted) = &self.capture
+        if let Some(Capture(wanted)) = &self.replace.uri
             && let Some((_, value)) = captures.iter().find(|(name, _)| name == wanted)
             && value.starts_with('/')
         {

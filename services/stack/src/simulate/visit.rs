@@ -1,4 +1,4 @@
-//! What visitors do: shop online, buy at a till, bring something back, get things wrong.
+//! What visitors do: shop online, buy at a till, bring something back, read a report, get things wrong.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,11 +14,14 @@ const DELIVERY: i64 = 200;
 /// One visit from beginning to end. What goes wrong is in the tally.
 pub(super) async fn one(client: &Client, world: &World, mut random: Random) {
     match random.between(0, 99) {
-        0..45 => {
+        0..44 => {
             buy_at_till(client, world, &mut random).await;
         }
-        45..90 => {
+        44..88 => {
             shop_online(client, world, &mut random).await;
+        }
+        88..92 if !world.reading.is_empty() => {
+            get(client, "read a report", As::Analyst, random.pick::<&str>(&world.reading)).await;
         }
         _ => mistake(client, world, &mut random).await,
     }

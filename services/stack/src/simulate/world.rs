@@ -11,12 +11,23 @@ use crate::error::{Error, Result};
 /// Products are read up to this many; a larger range is not visited more.
 const PRODUCTS: usize = 2_000;
 
+/// What analysts read, where it can be read: a system without the reporting service has no analysts, and one that has
+/// not been polled yet has nothing to compute a report from.
+const READING: [&str; 4] = [
+    "/reporting/api/v1/reports",
+    "/reporting/api/v1/sources",
+    "/reporting/api/v1/reports/store_performance",
+    "/reporting/api/v1/reports/product_performance",
+];
+
 /// The company as visitors see it.
 pub(super) struct World {
     pub(super) products: Vec<i64>,
     pub(super) tills: Vec<Till>,
     /// The location that online orders are shipped from.
     pub(super) warehouse: Option<i64>,
+    /// Paths of the reporting API.
+    pub(super) reading: Vec<&'static str>,
 }
 
 /// A till in a store.
@@ -64,11 +75,18 @@ impl World {
                     .to_owned(),
             });
         }
-        Ok(Self { products, tills, warehouse })
+        let mut reading = Vec::new();
+        for path in READING {
+            if client.answers(As::Analyst, path).await {
+                reading.push(path);
+            }
+        }
+        Ok(Self { products, tills, warehouse, reading })
     }
 
     pub(super) fn describe(&self) -> String {
-        format!("{} products, {} stores", self.products.len(), self.tills.len())
+        let (products, stores, reports) = (self.products.len(), self.tills.len(), self.reading.len());
+        format!("{products} products, {stores} stores, {reports} pages of reports")
     }
 }
 
