@@ -20,8 +20,8 @@ to = "$business_day"
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU" }
 product = { type = "string", title = "Product" }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-share = { type = "float", title = "Share", unit = "%", note = "Of the net revenue of all rows together." }
+net_revenue = { type = "money", title = "Net revenue" }
+share = { type = "float", title = "Share", unit = "%" }
 cumulative_share = { type = "float", title = "Cumulative share", unit = "%", note = "Of this product and all that sell more." }
 class = { type = "string", title = "Class", note = "By the share of the products before it; no revenue is always C." }
 [chart]

@@ -1,37 +1,59 @@
 /*---
 title = "Channel mix"
-description = "How net revenue, tickets and margin divide between store and online."
+description = "How net revenue, tickets and margin divide between store and online, against the period before and the same weekdays a year ago."
 section = "Sales"
 grain = "day"
+lookback = 1
 key = ["channel"]
 [params]
 from = { type = "date", title = "From", default = "today-30d" }
 to = { type = "date", title = "To", default = "yesterday" }
-[days]
-from = "$from"
+[derived]
+before_from = "$from - span"
+before_to = "$from - 1d"
+year_from = "$from - 364d"
+year_to = "$to - 364d"
+[[days]]
+from = "$from - span"
 to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
 from = "$business_day"
 to = "$business_day"
 [columns]
 channel = { type = "string", title = "Channel" }
-tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-share = { type = "float", title = "Share", unit = "%", note = "Of the net revenue of all rows together." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+tickets = { type = "int64", title = "Tickets" }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+share = { type = "float", title = "Share", unit = "%" }
+margin = { type = "money", title = "Margin" }
 margin_rate = { type = "float", title = "Margin rate", unit = "%" }
-average_ticket = { type = "money", title = "Average ticket", note = "Net revenue by tickets, rounded half to even." }
+average_ticket = { type = "money", title = "Average ticket" }
+previous_revenue = { type = "money", title = "Net revenue before" }
+change = { type = "float", title = "Change", unit = "%" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "pie"
 x = "channel"
 y = "net_revenue"
 ---*/
-WITH by_channel AS (
-    SELECT channel, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
-           SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin
+WITH lines AS (
+    SELECT channel, document_key, is_return, quantity, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
-    WHERE business_day BETWEEN $from AND $to
+    WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
+),
+by_channel AS (
+    SELECT channel, COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
+           SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
+           SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
+           SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
+           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
+           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
+    FROM lines
     GROUP BY channel
 ),
 total AS (
@@ -40,7 +62,11 @@ total AS (
 SELECT b.channel AS channel, b.tickets AS tickets, b.pieces AS pieces, b.net_revenue AS net_revenue,
        CASE WHEN t.total_revenue <> 0 THEN b.net_revenue * 100.0 / t.total_revenue END AS share, b.margin AS margin,
        CASE WHEN b.net_revenue <> 0 THEN b.margin * 100.0 / b.net_revenue END AS margin_rate,
-       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket
+       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket,
+       b.previous_revenue AS previous_revenue,
+       CASE WHEN b.previous_revenue > 0 THEN (b.net_revenue - b.previous_revenue) * 100.0 / b.previous_revenue END AS change,
+       b.year_ago_revenue AS year_ago_revenue,
+       CASE WHEN b.year_ago_revenue > 0 THEN (b.net_revenue - b.year_ago_revenue) * 100.0 / b.year_ago_revenue END AS year_change
 FROM by_channel AS b
 CROSS JOIN total AS t
 ORDER BY channel

@@ -19,10 +19,10 @@ channel = { type = "string", title = "Channel" }
 store = { type = "string", title = "Store", note = "The store's code; online is \"online\"." }
 category = { type = "string", title = "Category" }
 tickets = { type = "int64", title = "Tickets", note = "Tickets with a line of this category: do not add them up over categories." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-cost = { type = "money", title = "Cost", note = "Pieces at the cost frozen on each line." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+cost = { type = "money", title = "Cost" }
+margin = { type = "money", title = "Margin" }
 discount = { type = "money", title = "Discounts" }
 [chart]
 kind = "line"

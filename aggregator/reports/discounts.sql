@@ -18,7 +18,7 @@ category = { type = "string", title = "Category" }
 list_value = { type = "money", title = "List value", note = "Net revenue before discounts." }
 discount = { type = "money", title = "Discounts" }
 discount_rate = { type = "float", title = "Discount rate", unit = "%" }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
+net_revenue = { type = "money", title = "Net revenue" }
 [chart]
 kind = "bar"
 x = "category"

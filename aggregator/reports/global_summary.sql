@@ -13,26 +13,29 @@ before_from = "$from - span"
 before_to = "$from - 1d"
 year_from = "$from - 364d"
 year_to = "$to - 364d"
-[days]
-from = ["$from - span", "$from - 364d"]
+[[days]]
+from = "$from - span"
 to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
 from = "$business_day"
 to = "$business_day"
 [columns]
-tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+tickets = { type = "int64", title = "Tickets" }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+margin = { type = "money", title = "Margin" }
 margin_rate = { type = "float", title = "Margin rate", unit = "%" }
-average_ticket = { type = "money", title = "Average ticket", note = "Net revenue by tickets, rounded half to even." }
-discount = { type = "money", title = "Discounts", note = "Given on the lines sold, less those on the lines returned." }
+average_ticket = { type = "money", title = "Average ticket" }
+discount = { type = "money", title = "Discounts" }
 returned = { type = "money", title = "Returned", note = "Net value of the lines returned, as a positive amount." }
 store_revenue = { type = "money", title = "Net revenue in store" }
 online_revenue = { type = "money", title = "Net revenue online" }
-previous_revenue = { type = "money", title = "Net revenue before", note = "Of as many days just before the period." }
-change = { type = "float", title = "Change", unit = "%", note = "Against the period before; empty where there was no revenue." }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago", note = "Of the same weekdays, 364 days earlier." }
+previous_revenue = { type = "money", title = "Net revenue before" }
+change = { type = "float", title = "Change", unit = "%" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
 year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "number"

@@ -15,10 +15,10 @@ to = "$to"
 from = "$business_day"
 to = "$business_day"
 [columns]
-weekday = { type = "int32", title = "Weekday", note = "1 is Monday." }
+weekday = { type = "int32", title = "Weekday" }
 hour = { type = "int32", title = "Hour", note = "Local, 0 to 23: in the store's zone, online in the company's." }
-tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
+tickets = { type = "int64", title = "Tickets" }
+net_revenue = { type = "money", title = "Net revenue" }
 tickets_per_day = { type = "float", title = "Tickets per day", note = "By the number of such weekdays in the period." }
 [chart]
 kind = "heatmap"

@@ -1,16 +1,25 @@
 /*---
 title = "Product performance"
-description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate."
+description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago."
 section = "Products"
 grain = "day"
+lookback = 1
 key = ["product_id"]
 [params]
 from  = { type = "date", title = "From", default = "today-30d" }
 to    = { type = "date", title = "To", default = "yesterday" }
 limit = { type = "int", title = "Rows", default = 100, min = 1, max = 100000 }
-[days]
-from = "$from"
-to   = "$to"
+[derived]
+before_from = "$from - span"
+before_to = "$from - 1d"
+year_from = "$from - 364d"
+year_to = "$to - 364d"
+[[days]]
+from = "$from - span"
+to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
 from  = "$business_day"
 to    = "$business_day"
@@ -20,32 +29,47 @@ product_id     = { type = "int64", title = "Product no." }
 sku            = { type = "string", title = "SKU", note = "As on the latest line sold." }
 product        = { type = "string", title = "Product" }
 category       = { type = "string", title = "Category" }
-pieces         = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned, all channels." }
+pieces         = { type = "int64", title = "Pieces", unit = "pieces" }
 store_revenue  = { type = "money", title = "Net revenue in store" }
 online_revenue = { type = "money", title = "Net revenue online" }
-net_revenue    = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-cost           = { type = "money", title = "Cost", note = "Pieces at the cost frozen on each line." }
-margin         = { type = "money", title = "Margin", note = "Net revenue less cost." }
-margin_rate    = { type = "float", title = "Margin rate", unit = "%", note = "Margin by net revenue; empty where there is no revenue." }
+net_revenue    = { type = "money", title = "Net revenue" }
+cost           = { type = "money", title = "Cost" }
+margin         = { type = "money", title = "Margin" }
+margin_rate    = { type = "float", title = "Margin rate", unit = "%" }
+previous_revenue = { type = "money", title = "Net revenue before" }
+change = { type = "float", title = "Change", unit = "%" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "product"
 y = "net_revenue"
 ---*/
-WITH by_product AS (
-    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product, MAX(category) AS category,
-           SUM(quantity) AS pieces,
-           SUM(CASE WHEN channel = 'store' THEN net_cents ELSE 0 END) AS store_revenue,
-           SUM(CASE WHEN channel = 'store' THEN 0 ELSE net_cents END) AS online_revenue,
-           SUM(net_cents) AS net_revenue,
-           SUM(cost_cents) AS cost,
-           SUM(margin_cents) AS margin
+WITH lines AS (
+    SELECT product_id, sku, product_name, category, channel, quantity, net_cents, cost_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
-    WHERE business_day BETWEEN $from AND $to
+    WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
+),
+by_product AS (
+    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product, MAX(category) AS category,
+           SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
+           SUM(CASE WHEN is_now AND channel = 'store' THEN net_cents ELSE 0 END) AS store_revenue,
+           SUM(CASE WHEN is_now AND channel <> 'store' THEN net_cents ELSE 0 END) AS online_revenue,
+           SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
+           SUM(CASE WHEN is_now THEN cost_cents ELSE 0 END) AS cost,
+           SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
+           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
+           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
+    FROM lines
     GROUP BY product_id
 )
 SELECT product_id, sku, product, category, pieces, store_revenue, online_revenue, net_revenue, cost, margin,
-       CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate
+       CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate,
+       previous_revenue,
+       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
+       year_ago_revenue,
+       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
 FROM by_product
 ORDER BY net_revenue DESC, product_id
 LIMIT $limit

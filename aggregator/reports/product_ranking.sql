@@ -22,9 +22,9 @@ product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU" }
 product = { type = "string", title = "Product" }
 category = { type = "string", title = "Category" }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+margin = { type = "money", title = "Margin" }
 share = { type = "float", title = "Share", unit = "%", note = "Of the chosen measure over all products." }
 [chart]
 kind = "bar"

@@ -18,7 +18,7 @@ kind = { type = "string", title = "Kind", note = "product, store or customer." }
 unknown_id = { type = "int64", title = "Unknown no." }
 channel = { type = "string", title = "Channel" }
 lines = { type = "int64", title = "Lines" }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
+net_revenue = { type = "money", title = "Net revenue" }
 first_day = { type = "date", title = "First day" }
 last_day = { type = "date", title = "Last day" }
 ---*/

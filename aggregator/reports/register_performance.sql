@@ -1,41 +1,67 @@
 /*---
 title = "Register performance"
-description = "What each register took: tickets, pieces, net revenue and average ticket."
+description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago."
 section = "Sales"
 grain = "day"
+lookback = 1
 key = ["store", "register"]
 [params]
 from = { type = "date", title = "From", default = "today-30d" }
 to = { type = "date", title = "To", default = "yesterday" }
-[days]
-from = "$from"
+[derived]
+before_from = "$from - span"
+before_to = "$from - 1d"
+year_from = "$from - 364d"
+year_to = "$to - 364d"
+[[days]]
+from = "$from - span"
 to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
 from = "$business_day"
 to = "$business_day"
 [columns]
 store = { type = "string", title = "Store" }
 register = { type = "int32", title = "Register" }
-tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
+tickets = { type = "int64", title = "Tickets" }
 returns = { type = "int64", title = "Returns", note = "Return documents." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-average_ticket = { type = "money", title = "Average ticket", note = "Net revenue by tickets, rounded half to even." }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+average_ticket = { type = "money", title = "Average ticket" }
+previous_revenue = { type = "money", title = "Net revenue before" }
+change = { type = "float", title = "Change", unit = "%" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "register"
 y = "net_revenue"
 series = "store"
 ---*/
-WITH by_register AS (
-    SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
-           COUNT(DISTINCT CASE WHEN is_return THEN document_key END) AS returns, SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue
+WITH lines AS (
+    SELECT store_id, register_id, document_key, is_return, quantity, net_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
-    WHERE channel = 'store' AND business_day BETWEEN $from AND $to
+    WHERE channel = 'store' AND (business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to)
+),
+by_register AS (
+    SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
+           COUNT(DISTINCT CASE WHEN is_now AND is_return THEN document_key END) AS returns,
+           SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
+           SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
+           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
+           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
+    FROM lines
     GROUP BY store_id, register_id
 )
 SELECT s.code AS store, r.number AS register, b.tickets AS tickets, b.returns AS returns, b.pieces AS pieces, b.net_revenue AS net_revenue,
-       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket
+       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket,
+       b.previous_revenue AS previous_revenue,
+       CASE WHEN b.previous_revenue > 0 THEN (b.net_revenue - b.previous_revenue) * 100.0 / b.previous_revenue END AS change,
+       b.year_ago_revenue AS year_ago_revenue,
+       CASE WHEN b.year_ago_revenue > 0 THEN (b.net_revenue - b.year_ago_revenue) * 100.0 / b.year_ago_revenue END AS year_change
 FROM by_register AS b
 JOIN stores AS s ON s.store_id = b.store_id
 JOIN registers AS r ON r.register_id = b.register_id

@@ -1,61 +1,49 @@
 /*---
 title = "Sales by month"
-description = "Calendar months, as far as they lie in the period, against the same weekdays a year ago. Published as the month to date."
+description = "Calendar months, as far as they lie in the period, against the same weekdays four weeks and a year before. Published as the month to date."
 section = "Sales"
 grain = "day"
-lookback = 30
+lookback = 58
 key = ["month_start"]
 [params]
 from = { type = "date", title = "From", default = "today-90d" }
 to = { type = "date", title = "To", default = "yesterday" }
-[derived]
-year_from = "$from - 364d"
-year_to = "$to - 364d"
-[days]
-from = "$from - 364d"
+[[days]]
+from = "$from - 28d"
 to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
 from = "$business_month"
 to = "$business_day"
 [columns]
 month_start = { type = "date", title = "Month from" }
 days = { type = "int64", title = "Days", unit = "days", note = "Days of it that lie in the period." }
-tickets = { type = "int64", title = "Tickets", note = "Completed sales and orders that count; returns are none." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Sold less returned." }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
-average_ticket = { type = "money", title = "Average ticket", note = "Net revenue by tickets, rounded half to even." }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago", note = "Of the same weekdays, 364 days earlier." }
-change = { type = "float", title = "Change on the year", unit = "%", note = "Empty where there was no revenue a year ago." }
+tickets = { type = "int64", title = "Tickets" }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+margin = { type = "money", title = "Margin" }
+average_ticket = { type = "money", title = "Average ticket" }
+previous_revenue = { type = "money", title = "Net revenue before", note = "Of the same weekdays, 28 days earlier." }
+change = { type = "float", title = "Change", unit = "%" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "month_start"
 y = "net_revenue"
 ---*/
-WITH now AS (
-    SELECT c.month_start AS month_start, COUNT(DISTINCT CASE WHEN NOT s.is_return THEN s.document_key END) AS tickets,
-           SUM(s.quantity) AS pieces, SUM(s.net_cents) AS net_revenue, SUM(s.margin_cents) AS margin
-    FROM sales AS s
-    JOIN calendar AS c ON c.business_day = s.business_day
-    WHERE s.business_day BETWEEN $from AND $to
+WITH by_month AS (
+    SELECT month_start, COUNT(*) AS days, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin,
+           SUM(month_ago_cents) AS previous_revenue, SUM(year_ago_cents) AS year_ago_revenue
+    FROM compared_days
+    WHERE business_day BETWEEN $from AND $to
     GROUP BY month_start
-),
-year_ago AS (
-    SELECT c.month_start AS year_month_start, SUM(s.net_cents) AS year_ago_revenue
-    FROM sales AS s
-    JOIN calendar AS c ON c.previous_year_day = s.business_day
-    WHERE s.business_day BETWEEN $year_from AND $year_to
-    GROUP BY year_month_start
-),
-periods AS (
-    SELECT month_start AS month_start, COUNT(*) AS days FROM calendar WHERE business_day BETWEEN $from AND $to GROUP BY month_start
 )
-SELECT p.month_start AS month_start, p.days AS days, COALESCE(n.tickets, 0) AS tickets, COALESCE(n.pieces, 0) AS pieces,
-       COALESCE(n.net_revenue, 0) AS net_revenue, COALESCE(n.margin, 0) AS margin,
-       CASE WHEN n.tickets > 0 THEN n.net_revenue / n.tickets END AS average_ticket,
-       COALESCE(y.year_ago_revenue, 0) AS year_ago_revenue,
-       CASE WHEN y.year_ago_revenue > 0 THEN (COALESCE(n.net_revenue, 0) - y.year_ago_revenue) * 100.0 / y.year_ago_revenue END AS change
-FROM periods AS p
-LEFT JOIN now AS n ON n.month_start = p.month_start
-LEFT JOIN year_ago AS y ON y.year_month_start = p.month_start
+SELECT month_start, days, tickets, pieces, net_revenue, margin,
+       CASE WHEN tickets > 0 THEN net_revenue / tickets END AS average_ticket, previous_revenue,
+       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change, year_ago_revenue,
+       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
+FROM by_month
 ORDER BY month_start

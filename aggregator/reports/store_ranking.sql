@@ -19,8 +19,8 @@ to = "$business_day"
 place = { type = "int64", title = "Place" }
 store = { type = "string", title = "Store", note = "The store's code." }
 store_name = { type = "string", title = "Name" }
-net_revenue = { type = "money", title = "Net revenue", note = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return." }
-margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
+net_revenue = { type = "money", title = "Net revenue" }
+margin = { type = "money", title = "Margin" }
 average_revenue = { type = "money", title = "Average store", note = "Net revenue of all active stores by their number, rounded half to even." }
 index_to_average = { type = "float", title = "Index", note = "The average store is 100." }
 standing = { type = "string", title = "Standing", note = "top: among the first; under-performing: below the given share of the average store; else middle." }

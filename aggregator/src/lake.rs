@@ -4,6 +4,7 @@
 //! Readers take one snapshot number and see exactly the files that were live in it. Writers go
 //! through `commit`, which holds the catalogue's one lock for the length of a few statements.
 
+mod append;
 pub mod calendar;
 pub(crate) mod commit;
 pub mod compact;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+pub use append::append;
 pub use compact::{Compacted, compact};
 pub use expire::{Expired, Swept, expire, sweep};
 pub use scan::scan;

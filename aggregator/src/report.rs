@@ -6,6 +6,7 @@
 
 mod ask;
 mod bind;
+mod bounds;
 mod cache;
 mod catalogue;
 mod check;
@@ -15,6 +16,7 @@ mod diagnostic;
 mod engine;
 mod error;
 mod header;
+mod input;
 mod now;
 mod param;
 mod resolve;
@@ -24,7 +26,15 @@ mod value;
 mod view;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod company;
+#[cfg(test)]
+mod escape_tests;
+#[cfg(test)]
+mod folder_tests;
 #[cfg(test)]
 mod tests;
 
@@ -183,5 +193,5 @@ pub async fn statement(
     let report = find(&catalogue(aggregator), name)?;
     let clock = ask::clock(aggregator, &report, params).await?;
     let bound = aggregator.reports.bound(aggregator, &report, params, clock).await?;
-    Ok((report, bound.statement.to_string()))
+    Ok((report, bound.statement.text.to_string()))
 }

@@ -1,6 +1,22 @@
 /*---
 title = "Sales"
 description = "Every line sold or returned in any channel that counts: completed in store; online neither pending nor cancelled. Returns are negative, on the day of the return. document_key tells tickets and orders apart: positive in store, negative online."
+[measures]
+tickets = "Completed sales and orders that count; returns are none."
+pieces = "Sold less returned."
+net_revenue = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return."
+cost = "Pieces at the cost frozen on each line."
+margin = "Net revenue less the cost frozen on each line."
+margin_rate = "Margin by net revenue; empty where there is no revenue."
+average_ticket = "Net revenue by tickets, rounded half to even."
+discount = "Given on the lines sold, less those on the lines returned."
+share = "Of the net revenue of all rows together."
+previous_revenue = "Of as many days just before the period."
+change = "Net revenue against that of the period before; empty where there was none."
+week_ago_revenue = "Of the same weekday, 7 days earlier."
+year_ago_revenue = "Of the same weekdays a year ago, 364 days earlier."
+year_change = "Net revenue against that of a year ago; empty where there was none."
+weekday = "1 is Monday."
 ---*/
 SELECT business_day, business_hour, channel, store_id, register_id, CAST(NULL AS BIGINT) AS customer_id,
        sale_id AS document_key, reference, kind = 'return' AS is_return, imported,

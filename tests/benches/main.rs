@@ -11,13 +11,15 @@ mod http;
 mod idle;
 mod import;
 mod polls;
+mod reports;
 mod users;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] = &["import", "feed", "polls", "http", "exports", "gateway", "users", "idle", "dashboards"];
+const TOPICS: &[&str] =
+    &["import", "feed", "polls", "reports", "http", "exports", "users", "idle", "gateway", "dashboards"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -50,6 +52,7 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
         "idle" => idle::run().await,
         "polls" => polls::run().await,
         "dashboards" => dashboards::run().await,
+        "reports" => reports::run().await,
         _ => unreachable!("the topics were checked"),
     }
 }

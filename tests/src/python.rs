@@ -2,7 +2,7 @@
 //! makes in the target directory.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -31,6 +31,17 @@ pub fn python(program: &str, args: &[&str]) -> String {
         .expect("Python starts");
     assert!(output.status.success(), "Python failed: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("Python prints UTF-8")
+}
+
+/// Starts a Python program that is spoken to: standard input and output are pipes.
+pub fn conversation(program: &str, args: &[&str]) -> std::io::Result<Child> {
+    Command::new(interpreter())
+        .args(["-I", "-c", program])
+        .args(args)
+        .env("TZ", "UTC")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
 }
 
 /// Runs one query on the lake, attached as a stranger with DuckDB would: read-only and as `lake_reader`.

@@ -6,20 +6,21 @@ use chrono::{Datelike, Days, NaiveDate, Weekday};
 use polars::prelude::*;
 use sqlx::PgPool;
 
-use super::commit::{self, CommitError, TableChange};
-use super::{Lake, file, snapshot};
+use super::{Lake, append, snapshot};
 use crate::compute::Compute;
 use crate::error::Error;
 use crate::source::{Column as Declared, ColumnType};
 
 /// Its name among the datasets.
 pub const NAME: &str = "calendar";
+/// The column that tells its rows apart.
+pub(crate) const KEY: &str = "business_day";
 /// First and last year it covers.
 const YEARS: (i32, i32) = (2000, 2050);
 /// Advisory lock of whoever fills it.
 const FENCE: i64 = 0x0063_616c_656e_6461;
 
-/// Its columns. `previous_year_day` is 364 days earlier: the same weekday.
+/// Its columns. `previous_…_day` is 7, 28 or 364 days earlier: the same weekday.
 pub fn columns() -> Vec<Declared> {
     [
         ("business_day", ColumnType::Date),
@@ -33,6 +34,7 @@ pub fn columns() -> Vec<Declared> {
         ("day_of_week", ColumnType::Int32),
         ("is_weekend", ColumnType::Bool),
         ("previous_week_day", ColumnType::Date),
+        ("previous_month_day", ColumnType::Date),
         ("previous_year_day", ColumnType::Date),
     ]
     .map(|(name, kind)| Declared::required(name, kind))
@@ -54,21 +56,12 @@ async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), E
         return Ok(());
     }
     let table = Arc::clone(lake.table(NAME)?);
-    let name = file::Name::of(&table, None);
-    file::announce(db, &file::pending([&name]), FENCE).await?;
-    let (dir, writer) = (lake.dir().to_owned(), Arc::clone(&table));
-    let written = compute.run(move || file::write(&dir, &writer, &name, &mut frame()?)).await?;
-    let mut tx = db.begin().await?;
-    let head = commit::lock(&mut tx).await?;
-    let change = TableChange { table, add: vec![written], end: Vec::new(), compaction: false };
-    match commit::apply(&mut tx, &head, &[&change], "calendar").await {
-        Ok(_) => Ok(tx.commit().await?),
-        Err(CommitError::Overtaken) => Err(Error::Overtaken(1)),
-        Err(CommitError::Failed(error)) => Err(error),
-    }
+    append::add(db, lake, compute, table, vec![frame()?], FENCE, "calendar").await?;
+    Ok(())
 }
 
-fn frame() -> PolarsResult<DataFrame> {
+/// Its rows.
+pub(crate) fn frame() -> PolarsResult<DataFrame> {
     let days: Vec<NaiveDate> = NaiveDate::from_ymd_opt(YEARS.0, 1, 1)
         .into_iter()
         .flat_map(|first| first.iter_days())
@@ -100,6 +93,7 @@ fn frame() -> PolarsResult<DataFrame> {
             numbers("day_of_week", |it| it.weekday().number_from_monday()),
             weekend.into(),
             dates("previous_week_day", |it| it - Days::new(7)),
+            dates("previous_month_day", |it| it - Days::new(28)),
             dates("previous_year_day", |it| it - Days::new(364)),
         ],
     )

@@ -1,5 +1,6 @@
 //! A dataset as a lazy frame over the files of one snapshot.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -23,21 +24,60 @@ pub async fn scan(
     dataset: &str,
     days: Option<RangeInclusive<NaiveDate>>,
 ) -> Result<LazyFrame, Error> {
+    Ok(measured(aggregator, snapshot, dataset, days.as_slice()).await?.frame)
+}
+
+/// A dataset with what the catalogue's statistics tell of its size.
+pub(crate) struct Measured {
+    pub(crate) frame: LazyFrame,
+    /// Rows of the files that are read, before they are filtered.
+    pub(crate) rows: i64,
+    /// The farthest value from zero of each column of whole numbers.
+    pub(crate) farthest: BTreeMap<String, f64>,
+}
+
+/// As [`scan`], measured, and of several ranges of days that are apart; of none of them means of all days.
+pub(crate) async fn measured(
+    aggregator: &Aggregator,
+    snapshot: i64,
+    dataset: &str,
+    days: &[RangeInclusive<NaiveDate>],
+) -> Result<Measured, Error> {
     let table = aggregator.lake().table(dataset)?;
     snapshot::require(aggregator.db(), snapshot).await?;
-    let files = snapshot::files(aggregator.db(), snapshot, dataset, days.clone()).await?;
-    let folder = aggregator.lake().table_dir(dataset);
-    let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
-    if let Some(rows) = aggregator.lake().references.rows(&aggregator.compute, table, &files, &paths).await? {
-        return Ok(rows);
+    let ranges = if table.has_days() { days } else { &[] };
+    let of = |days| snapshot::files(aggregator.db(), snapshot, dataset, days);
+    let mut parts = Vec::with_capacity(ranges.len().max(1));
+    for range in ranges {
+        parts.push((Some(range), of(Some(range.clone())).await?));
     }
-    let frame = of_files(table, &paths)?;
-    Ok(match days {
-        Some(range) if table.has_days() => {
-            frame.filter(col(BUSINESS_DAY).is_between(lit(*range.start()), lit(*range.end()), ClosedInterval::Both))
-        }
-        Some(_) | None => frame,
-    })
+    if ranges.is_empty() {
+        parts.push((None, of(None).await?));
+    }
+    let files = || parts.iter().flat_map(|(_, files)| files);
+    let ids: Vec<i64> = files().map(|file| file.data_file_id).collect();
+    let farthest = snapshot::farthest(aggregator.db(), &ids).await?;
+    let rows = files().map(|file| file.record_count).sum();
+    let folder = aggregator.lake().table_dir(dataset);
+    let mut frames = Vec::with_capacity(parts.len());
+    for (range, files) in parts {
+        let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
+        let frame = match aggregator.lake().references.rows(&aggregator.compute, table, &files, &paths).await? {
+            Some(rows) => rows,
+            None => of_files(table, &paths)?,
+        };
+        frames.push(match range {
+            Some(range) => {
+                frame.filter(col(BUSINESS_DAY).is_between(lit(*range.start()), lit(*range.end()), ClosedInterval::Both))
+            }
+            None => frame,
+        });
+    }
+    let frame = match <[LazyFrame; 1]>::try_from(frames) {
+        Ok([only]) => only,
+        Err(frames) => concat(frames, UnionArgs::default())?,
+    };
+    Ok(Measured { frame, rows, farthest })
 }
 
 /// The rows of some files of a table. A column that was added after a file was written is NULL there; one that is no

@@ -1,5 +1,6 @@
 //! Reading the catalogue: which snapshots there are, and which files are live in one.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -91,4 +92,20 @@ pub async fn files(
                  AND ($4::date IS NULL OR s.min_value IS NULL OR s.min_value::date <= $4)
                ORDER BY first_day NULLS FIRST, f.data_file_id";
     Ok(sqlx::query_as(sql).bind(snapshot).bind(dataset).bind(from).bind(to).fetch_all(db).await?)
+}
+
+/// The farthest value from zero of each column of whole numbers in these files, by column.
+///
+/// A column in which all is NULL, and one that the files do not have, is 0 or not there.
+pub(crate) async fn farthest(db: &PgPool, files: &[i64]) -> Result<BTreeMap<String, f64>, Error> {
+    let sql =
+        "SELECT c.column_name, coalesce(max(greatest(abs(s.min_value::numeric), abs(s.max_value::numeric))), 0)::float8
+               FROM lake.ducklake_file_column_stats s
+               JOIN lake.ducklake_column c
+                 ON c.table_id = s.table_id AND c.column_id = s.column_id AND c.end_snapshot IS NULL
+                AND c.column_type IN ('int32', 'int64')
+               WHERE s.data_file_id = ANY($1)
+               GROUP BY 1";
+    let found: Vec<(String, f64)> = sqlx::query_as(sql).bind(files).fetch_all(db).await?;
+    Ok(found.into_iter().collect())
 }

@@ -95,6 +95,21 @@ impl VisitorMut for Binder<'_> {
             None => ControlFlow::Break(Unfaithful::Misplaced(name)),
         }
     }
+
+    /// Counts are 64 bits wide, as in every other engine: polars counts in 32 without a sign, so that a difference of
+    /// counts could wrap.
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Unfaithful> {
+        let counts = |name: &str| ["count", "row_number", "rank", "dense_rank"].contains(&name);
+        if matches!(expr, Expr::Function(function) if counts(&function.name.to_string().to_ascii_lowercase())) {
+            let count = std::mem::replace(expr, Expr::value(Literal::Null));
+            *expr = cast(count, DataType::BigInt(None));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// The name of a placeholder, without its `$`.
@@ -109,13 +124,7 @@ fn literal(value: &Value) -> Option<Expr> {
     Some(match value {
         // A typed literal: polars folds it, so that files are skipped by their statistics. A bare text it
         // would parse again for every batch.
-        Value::Date(day) => Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(text(day.to_string())),
-            data_type: DataType::Date,
-            array: false,
-            format: None,
-        },
+        Value::Date(day) => cast(text(day.to_string()), DataType::Date),
         Value::Int(number) => signed(*number < 0, number.unsigned_abs().to_string()),
         Value::Decimal(number) => signed(number.is_negative(), number.magnitude().to_string()),
         Value::Text(value) => text(value.clone()),

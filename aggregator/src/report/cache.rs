@@ -47,7 +47,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(report: &Report, bound: &Bound, snapshot: i64) -> Self {
-        Self { digest: report.digest.clone(), statement: Arc::clone(&bound.statement), snapshot }
+        Self { digest: report.digest.clone(), statement: Arc::clone(&bound.statement.text), snapshot }
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Report {
     /// Of the statement with its views, hexadecimal: part of every cache key.
     pub digest: String,
     pub(crate) derived: BTreeMap<String, String>,
-    pub(crate) days: Option<DayRange>,
+    pub(crate) days: Vec<DayRange>,
     pub(crate) query: Query,
 }
 
@@ -70,7 +70,10 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     let expanded = views.expand(&query, &references.tables)?;
     let values = samples(&header, &mut anchors)?;
     let (_, text) = bind(&expanded, &values).map_err(unfaithful)?;
-    let columns = match_columns(&header, &text, schemas)?;
+    let mut columns = match_columns(&header, &text, schemas)?;
+    for column in columns.iter_mut().filter(|column| column.note.is_none()) {
+        column.note = views.measure(&references.tables, &column.name).cloned();
+    }
     check_chart(&header)?;
     let digest = Sha256::digest(format!("{header_text}\n{expanded}").as_bytes());
     let report = Report {
@@ -182,7 +185,7 @@ fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<Stri
             dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[derived] {name}: \"{text}\" is no day")))?;
         values.insert(name.clone(), Value::Date(day));
     }
-    for text in header.days.iter().flat_map(|days| days.from.iter().chain([&days.to])) {
+    for text in header.days.iter().flat_map(|days| [&days.from, &days.to]) {
         dates::parse(text, anchors).ok_or_else(|| Fault::new(format!("[days] \"{text}\" is no day")))?;
     }
     Ok(values)

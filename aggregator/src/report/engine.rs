@@ -10,8 +10,9 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use moka::future::Cache;
 use polars::error::set_warning_function;
-use polars::prelude::{DataFrame, LazyFrame};
+use polars::prelude::DataFrame;
 use polars::sql::SQLContext;
+use sqlparser::ast::Query;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::ask::Bounds;
@@ -21,6 +22,7 @@ use super::catalogue::{Catalogue, Schemas};
 use super::check::check;
 use super::compile::Report;
 use super::error::ReportError;
+use super::input::{self, Input, Inputs};
 use super::now::Clock;
 use super::resolve::{self, Resolved};
 use super::shape::shape;
@@ -54,11 +56,11 @@ pub(crate) struct Bound {
     /// The parameters, as the answer shows them.
     pub(crate) parameters: BTreeMap<String, serde_json::Value>,
     /// What will be executed.
-    pub(crate) statement: Arc<str>,
+    pub(crate) statement: Arc<Statement>,
     /// The sources that are read.
     pub(crate) sources: BTreeSet<String>,
-    /// The business days whose rows the figures depend on; `None`: all.
-    days: Option<RangeInclusive<NaiveDate>>,
+    /// The business days whose rows the figures depend on, apart and in order; empty: all.
+    days: Vec<RangeInclusive<NaiveDate>>,
 }
 
 /// What a binding depends on: the report's digest, what the caller gave, and the days that relative ones mean.
@@ -134,14 +136,18 @@ impl Engine {
         if let Some(held) = self.held(report, bound, snapshot).await {
             return Ok(held);
         }
-        let mut frames = Vec::with_capacity(report.datasets.len());
+        let mut inputs = Inputs::new();
         for dataset in &report.datasets {
-            // The calendar has business days too, but belongs to no period.
-            let days = bound.days.clone().filter(|_| dataset != lake::calendar::NAME);
-            frames.push((dataset.clone(), lake::scan(aggregator, snapshot, dataset, days).await?));
+            let measured = lake::scan::measured(aggregator, snapshot, dataset, &bound.days).await?;
+            let key = match aggregator.dataset(dataset) {
+                Some((_, declared)) => declared.key.clone(),
+                None => vec![lake::calendar::KEY.to_owned()],
+            };
+            let input = Input { schema: Arc::clone(&self.schemas[dataset]), key, measured };
+            inputs.insert(dataset.clone(), input);
         }
         let statement = Arc::clone(&bound.statement);
-        let work = bounded(Arc::clone(&self.permits), Arc::clone(report), statement, frames, bounds);
+        let work = bounded(Arc::clone(&self.permits), Arc::clone(report), statement, inputs, bounds);
         if bounds.kept {
             return self.results.get_or(Key::new(report, bound, snapshot), work).await;
         }
@@ -153,8 +159,8 @@ impl Engine {
 async fn bounded(
     permits: Arc<Semaphore>,
     report: Arc<Report>,
-    sql: Arc<str>,
-    frames: Vec<(String, LazyFrame)>,
+    statement: Arc<Statement>,
+    inputs: Inputs,
     bounds: Bounds,
 ) -> Result<DataFrame, ReportError> {
     let asked = Instant::now();
@@ -165,7 +171,7 @@ async fn bounded(
     let work = deep(move || {
         // Held until the work ends, even when nobody waits for it any more: the cores are busy.
         let _held = permit;
-        execute(&report, &sql, frames, bounds.rows)
+        execute(&report, &statement, inputs, bounds.rows)
     });
     let outcome = match tokio::time::timeout(bounds.time, work).await {
         Ok(done) => done.unwrap_or(Err(ReportError::Stopped)),
@@ -201,23 +207,29 @@ pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 pub(crate) fn bound(aggregator: &Aggregator, report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
     Ok(Bound {
         parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
-        statement: statement(report, resolved)?.into(),
+        statement: Arc::new(statement(report, resolved)?),
         sources: super::sources_of(aggregator, report),
         days: resolved.days.clone(),
     })
 }
 
-/// The statement as text, after the second look that design demands: what will be executed is
-/// checked again, not what was read from the file.
-pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<String, ReportError> {
+/// A report's statement with its parameters bound, as a tree and as the text that provably means it.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    query: Query,
+    pub(crate) text: Arc<str>,
+}
+
+/// The bound statement, after the second look that design demands: what will be executed is checked again, not what
+/// was read from the file.
+pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<Statement, ReportError> {
     let refused = |detail: String| ReportError::BadParameter { name: culprit(resolved), detail };
-    let (bound, text) = bind(&report.query, &resolved.bindings)
+    let (query, text) = bind(&report.query, &resolved.bindings)
         .map_err(|_| refused("holds a combination of quotes and backslashes that cannot be bound safely".to_owned()))?;
-    let known = report.datasets.clone();
-    let references = check(&bound, &known).map_err(|fault| refused(fault.message))?;
+    let references = check(&query, &report.datasets).map_err(|fault| refused(fault.message))?;
     match references.placeholders.first() {
         Some(name) => Err(ReportError::BadParameter { name: name.clone(), detail: "has no value".to_owned() }),
-        None => Ok(text),
+        None => Ok(Statement { query, text: text.into() }),
     }
 }
 
@@ -228,20 +240,21 @@ fn culprit(resolved: &Resolved) -> String {
     found.map_or_else(|| "parameters".to_owned(), |(name, _)| name.clone())
 }
 
-/// Runs a statement over frames; blocks. A result of more than `rows` rows is refused.
+/// Runs a statement over its datasets; blocks. A result of more than `rows` rows is refused.
 pub(crate) fn execute(
     report: &Report,
-    sql: &str,
-    frames: Vec<(String, LazyFrame)>,
+    statement: &Statement,
+    inputs: Inputs,
     rows: usize,
 ) -> Result<DataFrame, ReportError> {
     let engine = |source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
+    input::prove(report, &statement.query, &inputs)?;
     let mut context = SQLContext::new();
-    for (name, frame) in frames {
-        context.register(&name, frame);
+    for (name, input) in inputs {
+        context.register(&name, input.measured.frame);
     }
     let limit = u32::try_from(rows).unwrap_or(u32::MAX - 1);
-    let plan = context.execute(sql).map_err(engine)?.limit(limit + 1);
+    let plan = context.execute(&statement.text).map_err(engine)?.limit(limit + 1);
     let frame = plan.collect().map_err(engine)?;
     if frame.height() > rows {
         return Err(ReportError::TooManyRows { limit: rows });

@@ -34,6 +34,9 @@ pub enum ReportError {
     /// A number is beyond what its column can hold exactly.
     #[error("the column \"{column}\" holds {detail}")]
     Overflow { column: String, detail: String },
+    /// A sum or product might be beyond what 64 bits hold, so that it would be wrong without a sign of it.
+    #[error("{expression} cannot be computed exactly, for it might reach {reach:.1e}; {suspect}")]
+    Outgrown { expression: String, reach: f64, suspect: String },
     /// Two rows share the key that should tell them apart, so their order would be chance.
     #[error("two rows of \"{report}\" have the same key ({key})")]
     AmbiguousKey { report: String, key: String },
@@ -66,6 +69,7 @@ impl ReportError {
             | Self::TimedOut { .. }
             | Self::Busy
             | Self::Overflow { .. }
+            | Self::Outgrown { .. }
             | Self::AmbiguousKey { .. }
             | Self::Engine { .. }
             | Self::Lake(_)

@@ -27,8 +27,9 @@ pub(crate) struct ReportHeader {
     /// Days computed from the parameters, bound like them: `before = "$from - 1d"`.
     #[serde(default)]
     pub(crate) derived: BTreeMap<String, String>,
-    /// The business days that the figures are read from; absent: all.
-    pub(crate) days: Option<DayRange>,
+    /// The business days that the figures are read from, as one table or several; absent: all.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub(crate) days: Vec<DayRange>,
     pub(crate) publish: Option<BTreeMap<String, toml::Value>>,
     pub(crate) columns: toml::Table,
     pub(crate) chart: Option<Chart>,
@@ -40,6 +41,9 @@ pub(crate) struct ReportHeader {
 pub(crate) struct ViewHeader {
     pub(crate) title: String,
     pub(crate) description: String,
+    /// What columns of these names mean in every report that reads the view.
+    #[serde(default)]
+    pub(crate) measures: BTreeMap<String, String>,
 }
 
 /// When a report is published.
@@ -56,18 +60,16 @@ pub enum Grain {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DayRange {
-    /// The earliest of them.
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) from: Vec<String>,
+    pub(crate) from: String,
     pub(crate) to: String,
 }
 
-fn one_or_many<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+fn one_or_many<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<DayRange>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "[days] has `from` and `to`; several are written [[days]]")]
     enum Days {
-        One(String),
-        Many(Vec<String>),
+        One(DayRange),
+        Many(Vec<DayRange>),
     }
     Ok(match Days::deserialize(input)? {
         Days::One(day) => vec![day],

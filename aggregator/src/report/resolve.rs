@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 
 use super::compile::Report;
 use super::dates::{self, Anchors};
 use super::error::ReportError;
+use super::header::DayRange;
 use super::value::Value;
 
 /// Everything a run needs besides the data.
@@ -17,8 +18,8 @@ pub(crate) struct Resolved {
     pub(crate) parameters: BTreeMap<String, Value>,
     /// The parameters and the derived days, as the statement needs them.
     pub(crate) bindings: BTreeMap<String, Value>,
-    /// The business days whose rows the figures depend on; `None`: all.
-    pub(crate) days: Option<RangeInclusive<NaiveDate>>,
+    /// The business days whose rows the figures depend on, apart and in order; empty: all.
+    pub(crate) days: Vec<RangeInclusive<NaiveDate>>,
 }
 
 /// The days that relative ones are counted from.
@@ -104,12 +105,41 @@ fn complete(
     for (name, text) in &report.derived {
         bindings.insert(name.clone(), Value::Date(day("from", text)?));
     }
-    let days = match &report.days {
-        Some(days) => {
-            let starts = days.from.iter().map(|text| day("from", text)).collect::<Result<Vec<_>, _>>()?;
-            starts.into_iter().min().zip(Some(day("to", &days.to)?)).map(|(from, to)| from..=to)
-        }
-        None => None,
-    };
+    let range = |days: &DayRange| Ok::<_, ReportError>(day("from", &days.from)?..=day("to", &days.to)?);
+    let days = apart(report.days.iter().map(range).collect::<Result<_, _>>()?);
     Ok(Resolved { parameters, bindings, days })
+}
+
+/// The same days in ranges that neither meet nor touch, so that no row is read twice.
+fn apart(mut ranges: Vec<RangeInclusive<NaiveDate>>) -> Vec<RangeInclusive<NaiveDate>> {
+    ranges.sort_by_key(|range| *range.start());
+    let mut apart: Vec<RangeInclusive<NaiveDate>> = Vec::new();
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if *range.start() <= *last.end() + Days::new(1) => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn ranges_that_meet_or_touch_become_one() {
+        let ranges = |texts: &[(&str, &str)]| {
+            texts.iter().map(|(from, to)| from.parse().unwrap()..=to.parse().unwrap()).collect::<Vec<_>>()
+        };
+        let given = [
+            ("2026-03-08", "2026-03-09"),
+            ("2025-03-01", "2025-03-31"),
+            ("2026-03-01", "2026-03-07"),
+            ("2026-03-02", "2026-03-03"),
+        ];
+        assert_eq!(apart(ranges(&given)), ranges(&[("2025-03-01", "2025-03-31"), ("2026-03-01", "2026-03-09")]));
+    }
 }

@@ -2,21 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::DataFrame;
-
 use super::catalogue::{Catalogue, Origin, Source};
 use super::company::{catalogue, compute, frames, schemas};
 use super::error::ReportError;
-
-const DAY: [(&str, &str); 2] = [("from", "2026-03-08"), ("to", "2026-03-08")];
-
-fn ints(frame: &DataFrame, column: &str) -> Vec<Option<i64>> {
-    frame.column(column).unwrap().i64().unwrap().iter().collect()
-}
-
-fn texts<'a>(frame: &'a DataFrame, column: &str) -> Vec<&'a str> {
-    frame.column(column).unwrap().str().unwrap().iter().flatten().collect()
-}
 
 #[test]
 fn every_shipped_file_is_sound() {
@@ -40,34 +28,6 @@ fn every_report_runs_with_its_defaults_and_on_nothing() {
             assert_eq!(names, declared, "{}", report.name);
         }
     }
-}
-
-#[test]
-fn store_performance_by_hand() {
-    let frame = compute(&catalogue(), &frames(), "store_performance", &DAY).unwrap();
-    assert_eq!(texts(&frame, "store"), ["A", "B", "C"]);
-    assert_eq!(ints(&frame, "tickets"), [Some(2), Some(1), Some(0)]);
-    assert_eq!(ints(&frame, "pieces"), [Some(3), Some(3), Some(0)]);
-    // A: 1900 + 500 + 1000 - 950; B: 1499.
-    assert_eq!(ints(&frame, "net_revenue"), [Some(2450), Some(1499), Some(0)]);
-    // A: 1900-800 + 500-300 + 1000-400 + (-950+400); B: 1499-900.
-    assert_eq!(ints(&frame, "margin"), [Some(1350), Some(599), Some(0)]);
-    assert_eq!(ints(&frame, "average_ticket"), [Some(1225), Some(1499), None]);
-    assert_eq!(ints(&frame, "previous_revenue"), [Some(1000), Some(0), Some(0)]);
-    assert_eq!(frame.column("change").unwrap().f64().unwrap().get(0), Some(145.0));
-}
-
-#[test]
-fn product_performance_by_hand() {
-    let frame = compute(&catalogue(), &frames(), "product_performance", &DAY).unwrap();
-    assert_eq!(ints(&frame, "product_id"), [Some(10), Some(11)]);
-    // Product 10: in store 1900 + 1000 - 950, online 1100; product 11: 500 + 1499.
-    assert_eq!(ints(&frame, "store_revenue"), [Some(1950), Some(1999)]);
-    assert_eq!(ints(&frame, "online_revenue"), [Some(1100), Some(0)]);
-    assert_eq!(ints(&frame, "net_revenue"), [Some(3050), Some(1999)]);
-    assert_eq!(ints(&frame, "cost"), [Some(1200), Some(1200)]);
-    assert_eq!(ints(&frame, "margin"), [Some(1850), Some(799)]);
-    assert_eq!(texts(&frame, "product"), ["Lamp", "Émile \"rug\""]);
 }
 
 #[test]
@@ -95,7 +55,7 @@ store_id = { type = "int64", title = "Store" }
 SELECT store_id FROM stores WHERE name <> $store ORDER BY store_id
 "#;
 
-fn one(text: &str) -> Catalogue {
+pub(super) fn one(text: &str) -> Catalogue {
     let source = Source { name: "one".into(), label: "reports/one.sql".into(), text: text.into(), origin: Origin::Own };
     Catalogue::compile(BTreeMap::new(), BTreeMap::from([("one".to_owned(), source)]), BTreeMap::new(), &schemas())
 }

@@ -19,6 +19,8 @@ pub struct View {
     pub name: String,
     pub title: String,
     pub description: String,
+    /// What columns of these names mean, in this view and in the reports that read it.
+    pub measures: BTreeMap<String, String>,
     query: Query,
     /// Datasets and views it reads itself.
     reads: BTreeSet<String>,
@@ -114,6 +116,14 @@ impl Views {
         order.push(view);
     }
 
+    /// What a measure is, as the views that are read define it; the nearest definition counts.
+    pub(crate) fn measure(&self, reads: &BTreeSet<String>, name: &str) -> Option<&String> {
+        let views = || reads.iter().filter_map(|read| self.0.get(read));
+        views()
+            .find_map(|view| view.measures.get(name))
+            .or_else(|| views().find_map(|view| self.measure(&view.reads, name)))
+    }
+
     /// The datasets that these datasets and views come down to.
     pub(crate) fn datasets(&self, reads: &BTreeSet<String>) -> BTreeSet<String> {
         reads
@@ -137,7 +147,7 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
         return Err(Fault::new(format!("\"{}\" is a dataset's name", source.name)));
     }
     let (header, sql) = split(&source.text)?;
-    let ViewHeader { title, description } = read(header)?;
+    let ViewHeader { title, description, measures } = read(header)?;
     let query = parse(&sql)?;
     let references = check(&query, known)?;
     if let Some(name) = references.placeholders.first() {
@@ -146,5 +156,5 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
     if query.order_by.is_some() || query.limit_clause.is_some() {
         return Err(Fault::new("a view has neither ORDER BY nor LIMIT: the report orders"));
     }
-    Ok(View { name: source.name.clone(), title, description, query, reads: references.tables })
+    Ok(View { name: source.name.clone(), title, description, measures, query, reads: references.tables })
 }

@@ -58,6 +58,7 @@ pub fn of_report(error: ReportError) -> ApiError {
             ApiError::unavailable("the lake's catalogue cannot be read for the moment; try again")
         }
         ReportError::Overflow { .. }
+        | ReportError::Outgrown { .. }
         | ReportError::AmbiguousKey { .. }
         | ReportError::Engine { .. }
         | ReportError::Lake(_)

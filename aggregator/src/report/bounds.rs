@@ -1,0 +1,178 @@
+//! Proving, before a statement runs, that no whole number in it can outgrow its type.
+//!
+//! The engine's sums and products wrap silently. How many rows a dataset has and how far its numbers reach stand in the
+//! lake's statistics; from them follows, by interval arithmetic over the statement, how far every sum and product can
+//! reach. For the amounts of real trade that is a proof that costs nothing. Where it is none, the amounts are weighed
+//! (one pass over the rows) and the proof is tried again; then the statement is refused, and nothing wrong is shown.
+
+mod expression;
+mod join;
+mod scope;
+
+use std::collections::BTreeMap;
+
+use polars::prelude::DataType;
+use sqlparser::ast::{Distinct, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
+
+use expression::{aggregates, name_of};
+use scope::{Named, Relation, Scope};
+
+/// What an `i64` can hold.
+const WIDE: f64 = 9_223_372_036_854_775_807.0;
+/// What an `i32` can hold.
+const NARROW: f64 = 2_147_483_647.0;
+
+/// How far the numbers of a dataset reach.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extent {
+    pub(crate) rows: f64,
+    /// The columns that tell its rows apart.
+    pub(crate) key: Vec<String>,
+    /// `None` for what is no whole number.
+    pub(crate) columns: BTreeMap<String, Option<Reach>>,
+}
+
+/// How far the values of a column or an expression reach.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reach {
+    /// No value is farther from zero.
+    max: f64,
+    /// The values of all rows together, signs dropped, are no more than this.
+    mass: f64,
+    /// What its type can hold; infinite for fractions.
+    holds: f64,
+}
+
+impl Reach {
+    /// Of a column of that type, from its farthest value; `None` when it is no whole number.
+    pub(crate) fn of(kind: &DataType, max: f64, rows: f64) -> Option<Self> {
+        let holds = match kind {
+            DataType::Int32 => NARROW,
+            DataType::Int64 => WIDE,
+            _ => return None,
+        };
+        Some(Self { max, mass: max * rows, holds })
+    }
+
+    /// The same, once the values of all rows were added up.
+    pub(crate) const fn weighed(self, mass: f64) -> Self {
+        Self { mass, ..self }
+    }
+
+    /// What nothing is known of: its type's whole range in any number of rows.
+    const UNKNOWN: Self = Self { max: WIDE, mass: f64::INFINITY, holds: WIDE };
+    /// Nothing at all, as of an unwritten ELSE.
+    const NOTHING: Self = Self { max: 0.0, mass: 0.0, holds: 0.0 };
+
+    fn within(self, rows: f64) -> Self {
+        // Infinite by nothing is not a number, and `min` then takes the other.
+        Self { mass: self.mass.min(self.max * rows), ..self }
+    }
+
+    /// Either of two values in each row.
+    fn or(self, other: Self) -> Self {
+        Self { max: self.max.max(other.max), mass: self.mass + other.mass, holds: self.holds.max(other.holds) }
+    }
+
+    /// The first to refuse: a number that its type may not hold.
+    fn checked(self, expr: &Expr) -> Result<Self, Outgrown> {
+        // A quarter is left as a margin: the bounds are rounded themselves.
+        if self.max <= self.holds * 0.75 {
+            Ok(self)
+        } else {
+            Err(Outgrown { expression: expr.to_string(), reach: self.max })
+        }
+    }
+}
+
+/// A sum or product that might not fit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outgrown {
+    pub(crate) expression: String,
+    /// How far it might reach.
+    pub(crate) reach: f64,
+}
+
+/// Proves that every whole number that the statement computes fits its type.
+///
+/// # Errors
+/// The first expression for which it cannot be proved.
+pub(crate) fn prove(query: &Query, extents: &BTreeMap<String, Extent>) -> Result<(), Outgrown> {
+    Prover { extents, ctes: BTreeMap::new() }.query(query, None).map(drop)
+}
+
+struct Prover<'a> {
+    extents: &'a BTreeMap<String, Extent>,
+    /// Names are unique in a statement: the allow-list sees to it.
+    ctes: BTreeMap<String, Relation>,
+}
+
+impl Prover<'_> {
+    fn query(&mut self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let relation = self.query(&cte.query, outer)?;
+            self.ctes.insert(cte.alias.name.value.clone(), relation);
+        }
+        let relation = self.body(&query.body, outer)?;
+        if let Some(OrderByKind::Expressions(by)) = query.order_by.as_ref().map(|order| &order.kind) {
+            let scope = relation.clone().scope("", outer);
+            for by in by {
+                self.reach(&by.expr, &scope)?;
+            }
+        }
+        Ok(relation)
+    }
+
+    fn body(&mut self, body: &SetExpr, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+        match body {
+            SetExpr::Select(select) => self.select(select, outer),
+            SetExpr::Query(query) => self.query(query, outer),
+            SetExpr::SetOperation { left, right, .. } => {
+                let (left, right) = (self.body(left, outer)?, self.body(right, outer)?);
+                Ok(left.above(right))
+            }
+            // The allow-list has no other; nothing is known of what it would give.
+            _ => Ok(Relation::default()),
+        }
+    }
+
+    fn select(&mut self, select: &Select, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+        let scope = self.from(&select.from, outer)?;
+        for condition in select.selection.iter().chain(&select.having) {
+            self.reach(condition, &scope)?;
+        }
+        let keys = match &select.group_by {
+            GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+            GroupByExpr::All(_) => &[],
+        };
+        let (mut columns, mut is_grouped, mut of_groups) = (Vec::new(), !keys.is_empty(), Vec::new());
+        for item in &select.projection {
+            let (expr, name) = match item {
+                SelectItem::UnnamedExpr(expr) => (expr, name_of(expr)),
+                SelectItem::ExprWithAlias { expr, alias } => (expr, alias.value.clone()),
+                SelectItem::QualifiedWildcard(kind, _) => {
+                    columns.extend(scope.columns_of(&kind.to_string()));
+                    continue;
+                }
+                _ => {
+                    columns.extend(scope.columns.iter().map(Named::plain));
+                    continue;
+                }
+            };
+            let (origin, reach) = (scope.origin(expr), self.reach(expr, &scope)?);
+            let column = Named { table: String::new(), name, reach, origin };
+            if aggregates(expr) {
+                is_grouped = true;
+            } else {
+                of_groups.push(column.clone());
+            }
+            columns.push(column);
+        }
+        let rows = if is_grouped && keys.is_empty() { 1.0 } else { scope.rows };
+        let mut unique = if is_grouped { scope::unique_by_group(keys, &of_groups) } else { scope.unique_in(&columns) };
+        if matches!(select.distinct, Some(Distinct::Distinct)) {
+            unique.push(columns.iter().map(|column| column.name.clone()).collect());
+        }
+        Ok(Relation::new(rows, columns, unique))
+    }
+}

@@ -1,0 +1,250 @@
+//! How far an expression reaches, from what it is made of.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query,
+    UnaryOperator, Value, Visit as _, Visitor, WindowType,
+};
+
+use super::scope::Scope;
+use super::{NARROW, Outgrown, Prover, Reach, WIDE};
+
+/// Seconds from the epoch to the year 9999, and characters of the longest text.
+const SECONDS: f64 = 253_402_300_800.0;
+const CHARACTERS: f64 = 1_073_741_824.0;
+/// What the engine counts rows with, before the binder makes it a `BIGINT`.
+const COUNTER: f64 = 4_294_967_295.0;
+
+type Found = Result<Option<Reach>, Outgrown>;
+
+impl Prover<'_> {
+    /// How far an expression reaches; `None` for what is no number.
+    pub(super) fn reach(&mut self, expr: &Expr, scope: &Scope<'_>) -> Found {
+        Ok(self.unclipped(expr, scope)?.map(|reach| reach.within(scope.rows)))
+    }
+
+    fn unclipped(&mut self, expr: &Expr, scope: &Scope<'_>) -> Found {
+        match expr {
+            Expr::Identifier(name) => Ok(scope.reach(std::slice::from_ref(name))),
+            Expr::CompoundIdentifier(path) => Ok(scope.reach(path)),
+            Expr::Value(value) => Ok(literal(&value.value, scope.rows)),
+            Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => self.reach(inner, scope),
+            Expr::BinaryOp { left, op, right } => self.operation(expr, (left, op, right), scope),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                if let Some(operand) = operand {
+                    self.reach(operand, scope)?;
+                }
+                let mut reach =
+                    else_result.as_ref().map_or(Ok(Some(Reach::NOTHING)), |other| self.reach(other, scope))?;
+                for CaseWhen { condition, result } in conditions {
+                    self.reach(condition, scope)?;
+                    reach = either(reach, self.reach(result, scope)?);
+                }
+                Ok(reach)
+            }
+            Expr::Cast { expr: inner, data_type, .. } => {
+                let reach = self.reach(inner, scope)?;
+                Ok(cast(reach.unwrap_or(Reach::UNKNOWN), data_type))
+            }
+            // To the next whole number.
+            Expr::Floor { expr: inner, .. } | Expr::Ceil { expr: inner, .. } => {
+                let reach = self.reach(inner, scope)?;
+                Ok(reach.map(|it| Reach { max: it.max + 1.0, mass: it.mass + scope.rows, ..it }))
+            }
+            Expr::Extract { expr: inner, .. } => {
+                self.reach(inner, scope)?;
+                Ok(Some(Reach { max: SECONDS, mass: SECONDS * scope.rows, holds: WIDE }))
+            }
+            Expr::Function(function) => self.call(expr, function, scope),
+            Expr::InSubquery { expr: inner, subquery, .. } => {
+                self.reach(inner, scope)?;
+                self.query(subquery, Some(scope)).map(|_| None)
+            }
+            Expr::Exists { subquery, .. } => self.query(subquery, Some(scope)).map(|_| None),
+            _ => {
+                for part in parts(expr) {
+                    self.reach(part, scope)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn operation(&mut self, at: &Expr, of: (&Expr, &BinaryOperator, &Expr), scope: &Scope<'_>) -> Found {
+        let (left, operator, right) = of;
+        let (a, b) = match (self.reach(left, scope)?, self.reach(right, scope)?) {
+            (None, None) => return Ok(None),
+            (a, b) => (a.unwrap_or(Reach::UNKNOWN), b.unwrap_or(Reach::UNKNOWN)),
+        };
+        let holds = a.holds.max(b.holds);
+        let reach = match operator {
+            BinaryOperator::Plus | BinaryOperator::Minus => {
+                Reach { max: a.max + b.max, mass: a.mass + b.mass, holds }.checked(at)?
+            }
+            BinaryOperator::Multiply => {
+                let mass = product(a.mass, b.max).min(product(a.max, b.mass));
+                Reach { max: product(a.max, b.max), mass, holds }.checked(at)?
+            }
+            BinaryOperator::Divide => {
+                // A whole number that is not zero is at least one; a fraction can be as small as it likes.
+                let least = match number(right) {
+                    Some(number) if number != 0.0 => number.abs(),
+                    _ if b.holds.is_finite() => 1.0,
+                    _ => 0.0,
+                };
+                Reach { max: a.max / least, mass: a.mass / least, holds: f64::INFINITY }
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(reach))
+    }
+
+    fn call(&mut self, at: &Expr, function: &Function, scope: &Scope<'_>) -> Found {
+        let mut arguments = Vec::new();
+        if let FunctionArguments::List(list) = &function.args {
+            for argument in &list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                    arguments.push(self.reach(expr, scope)?);
+                }
+            }
+        }
+        if let Some(WindowType::WindowSpec(window)) = &function.over {
+            for expr in window.partition_by.iter().chain(window.order_by.iter().map(|by| &by.expr)) {
+                self.reach(expr, scope)?;
+            }
+        }
+        // A window repeats its value in every row.
+        let spread =
+            |reach: Reach| if function.over.is_some() { Reach { mass: f64::INFINITY, ..reach } } else { reach };
+        let first = arguments.first().copied().flatten().unwrap_or(Reach::UNKNOWN);
+        Ok(match function.name.to_string().to_ascii_lowercase().as_str() {
+            "count" | "row_number" | "rank" | "dense_rank" => {
+                Some(spread(Reach { max: scope.rows, mass: scope.rows, holds: COUNTER }))
+            }
+            "sum" => Some(spread(Reach { max: first.mass, ..first }.checked(at)?)),
+            "avg" | "median" => Some(spread(Reach { holds: f64::INFINITY, ..first })),
+            // No more than twice the widest distance.
+            "stddev" => Some(Reach { max: first.max * 4.0, mass: f64::INFINITY, holds: f64::INFINITY }),
+            "length" => Some(Reach { max: CHARACTERS, mass: f64::INFINITY, holds: COUNTER }),
+            "min" | "max" | "first_value" | "lag" | "lead" | "coalesce" | "greatest" | "least" | "nullif" | "abs" => {
+                arguments.into_iter().reduce(either).flatten().map(spread)
+            }
+            _ => None,
+        })
+    }
+}
+
+fn literal(value: &Value, rows: f64) -> Option<Reach> {
+    match value {
+        Value::Number(digits, _) => {
+            let max = digits.parse::<f64>().unwrap_or(WIDE);
+            let fraction = digits.contains(['.', 'e', 'E']);
+            let holds = if fraction {
+                f64::INFINITY
+            } else if max <= NARROW {
+                NARROW
+            } else {
+                WIDE
+            };
+            // A whole literal takes the type of what stands beside it; alone it is a small one, and cannot outgrow it.
+            Some(Reach { max, mass: max * rows, holds })
+        }
+        Value::Null => Some(Reach::NOTHING),
+        _ => None,
+    }
+}
+
+/// The number that an expression is, if it is one as it stands.
+fn number(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => number(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A cast that does not fit is an error of the engine, so what comes out fits.
+fn cast(reach: Reach, to: &DataType) -> Option<Reach> {
+    let holding = |holds: f64| Some(Reach { max: reach.max.min(holds), mass: reach.mass, holds });
+    match to {
+        DataType::BigInt(_) => holding(WIDE),
+        DataType::Integer(_) => holding(NARROW),
+        DataType::Double(_) => holding(f64::INFINITY),
+        _ => None,
+    }
+}
+
+/// Zero times anything is zero, also times what has no bound.
+fn product(a: f64, b: f64) -> f64 {
+    if a == 0.0 || b == 0.0 { 0.0 } else { a * b }
+}
+
+/// One of two; a number that may be something else is none.
+fn either(one: Option<Reach>, two: Option<Reach>) -> Option<Reach> {
+    Some(one?.or(two?))
+}
+
+/// The operands of what is true or false.
+fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsNotFalse(inner)
+        | Expr::UnaryOp { expr: inner, .. } => vec![inner],
+        Expr::Between { expr: inner, low, high, .. } => vec![inner, low, high],
+        Expr::InList { expr: inner, list, .. } => std::iter::once(&**inner).chain(list).collect(),
+        Expr::Like { expr: inner, pattern, .. } => vec![inner, pattern],
+        _ => Vec::new(),
+    }
+}
+
+/// The name that a column has when no alias names it.
+pub(super) fn name_of(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(name) => name.value.clone(),
+        Expr::CompoundIdentifier(path) => path.last().map(|name| name.value.clone()).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether an expression makes one row of many.
+pub(super) fn aggregates(expr: &Expr) -> bool {
+    expr.visit(&mut Aggregates { depth: 0 }).is_break()
+}
+
+struct Aggregates {
+    /// Of subqueries, whose aggregates are their own.
+    depth: usize,
+}
+
+impl Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        let name = function.name.to_string().to_ascii_lowercase();
+        let is_one = ["avg", "count", "max", "median", "min", "stddev", "sum"].contains(&name.as_str());
+        if self.depth == 0 && is_one && function.over.is_none() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Every shipped report over the small company, against figures that were worked out by hand.
+//!
+//! `by_hand/company.txt` is the company. Each other file is a case of the report of its name: the parameters, how the
+//! figures come about, and after an empty line what must come out: a table, or a line per column of a single row.
+//! Money has two places and fractions at most four; a dash is NULL.
+
+use std::collections::BTreeSet;
+
+use include_dir::{Dir, include_dir};
+use polars::prelude::{AnyValue, DataFrame};
+
+use super::company::{catalogue, compute, frames, words};
+use super::header::ColumnType;
+
+static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/by_hand");
+
+#[test]
+fn every_report_gives_what_was_computed_by_hand() {
+    let (catalogue, frames) = (catalogue(), frames());
+    let mut untold: BTreeSet<&str> = catalogue.reports().map(|report| report.name.as_str()).collect();
+    let mut wrong = Vec::new();
+    for file in CASES.files() {
+        let name = file.path().file_stem().unwrap().to_str().unwrap();
+        if name == "company" {
+            continue;
+        }
+        assert!(untold.remove(name), "{name} is no report");
+        let (head, expected) = file.contents_utf8().unwrap().split_once("\n\n").unwrap();
+        let parameters: Vec<_> =
+            head.lines().next().unwrap().split(' ').filter_map(|word| word.split_once('=')).collect();
+        let found = match compute(&catalogue, &frames, name, &parameters) {
+            Ok(frame) => frame,
+            Err(error) => panic!("{name}: {error} {:?}", std::error::Error::source(&error)),
+        };
+        let kinds: Vec<ColumnType> = catalogue.get(name).unwrap().columns.iter().map(|column| column.kind).collect();
+        let expected: Vec<Vec<&str>> = expected.trim().lines().map(words).collect();
+        let mut table = table(&found, &kinds);
+        if expected[0].len() == 2 && expected[0][0] == table[0][0] {
+            table = (0..table[0].len()).map(|at| table.iter().map(|row| row[at].clone()).collect()).collect();
+        }
+        if table != expected {
+            let told: Vec<String> = table.iter().map(|row| row.join("  ")).collect();
+            wrong.push(format!("{name}\n{}", told.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ; computed was\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(untold.is_empty(), "no case in by_hand/ for {untold:?}");
+}
+
+/// The frame in the words of a case.
+fn table(frame: &DataFrame, kinds: &[ColumnType]) -> Vec<Vec<String>> {
+    let names = frame.get_column_names().into_iter().map(ToString::to_string).collect();
+    let row = |number: usize| {
+        let columns = frame.columns().iter().zip(kinds);
+        columns.map(|(column, kind)| word(&column.get(number).unwrap(), *kind)).collect()
+    };
+    std::iter::once(names).chain((0..frame.height()).map(row)).collect()
+}
+
+fn word(value: &AnyValue<'_>, kind: ColumnType) -> String {
+    match (value, kind) {
+        (AnyValue::Null, _) => "-".to_owned(),
+        (AnyValue::Int64(cents), ColumnType::Money) => {
+            let sign = if *cents < 0 { "-" } else { "" };
+            format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
+        }
+        (AnyValue::Float64(number), _) => {
+            let text = format!("{number:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        (value, _) => match value.str_value().as_ref() {
+            "" => "\"\"".to_owned(),
+            text => text.to_owned(),
+        },
+    }
+}

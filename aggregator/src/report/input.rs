@@ -1,0 +1,80 @@
+//! The datasets that a statement reads, and the proof that its sums over them are exact.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use polars::prelude::{DataType, PlSmallStr, PolarsResult, SchemaRef, col};
+use sqlparser::ast::Query;
+
+use super::bounds::{self, Extent, Outgrown, Reach};
+use super::compile::Report;
+use super::error::ReportError;
+use crate::lake::scan::Measured;
+
+/// The datasets of a report, by name.
+pub(crate) type Inputs = BTreeMap<String, Input>;
+
+/// One dataset as a statement reads it.
+pub(crate) struct Input {
+    pub(crate) schema: SchemaRef,
+    /// The columns that tell its rows apart.
+    pub(crate) key: Vec<String>,
+    pub(crate) measured: Measured,
+}
+
+impl Input {
+    fn extent(&self) -> Extent {
+        let rows = self.measured.rows as f64;
+        let column =
+            |(name, kind): (&PlSmallStr, &DataType)| (name.to_string(), Reach::of(kind, self.farthest(name), rows));
+        Extent { rows, key: self.key.clone(), columns: self.schema.iter().map(column).collect() }
+    }
+
+    fn farthest(&self, column: &str) -> f64 {
+        self.measured.farthest.get(column).copied().unwrap_or_default()
+    }
+
+    /// The extent, with what each column's values really come to: one pass over the rows, in floats, which do not wrap.
+    fn weighed(&self) -> PolarsResult<Extent> {
+        let mut extent = self.extent();
+        let numbers = extent.columns.iter_mut().filter_map(|(name, reach)| Some((name.as_str(), reach.as_mut()?)));
+        let numbers: Vec<_> = numbers.collect();
+        let masses = numbers.iter().map(|(name, _)| col(*name).cast(DataType::Float64).abs().sum());
+        let masses = self.measured.frame.clone().select(masses.collect::<Vec<_>>()).collect()?;
+        for (name, reach) in numbers {
+            *reach = reach.weighed(masses.column(name)?.f64()?.get(0).unwrap_or_default());
+        }
+        Ok(extent)
+    }
+}
+
+/// Proves that no sum or product of the statement outgrows its type; blocks when the amounts have to be weighed.
+///
+/// # Errors
+/// [`ReportError::Outgrown`], naming the column that most likely holds an absurd amount.
+pub(crate) fn prove(report: &Report, query: &Query, inputs: &Inputs) -> Result<(), ReportError> {
+    let extents = inputs.iter().map(|(name, input)| (name.clone(), input.extent())).collect();
+    if bounds::prove(query, &extents).is_ok() {
+        return Ok(());
+    }
+    let weighed = inputs.iter().map(|(name, input)| Ok((name.clone(), input.weighed()?)));
+    let weighed = weighed
+        .collect::<PolarsResult<_>>()
+        .map_err(|source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) })?;
+    bounds::prove(query, &weighed).map_err(|Outgrown { expression, reach }| ReportError::Outgrown {
+        expression,
+        reach,
+        suspect: suspect(inputs),
+    })
+}
+
+/// Where to look first: the farthest number that is read.
+fn suspect(inputs: &Inputs) -> String {
+    let numbers = inputs.iter().flat_map(|(dataset, input)| {
+        input.measured.farthest.iter().map(move |(column, farthest)| (dataset, column, *farthest))
+    });
+    match numbers.max_by(|(.., one), (.., two)| one.total_cmp(two)) {
+        Some((dataset, column, farthest)) => format!("look at {dataset}.{column}, which holds {farthest:.0}"),
+        None => "no column holds a number".to_owned(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Every report of the catalogue, not cached, over a year of eleven million lines, beside DuckDB: the same files, the
+//! same statement, the same two threads, in turn, each at its best of three.
+//!
+//! `TRIBUTARY_BENCH_ROWS` sets another number of lines.
+
+mod company;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::Arc;
+use std::time::Instant;
+
+use aggregator::lake::{self, snapshot};
+use aggregator::report::{self, ParamType, Report};
+use aggregator::{Aggregator, Settings};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use system_tests::bench::{Row, Target};
+use system_tests::{Stack, python};
+
+const LINES: usize = 11_000_000;
+const ROUNDS: usize = 3;
+
+/// Seconds of each report, and the geometric mean of their ratios.
+pub(crate) async fn run() -> Result<Vec<Row>> {
+    let lines = match std::env::var("TRIBUTARY_BENCH_ROWS") {
+        Ok(text) => text.parse().context("TRIBUTARY_BENCH_ROWS is a number of lines")?,
+        Err(_) => LINES,
+    };
+    let stack = Stack::builder().start_databases().await;
+    let settings = Settings {
+        gateway_url: "http://127.0.0.1:9".to_owned(),
+        gateway_key: "unused".to_owned(),
+        lake_dir: stack.state().lake,
+        time_zone: chrono_tz::Europe::Paris,
+        currency: "EUR".to_owned(),
+        sources_dir: None,
+        catalogue_dir: None,
+    };
+    let db = stack.pool("reporting_db").await;
+    let migrations = system_tests::binaries::repository().join("migrations/reporting");
+    sqlx::migrate::Migrator::new(migrations).await?.run(&db).await?;
+    let aggregator = Aggregator::open(db.clone(), settings.clone()).await?;
+    company::fill(&aggregator, lines).await?;
+
+    let mut peer = Peer::start(&aggregator).await?;
+    let mut best: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        // A newly opened aggregator has no cached result.
+        let aggregator = Aggregator::open(db.clone(), settings.clone()).await?;
+        for report in report::catalogue(&aggregator).reports() {
+            let (ours, theirs) = race(&aggregator, report, &mut peer).await?;
+            let held = best.entry(report.name.clone()).or_insert((f64::MAX, f64::MAX));
+            *held = (held.0.min(ours), held.1.min(theirs));
+        }
+    }
+    let mean = (best.values().map(|(ours, theirs)| (ours / theirs).ln()).sum::<f64>() / best.len() as f64).exp();
+    let row = |work: String, value, unit, beside, target| Row {
+        work,
+        value,
+        unit,
+        peer: "DuckDB 1.5.5, 2 threads".to_owned(),
+        beside,
+        target: Target::AtMost(target),
+    };
+    let mut rows: Vec<Row> =
+        best.into_iter().map(|(name, (ours, theirs))| row(name, ours * 1e3, "ms", theirs * 1e3, 2.0)).collect();
+    rows.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
+    rows.push(row(format!("geometric mean of {} reports, {lines} lines", rows.len()), mean, "x", 1.0, 1.0));
+    Ok(rows)
+}
+
+/// Seconds that a report took here and there.
+async fn race(aggregator: &Arc<Aggregator>, report: &Report, peer: &mut Peer) -> Result<(f64, f64)> {
+    let parameters = whole_year(report);
+    let begun = Instant::now();
+    let result = report::run(aggregator, &report.name, &parameters, None).await?;
+    let ours = begun.elapsed().as_secs_f64();
+    let (_, statement) = report::statement(aggregator, &report.name, &parameters).await?;
+    let (theirs, rows) = peer.run(&statement)?;
+    ensure!(rows == result.frame.height(), "{}: {} rows, DuckDB has {rows}", report.name, result.frame.height());
+    Ok((ours, theirs))
+}
+
+/// The dates that span all lines; what else there is stays at its default.
+fn whole_year(report: &Report) -> BTreeMap<String, String> {
+    let dates = report.params.iter().filter(|(_, parameter)| parameter.kind == ParamType::Date);
+    let day = |name: &str| if ["from", "since"].contains(&name) { company::first_day() } else { company::last_day() };
+    dates.map(|(name, _)| (name.clone(), day(name).to_string())).collect()
+}
+
+/// One DuckDB in one process, warm, with a view per dataset over its files.
+struct Peer {
+    process: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// A statement a line in; its seconds and number of rows out. Arrow is what DuckDB gives without making Python objects.
+const PROGRAM: &str = r#"
+import json, sys, time
+import duckdb
+con = duckdb.connect()
+con.execute("SET threads = 2")
+con.execute("SET TimeZone = 'UTC'")
+for name, files in json.loads(sys.stdin.readline()).items():
+    con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files!r})")
+for line in sys.stdin:
+    statement = json.loads(line)
+    begun = time.perf_counter()
+    rows = con.execute(statement).fetch_arrow_table().num_rows
+    print(json.dumps([time.perf_counter() - begun, rows]), flush=True)
+"#;
+
+impl Peer {
+    async fn start(aggregator: &Arc<Aggregator>) -> Result<Self> {
+        let newest = snapshot::current(aggregator.db()).await?;
+        let mut views = serde_json::Map::new();
+        for dataset in aggregator.lake().datasets() {
+            let folder = aggregator.lake().dir().join("main").join(dataset);
+            let files = lake::snapshot::files(aggregator.db(), newest, dataset, None).await?;
+            let paths: Vec<_> = files.iter().map(|file| folder.join(&file.path)).collect();
+            views.insert(dataset.to_owned(), json!(paths));
+        }
+        let mut process = python::conversation(PROGRAM, &[])?;
+        let ask = process.stdin.take().context("a pipe to the peer")?;
+        let answers = BufReader::new(process.stdout.take().context("a pipe from the peer")?);
+        let mut peer = Self { process, ask, answers };
+        peer.say(&json!(views))?;
+        Ok(peer)
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(f64, usize)> {
+        self.say(&json!(statement))?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        serde_json::from_str(&answer).context("DuckDB failed; what it said is above")
+    }
+
+    fn say(&mut self, what: &serde_json::Value) -> Result<()> {
+        writeln!(self.ask, "{what}")?;
+        Ok(self.ask.flush()?)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
