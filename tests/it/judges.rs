@@ -2,8 +2,10 @@
 //! DuckDB, from the same statement on the same lake, over a company with the awkward data of real life.
 
 mod company;
+mod own_reports;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aggregator::poll::poll_source;
@@ -47,6 +49,7 @@ print(json.dumps(answers))
 struct Court {
     stack: Stack,
     aggregator: Arc<Aggregator>,
+    settings: Settings,
     folder: tempfile::TempDir,
 }
 
@@ -70,13 +73,23 @@ impl Court {
             time_zone: chrono_tz::America::Toronto,
             currency: "EUR".to_owned(),
             sources_dir: Some(folder.path().to_owned()),
-            catalogue_dir: None,
+            catalogue_dir: Some(folder.path().join("own")),
         };
-        let aggregator = Aggregator::open(db, settings).await.unwrap();
+        let aggregator = Aggregator::open(db, settings.clone()).await.unwrap();
         for source in ["inventory", "ecommerce", "retail"] {
             poll_source(&aggregator, source).await.unwrap();
         }
-        Self { stack, aggregator, folder }
+        Self { stack, aggregator, settings, folder }
+    }
+
+    /// The same lake, opened as another process would.
+    async fn reopened(&self) -> Arc<Aggregator> {
+        Aggregator::open(self.aggregator.db().clone(), self.settings.clone()).await.unwrap()
+    }
+
+    /// The user's own reports.
+    fn own_reports(&self) -> PathBuf {
+        self.folder.path().join("own/reports")
     }
 
     fn judge(&self, statements: &[String]) -> Vec<Value> {
