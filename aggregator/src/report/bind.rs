@@ -77,7 +77,7 @@ impl VisitorMut for Binder<'_> {
             if values.is_empty() {
                 *expr = no_filter();
             } else {
-                *list = values.iter().filter_map(literal).collect();
+                *list = values.iter().filter_map(element).collect();
             }
             return ControlFlow::Continue(());
         }
@@ -131,6 +131,16 @@ fn literal(value: &Value) -> Option<Expr> {
         Value::Bool(value) => Expr::value(Literal::Boolean(*value)),
         Value::List(_) => return None,
     })
+}
+
+/// A value inside `IN (…)`, where polars takes neither parentheses nor whole numbers beside fractions, and where a comma
+/// keeps a minus from joining another.
+fn element(value: &Value) -> Option<Expr> {
+    let literal = match value {
+        Value::Decimal(number) => signed(number.is_negative(), number.magnitude().with_point()),
+        other => literal(other)?,
+    };
+    Some(if let Expr::Nested(inner) = literal { *inner } else { literal })
 }
 
 /// A number; a negative one in parentheses, so that no minus before it can join its own.
@@ -189,7 +199,7 @@ mod tests {
     fn a_list_fills_its_in_and_an_empty_one_filters_nothing() {
         let list = |items: &[i64]| Value::List(items.iter().map(|item| Value::Int(*item)).collect());
         let sql = "SELECT a FROM t WHERE a IN ($p)";
-        assert_eq!(bound(sql, list(&[1, -2])).unwrap(), "SELECT a FROM t WHERE a IN (1, (-2))");
+        assert_eq!(bound(sql, list(&[1, -2])).unwrap(), "SELECT a FROM t WHERE a IN (1, -2)");
         assert_eq!(bound(sql, list(&[])).unwrap(), "SELECT a FROM t WHERE (1 = 1)");
         assert_eq!(bound("SELECT a FROM t WHERE a = $p", list(&[1])), Err(Unfaithful::Misplaced("p".to_owned())));
     }

@@ -80,7 +80,7 @@ fn chosen(of: impl Fn(usize) -> bool) -> Vec<i64> {
 /// A declaration, the condition it stands in, values that must be taken, and what a text means if it means anything.
 type Case = (&'static str, &'static str, &'static [&'static str], fn(&str) -> Option<Vec<i64>>);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("type = \"string\"", "s.name = $p", &["Alpha", "O'Hara", "' OR 1=1 --", ""], |text| {
         (!text.chars().any(char::is_control)).then(|| chosen(|at| NAMES[at] == text))
     }),
@@ -113,6 +113,11 @@ const CASES: [Case; 9] = [
     ("type = \"list\", of = \"int\", default = []", "s.store_id IN ($p)", &["1,-2, 3", ""], |text| {
         let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         Some(chosen(|at| items.is_empty() || items.contains(&(at + 1).to_string().as_str())))
+    }),
+    ("type = \"list\", of = \"decimal\", default = []", "s.store_id * 1.0 IN ($p)", &["1,-2.5, 3.0", "2"], |text| {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let items = items.map(|item| item.parse::<f64>().ok()).collect::<Option<Vec<_>>>()?;
+        Some(chosen(|at| items.is_empty() || items.contains(&(at as f64 + 1.0))))
     }),
     ("type = \"list\", of = \"date\", default = []", "c.signup_day IN ($p)", &["2026-01-05,2026-02-06"], |text| {
         let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();

@@ -74,6 +74,11 @@ impl Decimal {
         Self { units: self.units.abs(), scale: self.scale }
     }
 
+    /// As text that is a fraction to every parser: `1.0`.
+    pub(crate) fn with_point(self) -> String {
+        if self.scale == 0 { format!("{self}.0") } else { self.to_string() }
+    }
+
     /// Both numbers in the finer of their two scales.
     fn aligned(self, other: Self) -> (i128, i128) {
         let scale = self.scale.max(other.scale);
