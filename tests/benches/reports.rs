@@ -104,6 +104,7 @@ import duckdb
 con = duckdb.connect()
 con.execute("SET threads = 2")
 con.execute("SET TimeZone = 'UTC'")
+con.execute("SET enable_progress_bar = false")
 for name, files in json.loads(sys.stdin.readline()).items():
     con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files!r})")
 for line in sys.stdin:

@@ -24,6 +24,8 @@ import duckdb
 url, data, statements = sys.argv[1:]
 con = duckdb.connect()
 con.execute("SET TimeZone = 'UTC'")
+# A statement that takes long would draw a bar into the answer.
+con.execute("SET enable_progress_bar = false")
 for name in ("postgres_scanner", "ducklake"):
     package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
     (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")

@@ -60,6 +60,7 @@ import glob, importlib.util, json, sys
 import duckdb
 url, data, sql = sys.argv[1:]
 con = duckdb.connect()
+con.execute("SET enable_progress_bar = false")
 for name in ("postgres_scanner", "ducklake"):
     package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
     (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")
