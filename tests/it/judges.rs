@@ -51,7 +51,6 @@ print(json.dumps(answers))
 struct Court {
     stack: Stack,
     aggregator: Arc<Aggregator>,
-    settings: Settings,
     folder: tempfile::TempDir,
 }
 
@@ -77,16 +76,11 @@ impl Court {
             sources_dir: Some(folder.path().to_owned()),
             catalogue_dir: Some(folder.path().join("own")),
         };
-        let aggregator = Aggregator::open(db, settings.clone()).await.unwrap();
+        let aggregator = Aggregator::open(db, settings).await.unwrap();
         for source in ["inventory", "ecommerce", "retail"] {
             poll_source(&aggregator, source).await.unwrap();
         }
-        Self { stack, aggregator, settings, folder }
-    }
-
-    /// The same lake, opened as another process would.
-    async fn reopened(&self) -> Arc<Aggregator> {
-        Aggregator::open(self.aggregator.db().clone(), self.settings.clone()).await.unwrap()
+        Self { stack, aggregator, folder }
     }
 
     /// The user's own reports.

@@ -118,18 +118,14 @@ fn amounts_are_weighed_before_a_report_is_refused() {
 
 #[test]
 fn every_report_bears_lines_of_a_million() {
-    let catalogue = catalogue();
-    for (dataset, column) in [
-        ("sale_lines", "net_cents"),
-        ("sale_lines", "unit_cost_cents"),
-        ("order_lines", "net_cents"),
-        ("orders", "total_cents"),
-        ("products", "unit_cost_cents"),
-    ] {
-        let frames = inflated(dataset, column, 100_000);
-        for report in catalogue.reports() {
-            let outcome = compute(&catalogue, &frames, &report.name, &[]);
-            assert!(outcome.is_ok(), "{}: {outcome:?}", report.name);
-        }
+    let (catalogue, mut frames) = (catalogue(), frames());
+    for (dataset, column) in
+        [("sale_lines", "net_cents"), ("order_lines", "net_cents"), ("products", "unit_cost_cents")]
+    {
+        frames.extend([(dataset.to_owned(), inflated(dataset, column, 100_000).remove(dataset).unwrap())]);
+    }
+    for report in catalogue.reports() {
+        let outcome = compute(&catalogue, &frames, &report.name, &[]);
+        assert!(outcome.is_ok(), "{}: {outcome:?}", report.name);
     }
 }

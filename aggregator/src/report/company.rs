@@ -128,7 +128,9 @@ fn completed(dataset: &str, row: &Row, products: &[Row]) -> Row {
     let text = |name: &str| row.get(name).cloned().unwrap_or_default();
     let number = |name: &str| text(name).parse::<i64>().unwrap_or_default();
     let mut whole = row.clone();
-    let mut add = |name: &str, value: String| drop(whole.entry(name.to_owned()).or_insert(value));
+    let mut add = |name: &str, value: String| {
+        whole.entry(name.to_owned()).or_insert(value);
+    };
     let hour = row.get("business_hour").map_or("12", String::as_str);
     add("business_hour", hour.to_owned());
     add("occurred_at", format!("{}T{hour:0>2}:00:00", text("business_day")));

@@ -70,7 +70,7 @@ fn a_faulty_file_disables_itself_alone() {
     let because = |name: &str| catalogue.broken()[name][0].to_string();
     // A broken file of one's own does not bring the shipped one back in silence.
     assert!(
-        because("returns").contains("reports/returns.sql:9:22: there is no dataset or view \"shops\""),
+        because("returns").contains("reports/returns.sql:10:22: there is no dataset or view \"shops\""),
         "{}",
         because("returns")
     );
@@ -79,7 +79,7 @@ fn a_faulty_file_disables_itself_alone() {
     assert!(because("views/stock_now").contains("TOML header"), "{}", because("views/stock_now"));
     assert!(because("inventory_status").contains("stock_now"), "{}", because("inventory_status"));
     let error = compute(&catalogue, &frames(), "returns", &[]).unwrap_err();
-    assert!(matches!(&error, ReportError::Broken { diagnostics, .. } if diagnostics[0].line == 9), "{error}");
+    assert!(matches!(&error, ReportError::Broken { diagnostics, .. } if diagnostics[0].line == 10), "{error}");
     let on_the_view = catalogue
         .broken()
         .keys()
