@@ -15,6 +15,7 @@ use aggregator::lake::{self, snapshot};
 use aggregator::report::{self, ParamType, Report};
 use aggregator::{Aggregator, Settings};
 use anyhow::{Context as _, Result, ensure};
+use kit::config::Vars;
 use serde_json::json;
 use system_tests::bench::{Row, Target};
 use system_tests::{Stack, python};
@@ -24,10 +25,8 @@ const ROUNDS: usize = 3;
 
 /// Seconds of each report, and the geometric mean of their ratios.
 pub(crate) async fn run() -> Result<Vec<Row>> {
-    let lines = match std::env::var("TRIBUTARY_BENCH_ROWS") {
-        Ok(text) => text.parse().context("TRIBUTARY_BENCH_ROWS is a number of lines")?,
-        Err(_) => LINES,
-    };
+    let asked = Vars::from_env("TRIBUTARY_").optional("BENCH_ROWS", "lines that the bench of reports reads");
+    let lines: usize = asked.context("TRIBUTARY_BENCH_ROWS is no number")?.unwrap_or(LINES);
     let stack = Stack::builder().start_databases().await;
     let settings = Settings {
         gateway_url: "http://127.0.0.1:9".to_owned(),
