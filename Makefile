@@ -6,16 +6,16 @@ BIN := $(TARGET)/debug
 # `make demo DATA=/some/folder` keeps its data elsewhere.
 DATA ?= .data
 
-.PHONY: help setup setup-demo build demo down test soak bench lint
+.PHONY: help setup setup-demo build demo down test soak bench screenshots lint
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-setup: ## Install what is missing (says what), and make the tests' Python environment
+setup: ## Install what is missing (says what), a browser and the tests' Python environment with it
 	@tools/setup.sh
 
 setup-demo:
-	@tools/setup.sh --no-python
+	@tools/setup.sh --demo
 
 build: ## Build everything once; demo and test share it
 	$(CARGO) build --workspace
@@ -35,6 +35,12 @@ soak: setup build ## The same fault campaigns at their full counts, and what eac
 bench: setup ## Figures beside their peers, as a table and JSON (release build); TOPICS="a b" runs only those
 	$(CARGO) build --workspace --release
 	$(CARGO) bench --workspace --bench bench -- $(TOPICS)
+
+screenshots: setup build ## The pictures of the README, taken of a demo of their own
+	$(CARGO) build --workspace --example screenshots
+	@$(BIN)/stack demo --data-dir $(TARGET)/screenshots --ports auto >/dev/null
+	@$(BIN)/examples/screenshots $(TARGET)/screenshots docs/screenshots; status=$$?; \
+	  $(BIN)/stack down --data-dir $(TARGET)/screenshots; exit $$status
 
 lint: ## Format and clippy, as CI runs them
 	$(CARGO) fmt --all --check

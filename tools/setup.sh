@@ -14,6 +14,12 @@ python=$(command -v python3 || true)
 if [ -z "$python" ]; then missing+=(python3 python3-venv)
 elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 
+# The browser of the console's tests and screenshots; the demo needs none.
+if [ "${1:-}" != --demo ]; then
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+  command -v chromedriver >/dev/null || missing+=(chromium-driver)
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
   if command -v apt-get >/dev/null; then
     as_root=()
@@ -31,17 +37,18 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else
-    say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.9 or newer with venv"
-    say "  Fedora:  sudo dnf install gcc postgresql-server python3"
-    say "  Arch:    sudo pacman -S base-devel postgresql python"
-    say "  macOS:   xcode-select --install && brew install postgresql@17 python@3.12"
+    say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.9 or newer with venv,"
+    say "and for the tests Chromium with chromedriver"
+    say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver"
+    say "  Arch:    sudo pacman -S base-devel postgresql python chromium"
+    say "  macOS:   xcode-select --install && brew install postgresql@17 python@3.12 chromedriver && brew install --cask chromium"
     exit 1
   fi
 fi
 command -v cargo >/dev/null || { say "Rust is not installed; see https://rustup.rs"; exit 1; }
 
 # The judges of the tests, in the target directory so that clones which share one share them too.
-if [ "${1:-}" != --no-python ]; then
+if [ "${1:-}" != --demo ]; then
   venv=$target/venv
   stamp=$venv/requirements.txt
   if ! cmp -s tools/requirements.txt "$stamp"; then

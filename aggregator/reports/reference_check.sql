@@ -21,6 +21,7 @@ lines = { type = "int64", title = "Lines" }
 net_revenue = { type = "money", title = "Net revenue" }
 first_day = { type = "date", title = "First day" }
 last_day = { type = "date", title = "Last day" }
+[check]
 ---*/
 WITH unknown AS (
     SELECT 'product' AS kind, s.product_id AS unknown_id, s.channel AS channel, s.business_day AS business_day, s.net_cents AS net_cents

@@ -21,6 +21,9 @@ documents = { type = "int64", title = "Documents" }
 sold = { type = "int64", title = "Sold", unit = "pieces", note = "Less returned, by Retail and Ecommerce." }
 moved = { type = "int64", title = "Moved", unit = "pieces", note = "Out of stock less into stock, by Inventory, for sales and returns." }
 difference = { type = "int64", title = "Difference", unit = "pieces", note = "Sold less moved." }
+[check]
+column = "finding"
+is = "drift"
 [chart]
 kind = "bar"
 x = "reference"

@@ -20,7 +20,10 @@ pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use fence::{Fence, FenceLost, NoFence};
 pub use gate::{Gate, Missing, Reason, day_end};
-pub use read::{PublishedColumn, PublishedRows, Restated, Revision, revision, revision_rows, revisions, rows_of};
+pub use read::{
+    PublishedColumn, PublishedRows, Restated, Revision, last_day, of_day, restated, revision, revision_rows, revisions,
+    rows_of,
+};
 
 use crate::Aggregator;
 use crate::metric;

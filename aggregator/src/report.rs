@@ -52,7 +52,7 @@ pub use compile::Report;
 pub use diagnostic::Diagnostic;
 pub(crate) use engine::Engine;
 pub use error::ReportError;
-pub use header::{Chart, ChartKind, ColumnType, Grain, ReportColumn};
+pub use header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
 pub use param::{ParamType, Parameter};
 pub use view::View;
 

@@ -3,6 +3,7 @@
 //! `make bench TOPICS="gateway reports"` runs only those. Nothing here is a test: a missed target is printed, not
 //! asserted.
 
+mod console;
 mod dashboards;
 mod exports;
 mod feed;
@@ -19,7 +20,7 @@ use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
 const TOPICS: &[&str] =
-    &["import", "feed", "polls", "reports", "http", "exports", "users", "idle", "gateway", "dashboards"];
+    &["import", "feed", "polls", "reports", "http", "exports", "users", "idle", "gateway", "dashboards", "console"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -51,6 +52,7 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
         "users" => users::run().await,
         "idle" => idle::run().await,
         "polls" => polls::run().await,
+        "console" => console::run().await,
         "dashboards" => dashboards::run().await,
         "reports" => reports::run().await,
         _ => unreachable!("the topics were checked"),

@@ -4,6 +4,7 @@
 mod agreement;
 mod company;
 mod compose;
+mod console;
 mod dashboards;
 mod ecommerce;
 mod exports;

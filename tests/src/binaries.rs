@@ -12,6 +12,7 @@ const SOURCES: [(&str, &[&str]); 6] = [
         "reporting",
         &[
             "services/reporting/src",
+            "services/reporting/assets",
             "services/kit/src",
             "aggregator/src",
             "jobs/src",

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod bench;
 pub mod binaries;
+pub mod browser;
 pub mod campaign;
 pub mod exposition;
 pub mod feed_text;
@@ -23,6 +24,7 @@ pub mod wait;
 mod warden;
 
 pub use api::{Api, Reply};
+pub use browser::{Browser, Scheme};
 pub use campaign::{campaign, seed};
 pub use python::{duckdb, python};
 pub use raw::Raw;

@@ -106,6 +106,38 @@ pub async fn revisions(
     Ok(query.fetch_all(db).await?)
 }
 
+/// The last business day up to `until` that anything was published for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_day(db: &PgPool, until: NaiveDate) -> Result<Option<NaiveDate>, PublishError> {
+    let sql = "SELECT max(business_day) FROM published.revision WHERE business_day <= $1";
+    Ok(sqlx::query_scalar(sql).bind(until).fetch_one(db).await?)
+}
+
+/// The current revision of every report of a day, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_day(db: &PgPool, business_day: NaiveDate) -> Result<Vec<Revision>, PublishError> {
+    let sql = select!(
+        "AS r WHERE business_day = $1
+           AND NOT EXISTS (SELECT FROM published.revision AS later
+                            WHERE later.report = r.report AND later.business_day = r.business_day AND later.revision > r.revision)
+         ORDER BY report"
+    );
+    Ok(sqlx::query_as(sql).bind(business_day).fetch_all(db).await?)
+}
+
+/// Revisions that took the place of earlier ones since `since`, the newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn restated(db: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<Vec<Revision>, PublishError> {
+    let sql = select!("WHERE published_at > $1 AND revision > 1 ORDER BY published_at DESC, revision_id DESC LIMIT $2");
+    Ok(sqlx::query_as(sql).bind(since).bind(limit).fetch_all(db).await?)
+}
+
 /// A revision of a day: that number, or the current one.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use super::catalogue::{Origin, Schemas, Source};
 use super::check::check;
 use super::dates::{self, Anchors};
 use super::diagnostic::Fault;
-use super::header::{Chart, DayRange, Grain, ReportColumn, ReportHeader, read, split};
+use super::header::{Chart, Check, DayRange, Grain, ReportColumn, ReportHeader, read, split};
 use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
@@ -34,6 +34,8 @@ pub struct Report {
     /// In the order of the rows.
     pub columns: Vec<ReportColumn>,
     pub chart: Option<Chart>,
+    /// Its rows are findings: none is good news.
+    pub check: Option<Check>,
     /// The datasets it reads, through views or itself.
     pub datasets: BTreeSet<String>,
     /// How the nightly run binds the parameters; `None` for one that is not published.
@@ -75,6 +77,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         column.note = views.measure(&references.tables, &column.name).cloned();
     }
     check_chart(&header)?;
+    check_findings(&header)?;
     let digest = Sha256::digest(format!("{header_text}\n{expanded}").as_bytes());
     let report = Report {
         name: source.name.clone(),
@@ -88,6 +91,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         params: header.params,
         columns,
         chart: header.chart,
+        check: header.check,
         publish: header.publish,
         origin: source.origin,
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -228,6 +232,16 @@ fn match_columns(header: &ReportHeader, sql: &str, schemas: &Schemas) -> Result<
     match header.key.iter().find(|key| !columns.iter().any(|column| column.name == **key)) {
         Some(key) => Err(Fault::new(format!("`key` names {key}, which is no column"))),
         None => Ok(columns),
+    }
+}
+
+fn check_findings(header: &ReportHeader) -> Result<(), Fault> {
+    let Some(check) = &header.check else { return Ok(()) };
+    match (&check.column, &check.is) {
+        (None, None) => Ok(()),
+        (Some(name), Some(_)) if header.columns.contains_key(name) => Ok(()),
+        (Some(name), Some(_)) => Err(Fault::new(format!("[check] names {name}, which is no column"))),
+        _ => Err(Fault::new("[check] needs both `column` and `is`, or neither")),
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct ReportHeader {
     pub(crate) publish: Option<BTreeMap<String, toml::Value>>,
     pub(crate) columns: toml::Table,
     pub(crate) chart: Option<Chart>,
+    pub(crate) check: Option<Check>,
 }
 
 /// What a view's file says about itself.
@@ -89,6 +90,18 @@ pub struct Chart {
     /// Column that tells several lines or bars apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
+}
+
+/// Of a report whose rows are findings: which of them count. Without a column, all do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// A column of text.
+    #[serde(default)]
+    pub column: Option<String>,
+    /// Its value in the rows that count.
+    #[serde(default)]
+    pub is: Option<String>,
 }
 
 /// The kinds of chart.

@@ -1,5 +1,6 @@
 //! Parameters: what a report asks for, and how an answer is checked.
 
+use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use super::dates::{self, Anchors};
@@ -73,6 +74,14 @@ impl Parameter {
             self.read_toml(default, anchors).map_err(|reason| format!("the default {reason}"))?;
         }
         Ok(())
+    }
+
+    /// The first and last day that a date may be, for a form's control.
+    #[must_use]
+    pub fn days(&self, today: NaiveDate) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        let anchors = dates::anchors(today, today - Days::new(1));
+        let day = |bound: &Option<toml::Value>| bound.as_ref().and_then(|bound| dates::parse(&plain(bound), &anchors));
+        (day(&self.min), day(&self.max))
     }
 
     /// The value of a text that a caller gave.

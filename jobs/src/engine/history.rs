@@ -160,6 +160,21 @@ pub async fn page(
     Ok(rows)
 }
 
+/// Runs that failed since an instant, the last one first.
+///
+/// # Errors
+/// [`EngineError::Database`].
+pub async fn failed(pool: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<Vec<RunRow>, EngineError> {
+    let rows = sqlx::query_as(
+        "SELECT * FROM jobs.run WHERE status = 'failed' AND finished_at > $1 ORDER BY finished_at DESC LIMIT $2",
+    )
+    .bind(since)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
 /// Runs that somebody should pick up now: due, or fallen silent.
 ///
 /// Of every job its oldest occurrences, and the first of each before the second of any: a job with a hundred nights to

@@ -9,8 +9,9 @@ pub mod incidents;
 pub mod jobs;
 pub mod json;
 pub mod lent;
+pub mod me;
 pub mod quarantine;
-mod query;
+pub(crate) mod query;
 pub mod reports;
 pub mod revisions;
 pub mod rows;
@@ -30,6 +31,7 @@ use crate::State;
 /// Ordinary routes, bounded in time.
 pub fn routes(state: State) -> OpenApiRouter {
     OpenApiRouter::new()
+        .routes(routes!(me::get))
         .routes(routes!(reports::list))
         .routes(routes!(revisions::list))
         .routes(routes!(diff::get))

@@ -16,6 +16,8 @@ pub struct Config {
     pub gateway_url: String,
     /// The aggregator's key there.
     pub gateway_key: Secret,
+    /// Signs the console's sessions: whoever knows it can sign in as anybody.
+    pub session_secret: Token,
     /// The company's time zone: what "yesterday" and a business day online mean.
     pub time_zone: chrono_tz::Tz,
     /// ISO 4217 code of every amount.
@@ -58,6 +60,7 @@ impl Config {
             service: ServiceConfig::read(&mut vars)?,
             gateway_url: vars.required("GATEWAY_URL", "base URL of the gateway, such as http://127.0.0.1:8000")?,
             gateway_key: vars.required("GATEWAY_KEY", "the aggregator's key at the gateway")?,
+            session_secret: vars.required("SESSION_SECRET", "signs the console's sessions, at least 16 characters")?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
             currency: vars.or("CURRENCY", "EUR", "ISO 4217 code of the company's currency")?,
             lake_dir: vars.required("LAKE_DIR", "folder of the lake's Parquet files")?,
@@ -113,12 +116,13 @@ impl std::str::FromStr for Currency {
 mod tests {
     use super::*;
 
-    const SET: [(&str, &str); 9] = [
+    const SET: [(&str, &str); 10] = [
         ("REPORTING_LISTEN", "127.0.0.1:0"),
         ("REPORTING_DATABASE_URL", "postgres://u:p@h/d"),
         ("REPORTING_GATEWAY_TOKEN", "0123456789abcdef"),
         ("REPORTING_GATEWAY_URL", "http://127.0.0.1:8000"),
         ("REPORTING_GATEWAY_KEY", "aggregator-key"),
+        ("REPORTING_SESSION_SECRET", "fedcba9876543210"),
         ("REPORTING_TIME_ZONE", "America/Toronto"),
         ("REPORTING_LAKE_DIR", "/tmp/lake"),
         ("REPORTING_EXPORTS_DIR", "/tmp/exports"),
@@ -143,6 +147,7 @@ mod tests {
             ("REPORTING_TIME_ZONE", "Mars/Olympus"),
             ("REPORTING_CURRENCY", "dollars"),
             ("REPORTING_COMPUTE_SLOTS", "0"),
+            ("REPORTING_SESSION_SECRET", "short"),
             ("REPORTING_LAKEDIR", "/x"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();

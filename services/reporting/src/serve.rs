@@ -1,4 +1,4 @@
-//! The running service: the API and, unless told otherwise, the scheduler.
+//! The running service: the API, the console and, unless told otherwise, the scheduler.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, State, api, wiring};
+use crate::{Config, State, api, console, wiring};
 
 /// Serve until a signal asks us to stop.
 ///
@@ -68,6 +68,7 @@ pub fn app(state: &State) -> Router {
         .database("database", &state.pool)
         .routes(api::routes(state.clone()))
         .streams(api::streams(state.clone()))
+        .pages(console::router(state))
         .build(&state.config.service)
 }
 

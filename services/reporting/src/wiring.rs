@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Config,
     api::{json, lent},
+    console::Console,
     download::Spool,
     report_run::{self, ReportRun},
 };
@@ -54,6 +55,8 @@ pub struct State {
     pub room: Arc<Semaphore>,
     /// Rights to encode an answer while its client reads it.
     pub coders: Arc<Semaphore>,
+    /// Sessions and sign-in of the console.
+    pub console: Arc<Console>,
     /// Slots for computing and encoding on demand.
     pub slots: Arc<Semaphore>,
 }
@@ -101,6 +104,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     Ok(State {
         runner: Runner::new(work, registry, settings),
         slots: Arc::new(Semaphore::new(config.compute_slots.get())),
+        console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config: Arc::new(config),
         pool,
         aggregator,

@@ -92,6 +92,7 @@ fn farewell(state: &State, layout: &Layout, last: chrono::NaiveDate) -> String {
     let lake = state.readers.get("lake_reader").map_or("", String::as_str);
     format!(
         "
+Console       {gateway}/reporting/   (sign in with the key {analyst}, or as operator with {operator})
 Catalogue     curl -H 'apikey: {analyst}' '{reports}'
 As JSON       curl -H 'apikey: {analyst}' '{reports}/store_performance?from={last}&to={last}'
 As CSV        curl -H 'apikey: {analyst}' -o stores.csv '{reports}/store_performance?business_day={last}&format=csv'

@@ -22,6 +22,8 @@ pub const SUPERUSER: &str = "postgres";
 pub struct Secrets {
     /// Value of the header that the gateway adds and the services ask for.
     pub gateway_token: String,
+    /// Signs the sessions of the console.
+    pub session_secret: String,
     /// `apikey` of each consumer.
     pub keys: BTreeMap<String, String>,
     /// Password of each role, by database and role (`retail_db.retail_owner`).
@@ -41,6 +43,7 @@ impl Secrets {
             .collect();
         Self {
             gateway_token: secret(),
+            session_secret: secret(),
             keys: CONSUMERS.iter().map(|consumer| ((*consumer).to_owned(), secret())).collect(),
             passwords,
         }
@@ -116,7 +119,8 @@ mod tests {
         let first = Secrets::load_or_create(&layout).unwrap();
         let second = Secrets::load_or_create(&layout).unwrap();
         let mode = std::fs::metadata(layout.secrets()).unwrap().permissions().mode();
-        std::fs::write(layout.secrets(), "gateway_token = 'x'\nkeys = {}\npasswords = {}\n").unwrap();
+        std::fs::write(layout.secrets(), "gateway_token = 'x'\nsession_secret = 'x'\nkeys = {}\npasswords = {}\n")
+            .unwrap();
         let broken = Secrets::load_or_create(&layout).unwrap_err();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(first, second);

@@ -118,6 +118,7 @@ impl Parts<'_> {
             "retail" => env.extend(calls("RETAIL", "service-retail")),
             "reporting" => {
                 env.extend(calls("REPORTING", "aggregator"));
+                env.insert("REPORTING_SESSION_SECRET".to_owned(), self.secrets.session_secret.clone());
                 env.insert("REPORTING_TIME_ZONE".to_owned(), self.company.time_zone.clone());
                 env.insert("REPORTING_CURRENCY".to_owned(), self.company.currency.clone());
                 env.insert("REPORTING_LAKE_DIR".to_owned(), path(self.layout.lake()));

@@ -203,7 +203,7 @@ pub async fn start(
 }
 
 /// Put a run on the list now, under an occurrence of its own.
-pub(super) async fn request(
+pub(crate) async fn request(
     state: &State,
     job: &str,
     arguments: &Value,

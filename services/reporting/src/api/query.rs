@@ -12,19 +12,19 @@ const LONGEST: usize = 8 * 1024;
 
 /// A report's query, sorted.
 #[derive(Debug)]
-pub(super) struct ReportQuery {
+pub(crate) struct ReportQuery {
     /// `format`.
-    pub(super) format: Option<Format>,
+    pub(crate) format: Option<Format>,
     /// `business_day` and, with it, `revision`.
-    pub(super) published: Option<(NaiveDate, Option<i32>)>,
+    pub(crate) published: Option<(NaiveDate, Option<i32>)>,
     /// `snapshot`.
-    pub(super) snapshot: Option<i64>,
+    pub(crate) snapshot: Option<i64>,
     /// `max_age`: poll first the sources that are older.
-    pub(super) max_age: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
     /// `stale=refuse`: no answer rather than one from stale sources.
-    pub(super) refuse_stale: bool,
+    pub(crate) refuse_stale: bool,
     /// All else: the report itself says which it knows.
-    pub(super) parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<String, String>,
 }
 
 impl ReportQuery {
@@ -32,7 +32,7 @@ impl ReportQuery {
     ///
     /// # Errors
     /// 400 naming the parameter.
-    pub(super) fn read(text: &str) -> Result<Self, ApiError> {
+    pub(crate) fn read(text: &str) -> Result<Self, ApiError> {
         if text.len() > LONGEST {
             return Err(ApiError::BadRequest {
                 field: None,

@@ -1,0 +1,98 @@
+//! Export files: what each night wrote, to be taken along.
+
+use axum::{
+    extract::{Query, RawQuery, State as Of},
+    http::Uri,
+    response::Html,
+};
+use form_urlencoded::Serializer;
+use kit::error::ApiError;
+use maud::{Markup, html};
+
+use super::{
+    BASE,
+    fault::Fault,
+    guard::Visitor,
+    layout::{Frame, Room},
+    show,
+};
+use crate::{
+    State,
+    api::exports::{self, FileView, FilesQuery},
+};
+
+/// The files, the newest day first.
+pub(super) async fn page(
+    Of(state): Of<State>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, Fault> {
+    let visitor = visitor.who_sees_operations()?;
+    let query = query.unwrap_or_default();
+    // A field that was left empty asks for all.
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(query.as_bytes()).into_owned().filter(|(_, value)| !value.trim().is_empty()).collect();
+    let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let query = Serializer::new(String::new()).extend_pairs(&pairs).finish();
+    let uri = Uri::try_from(format!("/?{query}")).map_err(ApiError::internal)?;
+    let wanted = Query::<FilesQuery>::try_from_uri(&uri);
+    let wanted = wanted.map_err(|refused| ApiError::BadRequest { field: None, detail: refused.body_text() })?;
+    let page = exports::list(Of(state.clone()), kit::extract::Query(wanted.0)).await?.0;
+    let next = page.next.as_ref().map(|next| {
+        let rest = pairs.iter().filter(|(name, _)| name != "after");
+        Serializer::new(String::new()).extend_pairs(rest).append_pair("after", next).finish()
+    });
+    let content = html! {
+        div.head {
+            h1 { "Exports" }
+            p.lead { "The files of each night’s pack. A published file never changes; its digest tells that it is whole." }
+        }
+        form.search method="get" action={ (BASE) "/exports" } {
+            label for="day" { "Business day" } input #day type="date" name="business_day" value=[value("business_day")];
+            label for="report" { "Report" } input #report type="text" name="report" value=[value("report")] placeholder="all" autocomplete="off";
+            label for="format" { "Format" }
+            select #format name="format" {
+                option value="" { "all" }
+                @for format in ::exports::Format::ALL {
+                    option value=(format.name()) selected[value("format") == Some(format.name())] { (format.name()) }
+                }
+            }
+            button { "Show" }
+            @if !pairs.is_empty() { a href={ (BASE) "/exports" } { "All files" } }
+        }
+        @if page.items.is_empty() { p.empty { "There are no such files." } }
+        @else { (table(&state, &page.items)) }
+        @if let Some(next) = next { nav.turn aria-label="Pages" { a.button rel="next" href={ "?" (next) } { "Older" } } }
+    };
+    Ok(Html(Frame::new(&visitor, Room::Exports, "Exports").page(&content).into_string()))
+}
+
+fn table(state: &State, files: &[FileView]) -> Markup {
+    let zone = state.config.time_zone;
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Export files" {
+            table {
+                caption.sr { "Export files, the newest day first" }
+                thead {
+                    tr {
+                        th scope="col" { "Business day" } th scope="col" { "File" } th.n scope="col" { "Revision" }
+                        th.n scope="col" { "Rows" } th.n scope="col" { "Size" } th scope="col" { "Written" } th scope="col" { "SHA-256" }
+                    }
+                }
+                tbody {
+                    @for file in files {
+                        tr {
+                            td { (show::day(file.business_day)) }
+                            th scope="row" { a href={ (BASE) "/exports/" (file.id) } download { (file.report) "." (file.format) } }
+                            td.n { (file.revision) }
+                            td.n { (show::whole(file.rows)) }
+                            td.n { (show::bytes(file.bytes)) }
+                            td { (show::moment(file.created_at, zone)) }
+                            td { code title=(file.sha256) { (file.sha256.get(..12).unwrap_or_default()) "…" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a page cannot be shown. The guard, which knows who is asking, makes a page of it.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use kit::{error::ApiError, problem::Problem};
+
+/// The ways in which a page fails.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Nobody has signed in.
+    SignIn,
+    /// The session's role does not reach so far.
+    Role(&'static str),
+    /// A form that did not come from one of our pages.
+    Foreign,
+    /// What the API would have answered.
+    Api(ApiError),
+}
+
+impl<E: Into<ApiError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+/// A fault on its way to the guard.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// To the form for the key.
+    SignIn,
+    /// A page that says what is the matter.
+    Problem(Box<Problem>),
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let forbidden = |code, detail: &str| Problem::new(StatusCode::FORBIDDEN, code, detail).into_response();
+        let (mut response, told) = match self {
+            Self::SignIn => (StatusCode::UNAUTHORIZED.into_response(), Told::SignIn),
+            Self::Role(detail) => {
+                let told = Problem::new(StatusCode::FORBIDDEN, "role", detail);
+                (forbidden("role", detail), Told::Problem(Box::new(told)))
+            }
+            Self::Foreign => {
+                let detail = "this form did not come from this console, or from an earlier session; nothing was done";
+                let told = Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail);
+                (forbidden("foreign-form", detail), Told::Problem(Box::new(told)))
+            }
+            Self::Api(error) => {
+                let told = Told::Problem(Box::new(error.problem()));
+                // Also writes the log where the fault is ours.
+                (error.into_response(), told)
+            }
+        };
+        response.extensions_mut().insert(told);
+        response
+    }
+}

@@ -1,0 +1,143 @@
+//! What was published of a report: every revision of every day.
+
+use aggregator::{
+    publish::{self, Missing, Reason, Revision},
+    report,
+};
+use axum::{
+    extract::{Path, RawQuery, State as Of},
+    response::Html,
+};
+use chrono::NaiveDate;
+use form_urlencoded::Serializer;
+use kit::{error::ApiError, page::Cursor};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{
+    BASE,
+    fault::Fault,
+    guard::Visitor,
+    layout::{Frame, Room, Tone, pill},
+    show,
+};
+use crate::{State, api::error};
+
+/// Revisions on one page.
+const LINES: i64 = 60;
+
+/// The revisions of a report, the newest day first.
+pub(super) async fn page(
+    Of(state): Of<State>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Html<String>, Fault> {
+    let query = query.unwrap_or_default();
+    let value = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.into_owned())
+    };
+    let day: Option<NaiveDate> = value("business_day")
+        .map(|day| {
+            day.parse().map_err(|_| ApiError::bad_parameter("business_day", "it must be a date such as 2026-03-08"))
+        })
+        .transpose()?;
+    let after: Option<Cursor> = value("after").and_then(|text| serde_json::from_value(Value::String(text)).ok());
+    let before = Cursor::key::<(NaiveDate, i32)>(after.as_ref())?;
+    let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(error::of_publish)?;
+    let catalogue = report::catalogue(&state.aggregator);
+    let report = catalogue.get(&name);
+    if found.is_empty() && report.is_none() {
+        return Err(ApiError::not_found(format!("report `{name}`")).into());
+    }
+    let title = report.map_or(name.as_str(), |report| report.title.as_str());
+    let more = found.len() > usize::try_from(LINES).unwrap_or_default();
+    let shown = &found[..found.len().min(usize::try_from(LINES).unwrap_or_default())];
+    let next = shown.last().filter(|_| more).map(|last| Cursor::encode(&(last.business_day, last.revision)));
+    let content = html! {
+        div.head {
+            nav.crumbs aria-label="Where this is" { a href={ (BASE) "/reports" } { "Reports" } a href={ (BASE) "/reports/" (name) } { (title) } }
+            h1 { (title) ": revisions" }
+            p.lead { "Each is what was published on a date. The database refuses to change one; a late fact makes the next." }
+            nav.tabs aria-label="This report" {
+                a href={ (BASE) "/reports/" (name) } { "Now" }
+                a href={ (BASE) "/reports/" (name) "/revisions" } aria-current="page" { "Published revisions" }
+            }
+        }
+        form.search method="get" {
+            label for="day" { "Business day" }
+            input #day type="date" name="business_day" value=[day];
+            button { "Show" }
+            @if day.is_some() { a href={ (BASE) "/reports/" (name) "/revisions" } { "All days" } }
+        }
+        @if shown.is_empty() { p.empty { "Nothing has been published" @if let Some(day) = day { " for " (show::day(day)) } "." } }
+        @else {
+            div.scroll tabindex="0" role="region" aria-label="Revisions" {
+                table {
+                    caption.sr { "Revisions of " (title) ", the newest day first" }
+                    thead {
+                        tr {
+                            th scope="col" { "Business day" } th.n scope="col" { "Revision" } th scope="col" { "State" }
+                            th scope="col" { "Published" } th.n scope="col" { "Rows" } th scope="col" { "Why" } th scope="col" { "Compare" }
+                        }
+                    }
+                    tbody { @for revision in shown { (line(&state, &name, revision)) } }
+                }
+            }
+            @if let Some(next) = next {
+                @let query = Serializer::new(String::new()).append_pair("after", &next).finish();
+                nav.turn aria-label="Pages" { a.button rel="next" href={ "?" (query) } { "Older" } }
+            }
+        }
+    };
+    Ok(Html(Frame::new(&visitor, Room::Reports, &format!("{title}: revisions")).page(&content).into_string()))
+}
+
+fn line(state: &State, name: &str, revision: &Revision) -> Markup {
+    let (day, number) = (revision.business_day, revision.revision);
+    html! {
+        tr {
+            th scope="row" { a href={ (BASE) "/reports/" (name) "?business_day=" (day) "&revision=" (number) } { (show::day(day)) } }
+            td.n { (number) }
+            td { (self::state(revision)) }
+            td { (show::moment(revision.published_at, state.config.time_zone)) }
+            td.n { (show::whole(revision.row_count)) }
+            td { (cause(revision.cause.as_ref())) (missing(&revision.missing)) }
+            td { @if number > 1 { a href={ (BASE) "/reports/" (name) "/diff?business_day=" (day) "&to=" (number) } { "with " (number - 1) } } }
+        }
+    }
+}
+
+/// The state of a revision.
+pub(super) fn state(revision: &Revision) -> Markup {
+    pill(if revision.state == "final" { Tone::Good } else { Tone::Warn }, &revision.state)
+}
+
+/// What a provisional revision lacks.
+pub(super) fn missing(missing: &[Missing]) -> Markup {
+    let said = missing.iter().map(|it| match (it.reason, &it.dataset) {
+        (Reason::Incomplete, _) => format!("{} not complete", it.source),
+        (Reason::Quarantined, Some(dataset)) => format!("rows of {dataset} in quarantine"),
+        (Reason::Quarantined, None) => format!("rows of {} in quarantine", it.source),
+    });
+    html! { span.soft { (said.collect::<Vec<_>>().join("; ")) } }
+}
+
+/// Which rows made a revision.
+pub(super) fn cause(cause: Option<&Value>) -> Markup {
+    let Some(Value::Array(parts)) = cause else { return html! {} };
+    let number = |part: &Value, name: &str| part[name].as_i64().unwrap_or_default();
+    html! {
+        ul.causes {
+            @for part in parts {
+                li {
+                    (part["source"].as_str().unwrap_or_default()) ", " (show::words(part["dataset"].as_str().unwrap_or_default()).to_lowercase()) ": "
+                    @let said = [("added", number(part, "added")), ("changed", number(part, "changed")), ("removed", number(part, "removed"))];
+                    @let said: Vec<String> = said.iter().filter(|(_, rows)| *rows > 0).map(|(what, rows)| format!("{} {what}", show::whole(*rows))).collect();
+                    (said.join(", "))
+                }
+            }
+        }
+    }
+}

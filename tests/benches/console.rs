@@ -1,0 +1,68 @@
+//! The console's first page of a company with ninety published days: how long, and how many bytes.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::{Client, header, redirect::Policy};
+use system_tests::bench::{Row, Target};
+use system_tests::{Folder, binaries};
+
+/// Askings of the page, one after the other.
+const ASKED: usize = 100;
+/// What the page may take and weigh, its stylesheet and script included.
+const MAY_TAKE_MS: f64 = 100.0;
+const MAY_WEIGH: f64 = 100_000.0;
+
+/// Rows in milliseconds and bytes.
+pub(crate) async fn run() -> Result<Vec<Row>> {
+    let folder = Folder::new();
+    let data = folder.path().to_string_lossy().into_owned();
+    let demo = tokio::process::Command::new(binaries::program("stack"))
+        .args(["demo", "--ports", "auto", "--data-dir", &data])
+        .output()
+        .await
+        .context("the demo could not be started")?;
+    ensure!(demo.status.success(), "the demo failed: {}", String::from_utf8_lossy(&demo.stderr));
+    let state = stack::status::read(&stack::layout::Layout::new(folder.path())?)?;
+    let console = format!("{}/reporting", state.gateway);
+    let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
+    let key = state.keys.get("analyst").context("the stack has an analyst's key")?;
+    let signing = client.post(format!("{console}/sign-in")).header("sec-fetch-site", "same-origin");
+    let signing = signing.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let signed = signing.body(format!("key={key}")).send().await?;
+    let cookie = signed.headers().get(header::SET_COOKIE).context("the key signs in")?.to_str()?;
+    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    let page = async || -> Result<String> {
+        let answer = client.get(format!("{console}/")).header(header::COOKIE, &cookie).send().await?;
+        ensure!(answer.status().is_success(), "the page answers {}", answer.status());
+        Ok(answer.text().await?)
+    };
+
+    let first = page().await?;
+    let mut bytes = first.len();
+    for file in first.split('"').filter(|text| text.starts_with("/reporting/assets/")) {
+        bytes += client.get(format!("{}{file}", state.gateway)).send().await?.bytes().await?.len();
+    }
+    let mut times = Vec::with_capacity(ASKED);
+    for _ in 0..ASKED {
+        let began = Instant::now();
+        page().await?;
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    let row = |work: &str, value, unit, beside| Row {
+        work: work.to_owned(),
+        value,
+        unit,
+        peer: "limit".to_owned(),
+        beside,
+        target: Target::AtMost(1.0),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a page is smaller than 2^52 bytes")]
+    let bytes = bytes as f64;
+    Ok(vec![
+        row("console, first page through the gateway, median", times[ASKED / 2], "ms", MAY_TAKE_MS),
+        row("console, first page through the gateway, slowest of 100", times[ASKED - 1], "ms", MAY_TAKE_MS),
+        row("console, first page with style, script and icon", bytes, "bytes", MAY_WEIGH),
+    ])
+}
