@@ -39,10 +39,12 @@ async fn no_operation_answers_what_its_document_does_not_say() {
 
 /// Prints what was found, and `CLEAN` at the end where that is nothing.
 const PROGRAM: &str = r#"
-import sys
+import os, sys, tempfile
 from click.testing import CliRunner
 from schemathesis.cli import schemathesis
 document, token, seed, examples = sys.argv[1:]
+# It keeps notes where it is started.
+os.chdir(tempfile.mkdtemp(prefix="tributary-schemathesis-"))
 run = CliRunner().invoke(schemathesis, [
     "run", document, "--header", token, "--seed", seed, "--max-examples", examples,
     "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
