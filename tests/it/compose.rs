@@ -236,7 +236,7 @@ fn the_example_names_every_variable_and_gives_no_secret() {
     assert_eq!(given.keys().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), asked.keys().cloned().collect());
     for (name, default) in asked {
         // A secret has no default anywhere, and compose refuses to start without one.
-        let secret = ["PASSWORD", "TOKEN", "_KEY_"].iter().any(|part| name.contains(part));
+        let secret = ["PASSWORD", "TOKEN", "SECRET", "_KEY_"].iter().any(|part| name.contains(part));
         assert_eq!(default.is_none(), secret, "{name}");
         assert_eq!(given[name.as_str()].is_empty(), secret, "{name}");
         if let Some(default) = default {
