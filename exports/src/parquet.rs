@@ -2,7 +2,11 @@
 
 use std::io::Write;
 
-use polars::prelude::{DataFrame, KeyValueMetadata, ParquetCompression, ParquetWriter};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use polars::prelude::{
+    CompatLevel, DataFrame, IpcWriter, KeyValueMetadata, ParquetCompression, ParquetWriter, SerWriter,
+};
 
 use crate::column::{Column, columnar_schema};
 use crate::error::{Error, Result};
@@ -15,9 +19,11 @@ pub(crate) fn write(
     batches: impl Iterator<Item = Result<DataFrame>>,
     out: &mut impl Write,
 ) -> Result<u64> {
+    let mut pairs = provenance.pairs();
+    pairs.push((ARROW_SCHEMA.to_owned(), arrow_schema(columns)?));
     let mut writer = ParquetWriter::new(out)
         .with_compression(ParquetCompression::Zstd(None))
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(provenance.pairs())))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
         .batched(&columnar_schema(columns))
         .map_err(Error::Encode)?;
     let mut rows = 0;
@@ -29,6 +35,26 @@ pub(crate) fn write(
     }
     writer.finish().map_err(Error::Encode)?;
     Ok(rows)
+}
+
+/// Key under which Arrow's readers look for the types that a column had before it became Parquet.
+const ARROW_SCHEMA: &str = "ARROW:schema";
+/// What an Arrow file begins with, before its first message: the schema.
+const ARROW_MAGIC: usize = 8;
+
+/// The columns' Arrow schema in types that every reader knows. Left to itself polars names string views there, and
+/// pyarrow follows it into columns for which it has hardly a function (pandas with Arrow types fails on them).
+fn arrow_schema(columns: &[Column]) -> Result<String> {
+    let mut file = Vec::new();
+    IpcWriter::new(&mut file)
+        .with_compat_level(CompatLevel::oldest())
+        .batched(&columnar_schema(columns), columns.iter().map(|_| Default::default()).collect())
+        .and_then(|mut writer| writer.finish())
+        .map_err(Error::Encode)?;
+    // A message is a mark of four bytes, its length in four, and that many bytes.
+    let message = file.get(ARROW_MAGIC..).unwrap_or_default();
+    let length = message.get(4..8).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes);
+    Ok(STANDARD.encode(message.get(..8 + length as usize).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -67,9 +67,9 @@ async fn the_keyboard_reaches_the_content_first_and_the_catalogue_filters() {
     browser.write("a.skip", "\u{e007}").await;
     assert_eq!(browser.run("return document.activeElement.id").await, "content");
 
-    browser.write("#q", "reorder").await;
+    browser.write("#q", "reorder proposal").await;
     assert_eq!(browser.text("[data-found]").await, "1 report");
     browser.click("form.search button").await;
     browser.sees("Days of cover and reorder proposal").await;
-    assert!(browser.url().await.ends_with("/reports?q=reorder"));
+    assert!(browser.url().await.ends_with("/reports?q=reorder+proposal"));
 }

@@ -13,7 +13,7 @@ async fn an_operator_runs_a_job_and_sees_it_finish() {
     let checks = browser.text("main").await;
     assert!(checks.contains("Stock reconciliation") && checks.contains("agrees"), "{checks}");
     browser.open(&page(&stack, "/jobs")).await;
-    browser.click("button[aria-label='Run housekeeping now']").await;
+    browser.click("button[aria-label='Run now: housekeeping']").await;
     browser.sees("housekeeping").await;
     assert!(browser.url().await.contains("/reporting/runs/"));
     // Nobody reloads the page: it follows the run by itself.
@@ -32,7 +32,7 @@ async fn an_operator_runs_a_job_and_sees_it_finish() {
 
     // A poll now.
     browser.open(&page(&stack, "/sources")).await;
-    browser.click("button[aria-label='Poll retail now']").await;
+    browser.click("button[aria-label='Poll now: retail']").await;
     wait_until("the poll to be shown as ended", std::time::Duration::from_secs(120), async || {
         browser.text("#run .lead").await.starts_with("succeeded").then_some(())
     })

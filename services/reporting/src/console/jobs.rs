@@ -97,7 +97,7 @@ fn line(state: &State, visitor: &Visitor, entry: &Entry, last: Option<&RunRow>) 
                         a.button href={ (BASE) "/jobs/" (name) } { "Run …" }
                     } @else {
                         form method="post" action={ (BASE) "/jobs/" (name) "/runs" } {
-                            (token(visitor)) button aria-label={ "Run " (name) " now" } { "Run now" }
+                            (token(visitor)) button aria-label={ "Run now: " (name) } { "Run now" }
                         }
                     }
                 }

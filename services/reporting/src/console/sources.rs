@@ -76,7 +76,7 @@ fn breaker(state: BreakerState) -> Markup {
 fn poll_form(visitor: &Visitor, name: &str) -> Markup {
     html! {
         form method="post" action={ (BASE) "/sources/" (name) "/poll" } {
-            (token(visitor)) button aria-label={ "Poll " (name) " now" } { "Poll now" }
+            (token(visitor)) button aria-label={ "Poll now: " (name) } { "Poll now" }
         }
     }
 }
