@@ -37,7 +37,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else
-    say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.9 or newer with venv,"
+    say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.11 or newer with venv,"
     say "and for the tests Chromium with chromedriver"
     say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver"
     say "  Arch:    sudo pacman -S base-devel postgresql python chromium"
