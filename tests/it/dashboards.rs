@@ -6,6 +6,7 @@
 
 mod alerts;
 mod files;
+mod links;
 mod metrics;
 mod promql;
 mod sql;
