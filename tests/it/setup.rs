@@ -37,7 +37,7 @@ impl Machine {
     /// Runs the script: whether it was content, and all that it said.
     fn set_up(&self) -> (bool, String) {
         let mut command = Command::new("/bin/bash");
-        command.arg(binaries::repository().join("tools/setup.sh")).arg("--no-python");
+        command.arg(binaries::repository().join("tools/setup.sh")).arg("--demo");
         let output = command.env_clear().env("PATH", self.0.path()).output().unwrap();
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         (output.status.success(), said)

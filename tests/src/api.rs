@@ -42,8 +42,10 @@ impl Api {
                 (name, HeaderValue::from_str(value).expect("a header value"))
             })
             .collect();
+        // What comes is what was sent: a client that unpacks by itself would also ask for packed answers by itself.
         let client = Client::builder()
             .no_proxy()
+            .no_gzip()
             .timeout(Duration::from_secs(120))
             .default_headers(headers)
             .build()

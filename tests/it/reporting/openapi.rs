@@ -16,9 +16,9 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
 fn is_shown(document: &Value, content: &Value) -> bool {
     let schema = resolved(document, &content["schema"]);
     [content, schema].iter().any(|it| !it["example"].is_null() || !it["examples"].is_null())
-        || schema["properties"]["items"]["items"]["$ref"]
-            .as_str()
-            .is_some_and(|_| is_shown(document, &serde_json::json!({"schema": schema["properties"]["items"]["items"]})))
+        || schema["properties"]["items"]
+            .get("items")
+            .is_some_and(|item| is_shown(document, &serde_json::json!({ "schema": item })))
 }
 
 #[tokio::test]

@@ -17,6 +17,10 @@ use crate::State;
 
 /// Something that is or was wrong.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 3, "kind": "source_stale", "subject": "retail", "summary": "retail is complete only through 2026-11-22T01:00:00Z",
+    "facts": {"complete_through": "2026-11-22T01:00:00Z"}, "opened_at": "2026-11-22T02:05:00Z", "closed_at": null,
+}))]
 pub struct IncidentView {
     /// Its number.
     pub id: i64,

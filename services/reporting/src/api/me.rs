@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// The consumer of the key that the request was made with.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"consumer": "analyst", "groups": ["analyst"]}))]
 pub struct Me {
     /// Its name at the gateway.
     pub consumer: String,
