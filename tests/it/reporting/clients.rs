@@ -1,6 +1,4 @@
-//! Clients that are slow, go away, or ask nonsense on the wire: the service keeps its memory, its files and its temper.
-
-use std::net::SocketAddr;
+//! Clients that go away, or ask nonsense on the wire: the service keeps its memory, its files and its temper.
 
 use futures_util::future::join_all;
 use system_tests::raw::{Raw, get};
@@ -8,19 +6,11 @@ use system_tests::{Api, Stack, eventually};
 
 use super::{api, direct, listed, metric, reporting};
 
-/// Bytes that a client of the crowd leaves unread at most.
+/// Bytes that a client leaves unread at most.
 const ROOM: u32 = 4_096;
-const CROWD: usize = 100;
 
 fn process(stack: &Stack) -> u32 {
     stack.state().services["reporting"].pid
-}
-
-/// Resident memory of the service, in kibibytes.
-fn resident(stack: &Stack) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process(stack))).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn open_files(stack: &Stack) -> usize {
@@ -30,46 +20,6 @@ fn open_files(stack: &Stack) -> usize {
 async fn none_in_flight(api: &Api) {
     // The request for the metrics is not behind the door that counts, or counts itself alone.
     eventually("no request in flight", async || metric(api, "http_requests_in_flight{").await <= 1.0).await;
-}
-
-/// Clients that ask, read the head of the answer, and then nothing.
-async fn crowd(address: SocketAddr, request: &[u8], size: usize) -> Vec<Raw> {
-    let join = (0..size).map(|_| async {
-        let mut client = Raw::connect_with_room(address, ROOM).await.unwrap();
-        client.send(request).await.unwrap();
-        assert_eq!(client.head().await.unwrap().status, 200);
-        client
-    });
-    join_all(join).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_slow_clients_cost_little_and_stop_nobody() {
-    let stack = reporting(&[]).await;
-    let api = api(&stack);
-    let (address, token) = stack.door("reporting");
-    // A file of some megabytes, JSON that lies in the spool, and JSON that is shared in memory.
-    for (query, first) in [("many?blocks=60&format=csv", "block,"), ("many?blocks=40", "{"), ("many?blocks=18", "{")] {
-        let path = direct(query);
-        let whole = api.get(&path).await.expect(200);
-        assert!(whole.text().starts_with(first) && whole.body.len() > 1_000_000, "{}", whole.body.len());
-        let (before, files) = (resident(&stack), open_files(&stack));
-        let mut slow = crowd(address, &get(&path, &token), CROWD).await;
-        let grown = resident(&stack).saturating_sub(before);
-        // Two pieces of 32 KiB each, and what a connection costs.
-        assert!(grown < 200 * 1024, "{query}: {CROWD} slow clients hold {grown} KiB");
-        // Meanwhile others are served, new files included.
-        api.get(&direct(&format!("many?blocks=2&word={first}&format=csv"))).await.expect(200);
-        api.get("/api/v1/reports").await.expect(200);
-        // One of them goes on after all, and has every byte.
-        let mut patient = slow.pop().unwrap();
-        let mut body = Vec::new();
-        patient.read(&mut body, whole.body.len()).await.unwrap();
-        assert!(first == "{" || body == whole.body, "{query}");
-        drop((slow, patient));
-        eventually("every file and socket to be closed", async || open_files(&stack) <= files + 4).await;
-        none_in_flight(&api).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
