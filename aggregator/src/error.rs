@@ -95,6 +95,16 @@ impl From<crate::report::ReportError> for Error {
 }
 
 impl Error {
+    /// How long until asking makes sense, when nobody was asked because the source's circuit breaker is open.
+    #[must_use]
+    pub fn ask_again_in(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Source { source: CallError::BreakerOpen { wait }, .. } => Some(*wait),
+            Self::Shared(error) => error.ask_again_in(),
+            _ => None,
+        }
+    }
+
     /// For `map_err`: an input or output fault at a path.
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<'_> {
         move |source| Self::File { path: path.to_owned(), source }

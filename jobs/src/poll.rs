@@ -62,7 +62,7 @@ impl Job for Poll {
 
     async fn run(&self, asked: PollArguments, run: &Run) -> Result<PollOutcome, JobError> {
         let polled = one(Arc::clone(&self.aggregator), self.source.clone(), asked).await;
-        let outcome = polled.map_err(anyhow::Error::new)?;
+        let outcome = polled.map_err(not_polled)?;
         if let Some(snapshot) = outcome.snapshot {
             run.log(format!(
                 "snapshot {snapshot}: {} rows added, {} changed, {} removed, complete through {}",
@@ -78,6 +78,16 @@ impl Job for Poll {
                 .await;
         }
         Ok(outcome)
+    }
+}
+
+/// A poll that was not sent, because of the breaker, has not failed yet: it waits until one call may try, which tells.
+fn not_polled(error: aggregator::Error) -> JobError {
+    let again_in = error.ask_again_in();
+    let error = anyhow::Error::new(error);
+    match again_in {
+        Some(again_in) => JobError::NotYet { reason: format!("{error:#}"), again_in },
+        None => JobError::Failed(error),
     }
 }
 

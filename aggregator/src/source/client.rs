@@ -109,10 +109,12 @@ impl Client {
     {
         let deadline = Instant::now() + timeout * 2;
         let mut attempt = 0;
+        let mut before = None;
         loop {
             if let Err(wait) = self.breaker.admit(Instant::now()) {
                 metric::call(&self.source, "refused");
-                return Err(CallError::BreakerOpen { wait });
+                // Whose own failures opened it says what they were: that the source was asked, and how it answered.
+                return Err(before.unwrap_or(CallError::BreakerOpen { wait }));
             }
             self.rate.until_ready().await;
             let error = match send().await {
@@ -135,6 +137,7 @@ impl Client {
             metric::call(&self.source, "retried");
             attempt += 1;
             tracing::debug!(url = self.changes, attempt, ?pause, %error, "asking again");
+            before = Some(error);
             tokio::time::sleep(pause).await;
         }
     }

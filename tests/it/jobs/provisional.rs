@@ -1,10 +1,11 @@
 //! A day whose data is not all there: published as provisional at the deadline, as final when the rest has come.
 
 use serde_json::{Value, json};
+use system_tests::{Stack, wait_until};
 
 use super::desk::{ask, desk, jobs_file, run_job};
 use super::restatement::{past_day, revisions};
-use super::service::ended;
+use super::service::{PATIENCE, ended};
 use crate::company::Company;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +17,7 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
         formats = ["csv"]
         [[job]]
         name = "nightly"
-        with = { deadline = "10s" }
+        with = { deadline = "4h" }
         "#,
     );
     let mut stack = desk(&file).start().await;
@@ -26,6 +27,8 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     stack.kill("retail");
 
     let run = ask(&stack, "nightly", &json!({ "business_day": day })).await;
+    waiting(&stack, &run).await;
+    pass_the_deadline(&stack, &run).await;
     let run = ended(&stack, &run).await;
     assert_eq!(run["status"], "succeeded", "{run}");
     assert!(run["outcome"]["polls_failed"][0].as_str().unwrap().starts_with("retail"), "{run}");
@@ -67,7 +70,27 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     a_quiet_day_is_final(&stack).await;
 }
 
-async fn a_quiet_day_is_final(stack: &system_tests::Stack) {
+/// Until the run waits for its data, by its own row.
+async fn waiting(stack: &Stack, run: &Value) {
+    let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"]);
+    wait_until("the run to wait for its data", PATIENCE, async || {
+        let run = stack.api("operator").get_json(&path).await;
+        (run["status"] == "waiting").then_some(())
+    })
+    .await;
+}
+
+/// Four hours in no time: the night was due five hours ago, and is to be looked at again now.
+async fn pass_the_deadline(stack: &Stack, run: &Value) {
+    let moved = "UPDATE jobs.run
+                    SET scheduled_for = scheduled_for - interval '5 h', not_before = clock_timestamp()
+                  WHERE id = $1 AND status = 'waiting'";
+    let reporting = stack.pool("reporting_db").await;
+    let moved = sqlx::query(moved).bind(run["id"].as_i64()).execute(&reporting).await.unwrap();
+    assert_eq!(moved.rows_affected(), 1);
+}
+
+async fn a_quiet_day_is_final(stack: &Stack) {
     let (day, _) = past_day(9);
     let run: Value = run_job(stack, "nightly", &json!({ "business_day": day })).await;
     assert_eq!(run["attempt"], 1, "nothing to wait for: {run}");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use system_tests::{Stack, wait_until};
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(240);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(240);
 
 pub(super) async fn ended(stack: &Stack, run: &Value) -> Value {
     let api = stack.api("operator");
