@@ -193,6 +193,7 @@ impl Stack {
 
     /// Starts a member that was ended, and waits until it is ready.
     pub async fn restart(&mut self, member: &'static str) {
+        self.system.released(member).await;
         self.system.launch(member).unwrap_or_else(|error| panic!("{}", error.report()));
         self.system.wait_ready(member).await.unwrap_or_else(|error| panic!("{}", error.report()));
     }

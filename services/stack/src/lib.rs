@@ -9,6 +9,7 @@ pub mod down;
 pub mod error;
 pub mod kong_config;
 pub mod layout;
+mod leftover;
 pub mod lock;
 pub mod ports;
 pub mod postgres;

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::secrets::Secrets;
 use crate::services::{Company, Parts, SERVICES, find_programs, own_folder};
 use crate::state::{Daemon, Member, Service, State};
-use crate::{ready, roles};
+use crate::{leftover, ready, roles};
 
 /// How a system is started.
 #[derive(Debug, Clone)]
@@ -170,6 +170,7 @@ impl System {
             jobs.into_iter().try_for_each(|job| job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
         for database in &DATABASES {
+            self.released(database.name).await;
             self.launch(database.name)?;
         }
         for database in &DATABASES {
@@ -195,6 +196,13 @@ impl System {
             None => self.members.push(Slot { name, process: Some(process), watch: crate::supervise::Watch::default() }),
         }
         Ok(())
+    }
+
+    /// Waits until what is left of a killed database's server has ended, as far as it is a database.
+    pub async fn released(&self, name: &str) {
+        if let Ok(cluster) = self.cluster(name) {
+            leftover::gone(&cluster.dir).await;
+        }
     }
 
     /// Waits until a member does its work: a service also for the gateway to send requests on to it.
