@@ -107,7 +107,7 @@ impl Shop {
     async fn open(rows: u64) -> Result<Self> {
         let jobs = std::env::temp_dir().join(format!("tributary-bench-jobs-{}.toml", std::process::id()));
         std::fs::write(&jobs, JOBS)?;
-        let builder = Stack::builder().only(&["retail", "ecommerce", "reporting"]);
+        let builder = Stack::builder().on_disk().only(&["retail", "ecommerce", "reporting"]);
         let stack = builder.env("reporting", "REPORTING_JOBS", &jobs.to_string_lossy()).start().await;
         std::fs::remove_file(&jobs)?;
         fill::history(&stack, rows, LINES).await?;

@@ -27,7 +27,7 @@ const ROUNDS: usize = 3;
 pub(crate) async fn run() -> Result<Vec<Row>> {
     let asked = Vars::from_env("TRIBUTARY_").optional("BENCH_ROWS", "lines that the bench of reports reads");
     let lines: usize = asked.context("TRIBUTARY_BENCH_ROWS is no number")?.unwrap_or(LINES);
-    let stack = Stack::builder().start_databases().await;
+    let stack = Stack::builder().on_disk().start_databases().await;
     let settings = Settings {
         gateway_url: "http://127.0.0.1:9".to_owned(),
         gateway_key: "unused".to_owned(),

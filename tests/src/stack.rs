@@ -31,6 +31,7 @@ pub struct Builder {
     company: stack::services::Company,
     services: Option<Vec<&'static str>>,
     durable: bool,
+    on_disk: bool,
 }
 
 impl Builder {
@@ -58,6 +59,12 @@ impl Builder {
         self
     }
 
+    /// Keeps the system's folder on disk, for a lake that is measured, or too large for memory.
+    pub fn on_disk(mut self) -> Self {
+        self.on_disk = true;
+        self
+    }
+
     /// Starts databases, gateway and services, and waits until all are ready.
     pub async fn start(self) -> Stack {
         let durable = self.durable;
@@ -76,7 +83,7 @@ impl Builder {
     }
 
     async fn place(self) -> (Folder, Options) {
-        let folder = Folder::new();
+        let folder = if self.on_disk || self.durable { Folder::new() } else { Folder::in_memory() };
         template::fill(folder.path()).await;
         let mut options = Options::new(folder.path(), Choice::Auto);
         options.bin = Some(binaries::folder());

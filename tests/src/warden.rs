@@ -25,6 +25,9 @@ done
 rm -rf "$1"
 "#;
 
+/// Room for the systems of a few tests at once, in bytes.
+const MEMORY: u64 = 4 << 30;
+
 /// Guards one folder.
 #[derive(Debug)]
 pub(crate) struct Warden(Child);
@@ -39,7 +42,19 @@ pub struct Folder {
 impl Folder {
     /// A new folder that everybody may enter, PostgreSQL's user too.
     pub fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// One in memory where the system has enough of it: the five thousand small files of four clusters cost a disk's
+    /// journal more time than most tests take. Programs cannot always be run there.
+    pub(crate) fn in_memory() -> Self {
+        let shared = Path::new("/dev/shm");
+        let room = rustix::fs::statvfs(shared).map_or(0, |it| it.f_bavail * it.f_frsize);
+        if room >= MEMORY { Self::below(shared) } else { Self::new() }
+    }
+
+    fn below(folder: &Path) -> Self {
+        let path = folder.join(format!("tributary-test-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&path).expect("a temporary folder");
         let _warden = Warden::over(&path);
         Self { path, _warden }
