@@ -7,4 +7,5 @@ mod faults;
 mod harness;
 mod limits;
 mod process;
+mod rolling;
 mod wire;

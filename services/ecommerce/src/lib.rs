@@ -93,7 +93,7 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     feed.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "ecommerce serves");
-    let served = kit::serve::serve(listener, router, config.service.drain, stop);
+    let served = kit::serve::serve(listener, router, &config.service, stop);
     let ledger = app.ledger.clone();
     let background = async {
         tokio::join!(ledger.run(config.stock.recovery_interval), carts::idle::run(app));

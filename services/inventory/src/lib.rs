@@ -80,6 +80,6 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     feed.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "inventory serves");
-    kit::serve::serve(listener, router, config.service.drain, stop).await?;
+    kit::serve::serve(listener, router, &config.service, stop).await?;
     Ok(())
 }

@@ -236,7 +236,10 @@ pub struct ServiceConfig {
     pub pool_size: NonZeroU32,
     /// Longest time one request may take; bulk imports and feeds have their own.
     pub request_timeout: Duration,
-    /// Longest time that open requests are given to end at shutdown.
+    /// How long a stopping service still takes requests while its health says that it goes: longer than the gateway's
+    /// checks need to send the next ones to another replica.
+    pub farewell: Duration,
+    /// Longest time that open requests are given to end at shutdown, farewell included.
     pub drain: Duration,
 }
 
@@ -255,6 +258,11 @@ impl ServiceConfig {
             log: vars.or("LOG", "info", "log filter, such as info or kit=debug,info")?,
             pool_size: vars.or("POOL_SIZE", "10", "most database connections")?,
             request_timeout: vars.seconds_or("REQUEST_TIMEOUT_SECONDS", "10", "longest request, in seconds")?,
+            farewell: vars.seconds_or(
+                "FAREWELL_SECONDS",
+                "3",
+                "how long a stopping service still takes requests, in seconds: longer than health checks need to notice",
+            )?,
             drain: vars.seconds_or("DRAIN_SECONDS", "20", "longest wait for open requests at shutdown, in seconds")?,
         })
     }

@@ -204,23 +204,26 @@ pub async fn bind(config: &ServiceConfig) -> io::Result<TcpListener> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", config.listen)))
 }
 
-/// How long a stopping server still takes requests, and closes each connection with its next answer. A connection that
-/// is closed while it is quiet would swallow the request that its peer is just sending.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// Serves until `stop` is cancelled, and then ends without failing a request.
 ///
-/// For [`FAREWELL`] it still answers, not ready any more, and closes each connection with its answer; then it takes no
-/// new connection and waits for open requests: in all at most `drain`.
+/// For [`ServiceConfig::farewell`] it still answers, but to health checks that it goes, and closes each connection with
+/// its answer: one that is closed while it is quiet would swallow the request that its peer is just sending. Then it
+/// takes no new connection and waits for open requests: in all at most [`ServiceConfig::drain`].
 /// axum alone would wait for ever: for open streams, and for peers that never send a request.
 ///
 /// # Errors
 /// The listener fails.
-pub async fn serve(listener: TcpListener, app: Router, drain: Duration, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    config: &ServiceConfig,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let drain = config.drain;
     let recorder = metric::recorder();
     let (closing, shut) = (CancellationToken::new(), CancellationToken::new());
     let entrance = Entrance::new(listener, closing.clone(), shut.clone())?;
-    let (stopping, farewell) = (stop.clone(), FAREWELL.min(drain));
+    let (stopping, farewell) = (stop.clone(), config.farewell.min(drain));
     let app =
         app.layer(middleware::from_fn(move |request, next| layers::say_farewell(stopping.clone(), request, next)));
     let server = axum::serve(entrance, app).with_graceful_shutdown(shut.cancelled_owned());

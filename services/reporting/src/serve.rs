@@ -36,7 +36,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// Why the listener failed, or that the scheduler could not start.
 pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let scheduler = if state.config.scheduler { Some(Scheduler::start(state.runner.clone()).await?) } else { None };
-    let drain = state.config.service.drain;
     let runner_stop = state.runner.stop().clone();
     tracing::info!(address = %listener.local_addr()?, scheduler = scheduler.is_some(), "serving");
     let scheduling = async {
@@ -45,7 +44,7 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
         }
     };
     let serving = async {
-        let served = serve::serve(listener, app(&state), drain, stop.clone()).await;
+        let served = serve::serve(listener, app(&state), &state.config.service, stop.clone()).await;
         runner_stop.cancel();
         served
     };

@@ -81,7 +81,7 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     feed.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "retail serves");
-    let served = kit::serve::serve(listener, router, config.service.drain, stop);
+    let served = kit::serve::serve(listener, router, &config.service, stop);
     kit::serve::beside(served, app.ledger.run(config.stock.recovery_interval)).await?;
     Ok(())
 }

@@ -134,13 +134,14 @@ impl Toy {
         let pairs =
             [("TOY_LISTEN", "127.0.0.1:0"), ("TOY_DATABASE_URL", "postgres://unused"), ("TOY_GATEWAY_TOKEN", TOKEN)];
         let mut vars = Vars::from_map("TOY_", pairs);
-        let config = ServiceConfig::read(&mut vars).expect("a configuration");
+        let mut config = ServiceConfig::read(&mut vars).expect("a configuration");
+        config.drain = std::time::Duration::from_secs(1);
         let listener = kit::serve::bind(&config).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let app = Api::new("toy", "A service of two tables.").streams(feed.router()).build(&config);
         let stop = CancellationToken::new();
-        let (drain, stopping) = (std::time::Duration::from_secs(1), stop.clone());
-        tokio::spawn(async move { kit::serve::serve(listener, app, drain, stopping).await });
+        let stopping = stop.clone();
+        tokio::spawn(async move { kit::serve::serve(listener, app, &config, stopping).await });
         Self { address, feed, pool, stop }
     }
 }

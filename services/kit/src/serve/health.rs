@@ -1,4 +1,5 @@
 //! `/health/live`: the process runs. `/health/ready`: all it depends on answers, else 503 naming what does not.
+//! Both are 503 as soon as the service has been told to stop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +13,8 @@ use axum::routing::get;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
+/// Where it is asked whether the process lives.
+pub(super) const LIVE: &str = "/health/live";
 /// Where readiness is asked.
 pub(super) const READY: &str = "/health/ready";
 /// A dependency that does not answer in this time counts as away.
@@ -46,7 +49,7 @@ impl Health {
 
     pub(super) fn router(self) -> Router {
         Router::new()
-            .route("/health/live", get(|| async { axum::Json(json!({"status": "ok"})) }))
+            .route(LIVE, get(|| async { axum::Json(json!({"status": "ok"})) }))
             .route(READY, get(move || ready(self.clone())))
     }
 }

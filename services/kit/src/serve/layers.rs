@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::health::READY;
+use super::health::{LIVE, READY};
 use crate::error::ApiError;
 use crate::serve::BODY_LIMIT;
 use crate::{correlation, metric};
@@ -72,9 +72,12 @@ pub(super) async fn hear_out(request: Request, next: Next) -> Response {
     ApiError::TooLarge { limit: BODY_LIMIT }.into_response()
 }
 
-/// Once `stop` is cancelled: closes the connection with each answer, and answers that the service is not ready.
+/// Once `stop` is cancelled: closes the connection with each answer, and tells whoever asks for its health that it goes.
+///
+/// Also the gateway, which asks whether the process lives: it sends the next requests elsewhere while those under way,
+/// and those it still had, are answered.
 pub(super) async fn say_farewell(stop: CancellationToken, request: Request, next: Next) -> Response {
-    if stop.is_cancelled() && request.uri().path() == READY {
+    if stop.is_cancelled() && [LIVE, READY].contains(&request.uri().path()) {
         let body = axum::Json(serde_json::json!({"status": "stopping", "failing": ["service"], "checks": {}}));
         return (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], body).into_response();
     }

@@ -70,13 +70,16 @@ async fn start(api: Api, drain: Duration) -> Running {
             ("T_DATABASE_URL", "-"),
             ("T_GATEWAY_TOKEN", TOKEN),
             ("T_REQUEST_TIMEOUT_SECONDS", "1"),
+            ("T_FAREWELL_SECONDS", "1"),
         ],
     );
-    let config = ServiceConfig::read(&mut vars).unwrap();
+    let mut config = ServiceConfig::read(&mut vars).unwrap();
+    config.drain = drain;
     let listener = bind(&config).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, api.build(&config), drain, stop.clone()));
+    let (app, stopping) = (api.build(&config), stop.clone());
+    let server = tokio::spawn(async move { serve(listener, app, &config, stopping).await });
     Running { client: Client::builder().no_proxy().build().unwrap(), address, stop, server }
 }
 
@@ -217,6 +220,11 @@ async fn a_stop_lets_open_requests_end() {
         entries.recv().await.unwrap();
     }
     running.stop.cancel();
+    // A connection that is closed tells so, and the gateway's checks hear that the service goes.
+    for (path, status) in [("/docs", 200), ("/health/live", 503), ("/health/ready", 503)] {
+        let answer = running.get(path).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["connection"].to_str().unwrap()), (status, "close"));
+    }
     gate.add_permits(1);
     for request in requests {
         assert_eq!(request.await.unwrap(), "done");
