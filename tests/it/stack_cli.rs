@@ -1,5 +1,6 @@
 //! The `stack` command as a person uses it: up, killed, up again, down; and what it says when it cannot.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -80,6 +81,28 @@ async fn up_status_killed_up_again_down() {
     assert!(!status.status.success() && heard(&status).contains("no stack is running"), "{}", heard(&status));
     let down = stack(&["down"], &data);
     assert!(down.status.success() && heard(&down).contains("nothing is running"), "{}", heard(&down));
+}
+
+/// Also what Ctrl-C does to a stack at its terminal.
+#[test]
+fn databases_alone_are_started_to_restore_a_backup_into() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    let mut command = Command::new(binaries::program("stack"));
+    command.args(["up", "--databases", "--ports", "auto", "--data-dir"]).arg(&data);
+    let mut terminal = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(terminal.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "stack is ready"));
+    let state = state(&data);
+    let running: Vec<&String> = state["processes"].as_object().unwrap().keys().collect();
+    assert_eq!(running, ["ecommerce_db", "inventory_db", "reporting_db", "retail_db"]);
+    let pid = rustix::process::Pid::from_child(&terminal);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(lines.last().as_deref(), Some("stopped"));
+    assert!(terminal.wait().unwrap().success());
+    for (name, process) in state["processes"].as_object().unwrap() {
+        assert!(!is_alive(&process["pid"]), "{name} ended");
+    }
 }
 
 #[tokio::test]
@@ -182,6 +205,34 @@ fn a_full_disk_is_called_by_its_name() {
     assert!(!output.status.success());
     let text = heard(&output);
     assert!(text.contains("the disk is full") && text.contains("secrets"), "{text}");
+}
+
+/// A file system that fills up while PostgreSQL makes its clusters. Only root may mount one; it is seen by the command
+/// alone and goes with it.
+#[test]
+fn a_disk_that_fills_up_during_the_start_is_called_by_its_name_and_nothing_is_left_running() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let small = "mount -t tmpfs -o size=48m tmpfs \"$1\" && exec \"$0\" up --empty --ports auto --data-dir \"$1\"";
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => Command::new("unshare"),
+        false => {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["--non-interactive", "unshare"]);
+            sudo
+        }
+    };
+    command.args(["--mount", "sh", "-c", small]).arg(binaries::program("stack")).arg(&data);
+    let output = command.output().unwrap();
+    let text = heard(&output);
+    assert!(!output.status.success() && text.contains("the disk is full"), "{text}");
+    let left: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|process| std::fs::read_to_string(process.ok()?.path().join("cmdline")).ok())
+        .filter(|line| line.contains(data.to_str().unwrap()))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl Builder {
     pub async fn start_databases(self) -> Stack {
         let durable = self.durable;
         let (folder, options) = self.place().await;
-        let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let system =
+            System::start_databases(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
         Stack { system, folder, durable }
     }
 

@@ -44,7 +44,7 @@ async fn make(template: &Path) {
     let folder = Folder::new();
     let mut options = Options::new(folder.path(), Choice::Auto);
     options.durable = false;
-    let system = System::start_databases(options).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    let system = System::start_databases(options, |_| ()).await.unwrap_or_else(|error| panic!("{}", error.report()));
     system.stop().await;
     let draft = template.with_extension(uuid::Uuid::new_v4().simple().to_string());
     std::fs::create_dir_all(&draft).expect("a folder in the target directory");

@@ -38,7 +38,7 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
             state
         }
         Err(Error::NotRunning { .. }) => {
-            up::detach(&Up { data: data.clone(), ports, empty: true }, &mut *tell)?;
+            up::detach(&Up { data: data.clone(), ports, empty: true, databases: false }, &mut *tell)?;
             status::read(&layout)?
         }
         Err(error) => return Err(error),

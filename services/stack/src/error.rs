@@ -21,13 +21,13 @@ pub enum Error {
     #[error("no stack is running on {}.\n  Start one with `stack up`, or name its folder with --data-dir.", data.display())]
     NotRunning { data: PathBuf },
     /// A process ended instead of becoming ready.
-    #[error("{name} ended ({status}) instead of starting. The end of {}:\n{tail}", log.display())]
+    #[error("{name} ended ({status}) instead of starting{}. The end of {}:\n{tail}", said_full(tail), log.display())]
     Ended { name: String, status: String, log: PathBuf, tail: String },
     /// A process runs but does not become ready.
     #[error("{name} was not ready after {seconds} s: {why}. The end of {}:\n{tail}", log.display())]
     NotReady { name: String, seconds: u64, why: String, log: PathBuf, tail: String },
     /// A helper program (such as `initdb`) failed.
-    #[error("{program} failed ({status}): {output}")]
+    #[error("{program} failed ({status}){}: {output}", said_full(output))]
     Program { program: String, status: String, output: String },
     /// The data folder of a cluster cannot be used.
     #[error("{}: {reason}", path.display())]
@@ -78,11 +78,16 @@ impl Error {
 }
 
 /// A full disk is common enough on a laptop to be named with its cure.
+const FULL: &str = " (the disk is full: free some space, then start again; what is there is intact)";
+
 fn disk_hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            " (the disk is full: free some space, then start again; what is there is intact)"
-        }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FULL,
         _ => "",
     }
+}
+
+/// The same where another program met it: PostgreSQL says so in the system's words.
+fn said_full(output: &str) -> &'static str {
+    if output.contains("No space left on device") { FULL } else { "" }
 }

@@ -36,6 +36,9 @@ enum Command {
         /// Leave a new data folder empty, without the demo company's history.
         #[arg(long)]
         empty: bool,
+        /// The four databases and nothing else: to restore a backup into.
+        #[arg(long)]
+        databases: bool,
         /// What --detach starts.
         #[arg(long, hide = true)]
         in_background: bool,
@@ -151,8 +154,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Up { folder, ports, detach, empty, in_background } => {
-            let up = Up { data: folder.data_dir, ports: ports.into(), empty };
+        Command::Up { folder, ports, detach, empty, databases, in_background } => {
+            let up = Up { data: folder.data_dir, ports: ports.into(), empty, databases };
             match (in_background, detach) {
                 (true, _) => up::run_in_background(&up).await,
                 (false, true) => up::detach(&up, say),
@@ -176,7 +179,13 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Simulate { folder, rate, seconds, users, seed, json } => {
             let state = status::read(&Layout::new(&folder.data_dir)?)?;
-            let traffic = simulate::Traffic { rate, length: Duration::from_secs(seconds), users, seed };
+            let traffic = simulate::Traffic {
+                rate,
+                length: Duration::from_secs(seconds),
+                users,
+                seed,
+                ..simulate::Traffic::default()
+            };
             let tally = if json {
                 simulate::run(&state, &traffic, &mut |_: &str| ()).await?
             } else {

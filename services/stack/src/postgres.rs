@@ -66,6 +66,12 @@ impl Server {
         }
     }
 
+    /// One of PostgreSQL's client programs, such as `pg_dump`: this server's own, or else the one on the PATH.
+    pub fn tool(&self, name: &str) -> PathBuf {
+        let own = self.bin.join(name);
+        if own.exists() { own } else { PathBuf::from(name) }
+    }
+
     /// Which server this is, for messages.
     pub fn describe(&self) -> String {
         format!("PostgreSQL {} in {}", self.version, self.bin.display())

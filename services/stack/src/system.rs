@@ -89,10 +89,13 @@ impl System {
         Ok(system)
     }
 
-    /// Starts the databases alone, for tests of one part.
-    pub async fn start_databases(options: Options) -> Result<Self> {
+    /// Starts the databases alone: to restore a backup into, and for tests of one part.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub async fn start_databases(options: Options, mut tell: impl FnMut(&str)) -> Result<Self> {
         let mut system = Self::prepare(options)?;
-        system.bring_up_databases(&mut |_| ()).await?;
+        system.bring_up_databases(&mut tell).await?;
         Ok(system)
     }
 

@@ -29,6 +29,8 @@ pub struct Up {
     pub ports: Choice,
     /// Leave a new data folder empty instead of telling it the demo company's history.
     pub empty: bool,
+    /// Start the databases alone, without services and gateway.
+    pub databases: bool,
 }
 
 /// Runs a stack in the foreground until Ctrl-C or SIGTERM. `tell` hears of progress and of what happens to members.
@@ -51,7 +53,13 @@ pub async fn run(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     }
 
     let mut stop = Stop::listen()?;
-    let starting = System::start(Options::new(layout.root(), up.ports), &mut tell);
+    let options = Options::new(layout.root(), up.ports);
+    let starting = async {
+        match up.databases {
+            true => System::start_databases(options, &mut tell).await,
+            false => System::start(options, &mut tell).await,
+        }
+    };
     let mut system = tokio::select! {
         started = starting => started?,
         () = stop.asked() => {
@@ -61,7 +69,7 @@ pub async fn run(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     };
     let state = system.state();
     state.write(&layout)?;
-    if fresh && !up.empty {
+    if fresh && !up.empty && !up.databases {
         let plan = seed::Plan::default();
         let told = tokio::select! {
             told = seed::run(&state, &plan, &mut tell) => told,
@@ -143,8 +151,8 @@ pub fn detach(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     let mut command = Command::new(&exe);
     command.arg("up").arg("--in-background").arg("--data-dir").arg(layout.root());
     command.args(["--ports", if up.ports == Choice::Auto { "auto" } else { "fixed" }]);
-    if up.empty {
-        command.arg("--empty");
+    for (asked, flag) in [(up.empty, "--empty"), (up.databases, "--databases")] {
+        command.args(asked.then_some(flag));
     }
     // The background process writes its own log: the folder may not exist before it has looked at everything.
     let mut child = command
