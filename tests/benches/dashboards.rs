@@ -24,7 +24,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let stack = Stack::start().await;
     let state = stack.state();
     seed::run(&state, &PLAN, &mut |_| ()).await?;
-    let traffic = Traffic { rate: 20.0, length: Duration::from_secs(5), users: 8, seed: 1 };
+    let traffic = Traffic { rate: 20.0, length: Duration::from_secs(5), users: 8, ..Traffic::default() };
     simulate::run(&state, &traffic, &mut |_| ()).await?;
     let published = stack.cli("reporting", &["publish"]).await;
     ensure!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));

@@ -30,7 +30,7 @@ pub(crate) async fn company() -> Result<Stack> {
 pub(crate) async fn run() -> Result<Vec<Row>> {
     let stack = company().await?;
     let visit = async |length| {
-        let traffic = Traffic { rate: RATE, length, users: USERS, seed: 1 };
+        let traffic = Traffic { rate: RATE, length, users: USERS, ..Traffic::default() };
         simulate::run(&stack.state(), &traffic, &mut |_: &str| ()).await.map_err(|error| anyhow!(error.report()))
     };
     visit(WARM_UP).await?;

@@ -22,7 +22,7 @@ async fn small_company(stack: &Stack) {
 async fn visitors_lose_nothing_and_every_piece_sold_is_moved() {
     let stack = Stack::builder().only(&["inventory", "retail", "ecommerce"]).start().await;
     small_company(&stack).await;
-    let traffic = Traffic { rate: 8.0, length: Duration::from_secs(5), users: 10, seed: 3 };
+    let traffic = Traffic { rate: 8.0, length: Duration::from_secs(5), users: 10, seed: 3, ..Traffic::default() };
     let tally = simulate::run(&stack.state(), &traffic, &mut |_: &str| ()).await.unwrap();
 
     assert_eq!(tally.lost, 0, "{}", tally.table());
@@ -74,7 +74,8 @@ async fn restarting_each_service_in_turn_loses_no_request() {
     small_company(&stack).await;
     let state = stack.state();
     // Longer than the restarts take; what is under way when they are over is finished.
-    let traffic = Traffic { rate: 5.0, length: Duration::from_secs(campaign(12, 60)), users: 20, seed: 4 };
+    let traffic =
+        Traffic { rate: 5.0, length: Duration::from_secs(campaign(12, 60)), users: 20, seed: 4, ..Traffic::default() };
     let visitors = tokio::spawn(async move { simulate::run(&state, &traffic, &mut |_: &str| ()).await });
     for service in ["retail", "inventory", "ecommerce"] {
         stack.stop(service).await;

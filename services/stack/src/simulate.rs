@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::seed::random::Random;
 use crate::state::State;
 use client::Client;
-pub use tally::{Action, Tally};
+pub use tally::{Action, Service, Tally};
 use world::World;
 
 /// How much traffic to make.
@@ -25,13 +25,16 @@ pub struct Traffic {
     pub length: Duration,
     /// Visitors at one time, at most: a system that falls behind is visited later, not by a growing crowd.
     pub users: usize,
+    /// Tries of a request that may be sent again.
+    pub tries: u32,
     /// Another number makes other visits.
     pub seed: u64,
 }
 
 impl Default for Traffic {
+    /// The tries take longer than a service needs to be started again.
     fn default() -> Self {
-        Self { rate: 10.0, length: Duration::from_secs(60), users: 50, seed: 1 }
+        Self { rate: 10.0, length: Duration::from_secs(60), users: 50, tries: 8, seed: 1 }
     }
 }
 
@@ -40,7 +43,7 @@ impl Default for Traffic {
 /// # Errors
 /// [`Error::Call`] when there is nothing to visit: no stores or products, or no gateway.
 pub async fn run(state: &State, traffic: &Traffic, tell: &mut impl FnMut(&str)) -> Result<Tally> {
-    let client = Arc::new(Client::new(state)?);
+    let client = Arc::new(Client::new(state, traffic.tries)?);
     let world = Arc::new(World::look(&client).await?);
     tell(&format!(
         "simulate: {} visits a second for {} s, {} visitors at most, {}",

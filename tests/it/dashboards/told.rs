@@ -50,7 +50,8 @@ async fn tell() -> Stack {
 
 /// Shoppers and tills for two seconds: carts, orders and sales of today.
 async fn shop(stack: &Stack, seed: u64) {
-    let traffic = Traffic { rate: 20.0, length: std::time::Duration::from_secs(2), users: 4, seed };
+    let traffic =
+        Traffic { rate: 20.0, length: std::time::Duration::from_secs(2), users: 4, seed, ..Traffic::default() };
     simulate::run(&stack.state(), &traffic, &mut |_| ()).await.unwrap();
 }
 

@@ -10,9 +10,6 @@ use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::state::State;
 
-/// Tries of a request that may be sent again: long enough for a service to be restarted.
-const TRIES: u32 = 8;
-
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum As {
@@ -45,11 +42,13 @@ pub(super) struct Client {
     pos: String,
     backoffice: String,
     analyst: String,
+    /// Tries of a request that may be sent again.
+    tries: u32,
     tally: Mutex<Tally>,
 }
 
 impl Client {
-    pub(super) fn new(state: &State) -> Result<Self> {
+    pub(super) fn new(state: &State, tries: u32) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(30))
@@ -63,16 +62,18 @@ impl Client {
             pos: key("pos"),
             backoffice: key("backoffice"),
             analyst: key("analyst"),
+            tries: tries.max(1),
             tally: Mutex::default(),
         })
     }
 
     /// Status and body of the answer, if it is one of those that may be; `None` when the visit is over.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Option<(u16, Value)> {
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Option<(u16, Value)> {
         let again = ask.method == Method::GET || ask.key.is_some();
-        for attempt in 1..=TRIES {
+        for attempt in 1..=self.tries {
             let begun = Instant::now();
-            let (kind, wait) = match self.send(&ask).await {
+            self.tally().service(ask.path).asked += 1;
+            let (kind, wait) = match self.send(ask).await {
                 Ok((status, body, _)) if (200..300).contains(&status) => {
                     self.tally().actions.entry(ask.action).or_default().took(begun.elapsed());
                     return Some((status, body));
@@ -86,15 +87,15 @@ impl Client {
                 }
                 Ok((status, _, wait)) if matches!(status, 429 | 502 | 503 | 504) => (status.to_string(), wait),
                 Ok((status, _, _)) => {
-                    self.failed(ask.action, status.to_string());
+                    self.failed(ask, status.to_string());
                     return None;
                 }
                 Err(error) if error.is_connect() => ("connect".to_owned(), None),
                 Err(error) if error.is_timeout() => ("timeout".to_owned(), None),
                 Err(_) => ("broken answer".to_owned(), None),
             };
-            self.failed(ask.action, kind);
-            if !again || attempt == TRIES {
+            self.failed(ask, kind);
+            if !again || attempt == self.tries {
                 break;
             }
             // A server that names a time is believed, within reason.
@@ -134,8 +135,10 @@ impl Client {
     }
 
     /// Counts something that should not be.
-    pub(super) fn failed(&self, action: &'static str, kind: String) {
-        *self.tally().actions.entry(action).or_default().errors.entry(kind).or_default() += 1;
+    pub(super) fn failed(&self, ask: &Ask<'_>, kind: String) {
+        let mut tally = self.tally();
+        *tally.service(ask.path).failed.entry((ask.action, kind.clone())).or_default() += 1;
+        *tally.actions.entry(ask.action).or_default().errors.entry(kind).or_default() += 1;
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 pub struct Tally {
     /// By what the visitor did.
     pub actions: BTreeMap<&'static str, Action>,
+    /// By the service that was asked.
+    pub services: BTreeMap<String, Service>,
     /// Requests that were given up after every retry. None are lost when a service is merely restarted.
     pub lost: u64,
     /// How long the simulation took.
@@ -26,6 +28,26 @@ pub struct Action {
     pub refused: BTreeMap<u16, u64>,
     /// Answers that should not be, and requests without one, by kind (`503`, `connect`, `timeout`).
     pub errors: BTreeMap<String, u64>,
+}
+
+/// Requests to one service. Each try counts, those of one request too: availability is what a client without patience
+/// would see.
+#[derive(Debug, Clone, Default)]
+pub struct Service {
+    /// How many.
+    pub asked: u64,
+    /// Those that did not get the answer they should, by what the visitor did and by kind.
+    pub failed: BTreeMap<(&'static str, String), u64>,
+}
+
+impl Service {
+    /// Percent of the requests that got the answer they should.
+    pub fn availability(&self) -> f64 {
+        let failed: u64 = self.failed.values().sum();
+        #[expect(clippy::cast_precision_loss, reason = "a number of requests")]
+        let share = self.asked.saturating_sub(failed) as f64 / self.asked.max(1) as f64;
+        100.0 * share
+    }
 }
 
 impl Action {
@@ -54,6 +76,12 @@ fn percentile(sorted: &[u64], percent: usize) -> f64 {
 }
 
 impl Tally {
+    /// The service that a path leads to.
+    pub(super) fn service(&mut self, path: &str) -> &mut Service {
+        let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        self.services.entry(name.to_owned()).or_default()
+    }
+
     /// All actions as one.
     pub fn total(&self) -> Action {
         let mut total = Action::default();
@@ -95,7 +123,25 @@ impl Tally {
         }
         #[expect(clippy::cast_precision_loss, reason = "a number of requests")]
         let rate = total.answered() as f64 / self.seconds.max(0.001);
-        format!("{table}\n{rate:.1} requests/s over {:.1} s, {} lost after every retry", self.seconds, self.lost)
+        let services = self.availability();
+        format!(
+            "{table}\n{services}{rate:.1} requests/s over {:.1} s, {} lost after every retry",
+            self.seconds, self.lost
+        )
+    }
+
+    /// A line for each service.
+    pub fn availability(&self) -> String {
+        let line = |(name, it): (&String, &Service)| {
+            let failed: u64 = it.failed.values().sum();
+            format!(
+                "{name:<10} {:>7.3} % available: {} of {} requests\n",
+                it.availability(),
+                it.asked - failed,
+                it.asked
+            )
+        };
+        self.services.iter().map(line).collect()
     }
 
     /// For programs.
@@ -111,7 +157,12 @@ impl Tally {
             })
         };
         let actions: BTreeMap<&str, Value> = self.actions.iter().map(|(name, action)| (*name, show(action))).collect();
-        json!({"seconds": self.seconds, "lost": self.lost, "all": show(&self.total()), "actions": actions})
+        let service = |it: &Service| json!({"asked": it.asked, "available_percent": it.availability()});
+        let services: BTreeMap<&String, Value> = self.services.iter().map(|(name, it)| (name, service(it))).collect();
+        json!({
+            "seconds": self.seconds, "lost": self.lost, "all": show(&self.total()), "actions": actions,
+            "services": services,
+        })
     }
 }
 
@@ -139,5 +190,17 @@ mod tests {
         let total = tally.total();
         assert_eq!((total.answered(), total.errors["503"]), (2, 3));
         assert!(tally.table().contains("503: 3"), "{}", tally.table());
+    }
+
+    #[test]
+    fn availability_is_told_by_service() {
+        let mut tally = Tally::default();
+        tally.service("/retail/api/v1/sales").asked = 8;
+        tally.service("/inventory/api/v1/products").asked = 3;
+        tally.service("/retail/api/v1/stores").failed.insert(("sale", "503".to_owned()), 1);
+        let told = tally.availability();
+        assert!(told.contains("inventory  100.000 % available: 3 of 3 requests\n"), "{told}");
+        assert!(told.contains("retail      87.500 % available: 7 of 8 requests\n"), "{told}");
+        assert_eq!(tally.json()["services"]["retail"], json!({"asked": 8, "available_percent": 87.5}));
     }
 }

@@ -117,5 +117,5 @@ async fn list(client: &Client, path: &str) -> Result<Vec<Value>> {
 async fn call(client: &Client, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
     let ask = Ask { action: "look around", who: As::Backoffice, method, path, body, key: None, may: &[] };
     let failed = || Error::Call { what: path.to_owned(), reason: "the gateway gave no useful answer".to_owned() };
-    client.ask(ask).await.map(|(_, answer)| answer).ok_or_else(failed)
+    client.ask(&ask).await.map(|(_, answer)| answer).ok_or_else(failed)
 }
