@@ -41,6 +41,14 @@ fn every_service_is_given_what_its_config_wants_and_nothing_it_does_not_know() {
             compose.environment(service).into_keys().filter(|name| !name.starts_with(&prefix)).collect();
         assert!(foreign.is_empty(), "{service}: {foreign:?}");
     }
+    let reporting = reporting::Config::read(vars("reporting")).unwrap();
+    assert!(reporting.webhook_secret.is_some() && reporting.alert_url.is_none(), "alerts go where the operator says");
+    // Compose kills what takes longer than its grace.
+    let config = inventory::Config::read(vars("inventory")).unwrap().service;
+    for service in SERVICES {
+        let grace = compose.service(service)["stop_grace_period"].as_str().unwrap();
+        assert!(grace.trim_end_matches('s').parse::<u64>().unwrap() > config.drain.as_secs(), "{service}: {grace}");
+    }
 }
 
 #[test]
@@ -232,7 +240,13 @@ fn the_example_names_every_variable_and_gives_no_secret() {
     let example = read(".env.example");
     let given: BTreeMap<&str, &str> =
         example.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect();
-    let asked = files::variables(&compose);
+    let mut asked = files::variables(&compose);
+    // What may be left out stands as a comment: the line above that fills in secrets must not fill it in.
+    let optional = ["TRIBUTARY_ALERT_URL"];
+    for name in optional {
+        assert_eq!(asked.remove(name), Some(Some(String::new())), "{name}");
+        assert!(example.contains(&format!("\n# {name}=")), "{name}");
+    }
     assert_eq!(given.keys().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), asked.keys().cloned().collect());
     for (name, default) in asked {
         // A secret has no default anywhere, and compose refuses to start without one.

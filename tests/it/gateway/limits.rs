@@ -65,6 +65,27 @@ async fn fifty_tills_at_once_and_the_aggregators_pages_pass() {
     }
 }
 
+/// What all sources together may ask is what the gateway lets the aggregator ask, however long a first poll takes.
+#[test]
+fn the_aggregators_own_pace_is_within_its_limits() {
+    let file: serde_json::Value = serde_saphyr::from_str(gateway::TEMPLATE).unwrap();
+    let plugins = file["plugins"].as_array().unwrap();
+    let limits = &plugins.iter().find(|plugin| plugin["consumer"] == "aggregator").unwrap()["config"];
+    let sources = std::fs::read_dir(system_tests::binaries::repository().join("aggregator/sources")).unwrap();
+    let (mut count, mut pace) = (0, 0);
+    for source in sources {
+        let text = std::fs::read_to_string(source.unwrap().path()).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        // Unless its file says otherwise, a source is asked at most so often in a second.
+        pace += table["source"].get("rate").map_or(50, |rate| rate.as_integer().unwrap());
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    // One more of each source may fall into a window of the clock.
+    assert!(pace + count <= limits["second"].as_i64().unwrap(), "{pace} requests a second");
+    assert!(60 * pace + count <= limits["minute"].as_i64().unwrap(), "{pace} requests a second");
+}
+
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_the_upstream_sees_it() {
     let upstream = Upstream::plain().await;
@@ -91,6 +112,28 @@ async fn a_body_over_the_limit_is_refused_before_the_upstream_sees_it() {
         .unwrap();
     assert_eq!(import.status(), 200);
     assert_eq!(upstream.last().body.len(), limit + 1);
+}
+
+#[tokio::test]
+async fn an_import_over_its_limit_is_refused_with_and_without_a_length() {
+    let upstream = Upstream::plain().await;
+    let one_megabyte = |text: &str| text.replace("allowed_payload_size: 1024", "allowed_payload_size: 1");
+    let gate = Gate::changed(upstream.address, one_megabyte).await;
+    let limit = 1024 * 1024;
+    for (size, want) in [(limit, 200), (limit + 1, 413)] {
+        let chunks: Vec<_> =
+            vec![0_u8; size].chunks(64 * 1024).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+        let unknown = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+        for (how, body) in [("known", reqwest::Body::from(vec![0; size])), ("unknown", unknown)] {
+            let import = gate.by("backoffice", Method::POST, "/retail/api/v1/sales/import").body(body);
+            let answer = import.send().await.unwrap();
+            assert_eq!(answer.status(), want, "{size} bytes, length {how}");
+            let text = answer.text().await.unwrap();
+            assert_eq!(text.contains("Request size limit exceeded"), want == 413, "{text}");
+        }
+    }
+    assert!(upstream.seen().iter().all(|seen| seen.body.len() == limit), "no whole body was over the limit");
+    assert_eq!(upstream.seen().len(), 2);
 }
 
 #[tokio::test]

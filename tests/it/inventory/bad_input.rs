@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{category, inventory, unique};
+use super::{Shelf, category, inventory, unique};
 use crate::refusals::{bad_filters, bad_ids, bad_imports, bad_keys, bad_members, bad_pages, named, no_json, refused};
 
 #[tokio::test]
@@ -146,4 +146,43 @@ async fn imports_that_are_none_are_told_so() {
             (10, None)
         ]
     );
+}
+
+#[tokio::test]
+async fn quantities_that_are_none_are_refused_row_by_row() {
+    let shelf = Shelf::with(5).await;
+    let (sku, code, mark) = (&shelf.sku, &shelf.code, unique());
+    let bad = ["-1", "10000001", "9223372036854775807", "9223372036854775808", "1.5", "many", ""];
+    let counts: Vec<String> = bad.iter().map(|count| format!("{sku},{code},{count}\n")).collect();
+    let report =
+        shelf.api.import("/api/v1/stock/import", format!("sku,location_code,on_hand\n{}", counts.concat())).await;
+    let every =
+        |field: &'static str, rows: usize| (0..rows).map(move |row| (i64::try_from(row).unwrap() + 2, Some(field)));
+    assert_eq!(named(&report), every("on_hand", bad.len()).collect::<Vec<_>>(), "{report}");
+    assert_eq!(shelf.on_hand().await, 5);
+
+    // A sale takes and a return gives, nothing moves zero, and nothing moves more than there can be.
+    let bad = [
+        ("sale", "0"),
+        ("sale", "1"),
+        ("return", "-1"),
+        ("replenishment", "0"),
+        ("adjustment", "0"),
+        ("sale", "-10000001"),
+        ("return", "10000001"),
+        ("sale", "-9223372036854775808"),
+        ("sale", "-9223372036854775809"),
+        ("sale", "-1.5"),
+        ("sale", ""),
+    ];
+    let header = "reference,reason,sku,location_code,quantity,occurred_at,time_zone\n";
+    let movements: Vec<String> = (0..)
+        .zip(&bad)
+        .map(|(at, (reason, quantity))| {
+            format!("{mark}-{at},{reason},{sku},{code},{quantity},2026-01-02T10:00:00Z,UTC\n")
+        })
+        .collect();
+    let report = shelf.api.import("/api/v1/stock-movements/import", format!("{header}{}", movements.concat())).await;
+    assert_eq!(named(&report), every("quantity", bad.len()).collect::<Vec<_>>(), "{report}");
+    assert_eq!(shelf.moved().await, (1, 5), "only what the shelf was filled with");
 }

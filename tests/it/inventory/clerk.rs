@@ -134,6 +134,20 @@ async fn validation_answers_all_that_a_document_freezes() {
 }
 
 #[tokio::test]
+async fn a_category_is_called_once() {
+    let api = inventory().await;
+    let (name, other) = (unique(), unique());
+    let first = api.post_json("/api/v1/categories", &json!({"name": name}), 201).await;
+    let second = api.post_json("/api/v1/categories", &json!({"name": other}), 201).await;
+    let twin = api.post("/api/v1/categories", &json!({"name": name})).await.expect(409);
+    assert!(twin.problem().unwrap().ends_with("/category-name-taken"));
+    let path = format!("/api/v1/categories/{}", second["id"]);
+    let twin = api.call(Method::PATCH, &path).json(&json!({"name": name})).send().await.expect(409);
+    assert!(twin.problem().unwrap().ends_with("/category-name-taken"));
+    assert_eq!(ids(&api.get_all(&format!("/api/v1/categories?name={name}")).await), ids(&[first]));
+}
+
+#[tokio::test]
 async fn locations_keep_their_rules() {
     let api = inventory().await;
     let (location, code) = warehouse(&api).await;
