@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
-/// Occurrences that ended, by `job_name` and `outcome` (`succeeded`, `failed`, `cancelled`, `skipped`).
+/// Occurrences that ended, by `job_name` and `outcome` (`succeeded`, `failed`, `refused`, `cancelled`, `skipped`):
+/// `refused` is a failure of what a caller asked for, and no operator's business.
 pub const RUNS: &str = "tributary_job_runs_total";
-/// Attempts by `job_name` and `ending` (`succeeded`, `failed`, `cancelled`, `retried`, `postponed`, `lost`).
+/// Attempts by `job_name` and `ending` (`succeeded`, `failed`, `refused`, `cancelled`, `retried`, `postponed`, `lost`).
 pub const ATTEMPTS: &str = "tributary_job_attempts_total";
 /// Time from a claim to its end, by `job_name`.
 pub const ATTEMPT_SECONDS: &str = "tributary_job_attempt_seconds";
@@ -16,7 +17,10 @@ pub const LATENESS_SECONDS: &str = "tributary_job_lateness_seconds";
 pub const RUNNING: &str = "tributary_jobs_running";
 
 /// How an occurrence can end.
-const OUTCOMES: [&str; 4] = ["succeeded", "failed", "cancelled", "skipped"];
+const OUTCOMES: [&str; 5] = ["succeeded", "failed", "refused", "cancelled", "skipped"];
+
+/// How an attempt can end.
+const ENDINGS: [&str; 7] = ["succeeded", "failed", "refused", "cancelled", "retried", "postponed", "lost"];
 
 /// Tells the recorder what they mean.
 pub fn describe() {
@@ -36,9 +40,13 @@ pub(crate) fn begin(job: &str) {
     for outcome in OUTCOMES {
         runs(job, outcome, 0);
     }
+    for ending in ENDINGS {
+        attempts(job, ending, 0);
+    }
     gauge!(RUNNING, "job_name" => job.to_owned()).increment(0.0);
-    // Registered and not recorded: its buckets are there, and empty.
+    // Registered and not recorded: their buckets are there, and empty.
     drop(histogram!(LATENESS_SECONDS, "job_name" => job.to_owned()));
+    drop(histogram!(ATTEMPT_SECONDS, "job_name" => job.to_owned()));
 }
 
 /// So many occurrences ended.
@@ -46,9 +54,13 @@ pub(crate) fn runs(job: &str, outcome: &'static str, ended: u64) {
     counter!(RUNS, "job_name" => job.to_owned(), "outcome" => outcome).increment(ended);
 }
 
+fn attempts(job: &str, ending: &'static str, ended: u64) {
+    counter!(ATTEMPTS, "job_name" => job.to_owned(), "ending" => ending).increment(ended);
+}
+
 /// An attempt ended.
 pub(crate) fn attempt(job: &str, ending: &'static str, took: Duration) {
-    counter!(ATTEMPTS, "job_name" => job.to_owned(), "ending" => ending).increment(1);
+    attempts(job, ending, 1);
     histogram!(ATTEMPT_SECONDS, "job_name" => job.to_owned()).record(took.as_secs_f64());
 }
 

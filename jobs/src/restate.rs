@@ -3,6 +3,10 @@
 //! A day is looked at again when rows of it, or of the days its figures look back on, came to the lake after the
 //! revision was computed, and when a provisional one would lack something else now, or nothing. Publishing makes a revision only where the
 //! content or the state differ. However many late rows came since the last run, they make one revision.
+//!
+//! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
+//! come, as the night would have published it had it waited for that. But only while it is the report's newest: once
+//! the next night has published a later moment, that of the earlier day has passed, and its revision stays what it was.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -83,8 +87,12 @@ impl Job for Restate {
         let mut outcome = Outcome::default();
         // What comes meanwhile is in none of what is published here, and looked at by the next run.
         let gate = self.context.gate().await?;
-        for report in publishing::reports(aggregator, None, Grains::Day)? {
-            for day in self.days_to_look_at(&report, &gate).await? {
+        for report in publishing::reports(aggregator, None, Grains::All)? {
+            let days = match report.grain {
+                Grain::Day => self.days_to_look_at(&report, &gate).await?,
+                Grain::Snapshot => self.moment_to_make_final(&report, &gate).await?,
+            };
+            for day in days {
                 if day < window {
                     outcome.beyond_window.insert(day);
                 } else if outcome.looked_at < self.settings.most {
@@ -146,10 +154,19 @@ impl Restate {
         Ok(())
     }
 
+    /// The day of a report's newest moment, if that is provisional and would lack nothing now.
+    async fn moment_to_make_final(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
+        let aggregator = &self.context.aggregator;
+        let newest = publish::revisions(aggregator.db(), &report.name, None, None, 1).await;
+        let newest = newest.context("what was published could not be read")?.pop();
+        let wanted = newest.filter(|revision| revision.state == State::Provisional.name());
+        let wanted = wanted.filter(|revision| gate.missing(aggregator, report, revision.business_day).is_empty());
+        Ok(wanted.into_iter().map(|revision| revision.business_day).collect())
+    }
+
     /// The published days of a report that rows came for since they were computed and since we last looked, and those
     /// that lacked something else than they would lack now; oldest first.
     async fn days_to_look_at(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
-        debug_assert_eq!(report.grain, Grain::Day, "only a day can be published again");
         let aggregator = &self.context.aggregator;
         let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
         let days: Vec<(NaiveDate, bool, Json<Vec<Missing>>)> = sqlx::query_as(

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Declaration, EngineError, Lease, Overlap, incident};
+use super::{Declaration, EngineError, Lease, Overlap, incident, planner};
 use crate::metric;
 
 /// How often a run may lose its process before it is given up.
@@ -42,12 +42,19 @@ struct Candidate {
     arguments: Value,
     progress: Option<Value>,
     started_at: Option<DateTime<Utc>>,
+    scheduled_for: DateTime<Utc>,
+    created_at: DateTime<Utc>,
 }
 
 impl Candidate {
     /// Whether the clock asked for it and nobody has begun.
     fn is_untouched(&self) -> bool {
         self.started_at.is_none() && self.origin == "schedule"
+    }
+
+    /// Whether it was due while no scheduler was running, and is made up for now.
+    fn is_caught_up(&self) -> bool {
+        self.created_at - self.scheduled_for > planner::ON_TIME
     }
 }
 
@@ -72,7 +79,7 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     let candidate: Option<Candidate> = sqlx::query_as(
-        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress, started_at
+        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress, started_at, scheduled_for, created_at
            FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
@@ -143,6 +150,9 @@ async fn overlap_allows(
     if declaration.overlap == Overlap::Allow {
         return Ok(true);
     }
+    if candidate.is_untouched() && has_older(connection, declaration, candidate).await? {
+        return Ok(false);
+    }
     let other: Option<i64> =
         sqlx::query_scalar("SELECT id FROM jobs.run WHERE job = $1 AND status = 'running' AND id <> $2 LIMIT 1")
             .bind(&declaration.name)
@@ -150,8 +160,9 @@ async fn overlap_allows(
             .fetch_optional(&mut *connection)
             .await?;
     let Some(other) = other else { return Ok(true) };
-    // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn.
-    if declaration.overlap == Overlap::Skip && candidate.is_untouched() {
+    // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn, and so does what
+    // was missed: several are made up for at once, and none of them was due while another ran.
+    if declaration.overlap == Overlap::Skip && candidate.is_untouched() && !candidate.is_caught_up() {
         sqlx::query("UPDATE jobs.run SET status = 'skipped', finished_at = clock_timestamp(), note = $2 WHERE id = $1")
             .bind(candidate.id)
             .bind(format!("run {other} of the same job was still running"))
@@ -160,6 +171,23 @@ async fn overlap_allows(
         metric::runs(&declaration.name, "skipped", 1);
     }
     Ok(false)
+}
+
+/// Whether an older occurrence that the clock asked for waits to be begun: it goes first.
+async fn has_older(
+    connection: &mut PgConnection,
+    declaration: &Declaration,
+    candidate: &Candidate,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM jobs.run
+                         WHERE job = $1 AND scheduled_for < $2 AND status = 'queued' AND origin = 'schedule'
+                           AND started_at IS NULL AND not_before <= clock_timestamp())",
+    )
+    .bind(&declaration.name)
+    .bind(candidate.scheduled_for)
+    .fetch_one(connection)
+    .await
 }
 
 async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate) -> Result<(), sqlx::Error> {
@@ -184,6 +212,8 @@ pub enum Ending {
     Succeeded(Value),
     /// The work failed for good.
     Failed(String),
+    /// What a caller asked for cannot be done: a failure that the caller is told, and no operator.
+    Refused(String),
     /// Somebody cancelled it.
     Cancelled,
     /// The attempt failed and another follows.
@@ -209,7 +239,7 @@ pub enum Ending {
 pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, EngineError> {
     let (status, attempt, error, note, outcome, wait, uncounted) = match ending {
         Ending::Succeeded(outcome) => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
-        Ending::Failed(error) => ("failed", "failed", Some(error), None, None, None, 0),
+        Ending::Failed(error) | Ending::Refused(error) => ("failed", "failed", Some(error), None, None, None, 0),
         Ending::Cancelled => ("cancelled", "cancelled", None, None, None, None, 0),
         Ending::Retry { error, wait } => ("waiting", "failed", Some(error), None, None, Some(*wait), 0),
         Ending::Postponed { note, wait } => ("waiting", "postponed", None, Some(note), None, Some(*wait), 1),
@@ -239,7 +269,7 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
     match ending {
         Ending::Succeeded(_) => incident::run_ended(&mut tx, &job, lease.run, None).await?,
         Ending::Failed(error) => incident::run_ended(&mut tx, &job, lease.run, Some(error)).await?,
-        Ending::Cancelled | Ending::Retry { .. } | Ending::Postponed { .. } => {}
+        Ending::Refused(_) | Ending::Cancelled | Ending::Retry { .. } | Ending::Postponed { .. } => {}
     }
     tx.commit().await?;
     Ok(true)

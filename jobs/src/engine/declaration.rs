@@ -45,7 +45,7 @@ pub enum CatchUp {
 
 /// What becomes of an occurrence that is due while another of its job still runs.
 ///
-/// A run that somebody asked for is never skipped: it waits its turn.
+/// A run that somebody asked for is never skipped, nor is one that is caught up: they wait their turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {

@@ -34,7 +34,8 @@ pub enum JobError {
     /// It failed; another attempt may do better.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
-    /// It failed, and no further attempt can do better.
+    /// It failed, and no further attempt can do better: what was asked cannot be done. Told to whoever asked; an
+    /// incident only where that was the clock.
     #[error("{0}")]
     Refused(String),
     /// It is too early. The occurrence waits and is tried again; this does not count as an attempt.

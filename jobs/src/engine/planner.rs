@@ -10,7 +10,7 @@ use super::{CatchUp, Declaration, EngineError};
 use crate::metric;
 
 /// An occurrence this late still counts as on time: schedulers are busy, replicas restart.
-const ON_TIME: TimeDelta = TimeDelta::minutes(2);
+pub(super) const ON_TIME: TimeDelta = TimeDelta::minutes(2);
 /// The most rows one planning step writes for one job; older occurrences beyond it are not even listed as skipped.
 const MOST_OCCURRENCES: usize = 10_000;
 

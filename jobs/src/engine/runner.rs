@@ -152,7 +152,7 @@ impl Runner {
         let mut work = tokio::spawn((entry.run)(arguments, run));
         let ending = tokio::select! {
             finished = &mut work => Some(match finished {
-                Ok(result) => ending_of(entry, attempt, result),
+                Ok(result) => ending_of(entry, row, attempt, result),
                 Err(panic) => retry_or_fail(entry, attempt, format!("the job panicked: {panic}")),
             }),
             lost = lease.keep(pool, settings.lease) => match lost {
@@ -180,10 +180,12 @@ impl Runner {
     }
 }
 
-fn ending_of(entry: &Entry, attempt: i32, result: Result<Value, JobError>) -> Option<Ending> {
+fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Value, JobError>) -> Option<Ending> {
     match result {
         Ok(outcome) => Some(Ending::Succeeded(outcome)),
         Err(JobError::Failed(error)) => retry_or_fail(entry, attempt, format!("{error:#}")),
+        // Whoever asked reads the run and can ask better. What the clock asks for has nobody but the operator to tell.
+        Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
         Err(JobError::Refused(error)) => Some(Ending::Failed(error)),
         Err(JobError::NotYet { reason, again_in }) => Some(Ending::Postponed { note: reason, wait: again_in }),
         Err(JobError::Fence(FenceLost::Cancelled { .. })) => Some(Ending::Cancelled),
@@ -208,13 +210,14 @@ fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
     let name = match ending {
         Some(Ending::Succeeded(_)) => "succeeded",
         Some(Ending::Failed(_)) => "failed",
+        Some(Ending::Refused(_)) => "refused",
         Some(Ending::Cancelled) => "cancelled",
         Some(Ending::Retry { .. }) => "retried",
         Some(Ending::Postponed { .. }) => "postponed",
         None => "lost",
     };
     metric::attempt(job, name, took);
-    if matches!(ending, Some(Ending::Succeeded(_) | Ending::Failed(_) | Ending::Cancelled)) {
+    if matches!(ending, Some(Ending::Succeeded(_) | Ending::Failed(_) | Ending::Refused(_) | Ending::Cancelled)) {
         metric::runs(job, name, 1);
     }
     match ending {

@@ -167,9 +167,9 @@ impl ReportRun {
     }
 }
 
-/// What no further attempt can mend is refused.
+/// What no further attempt can mend, but another question can, is refused.
 fn of_report(error: ReportError) -> JobError {
-    if error.is_callers() || matches!(error, ReportError::TimedOut { .. } | ReportError::Broken { .. }) {
+    if error.is_callers() || matches!(error, ReportError::TimedOut { .. }) {
         JobError::Refused(error.to_string())
     } else {
         JobError::Failed(error.into())

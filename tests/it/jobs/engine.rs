@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, history, planner};
+use chrono::{DurationRound as _, SubsecRound as _, TimeDelta, Utc};
+use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, Scheduler, history, planner};
 use serde_json::json;
 use system_tests::{eventually, wait_until};
 use tokio::sync::Notify;
@@ -19,7 +20,7 @@ async fn many_replicas_run_an_occurrence_once() {
     // Nobody falls silent here, however busy the machine: only who comes first is in question.
     let lease = Duration::from_secs(60);
     let replicas: Vec<_> = (0..3).map(|_| replica_of(&pool, &declaration, &counter, lease)).collect();
-    let occurrences: Vec<_> = (0..20).map(|day| at("2026-03-01T02:30:00Z") + chrono::TimeDelta::days(day)).collect();
+    let occurrences: Vec<_> = (0..20).map(|day| at("2026-03-01T02:30:00Z") + TimeDelta::days(day)).collect();
     let tries = replicas.iter().flat_map(|it| occurrences.iter().map(move |at| it.run_to_end("once", *at)));
     let ended = futures_util::future::join_all(tries).await;
     assert!(ended.into_iter().all(|row| row.unwrap().status == RunStatus::Succeeded));
@@ -68,7 +69,7 @@ async fn failures_are_tried_again_and_then_given_up() {
     let declaration = declaration("failing");
     for (failures, status, attempt) in [(2, RunStatus::Succeeded, 3), (3, RunStatus::Failed, 3)] {
         let runner = replica(&pool, &declaration, &Arc::new(Counter::default()));
-        let occurrence = at("2026-03-01T00:00:00Z") + chrono::TimeDelta::hours(failures);
+        let occurrence = at("2026-03-01T00:00:00Z") + TimeDelta::hours(failures);
         runner.request("failing", occurrence, &json!({ "fail": failures })).await.unwrap();
         let row = runner.run_to_end("failing", occurrence).await.unwrap();
         assert_eq!((row.status, row.attempt), (status, attempt));
@@ -114,7 +115,9 @@ async fn an_occurrence_that_is_due_while_another_runs_follows_the_policy() {
         let (first, second) =
             (replica(&pool, &declaration, &slow), replica(&pool, &declaration, &Arc::new(Counter::default())));
         let insert = "INSERT INTO jobs.run (job, scheduled_for, origin) VALUES ($1, $2, 'schedule')";
-        let (earlier, later) = (at("2026-03-01T00:00:00Z"), at("2026-03-02T00:00:00Z"));
+        // On time: what was missed long ago would be caught up, and never skipped.
+        let (earlier, later) = (Utc::now() - TimeDelta::seconds(20), Utc::now() - TimeDelta::seconds(10));
+        let (earlier, later) = (earlier.trunc_subsecs(0), later.trunc_subsecs(0));
         for occurrence in [earlier, later] {
             sqlx::query(insert).bind(name).bind(occurrence).execute(&pool).await.unwrap();
         }
@@ -156,6 +159,65 @@ async fn every_missed_occurrence_has_a_row_and_an_edited_cron_does_not_fire_at_o
     let planned = planner::plan(&pool, &declaration).await.unwrap();
     // At most the minute that may have begun since the registration.
     assert!(planned.queued <= 1 && planned.skipped == 0, "{planned:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_for_two_days_each_policy_catches_up_as_it_says() {
+    let pool = database().await;
+    // Fires at the full minute six hours ago and thirty hours ago, both well before the process came back.
+    let later = (Utc::now() - TimeDelta::hours(6)).duration_trunc(TimeDelta::minutes(1)).unwrap();
+    let earlier = later - TimeDelta::days(1);
+    let line = later.format("%-M %-H * * *").to_string();
+    for (catch_up, name, expected) in [
+        (CatchUp::None, "down-none", [RunStatus::Skipped, RunStatus::Skipped]),
+        (CatchUp::Latest, "down-latest", [RunStatus::Skipped, RunStatus::Succeeded]),
+        (CatchUp::All, "down-all", [RunStatus::Succeeded, RunStatus::Succeeded]),
+    ] {
+        let cadence = Cadence::cron(&line, chrono_tz::UTC).unwrap();
+        let window = Duration::from_secs(7 * 86_400);
+        let declaration = Declaration { catch_up, window, ..Declaration::new(name, cadence) };
+        let counter = Arc::new(Counter::default());
+        let runner = replica_of(&pool, &declaration, &counter, Duration::from_secs(60));
+        planner::register(&pool, &declaration).await.unwrap();
+        let down = "UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1";
+        sqlx::query(down).bind(name).bind(earlier - TimeDelta::hours(18)).execute(&pool).await.unwrap();
+        // The process comes back, two days after it went: registering again moves nothing.
+        let stop = runner.stop().clone();
+        let scheduling = tokio::spawn(Scheduler::start(runner).await.unwrap().run());
+        let rows = wait_until("both occurrences to end", Duration::from_secs(60), async || {
+            let rows = history::page(&pool, name, None, 10).await.unwrap();
+            (rows.len() == 2 && rows.iter().all(|row| row.status.has_ended())).then_some(rows)
+        })
+        .await;
+        stop.cancel();
+        scheduling.await.unwrap();
+        let seen: Vec<_> = rows.iter().rev().map(|row| (row.scheduled_for, row.status)).collect();
+        assert_eq!(seen, [(earlier, expected[0]), (later, expected[1])], "{name}");
+        let ran = expected.iter().filter(|status| **status == RunStatus::Succeeded).count();
+        assert_eq!(counter.written.load(Ordering::SeqCst), ran, "{name}");
+        let reasons = rows.iter().filter(|row| row.status == RunStatus::Skipped).map(|row| row.note.as_deref());
+        assert!(reasons.flatten().all(|why| why.starts_with("missed while no scheduler was running")), "{rows:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_asked_wrongly_is_no_incident_and_what_the_clock_asks_wrongly_is_one() {
+    let pool = database().await;
+    let declaration = declaration("refusing");
+    let runner = replica_of(&pool, &declaration, &Arc::new(Counter::default()), Duration::from_secs(60));
+    // Arguments that the job does not know are refused by the run itself, should they get as far.
+    let insert =
+        "INSERT INTO jobs.run (job, scheduled_for, origin, arguments) VALUES ('refusing', $1, $2, '{\"fial\": 1}')";
+    let incidents = "SELECT count(*) FROM jobs.incident WHERE kind = 'run_failed' AND subject = 'refusing'";
+    for (day, origin, expected) in [("2026-03-01", "request", 0_i64), ("2026-03-02", "schedule", 1)] {
+        let occurrence = at(&format!("{day}T02:30:00Z"));
+        sqlx::query(insert).bind(occurrence).bind(origin).execute(&pool).await.unwrap();
+        let row = runner.run("refusing", occurrence).await.unwrap();
+        assert_eq!((row.status, row.attempt), (RunStatus::Failed, 1), "{origin}");
+        assert!(row.error.unwrap().contains("fial"));
+        let opened: i64 = sqlx::query_scalar(incidents).fetch_one(&pool).await.unwrap();
+        assert_eq!(opened, expected, "{origin}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

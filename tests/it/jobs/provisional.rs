@@ -26,6 +26,9 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     company.sell(&stack.api("pos"), noon, 2, 1, 0).await;
     stack.kill("retail");
 
+    // The night before met the same; what it says of its moment is overtaken by the next.
+    let (before, _) = past_day(3);
+    run_job(&stack, "nightly", &json!({ "business_day": before, "wait": false })).await;
     let run = ask(&stack, "nightly", &json!({ "business_day": day })).await;
     waiting(&stack, &run).await;
     pass_the_deadline(&stack, &run).await;
@@ -45,6 +48,10 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0]["state"], &found[0]["row_count"]), (&json!("provisional"), &json!(0)));
     assert_eq!(found[0]["missing"], json!([{ "source": "retail", "reason": "incomplete" }]));
+    for day in [before, day] {
+        let moment = revisions(&stack, "data_freshness", day).await;
+        assert_eq!((moment.len(), &moment[0]["state"]), (1, &json!("provisional")), "{moment:?}");
+    }
     // What needs no shop is final all the same.
     assert_eq!(revisions(&stack, "order_funnel", day).await[0]["state"], "final");
     // As long as the same is missing, there is nothing to publish again.
@@ -60,6 +67,15 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
         (&found[0]["state"], &found[0]["missing"], &found[0]["row_count"]),
         (&json!("final"), &json!([]), &json!(1))
     );
+    // A report of a moment too, as of now: the newest, for which nothing later was said.
+    let moment = revisions(&stack, "data_freshness", day).await;
+    assert_eq!(moment.iter().map(|it| &it["state"]).collect::<Vec<_>>(), ["final", "provisional"], "{moment:?}");
+    assert_eq!(moment[0]["missing"], json!([]));
+    let passed = revisions(&stack, "data_freshness", before).await;
+    assert_eq!((passed.len(), &passed[0]["state"]), (1, &json!("provisional")), "{passed:?}");
+    assert_eq!(revisions(&stack, "store_performance", before).await[0]["state"], "final");
+    let again = run_job(&stack, "restate", &json!({})).await;
+    assert_eq!((&again["outcome"]["looked_at"], &again["outcome"]["revisions"]), (&json!(0), &json!(0)), "{again}");
     let path = format!("/reporting/api/v1/reports/store_performance/revisions/diff?business_day={day}");
     let diff = stack.api("analyst").get_json(&path).await;
     assert_eq!(diff["added"][0]["store"], "TOR1", "{diff}");
