@@ -32,28 +32,29 @@ A first report:
   reporting run-report store_performance --output stores.xlsx
 
 Last night, once more:
-  reporting publish                              yesterday's revisions and files; equal content makes none
+  reporting publish                              yesterday's revisions and files, where they changed
   reporting backfill --from 2026-03-01 --to 2026-03-31
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong.";
 
+// A command with arguments says itself what it does: a line here would take the place of its whole help.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API and run scheduled jobs, until SIGTERM.
+    ///
+    /// The console is served too, under /reporting/. Several replicas may run at once: each occurrence of a job is run
+    /// by one of them. With `REPORTING_SCHEDULER=false` it serves and runs none.
     Serve,
-    /// Poll sources now and commit what changed to the lake.
     Poll(poll::Poll),
-    /// Compute a report and print it, or write it to a file.
     RunReport(report::RunReport),
-    /// Publish the reports of one business day, and write its export pack.
     Publish(publish::Publish),
-    /// Publish the day reports of a range of past days, oldest first.
     Backfill(backfill::Backfill),
-    /// Write the export pack of one business day from what is published.
     Export(export::Export),
     /// Bring the schema of `reporting_db` up to date.
+    ///
+    /// As the role of `REPORTING_OWNER_URL`, where it is set. Safe to repeat; every command that opens the database
+    /// does it first.
     Migrate,
-    /// Check every report and view of the catalogue.
     CheckCatalog(catalog::CheckCatalog),
 }
 

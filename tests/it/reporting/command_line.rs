@@ -24,21 +24,42 @@ async fn done(stack: &Stack, arguments: &[&str]) -> String {
     out
 }
 
+const COMMANDS: [&str; 8] =
+    ["serve", "poll", "run-report", "publish", "backfill", "export", "migrate", "check-catalog"];
+
+/// What a help prints, without any configuration.
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(binaries::program("reporting")).args(arguments).env_clear().output().unwrap();
+    let (code, out, err) = said(&output);
+    assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+    out
+}
+
+/// Every help, as somebody has read it over. What it prints now lies beside it when it differs.
+#[test]
+fn every_help_is_as_it_was_read_over() {
+    let mut printed = format!("$ reporting --help\n{}", help(&["--help"]));
+    for command in COMMANDS {
+        printed.push_str(&format!("\n$ reporting {command} --help\n{}", help(&[command, "--help"])));
+    }
+    let file = binaries::repository().join("tests/it/reporting/help.txt");
+    let expected = std::fs::read_to_string(&file).unwrap();
+    if printed != expected {
+        let now = std::env::temp_dir().join("help.txt");
+        std::fs::write(&now, &printed).unwrap();
+        panic!("the help has changed; read {} over and put it in the place of {}", now.display(), file.display());
+    }
+}
+
 #[test]
 fn help_needs_no_configuration_and_teaches() {
-    let help = |arguments: &[&str]| {
-        let output = Command::new(binaries::program("reporting")).args(arguments).env_clear().output().unwrap();
-        let (code, out, err) = said(&output);
-        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
-        out
-    };
     let whole = help(&["--help"]);
     for taught in
         ["A first report:", "reporting poll --all", "Exit codes: 0 done, 1 failed, 2 the command line is wrong."]
     {
         assert!(whole.contains(taught), "{whole}");
     }
-    for command in ["serve", "poll", "run-report", "publish", "backfill", "export", "migrate", "check-catalog"] {
+    for command in COMMANDS {
         assert!(whole.contains(command), "{command}");
         let text = help(&[command, "--help"]);
         assert_eq!(text, help(&["help", command]));
