@@ -11,6 +11,7 @@ mod gateway;
 mod http;
 mod idle;
 mod import;
+mod nightly;
 mod polls;
 mod reports;
 mod users;
@@ -19,8 +20,20 @@ use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
 
 /// The topics, in the order of the data's way.
-const TOPICS: &[&str] =
-    &["import", "feed", "polls", "reports", "http", "exports", "users", "idle", "gateway", "dashboards", "console"];
+const TOPICS: &[&str] = &[
+    "import",
+    "feed",
+    "polls",
+    "reports",
+    "nightly",
+    "http",
+    "exports",
+    "users",
+    "idle",
+    "gateway",
+    "dashboards",
+    "console",
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -55,6 +68,7 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
         "console" => console::run().await,
         "dashboards" => dashboards::run().await,
         "reports" => reports::run().await,
+        "nightly" => nightly::run().await,
         _ => unreachable!("the topics were checked"),
     }
 }

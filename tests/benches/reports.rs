@@ -3,7 +3,7 @@
 //!
 //! `TRIBUTARY_BENCH_ROWS` sets another number of lines.
 
-mod company;
+pub(crate) mod company;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

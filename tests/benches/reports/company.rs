@@ -17,11 +17,11 @@ const CATEGORIES: [&str; 12] = [
 ];
 const DAY: i64 = 86_400_000_000;
 
-pub(super) fn first_day() -> NaiveDate {
+pub(crate) fn first_day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2025, 11, 1).unwrap_or_default()
 }
 
-pub(super) fn last_day() -> NaiveDate {
+pub(crate) fn last_day() -> NaiveDate {
     first_day() + Days::new(364)
 }
 
@@ -41,7 +41,7 @@ impl Dice {
 }
 
 /// Fills the lake: of eleven lines eight are sold in store and three online.
-pub(super) async fn fill(aggregator: &Aggregator, lines: usize) -> Result<()> {
+pub(crate) async fn fill(aggregator: &Aggregator, lines: usize) -> Result<()> {
     reference_sets(aggregator).await?;
     let mut clerk = Clerk { dice: Dice(0x7121), document: 0, movement: 0 };
     let per_day = i64::try_from(lines)? / 365;
