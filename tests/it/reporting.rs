@@ -8,6 +8,7 @@ mod freshness;
 mod openapi;
 mod refusals;
 mod runs;
+mod slow;
 mod spool;
 
 use std::path::Path;

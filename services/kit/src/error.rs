@@ -45,6 +45,9 @@ pub enum ApiError {
     /// 410: what the client holds on to is gone, and it must begin again.
     #[error("{detail}")]
     Gone { code: &'static str, detail: String },
+    /// 412: a condition of the request does not hold; what it asks for is another version than the client has.
+    #[error("{detail}")]
+    PreconditionFailed { field: &'static str, detail: String },
     /// 413: the body is larger than this path takes.
     #[error("the body is larger than the {limit} bytes that this path takes")]
     TooLarge { limit: usize },
@@ -123,6 +126,9 @@ impl ApiError {
                 Problem { extensions: extensions.clone(), ..new(StatusCode::CONFLICT, code) }
             }
             Self::Gone { code, .. } => new(StatusCode::GONE, code),
+            Self::PreconditionFailed { field, .. } => {
+                at(new(StatusCode::PRECONDITION_FAILED, "precondition-failed"), field)
+            }
             Self::TooLarge { .. } => new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::UnsupportedMediaType { .. } => {
                 at(new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"), "Content-Type")

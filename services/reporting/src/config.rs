@@ -42,6 +42,10 @@ pub struct Config {
     pub lease: Duration,
     /// Most downloads built at a time.
     pub compute_slots: NonZeroUsize,
+    /// Most downloads on their way to clients at a time; more are told to come again.
+    pub downloads: NonZeroUsize,
+    /// How long a client may take nothing of its download before it is broken off.
+    pub send_timeout: Duration,
     /// Name of this replica in run rows.
     pub replica: String,
     /// Where alerts are told when the jobs file names no address.
@@ -73,6 +77,12 @@ impl Config {
             scheduler: vars.or("SCHEDULER", "true", "whether this process runs scheduled jobs: true or false")?,
             lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,
             compute_slots: vars.or("COMPUTE_SLOTS", "4", "most downloads built at a time")?,
+            downloads: vars.or("DOWNLOADS", "256", "most downloads on their way to clients at a time")?,
+            send_timeout: vars.seconds_or(
+                "SEND_TIMEOUT_SECONDS",
+                "60",
+                "how long a client may take nothing of its download, in seconds",
+            )?,
             replica: vars.optional("REPLICA", "name of this replica in run rows")?.unwrap_or_else(default_replica),
             alert_url: vars
                 .optional("ALERT_URL", "address that is told of alerts, such as http://relay:8080/alerts")?,
@@ -147,6 +157,7 @@ mod tests {
             ("REPORTING_TIME_ZONE", "Mars/Olympus"),
             ("REPORTING_CURRENCY", "dollars"),
             ("REPORTING_COMPUTE_SLOTS", "0"),
+            ("REPORTING_DOWNLOADS", "many"),
             ("REPORTING_SESSION_SECRET", "short"),
             ("REPORTING_LAKEDIR", "/x"),
         ] {

@@ -2,10 +2,12 @@
 
 mod coding;
 pub mod conditional;
+mod pace;
 pub mod range;
 mod send;
 mod spool;
 
 pub use coding::{Coded, Coding, coded};
-pub use send::{Attachment, pieces, send, validators};
+pub use pace::{Downloads, Sending, paced};
+pub use send::{Attachment, PIECE, pieces, send, slices, validators};
 pub use spool::{Spool, SpoolError, Whole, from_hex, hex};

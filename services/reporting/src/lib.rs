@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod download;
+pub mod metric;
 pub mod report_run;
 pub mod serve;
 pub mod wiring;

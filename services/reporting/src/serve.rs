@@ -6,7 +6,7 @@ use aggregator::{Aggregator, metric, source};
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -26,8 +26,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = serve::stop_on_signal()?;
     // A file that may not grow beyond a limit fails one download. Unheard, the signal would end the process.
     let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+    many_open_files();
     let state = wiring::open(config).await?;
     run_on(state, listener, stop).await
+}
+
+/// Take as many open files as the system grants: a download is a socket and a file, and many a shell starts a process
+/// with room for a thousand. Without leave it goes on as it is.
+fn many_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Serve on a bound listener until `stop`; then jobs give their runs back and open requests may end.
@@ -63,6 +74,7 @@ pub fn app(state: &State) -> Router {
         .metrics(aggregator::metric::describe)
         .metrics(jobs::metric::describe)
         .metrics(exports::metric::describe)
+        .metrics(crate::metric::describe)
         .observe(move || sources(Arc::clone(&aggregator)))
         .database("database", &state.pool)
         .routes(api::routes(state.clone()))

@@ -20,7 +20,7 @@ use crate::{
     Config,
     api::{json, lent},
     console::Console,
-    download::Spool,
+    download::{Downloads, Spool},
     report_run::{self, ReportRun},
 };
 
@@ -53,6 +53,8 @@ pub struct State {
     pub revisions: Cache<i64, Document>,
     /// Room for rows on their way to clients, in kibibytes.
     pub room: Arc<Semaphore>,
+    /// The bound on large answers that are on their way together.
+    pub downloads: Downloads,
     /// Rights to encode an answer while its client reads it.
     pub coders: Arc<Semaphore>,
     /// Sessions and sign-in of the console.
@@ -104,6 +106,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     Ok(State {
         runner: Runner::new(work, registry, settings),
         slots: Arc::new(Semaphore::new(config.compute_slots.get())),
+        downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config: Arc::new(config),
         pool,

@@ -64,7 +64,13 @@ fn crates(service: &str) -> Vec<fn()> {
         "retail" => vec![kit::metric::describe, retail::metric::describe],
         "ecommerce" => vec![kit::metric::describe, ecommerce::metric::describe],
         "reporting" => {
-            vec![kit::metric::describe, aggregator::metric::describe, jobs::metric::describe, exports::metric::describe]
+            vec![
+                kit::metric::describe,
+                aggregator::metric::describe,
+                jobs::metric::describe,
+                exports::metric::describe,
+                reporting::metric::describe,
+            ]
         }
         _ => panic!("{service} is no service"),
     }

@@ -114,6 +114,50 @@ async fn parts_fit_together_and_ranges_that_make_no_sense_do_not_hurt() {
 }
 
 #[tokio::test]
+async fn who_holds_another_version_is_told_412_and_gets_no_part_of_this_one() {
+    let stack = shared().await;
+    let api = api(stack);
+    let file = direct("many?blocks=1&word=conditions&format=csv");
+    let whole = api.get(&file).await.expect(200);
+    let (etag, date) = (whole.header("etag").unwrap(), whole.header("last-modified").unwrap());
+    let long_ago = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let json = direct("many?blocks=1&word=conditions");
+    let weak = api.get(&json).await.expect(200);
+    let weak = weak.header("etag").unwrap();
+    for (path, conditions, status) in [
+        (&file, &[("if-match", etag)][..], 200),
+        (&file, &[("if-match", "\"other\"")], 412),
+        (&file, &[("if-match", "*")], 200),
+        (&file, &[("if-unmodified-since", date)], 200),
+        (&file, &[("if-unmodified-since", long_ago)], 412),
+        (&file, &[("if-unmodified-since", "soon")], 200),
+        (&file, &[("if-match", etag), ("if-unmodified-since", long_ago)], 200),
+        (&file, &[("if-match", etag), ("if-none-match", etag)], 304),
+        (&file, &[("if-match", "\"other\""), ("range", "bytes=0-9")], 412),
+        (&file, &[("if-match", etag), ("range", "bytes=0-9")], 206),
+        (&file, &[("if-range", etag), ("range", "bytes=0-9")], 206),
+        // Rows that are computed anew may have been others within the same second: the date is no strong validator.
+        (&file, &[("if-range", date), ("range", "bytes=0-9")], 200),
+        (&json, &[("if-match", "*")], 200),
+        // An answer with its own age is never the same to the byte.
+        (&json, &[("if-match", weak)], 412),
+        (&json, &[("if-match", "\"other\"")], 412),
+        (&json, &[("if-unmodified-since", long_ago)], 412),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let call = api.call(method.clone(), path);
+            let call = conditions.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let reply = call.send().await.expect(status);
+            if status == 412 && method == Method::GET {
+                let problem = reply.json();
+                assert!(problem["type"].as_str().unwrap().ends_with("precondition-failed"), "{problem}");
+                assert_eq!(problem["field"].as_str().unwrap().to_lowercase(), conditions[0].0, "{problem}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_coded_file_is_a_file_of_its_own_and_what_is_compressed_already_is_left_alone() {
     let stack = shared().await;
     let api = api(stack);

@@ -1,10 +1,11 @@
 //! Reports that take long: accepted, followed, fetched, cancelled; and what a restart leaves of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use system_tests::{Api, many, wait_until};
+use system_tests::{Api, exposition, many, wait_until};
 
 use super::{REPORTS, api, direct, reporting, shared};
 
@@ -45,6 +46,11 @@ async fn a_run_is_accepted_followed_and_fetched_whole() {
         assert!(file.header("tributary-snapshot").is_some());
         let part = api.call(Method::GET, &path).header("range", "bytes=10-19").send().await.expect(206);
         assert!(part.body == file.body[10..20]);
+        // The file exists once, so its date tells it from every other.
+        for (date, status) in [(file.header("last-modified").unwrap(), 206), ("Sun, 06 Nov 1994 08:49:37 GMT", 200)] {
+            let call = api.call(Method::GET, &path).header("range", "bytes=10-19").header("if-range", date);
+            call.send().await.expect(status);
+        }
         let etag = file.header("etag").unwrap();
         api.call(Method::GET, &path).header("if-none-match", etag).send().await.expect(304);
         if format == "csv" {
@@ -132,4 +138,58 @@ async fn a_run_waits_through_a_restart_can_be_cancelled_and_its_result_expires()
     sqlx::query(age).bind(waiting["id"].as_i64()).execute(&pool).await.unwrap();
     let gone = operator.get(&of(&waiting, "/result")).await.expect(410);
     assert!(gone.problem().unwrap().ends_with("result-expired"));
+}
+
+/// A counter of the job `report`.
+async fn counted(api: &Api, name: &str, label: &str) -> f64 {
+    let text = api.get("/metrics").await.expect(200).text();
+    let families = exposition::parse(&text);
+    let samples = &families.get(name).unwrap_or_else(|| panic!("no {name}")).samples;
+    let ours = |labels: &BTreeMap<String, String>| {
+        labels.get("job_name").is_some_and(|job| job == "report") && labels.values().any(|value| value == label)
+    };
+    let found = samples.iter().find(|(_, labels, _)| ours(labels));
+    found.unwrap_or_else(|| panic!("no {name} of {label}")).2
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told_to_who_asked_and_to_no_operator() {
+    let stack = reporting(&[]).await;
+    let operator = api(&stack);
+    // Every ending is there before it has come: a rate needs a value to rise from.
+    for ending in ["succeeded", "failed", "refused", "cancelled", "retried", "postponed", "lost"] {
+        assert_eq!(counted(&operator, "tributary_job_attempts_total", ending).await, 0.0, "{ending}");
+    }
+    for (arguments, told) in [
+        (json!({"report": "many", "parameters": {"blocks": "lots"}, "format": "csv"}), "\"blocks\" must be"),
+        (json!({"report": "many", "snapshot": 999_999_999, "format": "csv"}), "snapshot"),
+        (json!({"report": "nothing", "format": "csv"}), "nothing"),
+    ] {
+        let run = operator.post_json("/api/v1/jobs/report/runs", &arguments, 202).await;
+        let path = format!("/api/v1/jobs/runs/{}", run["id"]);
+        let run = wait_until("the run to end", PATIENCE, async || {
+            let run = operator.get_json(&path).await;
+            (!run["finished_at"].is_null()).then_some(run)
+        })
+        .await;
+        assert_eq!((&run["status"], &run["attempt"]), (&json!("failed"), &json!(1)), "{run}");
+        assert!(run["error"].as_str().unwrap().contains(told), "{run}");
+    }
+    assert_eq!(counted(&operator, "tributary_job_runs_total", "refused").await, 3.0);
+    assert_eq!(counted(&operator, "tributary_job_attempts_total", "refused").await, 3.0);
+    assert_eq!(counted(&operator, "tributary_job_runs_total", "failed").await, 0.0, "what the alert rules look at");
+    let incidents = operator.get_json("/api/v1/jobs/incidents").await;
+    let ours: Vec<_> = incidents["items"].as_array().unwrap().iter().filter(|it| it["subject"] == "report").collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
+#[tokio::test]
+async fn too_many_rows_are_refused_with_what_to_do_instead() {
+    let stack = shared().await;
+    let api = api(stack);
+    let problem = api.get(&direct("many?blocks=1001&format=csv")).await.expect(400).json();
+    let detail = problem["detail"].as_str().unwrap();
+    for told in ["more than 1000000 rows", "narrow the dates or set a limit", "POST /reports/many/runs"] {
+        assert!(detail.contains(told), "{detail}");
+    }
 }

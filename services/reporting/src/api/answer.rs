@@ -44,7 +44,7 @@ impl Kept {
 /// Send a report in a format.
 ///
 /// # Errors
-/// 400 when the format cannot hold the rows, 503 when the spool cannot be written or all slots are taken.
+/// 400 when the format cannot hold the rows, 503 when the spool cannot be written, or all slots or downloads are taken.
 pub async fn send(
     state: &State,
     method: &Method,
@@ -76,9 +76,10 @@ pub async fn send(
         file_name: file_name(&note.provenance, format),
         cache_control: kept.header(),
         modified: note.provenance.generated_at,
+        lasting: false,
         save: format != Format::Ndjson,
     };
-    let mut response = download::send(method, request, &attachment, whole)?;
+    let mut response = download::send(&state.downloads, method, request, &attachment, whole)?;
     tell(response.headers_mut(), &note.provenance)?;
     Ok(response)
 }

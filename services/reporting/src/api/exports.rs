@@ -99,7 +99,10 @@ pub async fn list(Of(state): Of<State>, Query(query): Query<FilesQuery>) -> Resu
 
 /// Download one file; ranges and conditional requests work.
 #[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path, description = "The file's number")),
-    responses((status = 200, description = "The file"), (status = 404, description = "There is no such file")))]
+    responses((status = 200, description = "The file"), (status = 206, description = "The bytes that `Range` asks for"),
+              (status = 304, description = "As you have it"), (status = 404, description = "There is no such file"),
+              (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
+              (status = 416, description = "`Range` begins beyond the end")))]
 pub async fn get(
     Of(state): Of<State>,
     Path(id): Path<i64>,
@@ -129,7 +132,8 @@ pub async fn get(
         // A revision never changes, and neither does its file.
         cache_control: Kept::Immutable.header(),
         modified: row.created_at,
+        lasting: true,
         save: true,
     };
-    send(&method, &headers, &attachment, Whole { file, length, sha256 })
+    send(&state.downloads, &method, &headers, &attachment, Whole { file, length, sha256 })
 }

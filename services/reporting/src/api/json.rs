@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use jobs::document::Document;
 use kit::error::ApiError;
 
@@ -24,14 +24,11 @@ use super::{
 };
 use crate::{
     State,
-    download::{self, Coding, conditional, pieces, validators},
+    download::{self, Coding, PIECE, conditional, conditional::Verdict, paced, pieces, slices, validators},
 };
 
 /// JSON of up to this many rows is kept in memory.
 const ROWS_IN_MEMORY: usize = 20_000;
-
-/// Rows of up to this many bytes are copied into each answer, as a piece of a file would be.
-const COPIED: usize = 32 * 1024;
 
 /// Bytes of rows below which a coding costs more than it spares.
 const WORTH_CODING: usize = 1_024;
@@ -53,7 +50,7 @@ pub(super) async fn send(
     let key = key("json rows", None, &asked.identity());
     // Weak: two answers with this tag have equal rows, but each its own age.
     let etag = format!("W/\"{}\"", key.get(..32).unwrap_or(&key));
-    if conditional::knows(request, &etag) == Some(true) {
+    if conditional::weigh(request, &etag, None)? == Verdict::Unchanged {
         // What the client has needs no computing to be told so.
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -76,31 +73,36 @@ pub(super) async fn send(
         answer.begin(&document.provenance, &document.columns, document.frame().height() as u64)?;
     let Some(mut head) = head else { return Ok(response) };
     let coding = Coding::preferred(request).filter(|_| rows.len() >= WORTH_CODING);
-    let (body, length) = if let Some(coding) = coding {
-        let coded = coded(coding, head, rows).await?;
+    let short = |length: usize| length as u64 <= PIECE;
+    if let Some(coding) = coding {
+        let coded = coded(coding, head, rows.clone()).await?;
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         let length = coded.len();
-        (Lent::rows(&state.room, coded.into()).map(Body::from), length)
-    } else if rows.len() <= COPIED {
+        if short(length) {
+            return Ok(answer.whole(response, coded));
+        }
+        if let Some(coded) = Lent::rows(&state.room, coded.into()) {
+            return answer.slowly(state, response, length, slices(coded));
+        }
+    } else if short(rows.len()) {
         head.extend_from_slice(&rows);
         head.extend_from_slice(json::TAIL);
-        let length = head.len();
-        (Some(Body::from(head)), length)
-    } else {
-        let length = head.len() + rows.len() + json::TAIL.len();
-        let around =
-            |rows| stream::iter([Ok::<_, io::Error>(head.into()), Ok(rows), Ok(Bytes::from_static(json::TAIL))]);
-        (Lent::rows(&state.room, rows).map(|rows| Body::from_stream(around(rows))), length)
-    };
-    let Some(body) = body else {
-        // Too much is on its way to slow clients already: this one reads from a file.
-        return answer.around_file(state, build(state, asked, &key, Made { document, right: None }).await?);
-    };
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    if *method != Method::HEAD {
-        *response.body_mut() = body;
+        return Ok(answer.whole(response, head));
+    } else if let Some(lent) = Lent::rows(&state.room, rows.clone()) {
+        let length = head.len() + lent.len() + json::TAIL.len();
+        return answer.slowly(state, response, length, around(head, slices(lent)));
     }
-    Ok(response)
+    // Too much is on its way to slow clients already: this one reads from a file.
+    answer.around_file(state, build(state, asked, &key, Made { document, right: None }).await?)
+}
+
+/// Rows between the envelope's two ends.
+fn around(
+    head: Vec<u8>,
+    rows: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let part = |part: Bytes| stream::iter([Ok(part)]);
+    part(head.into()).chain(rows).chain(part(Bytes::from_static(json::TAIL)))
 }
 
 /// A whole answer in a coding.
@@ -157,7 +159,7 @@ impl Answer<'_> {
         let headers = response.headers_mut();
         tell(headers, provenance)?;
         validators(headers, &self.etag, Some(provenance.generated_at), self.kept.header())?;
-        if conditional::is_unchanged(self.request, &self.etag, provenance.generated_at) {
+        if conditional::weigh(self.request, &self.etag, Some(provenance.generated_at))? == Verdict::Unchanged {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok((response, None));
         }
@@ -171,24 +173,39 @@ impl Answer<'_> {
         let (mut response, head) = self.begin(&note.provenance, &note.columns, row_count)?;
         let Some(head) = head else { return Ok(response) };
         let length = (head.len() + json::TAIL.len()) as u64 + whole.length;
-        let part = |part: Bytes| stream::iter([Ok(part)]);
-        let rows = pieces(whole.file, 0, whole.length);
-        let body = part(head.into()).chain(rows).chain(part(Bytes::from_static(json::TAIL)));
+        let body = around(head, pieces(&state.downloads, whole.file, 0, whole.length));
         // An encoder holds megabytes as long as its client is slow: only so many may.
         let coder = Coding::preferred(self.request)
             .and_then(|coding| Some((coding, Arc::clone(&state.coders).try_acquire_owned().ok()?)));
-        let body = match coder {
-            None => {
-                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-                Body::from_stream(body)
-            }
-            Some((coding, right)) => {
-                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-                Body::from_stream(download::coded(coding, body).inspect(move |_| _ = &right))
-            }
-        };
+        let Some((coding, right)) = coder else { return self.slowly(state, response, length, body) };
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         if *self.method != Method::HEAD {
-            *response.body_mut() = body;
+            let body = download::coded(coding, body).inspect(move |_| _ = &right);
+            *response.body_mut() = Body::from_stream(paced(state.downloads.begin()?, body));
+        }
+        Ok(response)
+    }
+
+    /// The answer with a body that leaves at once.
+    fn whole(&self, mut response: Response, body: Vec<u8>) -> Response {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if *self.method != Method::HEAD {
+            *response.body_mut() = body.into();
+        }
+        response
+    }
+
+    /// The answer with a body of so many bytes that may take its client long.
+    fn slowly(
+        &self,
+        state: &State,
+        mut response: Response,
+        length: impl Into<HeaderValue>,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        if *self.method != Method::HEAD {
+            *response.body_mut() = Body::from_stream(paced(state.downloads.begin()?, body));
         }
         Ok(response)
     }

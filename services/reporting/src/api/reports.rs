@@ -142,7 +142,7 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
                        ("Tributary-Stale" = bool, description = "Whether a source is older than it should be"),
                        ("Tributary-Generated-At" = String, description = "When the rows were computed"),
                        ("Tributary-Rows" = i64, description = "How many rows there are"),
-                       ("ETag" = String, description = "For `If-None-Match`; of a file also for `If-Range`"),
+                       ("ETag" = String, description = "For `If-None-Match`; of a file also for `If-Match` and `If-Range`"),
                        ("Repr-Digest" = String, description = "SHA-256 of the whole file; not of JSON")),
                content_type = "application/json", body = Object, example = json!(example())),
               (status = 206, description = "The bytes that `Range` asks for; not of JSON"),
@@ -151,6 +151,7 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
               (status = 404, description = "There is no such report, or nothing was published for that day"),
               (status = 406, description = "None of the formats in `Accept` is to be had; the detail lists them"),
               (status = 409, description = "The report's file is faulty; the detail says where"),
+              (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
               (status = 416, description = "`Range` begins beyond the end")))]
 pub async fn get(
     Of(state): Of<State>,

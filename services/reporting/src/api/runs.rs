@@ -262,6 +262,7 @@ pub async fn cancel(
            ("id" = i64, Path, description = "The run's number", example = 4711)),
     responses((status = 200, description = "The file"), (status = 206, description = "The bytes that `Range` asks for"),
               (status = 304, description = "As you have it"), (status = 404, description = "There is no such run"),
+              (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
               (status = 409, description = "The run has not ended, or not with a result"),
               (status = 410, description = "The result has expired; run it again")))]
 pub async fn result(
@@ -297,9 +298,10 @@ pub async fn result(
         file_name: file_name(&provenance, format),
         cache_control: Kept::Immutable.header(),
         modified: provenance.generated_at,
+        lasting: true,
         save: true,
     };
-    let mut response = download::send(&method, &headers, &attachment, whole)?;
+    let mut response = download::send(&state.downloads, &method, &headers, &attachment, whole)?;
     tell(response.headers_mut(), &provenance)?;
     Ok(response)
 }

@@ -1,5 +1,9 @@
 //! The `Range` and `If-Range` of a request (RFC 9110, section 14): one range of bytes, or the whole.
 
+use chrono::{DateTime, Utc};
+
+use super::conditional;
+
 /// What part of a file a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -40,10 +44,16 @@ pub fn wanted(header: Option<&str>, length: u64) -> Wanted {
     }
 }
 
-/// Whether `If-Range` lets the range through: absent, or exactly our (strong) entity tag.
+/// Whether `If-Range` lets the range through (RFC 9110, 13.1.5).
+///
+/// It does where it is absent, exactly our strong entity tag, or exactly our date where that is a strong validator too.
+/// A date is one only where nothing else was ever sent under the same name and could not have been within the same
+/// second; `lasting` is then the date, else none.
 #[must_use]
-pub fn may_be_partial(if_range: Option<&str>, etag: &str) -> bool {
-    if_range.is_none_or(|text| text.trim() == etag)
+pub fn may_be_partial(if_range: Option<&str>, etag: &str, lasting: Option<DateTime<Utc>>) -> bool {
+    let Some(text) = if_range.map(str::trim) else { return true };
+    let is_ours = |date: DateTime<Utc>| lasting.is_some_and(|lasting| lasting.timestamp() == date.timestamp());
+    (text == etag && !text.starts_with("W/")) || conditional::read_http_date(text).is_some_and(is_ours)
 }
 
 enum Number {
@@ -94,9 +104,20 @@ mod tests {
 
     #[test]
     fn a_range_of_another_version_is_refused() {
-        assert!(may_be_partial(None, "\"a\""));
-        assert!(may_be_partial(Some("\"a\""), "\"a\""));
-        assert!(!may_be_partial(Some("\"b\""), "\"a\""));
-        assert!(!may_be_partial(Some("W/\"a\""), "\"a\""));
+        let lasting = Some("2026-03-08T07:30:00.5Z".parse().unwrap());
+        for (if_range, lasting, partial) in [
+            (None, None, true),
+            (Some("\"a\""), None, true),
+            (Some("\"b\""), None, false),
+            (Some("W/\"a\""), None, false),
+            (Some("Sun, 08 Mar 2026 07:30:00 GMT"), lasting, true),
+            (Some("Sun, 08 Mar 2026 07:30:01 GMT"), lasting, false),
+            // Rows that are computed anew may have been others in the same second.
+            (Some("Sun, 08 Mar 2026 07:30:00 GMT"), None, false),
+            (Some("soon"), lasting, false),
+        ] {
+            assert_eq!(may_be_partial(if_range, "\"a\"", lasting), partial, "{if_range:?}");
+        }
+        assert!(!may_be_partial(Some("W/\"a\""), "W/\"a\"", None), "a weak tag promises no bytes");
     }
 }

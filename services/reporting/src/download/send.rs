@@ -12,15 +12,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, stream};
 use kit::error::ApiError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Coding, Whole, conditional, hex, range, range::Wanted};
+use super::{Coding, Downloads, Whole, conditional, conditional::Verdict, hex, paced, range, range::Wanted};
 
-/// How large the pieces are in which a file is read and sent, in bytes: what a slow client holds of our memory.
-const PIECE: u64 = 32 * 1024;
-
-/// How many pieces may be on their way to one client.
-const PIECES: usize = 2;
+/// How large the pieces are in which bytes are read and sent: what a slow client holds of our memory, twice.
+pub const PIECE: u64 = 32 * 1024;
 
 /// How a file is called and kept by whoever receives it.
 #[derive(Debug, Clone)]
@@ -35,24 +31,34 @@ pub struct Attachment {
     pub cache_control: &'static str,
     /// `Last-Modified`.
     pub modified: DateTime<Utc>,
+    /// Whether the file exists once and for all, so that its date tells it from every other.
+    pub lasting: bool,
     /// Whether a browser should save it rather than show it.
     pub save: bool,
 }
 
-/// Answer a GET or HEAD with a file: 200, 206, 304 or 416.
+/// Answer a GET or HEAD with a file: 200, 206, 304, 412 or 416.
 ///
 /// # Errors
-/// 500 when a header cannot be written.
-pub fn send(method: &Method, request: &HeaderMap, attachment: &Attachment, whole: Whole) -> Result<Response, ApiError> {
+/// 412 when a condition does not hold, 503 when as many downloads as may be are on their way, 500 when a header cannot
+/// be written.
+pub fn send(
+    downloads: &Downloads,
+    method: &Method,
+    request: &HeaderMap,
+    attachment: &Attachment,
+    whole: Whole,
+) -> Result<Response, ApiError> {
     let etag = format!("\"{}\"", hex(whole.sha256.get(..16).unwrap_or_default()));
     let text = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::new(Body::empty());
-    if conditional::is_unchanged(request, &etag, attachment.modified) {
+    if conditional::weigh(request, &etag, Some(attachment.modified))? == Verdict::Unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         validators(response.headers_mut(), &etag, Some(attachment.modified), attachment.cache_control)?;
         return Ok(response);
     }
-    let wanted = if range::may_be_partial(text(header::IF_RANGE), &etag) {
+    let lasting = attachment.lasting.then_some(attachment.modified);
+    let wanted = if range::may_be_partial(text(header::IF_RANGE), &etag, lasting) {
         range::wanted(text(header::RANGE), whole.length)
     } else {
         Wanted::Whole
@@ -88,7 +94,12 @@ pub fn send(method: &Method, request: &HeaderMap, attachment: &Attachment, whole
         headers.insert(header::CONTENT_RANGE, value(range)?);
     }
     if *method != Method::HEAD {
-        *response.body_mut() = Body::from_stream(pieces(whole.file, first, length));
+        let pieces = pieces(downloads, whole.file, first, length);
+        *response.body_mut() = if length <= PIECE {
+            Body::from_stream(pieces)
+        } else {
+            Body::from_stream(paced(downloads.begin()?, pieces))
+        };
     }
     Ok(response)
 }
@@ -113,37 +124,34 @@ pub fn validators(
 }
 
 /// Part of a file, piece by piece. A file that turns out shorter ends in an error, which breaks the connection off.
-///
-/// A piece is read when the one before the last has left for the client: the server would otherwise read ahead a
-/// dozen of them for a client that takes none.
-pub fn pieces(file: File, first: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let begin = (Arc::new(file), Arc::new(Semaphore::new(PIECES)), first, length);
-    stream::try_unfold(begin, |(file, unsent, at, left)| async move {
+pub fn pieces(
+    downloads: &Downloads,
+    file: File,
+    first: u64,
+    length: u64,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let begin = (Arc::new(file), downloads.readers(), first, length);
+    stream::try_unfold(begin, |(file, readers, at, left)| async move {
         if left == 0 {
             return Ok(None);
         }
-        let counted = Arc::clone(&unsent).acquire_owned().await.map_err(io::Error::other)?;
         let size = left.min(PIECE);
-        let reading = Arc::clone(&file);
+        let (reading, reader) = (Arc::clone(&file), Arc::clone(&readers).acquire_owned().await);
+        let reader = reader.map_err(io::Error::other)?;
         let read = tokio::task::spawn_blocking(move || {
+            let _reader = reader;
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-            reading.read_exact_at(&mut bytes, at).map(|()| Piece { bytes, _counted: counted })
+            reading.read_exact_at(&mut bytes, at).map(|()| bytes)
         });
-        let piece = Bytes::from_owner(read.await.map_err(io::Error::other)??);
-        Ok(Some((piece, (file, unsent, at + size, left - size))))
+        let bytes = read.await.map_err(io::Error::other)??;
+        Ok(Some((Bytes::from(bytes), (file, readers, at + size, left - size))))
     })
 }
 
-/// Bytes that are counted until they have left.
-struct Piece {
-    bytes: Vec<u8>,
-    _counted: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+/// Bytes in memory, piece by piece; none is copied.
+pub fn slices(mut bytes: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let piece = usize::try_from(PIECE).unwrap_or(usize::MAX);
+    stream::iter(std::iter::from_fn(move || (!bytes.is_empty()).then(|| Ok(bytes.split_to(bytes.len().min(piece))))))
 }
 
 fn value(text: String) -> Result<HeaderValue, ApiError> {
