@@ -3,38 +3,11 @@ title = "Channel mix"
 description = "How net revenue, tickets and margin divide between store and online, against the period before and the same weekdays a year ago."
 section = "Sales"
 grain = "day"
-lookback = 1
+inherits = "sales"
 key = ["channel"]
-[params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
-[derived]
-before_from = "$from - span"
-before_to = "$from - 1d"
-year_from = "$from - 364d"
-year_to = "$to - 364d"
-[[days]]
-from = "$from - span"
-to = "$to"
-[[days]]
-from = "$from - 364d"
-to = "$to - 364d"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 channel = { type = "string", title = "Channel" }
-tickets = { type = "int64", title = "Tickets" }
-pieces = { type = "int64", title = "Pieces", unit = "pieces" }
-net_revenue = { type = "money", title = "Net revenue" }
-share = { type = "float", title = "Share", unit = "%" }
-margin = { type = "money", title = "Margin" }
-margin_rate = { type = "float", title = "Margin rate", unit = "%" }
-average_ticket = { type = "money", title = "Average ticket" }
-previous_revenue = { type = "money", title = "Net revenue before" }
-change = { type = "float", title = "Change", unit = "%" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
-year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "pie"
 x = "channel"

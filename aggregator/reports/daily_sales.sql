@@ -1,29 +1,21 @@
 /*---
 title = "Daily sales in detail"
-description = "The finest published grain: day, store, channel and category, for dashboards to slice."
+description = "The finest published grain: day, store, channel and category, for dashboards to slice and to hold against any other day of it: so it carries no comparison of its own, which most cells of a day would not have."
 section = "Sales"
 grain = "day"
+inherits = "sales"
+lookback = 0
 key = ["day", "channel", "store", "category"]
-[params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
 [days]
 from = "$from"
 to = "$to"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 day = { type = "date", title = "Day" }
 channel = { type = "string", title = "Channel" }
 store = { type = "string", title = "Store", note = "The store's code; online is \"online\"." }
 category = { type = "string", title = "Category" }
 tickets = { type = "int64", title = "Tickets", note = "Tickets with a line of this category: do not add them up over categories." }
-pieces = { type = "int64", title = "Pieces", unit = "pieces" }
-net_revenue = { type = "money", title = "Net revenue" }
-cost = { type = "money", title = "Cost" }
-margin = { type = "money", title = "Margin" }
-discount = { type = "money", title = "Discounts" }
 [chart]
 kind = "line"
 x = "day"

@@ -1,43 +1,60 @@
 /*---
 title = "Hours of the week"
-description = "When customers buy: tickets and net revenue by weekday and local hour, in total and per such day."
+description = "When customers buy: tickets and net revenue by weekday and local hour, in total and per such day, against the same weekdays just before and a year ago."
 section = "Sales"
 grain = "day"
+inherits = "sales"
+lookback = 7
 key = ["weekday", "hour"]
 [params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
 channel = { type = "choice", title = "Channel", choices = ["all", "store", "online"], default = "all" }
-[days]
-from = "$from"
+[derived]
+before_from = "$from - weeks"
+before_to = "$to - weeks"
+[[days]]
+from = "$from - weeks"
 to = "$to"
+[[days]]
+from = "$from - 364d"
+to = "$to - 364d"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 weekday = { type = "int32", title = "Weekday" }
 hour = { type = "int32", title = "Hour", note = "Local, 0 to 23: in the store's zone, online in the company's." }
-tickets = { type = "int64", title = "Tickets" }
-net_revenue = { type = "money", title = "Net revenue" }
 tickets_per_day = { type = "float", title = "Tickets per day", note = "By the number of such weekdays in the period." }
+previous_revenue = { note = "Of the same weekdays just before: as many whole weeks earlier as hold the period." }
 [chart]
 kind = "heatmap"
 x = "hour"
 y = "tickets"
 series = "weekday"
 ---*/
-WITH by_hour AS (
-    SELECT c.day_of_week AS weekday, s.business_hour AS hour, COUNT(DISTINCT CASE WHEN NOT s.is_return THEN s.document_key END) AS tickets,
-           SUM(s.net_cents) AS net_revenue
-    FROM sales AS s
+WITH lines AS (
+    SELECT business_day, business_hour, document_key, is_return, net_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
+    FROM sales
+    WHERE (business_day BETWEEN $from AND $to OR business_day BETWEEN $before_from AND $before_to
+           OR business_day BETWEEN $year_from AND $year_to)
+      AND ($channel = 'all' OR channel = $channel)
+),
+by_hour AS (
+    SELECT c.day_of_week AS weekday, s.business_hour AS hour,
+           COUNT(DISTINCT CASE WHEN s.is_now AND NOT s.is_return THEN s.document_key END) AS tickets,
+           SUM(CASE WHEN s.is_now THEN s.net_cents ELSE 0 END) AS net_revenue,
+           SUM(CASE WHEN s.is_before THEN s.net_cents ELSE 0 END) AS previous_revenue,
+           SUM(CASE WHEN s.is_year_ago THEN s.net_cents ELSE 0 END) AS year_ago_revenue
+    FROM lines AS s
     JOIN calendar AS c ON c.business_day = s.business_day
-    WHERE s.business_day BETWEEN $from AND $to AND ($channel = 'all' OR s.channel = $channel)
     GROUP BY weekday, hour
 ),
 weekdays AS (
     SELECT day_of_week, COUNT(*) AS days FROM calendar WHERE business_day BETWEEN $from AND $to GROUP BY day_of_week
 )
-SELECT h.weekday AS weekday, h.hour AS hour, h.tickets AS tickets, h.net_revenue AS net_revenue, h.tickets * 1.0 / w.days AS tickets_per_day
+SELECT h.weekday AS weekday, h.hour AS hour, h.tickets AS tickets, h.net_revenue AS net_revenue, h.tickets * 1.0 / w.days AS tickets_per_day,
+       h.previous_revenue AS previous_revenue,
+       CASE WHEN h.previous_revenue > 0 THEN (h.net_revenue - h.previous_revenue) * 100.0 / h.previous_revenue END AS change,
+       h.year_ago_revenue AS year_ago_revenue,
+       CASE WHEN h.year_ago_revenue > 0 THEN (h.net_revenue - h.year_ago_revenue) * 100.0 / h.year_ago_revenue END AS year_change
 FROM by_hour AS h
 JOIN weekdays AS w ON w.day_of_week = h.weekday
 ORDER BY weekday, hour

@@ -3,43 +3,19 @@ title = "Product performance"
 description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago."
 section = "Products"
 grain = "day"
-lookback = 1
+inherits = "sales"
 key = ["product_id"]
 [params]
-from  = { type = "date", title = "From", default = "today-30d" }
-to    = { type = "date", title = "To", default = "yesterday" }
 limit = { type = "int", title = "Rows", default = 100, min = 1, max = 100000 }
-[derived]
-before_from = "$from - span"
-before_to = "$from - 1d"
-year_from = "$from - 364d"
-year_to = "$to - 364d"
-[[days]]
-from = "$from - span"
-to = "$to"
-[[days]]
-from = "$from - 364d"
-to = "$to - 364d"
 [publish]
-from  = "$business_day"
-to    = "$business_day"
 limit = 100000
 [columns]
 product_id     = { type = "int64", title = "Product no." }
 sku            = { type = "string", title = "SKU", note = "As on the latest line sold." }
 product        = { type = "string", title = "Product" }
 category       = { type = "string", title = "Category" }
-pieces         = { type = "int64", title = "Pieces", unit = "pieces" }
 store_revenue  = { type = "money", title = "Net revenue in store" }
 online_revenue = { type = "money", title = "Net revenue online" }
-net_revenue    = { type = "money", title = "Net revenue" }
-cost           = { type = "money", title = "Cost" }
-margin         = { type = "money", title = "Margin" }
-margin_rate    = { type = "float", title = "Margin rate", unit = "%" }
-previous_revenue = { type = "money", title = "Net revenue before" }
-change = { type = "float", title = "Change", unit = "%" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
-year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "product"

@@ -3,11 +3,9 @@ title = "Revenue trend"
 description = "Net revenue of every day with its average over the seven days that end on it, which smooths the week, against the same weekday a week and a year before."
 section = "Sales"
 grain = "day"
+inherits = "sales"
 lookback = 13
 key = ["day"]
-[params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
 [derived]
 first = "$from - 6d"
 [[days]]
@@ -17,15 +15,10 @@ to = "$to"
 from = "$from - 370d"
 to = "$to - 364d"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 day = { type = "date", title = "Day" }
-net_revenue = { type = "money", title = "Net revenue" }
 average_revenue = { type = "money", title = "Average of 7 days", note = "Of the day and the six before it, days without sales included; rounded half to even." }
 running_revenue = { type = "money", title = "Running total", note = "From the first day of the period." }
-week_ago_revenue = { type = "money", title = "Net revenue a week ago" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
 [chart]
 kind = "line"
 x = "day"

@@ -3,11 +3,9 @@ title = "Sales by day"
 description = "Every day of the period, also those without a sale, against the same weekday a week and a year before."
 section = "Sales"
 grain = "day"
+inherits = "sales"
 lookback = 7
 key = ["day"]
-[params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
 [[days]]
 from = "$from - 7d"
 to = "$to"
@@ -15,18 +13,9 @@ to = "$to"
 from = "$from - 364d"
 to = "$to - 364d"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 day = { type = "date", title = "Day" }
 weekday = { type = "int32", title = "Weekday" }
-tickets = { type = "int64", title = "Tickets" }
-pieces = { type = "int64", title = "Pieces", unit = "pieces" }
-net_revenue = { type = "money", title = "Net revenue" }
-margin = { type = "money", title = "Margin" }
-average_ticket = { type = "money", title = "Average ticket" }
-week_ago_revenue = { type = "money", title = "Net revenue a week ago" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
 [chart]
 kind = "line"
 x = "day"

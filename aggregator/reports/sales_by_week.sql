@@ -3,11 +3,11 @@ title = "Sales by week"
 description = "Weeks from Monday to Sunday, as far as they lie in the period, against the week before and the same weekdays a year ago. Published as the week to date."
 section = "Sales"
 grain = "day"
+inherits = "sales"
 lookback = 13
 key = ["week_start"]
 [params]
 from = { type = "date", title = "From", default = "today-90d" }
-to = { type = "date", title = "To", default = "yesterday" }
 [[days]]
 from = "$from - 7d"
 to = "$to"
@@ -16,19 +16,10 @@ from = "$from - 364d"
 to = "$to - 364d"
 [publish]
 from = "$business_week"
-to = "$business_day"
 [columns]
 week_start = { type = "date", title = "Week from" }
 days = { type = "int64", title = "Days", unit = "days", note = "Days of it that lie in the period." }
-tickets = { type = "int64", title = "Tickets" }
-pieces = { type = "int64", title = "Pieces", unit = "pieces" }
-net_revenue = { type = "money", title = "Net revenue" }
-margin = { type = "money", title = "Margin" }
-average_ticket = { type = "money", title = "Average ticket" }
 previous_revenue = { type = "money", title = "Net revenue before", note = "Of the same weekdays, 7 days earlier." }
-change = { type = "float", title = "Change", unit = "%" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
-year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "week_start"

@@ -3,41 +3,18 @@ title = "Store performance"
 description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before and the same weekdays a year ago."
 section = "Sales"
 grain = "day"
-lookback = 1
+inherits = "sales"
 key = ["store"]
 [params]
-from  = { type = "date", title = "From", default = "today-30d" }
-to    = { type = "date", title = "To", default = "yesterday" }
 limit = { type = "int", title = "Rows", default = 50, min = 1, max = 10000 }
-[derived]
-before_from = "$from - span"
-before_to = "$from - 1d"
-year_from = "$from - 364d"
-year_to = "$to - 364d"
-[[days]]
-from = "$from - span"
-to = "$to"
-[[days]]
-from = "$from - 364d"
-to = "$to - 364d"
 [publish]
-from  = "$business_day"
-to    = "$business_day"
 limit = 10000
 [columns]
 store           = { type = "string", title = "Store", note = "The store's code." }
 store_name      = { type = "string", title = "Name" }
 city            = { type = "string", title = "City" }
-tickets = { type = "int64", title = "Tickets" }
-pieces          = { type = "int64", title = "Pieces", unit = "pieces" }
 net_revenue     = { type = "money", title = "Net revenue", note = "After discounts, without voided sales; returns are deducted on the day of the return." }
-margin          = { type = "money", title = "Margin" }
-average_ticket  = { type = "money", title = "Average ticket" }
 share           = { type = "float", title = "Share of all stores", unit = "%" }
-previous_revenue = { type = "money", title = "Net revenue before" }
-change = { type = "float", title = "Change", unit = "%" }
-year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
-year_change = { type = "float", title = "Change on the year", unit = "%" }
 [chart]
 kind = "bar"
 x = "store"

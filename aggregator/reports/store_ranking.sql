@@ -1,26 +1,18 @@
 /*---
 title = "Top and under-performing stores"
-description = "Stores by net revenue against the average store: which lead, and which stay below a share of it."
+description = "Stores by net revenue against the average store: which lead, which stay below a share of it, and how each stood in the period before and on the same weekdays a year ago."
 section = "Sales"
 grain = "day"
+inherits = "sales"
 key = ["store"]
 [params]
-from = { type = "date", title = "From", default = "today-30d" }
-to = { type = "date", title = "To", default = "yesterday" }
 top = { type = "int", title = "How many lead", default = 3, min = 1, max = 1000 }
 under = { type = "int", title = "Under-performing below (% of average)", default = 80, min = 1, max = 100 }
-[days]
-from = "$from"
-to = "$to"
 [publish]
-from = "$business_day"
-to = "$business_day"
 [columns]
 place = { type = "int64", title = "Place" }
 store = { type = "string", title = "Store", note = "The store's code." }
 store_name = { type = "string", title = "Name" }
-net_revenue = { type = "money", title = "Net revenue" }
-margin = { type = "money", title = "Margin" }
 average_revenue = { type = "money", title = "Average store", note = "Net revenue of all active stores by their number, rounded half to even." }
 index_to_average = { type = "float", title = "Index", note = "The average store is 100." }
 standing = { type = "string", title = "Standing", note = "top: among the first; under-performing: below the given share of the average store; else middle." }
@@ -29,14 +21,23 @@ kind = "bar"
 x = "store"
 y = "net_revenue"
 ---*/
-WITH by_store AS (
-    SELECT store_id, SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin
+WITH lines AS (
+    SELECT store_id, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
-    WHERE channel = 'store' AND business_day BETWEEN $from AND $to
+    WHERE channel = 'store' AND (business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to)
+),
+by_store AS (
+    SELECT store_id, SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
+           SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
+           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
+           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
+    FROM lines
     GROUP BY store_id
 ),
 every_store AS (
-    SELECT s.code AS store, s.name AS store_name, COALESCE(b.net_revenue, 0) AS net_revenue, COALESCE(b.margin, 0) AS margin
+    SELECT s.code AS store, s.name AS store_name, COALESCE(b.net_revenue, 0) AS net_revenue, COALESCE(b.margin, 0) AS margin,
+           COALESCE(b.previous_revenue, 0) AS previous_revenue, COALESCE(b.year_ago_revenue, 0) AS year_ago_revenue
     FROM stores AS s
     LEFT JOIN by_store AS b ON b.store_id = s.store_id
     WHERE s.active OR b.net_revenue <> 0
@@ -45,19 +46,25 @@ average AS (
     SELECT SUM(net_revenue) AS total, COUNT(*) AS number FROM every_store
 ),
 placed AS (
-    SELECT e.store AS store, e.store_name AS store_name, e.net_revenue AS net_revenue, e.margin AS margin, a.total AS total, a.number AS number,
+    SELECT e.store AS store, e.store_name AS store_name, e.net_revenue AS net_revenue, e.margin AS margin,
+           e.previous_revenue AS previous_revenue, e.year_ago_revenue AS year_ago_revenue, a.total AS total, a.number AS number,
            -e.net_revenue AS negative_revenue
     FROM every_store AS e
     CROSS JOIN average AS a
 ),
 ranked AS (
-    SELECT store, store_name, net_revenue, margin, total, number, ROW_NUMBER() OVER (ORDER BY negative_revenue, store) AS place
+    SELECT store, store_name, net_revenue, margin, previous_revenue, year_ago_revenue, total, number,
+           ROW_NUMBER() OVER (ORDER BY negative_revenue, store) AS place
     FROM placed
 )
 SELECT place, store, store_name, net_revenue, margin, total / number AS average_revenue,
        CASE WHEN total > 0 THEN net_revenue * 100.0 * number / total END AS index_to_average,
        CASE WHEN net_revenue * 100 * number < total * $under THEN 'under-performing'
             WHEN place <= $top THEN 'top'
-            ELSE 'middle' END AS standing
+            ELSE 'middle' END AS standing,
+       previous_revenue,
+       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
+       year_ago_revenue,
+       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
 FROM ranked
 ORDER BY place, store

@@ -17,6 +17,42 @@ week_ago_revenue = "Of the same weekday, 7 days earlier."
 year_ago_revenue = "Of the same weekdays a year ago, 364 days earlier."
 year_change = "Net revenue against that of a year ago; empty where there was none."
 weekday = "1 is Monday."
+# What a report that says `inherits = "sales"` need not say itself: a period, held against the period before and the
+# same weekdays a year ago.
+[report]
+lookback = 1
+[report.params]
+from = { type = "date", title = "From", default = "today-30d" }
+to = { type = "date", title = "To", default = "yesterday" }
+[report.derived]
+before_from = "$from - span"
+before_to = "$from - 1d"
+year_from = "$from - 364d"
+year_to = "$to - 364d"
+[[report.days]]
+from = "$from - span"
+to = "$to"
+[[report.days]]
+from = "$from - 364d"
+to = "$to - 364d"
+[report.publish]
+from = "$business_day"
+to = "$business_day"
+[report.columns]
+tickets = { type = "int64", title = "Tickets" }
+pieces = { type = "int64", title = "Pieces", unit = "pieces" }
+net_revenue = { type = "money", title = "Net revenue" }
+cost = { type = "money", title = "Cost" }
+margin = { type = "money", title = "Margin" }
+margin_rate = { type = "float", title = "Margin rate", unit = "%" }
+average_ticket = { type = "money", title = "Average ticket" }
+discount = { type = "money", title = "Discounts" }
+share = { type = "float", title = "Share", unit = "%" }
+previous_revenue = { type = "money", title = "Net revenue before" }
+change = { type = "float", title = "Change", unit = "%" }
+week_ago_revenue = { type = "money", title = "Net revenue a week ago" }
+year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
+year_change = { type = "float", title = "Change on the year", unit = "%" }
 ---*/
 SELECT business_day, business_hour, channel, store_id, register_id, CAST(NULL AS BIGINT) AS customer_id,
        sale_id AS document_key, reference, kind = 'return' AS is_return, imported,

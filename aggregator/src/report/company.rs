@@ -37,12 +37,23 @@ pub(crate) fn compute(
     name: &str,
     params: &[(&str, &str)],
 ) -> Result<DataFrame, ReportError> {
+    compute_within(catalogue, frames, name, params, Bounds::ON_DEMAND.rows)
+}
+
+/// The same, with at most so many rows.
+pub(crate) fn compute_within(
+    catalogue: &Catalogue,
+    frames: &Frames,
+    name: &str,
+    params: &[(&str, &str)],
+    rows: usize,
+) -> Result<DataFrame, ReportError> {
     let report = super::find(catalogue, name)?;
     let given = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let resolved = for_caller(&report, &given, clock())?;
     let statement = statement(&report, &resolved)?;
     let inputs = report.datasets.iter().map(|name| (name.clone(), input(name, &frames[name]))).collect();
-    deep(move || execute(&report, &statement, inputs, Bounds::ON_DEMAND.rows)).blocking_recv().unwrap()
+    deep(move || execute(&report, &statement, inputs, rows)).blocking_recv().unwrap()
 }
 
 /// A frame as the engine would read it from the lake.

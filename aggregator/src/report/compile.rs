@@ -61,12 +61,20 @@ pub(crate) fn sample_day() -> NaiveDate {
 
 pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Result<Report, Fault> {
     let (header_text, sql) = split(&source.text)?;
-    let header: ReportHeader = read(header_text)?;
-    let mut anchors = dates::anchors(sample_day(), sample_day());
-    check_params(&header, &anchors)?;
+    let mut header: ReportHeader = read(header_text)?;
     let query = parse(&sql)?;
     let known = schemas.keys().chain(views.names()).cloned().collect();
     let references = check(&query, &known)?;
+    let inherited = match &header.inherits {
+        Some(view) => {
+            let (shared, text) = views.shared(view)?;
+            header.inherit(shared, |day| references.placeholders.contains(day));
+            text
+        }
+        None => "",
+    };
+    let mut anchors = dates::anchors(sample_day(), sample_day());
+    check_params(&header, &anchors)?;
     check_bindings(&header, &references.placeholders)?;
     check_order(&query, &header.key)?;
     let expanded = views.expand(&query, &references.tables)?;
@@ -76,9 +84,9 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     for column in columns.iter_mut().filter(|column| column.note.is_none()) {
         column.note = views.measure(&references.tables, &column.name).cloned();
     }
-    check_chart(&header)?;
-    check_findings(&header)?;
-    let digest = Sha256::digest(format!("{header_text}\n{expanded}").as_bytes());
+    check_chart(&header, &columns)?;
+    check_findings(&header, &columns)?;
+    let digest = Sha256::digest(format!("{header_text}\n{inherited}\n{expanded}").as_bytes());
     let report = Report {
         name: source.name.clone(),
         datasets: views.datasets(&references.tables),
@@ -86,7 +94,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         description: header.description,
         section: header.section,
         grain: header.grain,
-        lookback: header.lookback,
+        lookback: header.lookback.unwrap_or_default(),
         key: header.key,
         params: header.params,
         columns,
@@ -140,7 +148,8 @@ fn check_bindings(header: &ReportHeader, placeholders: &BTreeSet<String>) -> Res
     }
     let used_elsewhere = |name: &str| {
         let mark = format!("${name}");
-        let spans = |text: &String| text.contains("span") && (name == "from" || name == "to");
+        let spans =
+            |text: &String| (text.contains("span") || text.contains("weeks")) && (name == "from" || name == "to");
         header.derived.values().any(|text| text.contains(&mark) || spans(text))
     };
     match header.params.keys().find(|name| !placeholders.contains(*name) && !used_elsewhere(name)) {
@@ -213,8 +222,8 @@ fn unfaithful(error: Unfaithful) -> Fault {
 
 /// The declared columns in the statement's order; each must be there, once, in a fitting type.
 fn match_columns(header: &ReportHeader, sql: &str, schemas: &Schemas) -> Result<Vec<ReportColumn>, Fault> {
-    let mut declared = header.columns()?;
     let schema = output(sql, schemas)?;
+    let mut declared = header.columns(schema.iter_names().map(|name| name.as_str()))?;
     let mut columns = Vec::with_capacity(schema.len());
     for (name, found) in schema.iter() {
         let column = declared
@@ -235,20 +244,20 @@ fn match_columns(header: &ReportHeader, sql: &str, schemas: &Schemas) -> Result<
     }
 }
 
-fn check_findings(header: &ReportHeader) -> Result<(), Fault> {
+fn check_findings(header: &ReportHeader, columns: &[ReportColumn]) -> Result<(), Fault> {
     let Some(check) = &header.check else { return Ok(()) };
     match (&check.column, &check.is) {
         (None, None) => Ok(()),
-        (Some(name), Some(_)) if header.columns.contains_key(name) => Ok(()),
+        (Some(name), Some(_)) if columns.iter().any(|column| column.name == *name) => Ok(()),
         (Some(name), Some(_)) => Err(Fault::new(format!("[check] names {name}, which is no column"))),
         _ => Err(Fault::new("[check] needs both `column` and `is`, or neither")),
     }
 }
 
-fn check_chart(header: &ReportHeader) -> Result<(), Fault> {
+fn check_chart(header: &ReportHeader, columns: &[ReportColumn]) -> Result<(), Fault> {
     let Some(chart) = &header.chart else { return Ok(()) };
     let named = [Some(&chart.x), Some(&chart.y), chart.series.as_ref()];
-    match named.into_iter().flatten().find(|name| !header.columns.contains_key(*name)) {
+    match named.into_iter().flatten().find(|name| !columns.iter().any(|column| column.name == **name)) {
         Some(name) => Err(Fault::new(format!("[chart] names {name}, which is no column"))),
         None => Ok(()),
     }

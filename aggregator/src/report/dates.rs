@@ -31,7 +31,7 @@ pub(crate) fn anchors(today: NaiveDate, complete: NaiveDate) -> Anchors {
 }
 
 /// Reads a day: an ISO date, or an anchor with an optional `+7d` or `-30d`. `span` stands for the
-/// number of days from `$from` to `$to`, both included.
+/// number of days from `$from` to `$to`, both included, and `weeks` for as many whole weeks as hold them.
 pub(crate) fn parse(text: &str, anchors: &Anchors) -> Option<NaiveDate> {
     let text = text.trim();
     if text.len() == 10 && text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
@@ -46,6 +46,7 @@ pub(crate) fn parse(text: &str, anchors: &Anchors) -> Option<NaiveDate> {
     let length = offset.get(1..)?.trim();
     let days = match length {
         "span" => span(anchors)?,
+        "weeks" => span(anchors)?.div_ceil(7) * 7,
         _ => length.strip_suffix('d')?.parse::<u64>().ok().filter(|days| *days <= 100_000)?,
     };
     let moved = if sign == '-' { day.checked_sub_days(Days::new(days)) } else { day.checked_add_days(Days::new(days)) };
@@ -97,6 +98,8 @@ mod tests {
             ("week_start", "2026-11-16"),
             ("$from-span", "2026-10-25"),
             ("$from - 364d", "2025-11-02"),
+            ("$from - weeks", "2026-10-25"),
+            ("$to - weeks", "2026-10-31"),
             ("today+1d", "2026-11-23"),
             ("complete_day-1d", "2026-11-19"),
         ];

@@ -257,7 +257,7 @@ pub(crate) fn execute(
     let plan = context.execute(&statement.text).map_err(engine)?.limit(limit + 1);
     let frame = plan.collect().map_err(engine)?;
     if frame.height() > rows {
-        return Err(ReportError::TooManyRows { limit: rows });
+        return Err(ReportError::TooManyRows { report: report.name.clone(), limit: rows });
     }
     shape(&frame, report)
 }

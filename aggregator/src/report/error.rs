@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ask::Bounds;
 use super::diagnostic::Diagnostic;
 
 /// Why a report could not be computed.
@@ -20,8 +21,8 @@ pub enum ReportError {
     #[error("the parameter \"{name}\" {detail}")]
     BadParameter { name: String, detail: String },
     /// The result has more rows than one answer may hold.
-    #[error("the result has more than {limit} rows; narrow the dates or set a limit")]
-    TooManyRows { limit: usize },
+    #[error("the result has more than {limit} rows: narrow the dates or set a limit{}", as_file(report, *limit))]
+    TooManyRows { report: String, limit: usize },
     /// The computation took longer than allowed.
     #[error("the report took longer than {seconds} s; narrow the dates")]
     TimedOut { seconds: u64 },
@@ -76,6 +77,15 @@ impl ReportError {
             | Self::Stopped => false,
         }
     }
+}
+
+/// What to do about a result that is too large to wait for: it becomes a file while nobody waits, if it fits there.
+fn as_file(report: &str, limit: usize) -> String {
+    let rows = Bounds::IN_BACKGROUND.rows;
+    if limit >= rows {
+        return String::new();
+    }
+    format!("; or get it as a file of up to {rows} rows: POST /reports/{report}/runs with a format, such as parquet")
 }
 
 impl From<crate::Error> for ReportError {

@@ -7,6 +7,7 @@ use super::catalogue::{Catalogue, Origin};
 use super::company::{compute, frames, schemas};
 use super::engine::deep;
 use super::error::ReportError;
+use super::header::ColumnType;
 
 fn load(folder: &Path) -> Arc<Catalogue> {
     let folder = folder.to_owned();
@@ -59,6 +60,40 @@ fn a_view_of_ones_own_serves_the_shipped_reports() {
 }
 
 #[test]
+fn a_report_inherits_what_it_does_not_say_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = STORES.replace("[columns]", "inherits = \"sales\"\n[columns]\nnet_revenue = { title = \"Taken\" }");
+    let sql = "SELECT store_id, SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin FROM sales\n\
+               WHERE business_day BETWEEN $from AND $to GROUP BY store_id ORDER BY store_id";
+    let own = own.replace("SELECT store_id FROM stores ORDER BY store_id", sql);
+    put(folder.path(), "reports/mine.sql", &own);
+    let catalogue = load(folder.path());
+    assert!(catalogue.broken().is_empty(), "{:?}", catalogue.broken());
+    let mine = catalogue.get("mine").unwrap();
+    let column = |name: &str| mine.columns.iter().find(|column| column.name == name).unwrap();
+    assert_eq!(mine.params.keys().collect::<Vec<_>>(), ["from", "to"]);
+    assert_eq!((column("net_revenue").title.as_str(), column("net_revenue").kind), ("Taken", ColumnType::Money));
+    assert_eq!(column("margin").title, "Margin");
+    assert!(column("margin").note.is_some(), "and what the measure means");
+    // What it has no use for stays away, and nothing is published that does not say so.
+    assert_eq!((mine.columns.len(), mine.publish.is_some(), mine.lookback), (3, false, 1));
+    let day = [("from", "2026-03-08"), ("to", "2026-03-08")];
+    assert_eq!(compute(&catalogue, &frames(), "mine", &day).unwrap().height(), 3);
+
+    put(folder.path(), "reports/mine.sql", &own.replace("inherits = \"sales\"", "inherits = \"stock_now\""));
+    put(folder.path(), "reports/other.sql", &own.replace("inherits = \"sales\"", "inherits = \"sails\""));
+    let catalogue = load(folder.path());
+    let because = |name: &str| catalogue.broken()[name][0].to_string();
+    assert!(because("mine").contains("\"stock_now\", whose header has no table [report]"), "{}", because("mine"));
+    assert!(because("other").contains("\"sails\", which is no sound view"), "{}", because("other"));
+
+    // A shared header is part of what a kept result hangs on.
+    let view = include_str!("../../views/sales.sql").replace("\"$from - span\"", "\"$from - 1d\"");
+    put(folder.path(), "views/sales.sql", &view);
+    assert_ne!(load(folder.path()).get("channel_mix").unwrap().digest, catalogue.get("channel_mix").unwrap().digest);
+}
+
+#[test]
 fn a_faulty_file_disables_itself_alone() {
     let folder = tempfile::tempdir().unwrap();
     let whole = load(folder.path()).reports().count();
@@ -86,5 +121,5 @@ fn a_faulty_file_disables_itself_alone() {
         .filter(|name| !["returns", "Bad Name", "folder", "views/stock_now"].contains(&name.as_str()))
         .count();
     assert_eq!(catalogue.reports().count(), whole - 1 - on_the_view);
-    assert_eq!(compute(&catalogue, &frames(), "discounts", &[]).map(|frame| frame.width()).unwrap(), 5);
+    assert_eq!(compute(&catalogue, &frames(), "discounts", &[]).map(|frame| frame.width()).unwrap(), 9);
 }

@@ -1,6 +1,6 @@
 //! The TOML header of a report's file, in the comment that the file begins with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,9 @@ pub(crate) struct ReportHeader {
     pub(crate) description: String,
     pub(crate) section: String,
     pub(crate) grain: Grain,
-    #[serde(default)]
-    pub(crate) lookback: u32,
+    /// A view of whose `[report]` holds what is not said here.
+    pub(crate) inherits: Option<String>,
+    pub(crate) lookback: Option<u32>,
     pub(crate) key: Vec<String>,
     #[serde(default)]
     pub(crate) params: BTreeMap<String, Parameter>,
@@ -31,7 +32,11 @@ pub(crate) struct ReportHeader {
     #[serde(default, deserialize_with = "one_or_many")]
     pub(crate) days: Vec<DayRange>,
     pub(crate) publish: Option<BTreeMap<String, toml::Value>>,
-    pub(crate) columns: toml::Table,
+    #[serde(default)]
+    columns: toml::Table,
+    /// Columns that need not be declared again.
+    #[serde(skip)]
+    inherited: toml::Table,
     pub(crate) chart: Option<Chart>,
     pub(crate) check: Option<Check>,
 }
@@ -45,6 +50,21 @@ pub(crate) struct ViewHeader {
     /// What columns of these names mean in every report that reads the view.
     #[serde(default)]
     pub(crate) measures: BTreeMap<String, String>,
+    /// What the reports that inherit from it need not say themselves.
+    pub(crate) report: Option<Shared>,
+}
+
+/// What several reports say alike, once.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Shared {
+    lookback: u32,
+    params: BTreeMap<String, Parameter>,
+    derived: BTreeMap<String, String>,
+    #[serde(deserialize_with = "one_or_many")]
+    days: Vec<DayRange>,
+    publish: BTreeMap<String, toml::Value>,
+    columns: toml::Table,
 }
 
 /// When a report is published.
@@ -157,19 +177,49 @@ struct ColumnHeader {
 }
 
 impl ReportHeader {
-    /// The declared columns by name; the order is the statement's.
-    pub(crate) fn columns(&self) -> Result<BTreeMap<String, ReportColumn>, Fault> {
-        self.columns
-            .iter()
-            .map(|(name, entry)| {
-                let entry: ColumnHeader = entry
-                    .clone()
-                    .try_into()
-                    .map_err(|error: toml::de::Error| Fault::new(format!("[columns] {name}: {}", error.message())))?;
-                let ColumnHeader { kind, title, unit, note } = entry;
-                Ok((name.clone(), ReportColumn { name: name.clone(), kind, title, unit, note }))
-            })
-            .collect()
+    /// Takes over what the report does not say itself; derived days only where its SQL `uses` them, and bindings for
+    /// publishing only if it is published.
+    pub(crate) fn inherit(&mut self, shared: Shared, uses: impl Fn(&str) -> bool) {
+        self.lookback.get_or_insert(shared.lookback);
+        complete(&mut self.params, shared.params);
+        complete(&mut self.derived, shared.derived.into_iter().filter(|(name, _)| uses(name)));
+        if self.days.is_empty() {
+            self.days = shared.days;
+        }
+        if let Some(publish) = &mut self.publish {
+            complete(publish, shared.publish);
+        }
+        self.inherited = shared.columns;
+    }
+
+    /// The declared columns by name, and of the inherited ones those that are `given`; the order is the statement's.
+    pub(crate) fn columns<'a>(
+        &'a self,
+        given: impl Iterator<Item = &'a str>,
+    ) -> Result<BTreeMap<String, ReportColumn>, Fault> {
+        let own = self.columns.keys().map(String::as_str);
+        let named = own.chain(given.filter(|name| self.inherited.contains_key(*name)));
+        let named = named.collect::<BTreeSet<_>>().into_iter();
+        named.map(|name| Ok((name.to_owned(), self.column(name)?))).collect()
+    }
+
+    /// A column with a title or note of its own is else what it is elsewhere.
+    fn column(&self, name: &str) -> Result<ReportColumn, Fault> {
+        let fault = |reason: &str| Fault::new(format!("[columns] {name}: {reason}"));
+        let mut entry = toml::Table::new();
+        for said in [self.inherited.get(name), self.columns.get(name)].into_iter().flatten() {
+            entry.extend(said.as_table().cloned().ok_or_else(|| fault("must be a table with `type` and `title`"))?);
+        }
+        let entry: Result<ColumnHeader, toml::de::Error> = entry.try_into();
+        let ColumnHeader { kind, title, unit, note } = entry.map_err(|error| fault(error.message()))?;
+        Ok(ReportColumn { name: name.to_owned(), kind, title, unit, note })
+    }
+}
+
+/// Adds what is not there yet.
+fn complete<V>(own: &mut BTreeMap<String, V>, shared: impl IntoIterator<Item = (String, V)>) {
+    for (name, value) in shared {
+        own.entry(name).or_insert(value);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::{Catalogue, Origin, Source};
-use super::company::{catalogue, compute, frames, schemas};
+use super::company::{catalogue, compute, compute_within, frames, schemas};
 use super::error::ReportError;
 
 #[test]
@@ -28,6 +28,39 @@ fn every_report_runs_with_its_defaults_and_on_nothing() {
             assert_eq!(names, declared, "{}", report.name);
         }
     }
+}
+
+#[test]
+fn sales_reports_carry_the_period_before_and_the_same_weekdays_a_year_ago() {
+    let catalogue = catalogue();
+    let of_sales = |name: &str| catalogue.get(name).is_some_and(|report| report.section == "Sales");
+    // The finest slice is what others are held against.
+    assert!(of_sales("daily_sales"));
+    let also = ["product_performance", "product_ranking"];
+    let mut seen = 0;
+    for report in catalogue.reports().filter(|it| it.section == "Sales" || also.contains(&it.name.as_str())) {
+        let has = |start: &str| report.columns.iter().any(|column| column.name.starts_with(start));
+        let both = (has("previous_") || has("week_ago_")) && has("year_ago_");
+        assert_eq!(both, report.name != "daily_sales", "{}", report.name);
+        seen += 1;
+    }
+    assert!(seen > 12, "{seen}");
+}
+
+#[test]
+fn a_result_of_too_many_rows_says_how_to_get_it_as_a_file() {
+    let (catalogue, frames) = (catalogue(), frames());
+    let day = [("from", "2026-03-08"), ("to", "2026-03-08")];
+    let run = |rows: usize| compute_within(&catalogue, &frames, "hour_heatmap", &day, rows);
+    assert_eq!(run(5).unwrap().height(), 5, "as many as allowed are not too many");
+    let error = run(4).unwrap_err();
+    assert!(matches!(error, ReportError::TooManyRows { limit: 4, .. }) && error.is_callers(), "{error:?}");
+    let told = error.to_string();
+    assert!(told.contains("more than 4 rows: narrow the dates"), "{told}");
+    assert!(told.contains("POST /reports/hour_heatmap/runs") && told.contains("5000000 rows"), "{told}");
+    // What is a file already cannot become one.
+    let most = ReportError::TooManyRows { report: "r".to_owned(), limit: 5_000_000 };
+    assert_eq!(most.to_string(), "the result has more than 5000000 rows: narrow the dates or set a limit");
 }
 
 #[test]

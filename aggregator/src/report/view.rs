@@ -10,7 +10,7 @@ use super::bind::parse;
 use super::catalogue::{Schemas, Source};
 use super::check::check;
 use super::diagnostic::{Diagnostic, Fault};
-use super::header::{ViewHeader, read, split};
+use super::header::{Shared, ViewHeader, read, split};
 use super::schema::output;
 
 /// One compiled view.
@@ -21,6 +21,8 @@ pub struct View {
     pub description: String,
     /// What columns of these names mean, in this view and in the reports that read it.
     pub measures: BTreeMap<String, String>,
+    /// What reports may inherit, and the header in which it is written.
+    shared: Option<(Shared, String)>,
     query: Query,
     /// Datasets and views it reads itself.
     reads: BTreeSet<String>,
@@ -116,6 +118,16 @@ impl Views {
         order.push(view);
     }
 
+    /// What reports inherit from a view, and the text that says it.
+    pub(crate) fn shared(&self, name: &str) -> Result<(Shared, &str), Fault> {
+        match self.0.get(name).map(|view| &view.shared) {
+            Some(Some((shared, text))) => Ok((shared.clone(), text)),
+            Some(None) => Err(Fault::new(format!("inherits from \"{name}\", whose header has no table [report]"))
+                .hint("a view of your own in the place of a shipped one needs the shipped one's [report]")),
+            None => Err(Fault::new(format!("inherits from \"{name}\", which is no sound view"))),
+        }
+    }
+
     /// What a measure is, as the views that are read define it; the nearest definition counts.
     pub(crate) fn measure(&self, reads: &BTreeSet<String>, name: &str) -> Option<&String> {
         let views = || reads.iter().filter_map(|read| self.0.get(read));
@@ -147,7 +159,7 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
         return Err(Fault::new(format!("\"{}\" is a dataset's name", source.name)));
     }
     let (header, sql) = split(&source.text)?;
-    let ViewHeader { title, description, measures } = read(header)?;
+    let ViewHeader { title, description, measures, report } = read(header)?;
     let query = parse(&sql)?;
     let references = check(&query, known)?;
     if let Some(name) = references.placeholders.first() {
@@ -156,5 +168,6 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
     if query.order_by.is_some() || query.limit_clause.is_some() {
         return Err(Fault::new("a view has neither ORDER BY nor LIMIT: the report orders"));
     }
-    Ok(View { name: source.name.clone(), title, description, measures, query, reads: references.tables })
+    let shared = report.map(|report| (report, header.to_owned()));
+    Ok(View { name: source.name.clone(), title, description, measures, shared, query, reads: references.tables })
 }

@@ -62,6 +62,20 @@ async fn a_run_is_accepted_followed_and_fetched_whole() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_an_answer_is_had_as_a_file_as_the_refusal_says() {
+    let stack = shared().await;
+    let api = api(stack);
+    // A thousand rows more than one answer may hold.
+    let refused = api.get(&direct("many?blocks=1001")).await.expect(400).json();
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("more than 1000000 rows") && detail.contains("POST /reports/many/runs"), "{detail}");
+    let body = json!({"parameters": {"blocks": 1001}, "format": "parquet"});
+    let run = api.post(&format!("{}/runs", direct("many")), &body).await.expect(202).json();
+    let run = ended(&api, &run).await;
+    assert_eq!(run["result"]["rows"], 1_001_000, "{run}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_run_is_told_at_once() {
     let stack = shared().await;
     let api = api(stack);
