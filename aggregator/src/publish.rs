@@ -12,6 +12,8 @@ mod gate;
 mod read;
 mod rows;
 
+use std::ops::RangeInclusive;
+
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -129,7 +131,10 @@ async fn write(
         return Ok(published);
     }
     let cause = match &current {
-        Some(current) => cause(&mut tx, report, business_day, current.snapshot, result.snapshot).await?,
+        Some(current) => {
+            let days = report::days_behind(aggregator, report, business_day);
+            cause(&mut tx, report, &days, current.snapshot, result.snapshot).await?
+        }
         None => None,
     };
     published.revision = current.map_or(0, |current| current.revision) + 1;
@@ -161,12 +166,12 @@ async fn write(
     Ok(published)
 }
 
-/// Which rows of the report's datasets came to the lake between two snapshots, for the day and those its figures look
-/// back on: by source and dataset, how many were added, changed and removed.
+/// Which rows of the report's datasets came to the lake between two snapshots, for the `days` on which its figures
+/// hang: by source and dataset, how many were added, changed and removed.
 async fn cause(
     tx: &mut PgConnection,
     report: &Report,
-    business_day: NaiveDate,
+    days: &[RangeInclusive<NaiveDate>],
     after: i64,
     through: i64,
 ) -> Result<Option<Value>, sqlx::Error> {
@@ -178,14 +183,15 @@ async fn cause(
                         sum(removed)::bigint AS removed
                    FROM sync.changed_day
                   WHERE snapshot_id > $1 AND snapshot_id <= $2 AND dataset = ANY($3)
-                    AND (business_day BETWEEN $4 - $5::int AND $4 OR $6)
+                    AND ($6 OR EXISTS (SELECT FROM unnest($4::date[], $5::date[]) AS days(first, last)
+                                        WHERE business_day BETWEEN first AND last))
                   GROUP BY source, dataset) AS came",
     )
     .bind(after)
     .bind(through)
     .bind(datasets)
-    .bind(business_day)
-    .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
+    .bind(days.iter().map(|days| *days.start()).collect::<Vec<_>>())
+    .bind(days.iter().map(|days| *days.end()).collect::<Vec<_>>())
     // A report of a moment reads all days, and sets that have none.
     .bind(report.grain == Grain::Snapshot)
     .fetch_one(tx)

@@ -39,6 +39,7 @@ mod folder_tests;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -155,6 +156,17 @@ pub fn sources_of(aggregator: &Aggregator, report: &Report) -> BTreeSet<String> 
 }
 
 /// How fresh the sources of a report are now.
+/// The business days on which hangs what is published of a report for one, apart and in order: a change of any of them
+/// may change its figures.
+#[must_use]
+pub fn days_behind(
+    aggregator: &Aggregator,
+    report: &Report,
+    business_day: NaiveDate,
+) -> Vec<RangeInclusive<NaiveDate>> {
+    resolve::days_behind(report, business_day, ask::today(aggregator))
+}
+
 ///
 /// # Errors
 /// When the database cannot be asked.

@@ -1,18 +1,21 @@
 //! The job `restate`: publish again what has changed since it was published.
 //!
-//! A day is looked at again when rows of it, or of the days its figures look back on, came to the lake after the
-//! revision was computed, and when a provisional one would lack something else now, or nothing. Publishing makes a revision only where the
+//! A day is looked at again when rows of it, or of the days on which its figures hang (those before it, and those of a
+//! year ago that it is held against), came to the lake after the revision was computed, and when a provisional one would lack something else now, or nothing. Publishing makes a revision only where the
 //! content or the state differ. However many late rows came since the last run, they make one revision.
 //!
 //! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
 //! come, as the night would have published it had it waited for that. But only while it is the report's newest: once
 //! the next night has published a later moment, that of the earlier day has passed, and its revision stays what it was.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aggregator::{
     publish::{self, Gate, Missing, State},
-    report::{Grain, Report},
+    report::{self, Grain, Report},
 };
 use anyhow::Context as _;
 use chrono::{Days, NaiveDate, Utc};
@@ -169,28 +172,39 @@ impl Restate {
     async fn days_to_look_at(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
         let aggregator = &self.context.aggregator;
         let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
-        let days: Vec<(NaiveDate, bool, Json<Vec<Missing>>)> = sqlx::query_as(
-            "SELECT business_day, changed, missing
-               FROM (SELECT current.business_day, current.missing, current.state,
-                            EXISTS (SELECT FROM sync.changed_day c
-                                     WHERE c.snapshot_id > GREATEST(current.snapshot, COALESCE(l.snapshot, 0))
-                                       AND c.business_day BETWEEN current.business_day - $3::int AND current.business_day
-                                       AND c.dataset = ANY($2)) AS changed
-                       FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state, missing
-                               FROM published.revision WHERE report = $1
-                              ORDER BY business_day, revision DESC) AS current
-                       LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day) AS published
-              WHERE changed OR state = 'provisional'
+        let unreadable = "what was published and what changed could not be compared";
+        let published: Vec<(NaiveDate, i64, bool, Json<Vec<Missing>>)> = sqlx::query_as(
+            "SELECT current.business_day, GREATEST(current.snapshot, COALESCE(l.snapshot, 0)), current.state = 'provisional',
+                    current.missing
+               FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state, missing
+                       FROM published.revision WHERE report = $1
+                      ORDER BY business_day, revision DESC) AS current
+               LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
               ORDER BY business_day",
         )
         .bind(&report.name)
-        .bind(&datasets)
-        .bind(i32::try_from(report.lookback).unwrap_or(i32::MAX))
         .fetch_all(aggregator.db())
         .await
-        .context("what was published and what changed could not be compared")?;
+        .context(unreadable)?;
+        let Some(oldest) = published.iter().map(|(_, seen, ..)| *seen).min() else { return Ok(Vec::new()) };
+        let changed: Vec<(NaiveDate, i64)> = sqlx::query_as(
+            "SELECT business_day, max(snapshot_id) FROM sync.changed_day
+              WHERE dataset = ANY($1) AND snapshot_id > $2 AND business_day IS NOT NULL GROUP BY business_day",
+        )
+        .bind(&datasets)
+        .bind(oldest)
+        .fetch_all(aggregator.db())
+        .await
+        .context(unreadable)?;
+        let changed: BTreeMap<NaiveDate, i64> = changed.into_iter().collect();
+        let has_changed = |day: NaiveDate, seen: i64| {
+            let mut behind = report::days_behind(aggregator, report, day).into_iter();
+            behind.any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen))
+        };
         let lacks_other = |day: NaiveDate, then: &[Missing]| gate.missing(aggregator, report, day) != then;
-        let wanted = days.into_iter().filter(|(day, changed, Json(missing))| *changed || lacks_other(*day, missing));
+        let wanted = published.into_iter().filter(|(day, seen, provisional, Json(missing))| {
+            has_changed(*day, *seen) || (*provisional && lacks_other(*day, missing))
+        });
         Ok(wanted.map(|(day, ..)| day).collect())
     }
 }

@@ -56,6 +56,20 @@ pub(crate) fn for_caller(
     complete(report, parameters, anchors)
 }
 
+/// The business days on which hangs what is published for one, apart and in order: those that it looks back on, and
+/// those that it reads, such as the same weekday a year ago.
+pub(crate) fn days_behind(
+    report: &Report,
+    business_day: NaiveDate,
+    today: NaiveDate,
+) -> Vec<RangeInclusive<NaiveDate>> {
+    let first = business_day.checked_sub_days(Days::new(report.lookback.into())).unwrap_or(business_day);
+    // What cannot be resolved cannot be published either.
+    let mut days = for_day(report, business_day, today).map(|resolved| resolved.days).unwrap_or_default();
+    days.push(first..=business_day);
+    apart(days)
+}
+
 /// Resolves the `[publish]` binding for a business day.
 pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate) -> Result<Resolved, ReportError> {
     let mut anchors = dates::anchors(today, business_day);
@@ -127,7 +141,21 @@ fn apart(mut ranges: Vec<RangeInclusive<NaiveDate>>) -> Vec<RangeInclusive<Naive
 
 #[cfg(test)]
 mod tests {
-    use super::apart;
+    use super::{apart, days_behind};
+    use crate::report::company::{catalogue, day};
+
+    #[test]
+    fn what_is_published_hangs_on_its_day_on_those_before_and_on_those_a_year_ago() {
+        let catalogue = catalogue();
+        let behind = |name: &str| {
+            let days = days_behind(catalogue.get(name).unwrap(), day("2026-03-11"), day("2026-03-12"));
+            days.iter().map(|days| format!("{} {}", days.start(), days.end())).collect::<Vec<_>>()
+        };
+        assert_eq!(behind("daily_sales"), ["2026-03-11 2026-03-11"]);
+        assert_eq!(behind("store_performance"), ["2025-03-12 2025-03-12", "2026-03-10 2026-03-11"]);
+        // Wednesday: the week so far, the one before, and the same weekdays of a year ago; a lookback never says less.
+        assert_eq!(behind("sales_by_week"), ["2025-03-10 2025-03-12", "2026-02-26 2026-03-11"]);
+    }
 
     #[test]
     fn ranges_that_meet_or_touch_become_one() {

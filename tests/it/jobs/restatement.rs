@@ -97,3 +97,31 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
         assert!(reply.problem().is_some(), "{query}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_sale_of_a_year_ago_restates_the_day_that_is_held_against_it() {
+    let stack = Stack::start().await;
+    let company = Company::found(&stack, 100).await;
+    let (day, noon) = past_day(4);
+    let till = stack.api("pos");
+    company.sell(&till, noon, 3, 7, 5).await;
+    publish(&stack, day).await;
+
+    // A lamp and a bulb on the same weekday 52 weeks before.
+    company.sell(&till, past_day(4 + 364).1, 1, 1, 0).await;
+    run_job(&stack, "poll-retail", &json!({})).await;
+    run_job(&stack, "restate", &json!({})).await;
+    assert_eq!(revisions(&stack, "store_performance", day).await.len(), 2);
+    let path = format!("/reporting/api/v1/reports/store_performance/revisions/diff?business_day={day}");
+    let diff = stack.api("analyst").get_json(&path).await;
+    let changes = diff["changed"][0]["changes"].as_array().unwrap();
+    let change = |column: &str| changes.iter().find(|it| it["column"] == column);
+    let year_ago = json!({ "column": "year_ago_revenue", "from": 0.0, "to": 13.49, "by": 13.49 });
+    assert_eq!(change("year_ago_revenue"), Some(&year_ago), "{diff}");
+    assert_eq!(change("net_revenue"), None, "{diff}");
+    let cause = diff["causes"][0]["cause"].as_array().unwrap();
+    let lines = cause.iter().find(|it| it["dataset"] == "sale_lines").unwrap_or_else(|| panic!("{diff}"));
+    assert_eq!((&lines["added"], &lines["source"]), (&json!(2), &json!("retail")), "{diff}");
+    // What is held against nothing has no reason to be told again.
+    assert_eq!(revisions(&stack, "daily_sales", day).await.len(), 1);
+}
