@@ -111,6 +111,14 @@ pub async fn reload(aggregator: &Aggregator) -> Result<Arc<Catalogue>, ReportErr
     Ok(catalogue)
 }
 
+/// Reads the catalogue's files again if those of the user's folder are others than they were; the catalogue, if so.
+///
+/// # Errors
+/// When the database fails; the reports work all the same, and the tables of new ones are made when they are published.
+pub async fn reload_if_changed(aggregator: &Aggregator) -> Result<Option<Arc<Catalogue>>, ReportError> {
+    if aggregator.reports.has_changed().await { reload(aggregator).await.map(Some) } else { Ok(None) }
+}
+
 /// Computes a report for a caller who waits: `params` as text, a `snapshot` or the newest.
 ///
 /// # Errors
@@ -148,14 +156,6 @@ pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<Report>, Rep
     }
 }
 
-/// The sources that a report reads.
-#[must_use]
-pub fn sources_of(aggregator: &Aggregator, report: &Report) -> BTreeSet<String> {
-    let source = |dataset: &String| Some(aggregator.dataset(dataset)?.0.declaration.name.clone());
-    report.datasets.iter().filter_map(source).collect()
-}
-
-/// How fresh the sources of a report are now.
 /// The business days on which hangs what is published of a report for one, apart and in order: a change of any of them
 /// may change its figures.
 #[must_use]
@@ -167,6 +167,14 @@ pub fn days_behind(
     resolve::days_behind(report, business_day, ask::today(aggregator))
 }
 
+/// The sources that a report reads.
+#[must_use]
+pub fn sources_of(aggregator: &Aggregator, report: &Report) -> BTreeSet<String> {
+    let source = |dataset: &String| Some(aggregator.dataset(dataset)?.0.declaration.name.clone());
+    report.datasets.iter().filter_map(source).collect()
+}
+
+/// How fresh the sources of a report are now.
 ///
 /// # Errors
 /// When the database cannot be asked.

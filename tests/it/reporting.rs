@@ -6,6 +6,7 @@ mod command_line;
 mod downloads;
 mod freshness;
 mod openapi;
+mod own_folder;
 mod refusals;
 mod runs;
 mod slow;

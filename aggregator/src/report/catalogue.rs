@@ -4,8 +4,9 @@
 //! place of a shipped one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use include_dir::{Dir, include_dir};
 use polars::prelude::SchemaRef;
@@ -100,6 +101,24 @@ impl Catalogue {
     pub fn views(&self) -> impl Iterator<Item = &View> {
         self.views.iter()
     }
+}
+
+/// The user's files as a directory tells of them: enough to see that one has come, gone or changed.
+pub(crate) type Listing = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// Lists the user's files; blocks.
+pub(crate) fn listing(own: &Path) -> Listing {
+    let entries = ["reports", "views"].into_iter().filter_map(|kind| std::fs::read_dir(own.join(kind)).ok());
+    let files = entries.flatten().flatten().map(|entry| entry.path()).filter(|path| name_of(path).is_some());
+    // A link is looked through: what it leads to is what is read.
+    let mut told: Listing = files
+        .map(|path| match std::fs::metadata(&path) {
+            Ok(about) => (path, about.len(), about.modified().ok()),
+            Err(_) => (path, 0, None),
+        })
+        .collect();
+    told.sort();
+    told
 }
 
 /// The files of a kind: shipped ones, then the user's, of which the same name wins.

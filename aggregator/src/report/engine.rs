@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use chrono::NaiveDate;
@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::ask::Bounds;
 use super::bind::bind;
 use super::cache::{Computed, Key, Results};
-use super::catalogue::{Catalogue, Schemas};
+use super::catalogue::{Catalogue, Listing, Schemas, listing};
 use super::check::check;
 use super::compile::Report;
 use super::error::ReportError;
@@ -42,6 +42,8 @@ pub(crate) struct Engine {
     own: Option<PathBuf>,
     schemas: Schemas,
     catalogue: RwLock<Arc<Catalogue>>,
+    /// The user's files as they were before they were read.
+    listed: Mutex<Listing>,
     permits: Arc<Semaphore>,
     results: Results,
     bindings: Cache<Asked, Arc<Bound>>,
@@ -72,16 +74,15 @@ impl Engine {
         set_warning_function(|text, _| tracing::debug!(text, "polars warns: {text}"));
         let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
         let schemas: Schemas = lake.datasets().filter_map(schema).collect();
+        let listed = listed(settings.catalogue_dir.clone()).await;
         let catalogue = read(settings.catalogue_dir.clone(), schemas.clone()).await?;
-        for diagnostic in catalogue.broken().values().flatten() {
-            tracing::warn!(%diagnostic, "a report or view is disabled: {diagnostic}");
-        }
         // Polars uses every core for one statement: more at once would only fight for memory.
         let permits = Arc::new(Semaphore::new(2));
         Ok(Self {
             own: settings.catalogue_dir.clone(),
             schemas,
             catalogue: RwLock::new(catalogue),
+            listed: Mutex::new(listed),
             permits,
             results: Results::new(),
             bindings: Cache::new(BINDINGS),
@@ -94,9 +95,18 @@ impl Engine {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the user's files are others than when they were last read.
+    pub(crate) async fn has_changed(&self) -> bool {
+        let now = listed(self.own.clone()).await;
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) != now
+    }
+
     pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
+        // First: what changes while it is read is another change.
+        let listed = listed(self.own.clone()).await;
         let fresh = read(self.own.clone(), self.schemas.clone()).await?;
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = listed;
         Ok(fresh)
     }
 
@@ -181,10 +191,18 @@ async fn bounded(
     outcome
 }
 
+async fn listed(own: Option<PathBuf>) -> Listing {
+    let Some(own) = own else { return Listing::new() };
+    tokio::task::spawn_blocking(move || listing(&own)).await.unwrap_or_default()
+}
+
 async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, ReportError> {
     let catalogue = deep(move || Catalogue::load(own.as_deref(), &schemas)).await;
     let catalogue = catalogue.map_err(|_| ReportError::Stopped)?;
     catalogue.reports().for_each(|report| metric::begin_report(&report.name));
+    for diagnostic in catalogue.broken().values().flatten() {
+        tracing::warn!(%diagnostic, "a report or view is disabled: {diagnostic}");
+    }
     Ok(Arc::new(catalogue))
 }
 

@@ -1,8 +1,8 @@
 //! The running service: the API, the console and, unless told otherwise, the scheduler.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use aggregator::{Aggregator, metric, source};
+use aggregator::{Aggregator, metric, report, source};
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
@@ -14,6 +14,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, State, api, console, wiring};
+
+/// How often the user's folder of reports and views is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Serve until a signal asks us to stop.
 ///
@@ -63,8 +66,28 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
         stop.cancelled().await;
         runner_stop.cancel();
     };
-    let (served, (), ()) = tokio::join!(serving, scheduling, stopping);
+    let watching = watch_reports(&state, &stop);
+    let (served, (), (), ()) = tokio::join!(serving, scheduling, stopping, watching);
     Ok(served?)
+}
+
+/// Reads the user's reports and views again when a file of them has come, gone or changed.
+async fn watch_reports(state: &State, stop: &CancellationToken) {
+    let Some(folder) = &state.config.catalogue_dir else { return };
+    let mut look = tokio::time::interval(LOOK);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        match report::reload_if_changed(&state.aggregator).await {
+            Ok(None) => {}
+            Ok(Some(catalogue)) => {
+                let (reports, broken) = (catalogue.reports().count(), catalogue.broken().len());
+                tracing::info!(folder = %folder.display(), reports, broken, "read the catalogue again");
+            }
+            Err(error) => {
+                let error = kit::telemetry::chain(&error);
+                tracing::warn!(error, "the catalogue was read again, but tables of it could not be made");
+            }
+        }
+    }
 }
 
 /// The whole application.
