@@ -1,6 +1,113 @@
-//! A service is replaced while it is asked: how long it says that it goes, and what the gateway's checks need.
+//! A service is replaced under load: of two replicas one is told to stop, and no client of the gateway notices.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
+use system_tests::{Api, Stack, eventually};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use super::harness::{Gate, TOKEN};
+
+/// Clients who work without pause, each on a connection that it keeps.
+const CLIENTS: usize = 8;
+/// How long the replica says that it goes, in seconds. Far longer than the checks need even on a busy machine.
+const FAREWELL: &str = "10";
+
+/// Another process of retail on the same database.
+async fn replica(stack: &Stack) -> (Child, SocketAddr) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let program = system_tests::binaries::program("retail");
+    let mut command = Command::new(program);
+    command.env_clear().envs(stack.environment("retail")).env("RETAIL_LISTEN", address.to_string());
+    let child = command.stdout(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    eventually("the second replica to be ready", async || {
+        let answer = reqwest::get(format!("http://{address}/health/ready")).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    (child, address)
+}
+
+/// `kong.yml` with both replicas of retail, their token, quick checks, and no rate that the clients could reach.
+fn two_replicas(text: &str, replicas: [SocketAddr; 2], token: &str) -> String {
+    let (one, other) = (replicas[0], replicas[1]);
+    let (before, after) = text.split_once("  - name: retail.upstream\n").expect("retail has an upstream");
+    let single = format!("targets: [{{ target: \"{one}\" }}]");
+    assert!(after.contains(&single));
+    let both = format!("targets: [{{ target: \"{one}\" }}, {{ target: \"{other}\" }}]");
+    format!("{before}  - name: retail.upstream\n{}", after.replacen(&single, &both, 1))
+        .replace(TOKEN, token)
+        .replace("interval: 1", "interval: 0.1")
+        .replace("second: 1000, minute: 30000,", "second: 1000000, minute: 60000000,")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_told_to_stop_fails_no_request_at_the_gateway() {
+    let mut stack = Stack::builder()
+        .env("retail", "RETAIL_FAREWELL_SECONDS", FAREWELL)
+        // Few connections, so that all of them are there before it begins: to make one takes a busy machine seconds.
+        .env("retail", "RETAIL_POOL_SIZE", "2")
+        .start_databases()
+        .await;
+    stack.restart("retail").await;
+    let first = stack.door("retail").0;
+    let (_second, second) = replica(&stack).await;
+    let token = stack.gateway_token().to_owned();
+    for replica in [first, second] {
+        let replica = Api::new(&format!("http://{replica}"), &[("x-gateway-token", &token)]);
+        eventually("all connections of a replica", async || {
+            join_all((0..10).map(|_| replica.get("/api/v1/stores"))).await.iter().all(|answer| answer.status == 200)
+        })
+        .await;
+    }
+    let gate = Arc::new(Gate::changed(first, |text| two_replicas(text, [first, second], &token)).await);
+    let enough = Arc::new(AtomicBool::new(false));
+    let answered: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (gate, enough, answered) = (gate.clone(), enough.clone(), answered.clone());
+            tokio::spawn(async move {
+                while !enough.load(Ordering::Relaxed) {
+                    let store = json!({"code": Uuid::new_v4().simple().to_string(), "name": "N", "city": "C", "time_zone": "UTC"});
+                    let made = gate.by("backoffice", Method::POST, "/retail/api/v1/stores").json(&store).send().await;
+                    let made = made.unwrap();
+                    assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
+                    answered[client].fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let all_went_on = async |what| {
+        let before: Vec<u64> = answered.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        eventually(what, async || {
+            clients.iter().any(tokio::task::JoinHandle::is_finished)
+                || answered.iter().zip(&before).all(|(now, before)| now.load(Ordering::Relaxed) >= before + 5)
+        })
+        .await;
+    };
+    all_went_on("every client to be busy").await;
+    let replica = stack.system().process("retail").expect("the first replica");
+    assert!(replica.stop(Duration::from_secs(60)).await, "it ended by itself");
+    all_went_on("every client to go on without it").await;
+    enough.store(true, Ordering::Relaxed);
+    for outcome in join_all(clients).await {
+        outcome.expect("a client met no failure");
+    }
+    let health = gate.admin("/upstreams/retail.upstream/health").await;
+    assert!(health.contains("UNHEALTHY") && health.contains("\"HEALTHY\""), "{health}");
+    let made: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM stores").fetch_one(&stack.pool("retail_db").await).await.unwrap();
+    let answered: u64 = answered.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    assert_eq!(u64::try_from(made).unwrap(), answered, "nothing was sent twice");
+}
 
 /// What a service waits for, by default, is what the shipped checks need.
 #[test]
