@@ -95,12 +95,20 @@ impl From<crate::report::ReportError> for Error {
 }
 
 impl Error {
+    /// The error itself, also where several waited for it.
+    #[must_use]
+    pub fn unshared(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.unshared(),
+            own => own,
+        }
+    }
+
     /// How long until asking makes sense, when nobody was asked because the source's circuit breaker is open.
     #[must_use]
     pub fn ask_again_in(&self) -> Option<std::time::Duration> {
-        match self {
+        match self.unshared() {
             Self::Source { source: CallError::BreakerOpen { wait }, .. } => Some(*wait),
-            Self::Shared(error) => error.ask_again_in(),
             _ => None,
         }
     }

@@ -24,7 +24,19 @@ pub(crate) struct Now {
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     generation: AtomicU64,
-    held: Mutex<Option<(Instant, u64, Arc<Now>)>>,
+    held: Mutex<Option<Look>>,
+    /// Held by the one who looks. The others wait and share what was found: a crowd that comes when the last look has
+    /// grown old would otherwise want a connection each.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// One look into the database, and what came of it.
+#[derive(Debug, Clone)]
+struct Look {
+    began: Instant,
+    ended: Instant,
+    generation: u64,
+    found: Result<Arc<Now>, Arc<Error>>,
 }
 
 impl Clock {
@@ -34,20 +46,34 @@ impl Clock {
     }
 
     pub(crate) async fn now(&self, aggregator: &Aggregator) -> Result<Arc<Now>, Error> {
-        // Read before the database is asked: a commit in between leaves the answer marked as old.
-        let generation = self.generation.load(Ordering::Acquire);
-        if let Some((at, of, now)) = &*self.held.lock().unwrap_or_else(PoisonError::into_inner)
-            && *of == generation
-            && at.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(now));
+        let asked = Instant::now();
+        if let Some(now) = self.held(|look| look.began.elapsed() < FRESH).and_then(|look| look.found.ok()) {
+            return Ok(now);
         }
-        let at = Instant::now();
-        // The status first: the snapshot can only be fresher than it says.
-        let sources = source::status(aggregator).await?;
-        let snapshot = snapshot::current(aggregator.db()).await?;
-        let now = Arc::new(Now { snapshot, sources });
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, generation, Arc::clone(&now)));
-        Ok(now)
+        let _alone = self.looking.lock().await;
+        // Also a failure is shared: waiters would else each wait for a database that is away, one after the other.
+        if let Some(look) = self.held(|look| look.ended >= asked) {
+            return look.found.map_err(Error::Shared);
+        }
+        // Read before the database is asked: a commit in between leaves the answer marked as old.
+        let (generation, began) = (self.generation.load(Ordering::Acquire), Instant::now());
+        let found = look(aggregator).await.map(Arc::new).map_err(Arc::new);
+        let look = Look { began, ended: Instant::now(), generation, found: found.clone() };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+        found.map_err(Error::Shared)
     }
+
+    /// The last look, when nothing was committed here since and it is recent enough.
+    fn held(&self, is_recent: impl FnOnce(&Look) -> bool) -> Option<Look> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref()
+            .filter(|look| look.generation == self.generation.load(Ordering::Acquire) && is_recent(look))
+            .cloned()
+    }
+}
+
+async fn look(aggregator: &Aggregator) -> Result<Now, Error> {
+    // The status first: the snapshot can only be fresher than it says.
+    let sources = source::status(aggregator).await?;
+    Ok(Now { snapshot: snapshot::current(aggregator.db()).await?, sources })
 }

@@ -14,8 +14,16 @@ pub fn of_aggregator(error: AggregatorError) -> ApiError {
             ApiError::not_found(error.to_string())
         }
         AggregatorError::UnknownSnapshot(_) => ApiError::bad_parameter("snapshot", error.to_string()),
+        AggregatorError::Shared(ref shared) if matches!(shared.unshared(), AggregatorError::Database(_)) => {
+            catalogue_away(&error)
+        }
         other => ApiError::internal(other),
     }
+}
+
+fn catalogue_away(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    tracing::error!(error = kit::telemetry::chain(error), "the lake's catalogue could not be read");
+    ApiError::unavailable("the lake's catalogue cannot be read for the moment; try again")
 }
 
 /// A failure of the jobs engine.
@@ -53,9 +61,8 @@ pub fn of_report(error: ReportError) -> ApiError {
         ReportError::TooManyRows { .. } => ApiError::BadRequest { field: None, detail: error.to_string() },
         ReportError::Broken { .. } => ApiError::conflict("report-disabled", error.to_string()),
         ReportError::Busy | ReportError::TimedOut { .. } => ApiError::unavailable(error.to_string()),
-        ReportError::Lake(ref source) if matches!(**source, AggregatorError::Database(_)) => {
-            tracing::error!(error = kit::telemetry::chain(&error), "the lake's catalogue could not be read");
-            ApiError::unavailable("the lake's catalogue cannot be read for the moment; try again")
+        ReportError::Lake(ref source) if matches!(source.unshared(), AggregatorError::Database(_)) => {
+            catalogue_away(&error)
         }
         ReportError::Overflow { .. }
         | ReportError::Outgrown { .. }
