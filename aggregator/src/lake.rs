@@ -8,6 +8,7 @@ mod append;
 pub mod calendar;
 pub(crate) mod commit;
 pub mod compact;
+pub(crate) mod deletes;
 pub mod expire;
 pub(crate) mod file;
 mod reference;

@@ -55,7 +55,7 @@ pub(super) async fn add(
     let add = compute.run(write).await?;
     let mut tx = db.begin().await?;
     let head = commit::lock(&mut tx).await?;
-    let change = TableChange { table, add, end: Vec::new(), compaction: false };
+    let change = TableChange { add, ..TableChange::of(&table) };
     match commit::apply(&mut tx, &head, &[&change], message).await {
         Ok(snapshot) => {
             tx.commit().await?;

@@ -4,12 +4,16 @@
 //! live and every file it adds must still be pending. If a count is off, somebody else committed in
 //! between: the transaction is rolled back by the caller and the merge done again from the new base.
 
+mod marks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{FromRow, PgConnection};
 
+use super::deletes::NewDeletes;
 use super::file::NewFile;
+use super::snapshot::DataFile;
 use super::stats::{self, Bounds};
 use super::table::Table;
 use crate::error::Error;
@@ -29,10 +33,36 @@ pub(crate) struct TableChange {
     pub(crate) table: Arc<Table>,
     /// Files to make live; they are on disk and pending.
     pub(crate) add: Vec<NewFile>,
-    /// Ids of live files to end.
-    pub(crate) end: Vec<i64>,
+    /// Live files to end.
+    pub(crate) end: Vec<Ended>,
+    /// Marks on the rows of files that stay live; they are on disk and pending.
+    pub(crate) mark: Vec<NewDeletes>,
     /// Whether the rows stay the same and only the files differ.
     pub(crate) compaction: bool,
+}
+
+impl TableChange {
+    /// Nothing yet.
+    pub(crate) fn of(table: &Arc<Table>) -> Self {
+        Self { table: Arc::clone(table), add: Vec::new(), end: Vec::new(), mark: Vec::new(), compaction: false }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.end.is_empty() && self.mark.is_empty()
+    }
+}
+
+/// A live data file as its rows were read: with these marks and no others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    data_file_id: i64,
+    delete_file_id: Option<i64>,
+}
+
+impl Ended {
+    pub(crate) fn of(file: &DataFile) -> Self {
+        Self { data_file_id: file.data_file_id, delete_file_id: file.delete_file_id }
+    }
 }
 
 /// Why a commit did not happen.
@@ -84,7 +114,7 @@ pub(crate) async fn apply(
     changes: &[&TableChange],
     message: &str,
 ) -> Result<i64, CommitError> {
-    let added: i64 = changes.iter().map(|it| it.add.len() as i64).sum();
+    let added: i64 = changes.iter().map(|it| (it.add.len() + it.mark.len()) as i64).sum();
     let next = Head {
         snapshot_id: head.snapshot_id + 1,
         schema_version: head.schema_version,
@@ -96,8 +126,10 @@ pub(crate) async fn apply(
     for change in changes {
         end_files(tx, change, next.snapshot_id).await?;
         add_files(tx, change, next.snapshot_id, file_id).await?;
-        widen_stats(tx, change).await?;
         file_id += change.add.len() as i64;
+        marks::mark(tx, change, next.snapshot_id, file_id).await?;
+        file_id += change.mark.len() as i64;
+        widen_stats(tx, change).await?;
     }
     Ok(next.snapshot_id)
 }
@@ -114,7 +146,7 @@ fn tokens(changes: &[&TableChange]) -> String {
         if !change.add.is_empty() {
             tokens.push(format!("inserted_into_table:{id}"));
         }
-        if !change.end.is_empty() {
+        if !change.end.is_empty() || !change.mark.is_empty() {
             tokens.push(format!("deleted_from_table:{id}"));
         }
     }
@@ -137,13 +169,22 @@ async fn end_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64) -
     if change.end.is_empty() {
         return Ok(());
     }
+    let ids: Vec<i64> = change.end.iter().map(|it| it.data_file_id).collect();
+    let marks: Vec<Option<i64>> = change.end.iter().map(|it| it.delete_file_id).collect();
+    marks::require(tx, change.table.table_id, &ids, &marks).await?;
     let sql = "UPDATE lake.ducklake_data_file SET end_snapshot = $1
                WHERE table_id = $2 AND data_file_id = ANY($3) AND end_snapshot IS NULL";
-    let ended = sqlx::query(sql).bind(snapshot).bind(change.table.table_id).bind(&change.end).execute(&mut *tx).await?;
-    if ended.rows_affected() != change.end.len() as u64 {
+    let ended = sqlx::query(sql).bind(snapshot).bind(change.table.table_id).bind(&ids).execute(&mut *tx).await?;
+    if ended.rows_affected() != ids.len() as u64 {
         return Err(CommitError::Overtaken);
     }
-    Ok(())
+    marks::end(tx, snapshot, &ids).await
+}
+
+/// Take files out of those that the sweep would remove; each of them must still be there.
+async fn no_longer_pending(tx: &mut PgConnection, paths: &[&str]) -> Result<(), CommitError> {
+    let taken = sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(paths).execute(&mut *tx).await?;
+    if taken.rows_affected() == paths.len() as u64 { Ok(()) } else { Err(CommitError::Overtaken) }
 }
 
 async fn add_files(
@@ -157,11 +198,7 @@ async fn add_files(
     }
     let table = &change.table;
     let pending: Vec<&str> = change.add.iter().map(|it| it.pending.as_str()).collect();
-    let taken =
-        sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(&pending).execute(&mut *tx).await?;
-    if taken.rows_affected() != pending.len() as u64 {
-        return Err(CommitError::Overtaken);
-    }
+    no_longer_pending(tx, &pending).await?;
     let next_row: i64 = sqlx::query_scalar("SELECT next_row_id FROM lake.ducklake_table_stats WHERE table_id = $1")
         .bind(table.table_id)
         .fetch_one(&mut *tx)

@@ -1,19 +1,19 @@
-//! Compaction: the files of a month that has gone quiet become one, sorted by day.
+//! Compaction: the files of a month that has gone quiet become one, sorted by day, without the rows marked as gone.
 //!
-//! Files cost time; rows stay the same. A poll that changes the month meanwhile wins: the commit
+//! Files cost time; the rows that are seen stay the same. A poll that changes the month meanwhile wins: the commit
 //! finds that a file it ends is no longer live, and leaves the month for another day.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::commit::{self, CommitError, TableChange};
+use super::commit::{self, CommitError, Ended, TableChange};
 use super::file::{self, NewFile};
+use super::scan;
+use super::snapshot::{self, DataFile};
 use super::table::Table;
-use super::{Lake, scan};
 use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
@@ -23,7 +23,7 @@ use crate::fence::Fence;
 pub struct Compacted {
     /// Months that became one file.
     pub months: u64,
-    /// Files that were live before in those months.
+    /// Data files that were live before in those months.
     pub files: u64,
     /// Rows in them.
     pub rows: u64,
@@ -35,9 +35,6 @@ pub struct Compacted {
 struct Month {
     table_name: String,
     month: NaiveDate,
-    ids: Vec<i64>,
-    paths: Vec<String>,
-    rows: i64,
 }
 
 /// Make one file of each month that is over and whose newest file is older than `quiet`.
@@ -53,17 +50,16 @@ pub async fn compact(aggregator: &Aggregator, quiet: TimeDelta) -> Result<Compac
 }
 
 async fn compact_alone(aggregator: &Aggregator, fence: &Fence, quiet: TimeDelta) -> Result<Compacted, Error> {
-    let sql = "SELECT t.table_name, make_date(y.partition_value::int, m.partition_value::int, 1) AS month,
-                      array_agg(f.data_file_id ORDER BY f.data_file_id) AS ids,
-                      array_agg(f.path ORDER BY f.data_file_id) AS paths, sum(f.record_count)::bigint AS rows
+    let sql = "SELECT t.table_name, make_date(y.partition_value::int, m.partition_value::int, 1) AS month
                FROM lake.ducklake_data_file f
                JOIN lake.ducklake_table t USING (table_id)
-               JOIN lake.ducklake_snapshot s ON s.snapshot_id = f.begin_snapshot
+               LEFT JOIN lake.ducklake_delete_file d ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL
+               JOIN lake.ducklake_snapshot s ON s.snapshot_id = greatest(f.begin_snapshot, d.begin_snapshot)
                JOIN lake.ducklake_file_partition_value y ON y.data_file_id = f.data_file_id AND y.partition_key_index = 0
                JOIN lake.ducklake_file_partition_value m ON m.data_file_id = f.data_file_id AND m.partition_key_index = 1
                WHERE f.end_snapshot IS NULL AND t.end_snapshot IS NULL
                GROUP BY 1, 2
-               HAVING count(*) > 1 AND max(s.snapshot_time) < $1
+               HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < $1
                ORDER BY 1, 2";
     let months: Vec<Month> = sqlx::query_as(sql).bind(Utc::now() - quiet).fetch_all(aggregator.db()).await?;
     let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
@@ -73,12 +69,13 @@ async fn compact_alone(aggregator: &Aggregator, fence: &Fence, quiet: TimeDelta)
             continue;
         }
         let Ok(table) = aggregator.lake().table(&month.table_name) else { continue };
-        let written = write(aggregator, fence, table, &month).await?;
-        match swap(aggregator, table, &month, written).await {
+        let files = files(aggregator, &month).await?;
+        let written = write(aggregator, fence, table, &month, &files).await?;
+        match swap(aggregator, table, &month, &files, written).await {
             Ok(()) => {
                 done.months += 1;
-                done.files += month.ids.len() as u64;
-                done.rows += month.rows.unsigned_abs();
+                done.files += files.len() as u64;
+                done.rows += files.iter().map(|it| it.record_count - it.delete_count).sum::<i64>().unsigned_abs();
             }
             // The new file stays pending, for the sweep.
             Err(CommitError::Overtaken) => done.overtaken += 1,
@@ -88,27 +85,53 @@ async fn compact_alone(aggregator: &Aggregator, fence: &Fence, quiet: TimeDelta)
     Ok(done)
 }
 
-async fn write(aggregator: &Aggregator, fence: &Fence, table: &Arc<Table>, month: &Month) -> Result<NewFile, Error> {
+/// The files of a month as they are now, each with what marks its rows as gone.
+async fn files(aggregator: &Aggregator, month: &Month) -> Result<Vec<DataFile>, Error> {
+    let last = month.month + Months::new(1) - Days::new(1);
+    let days = month.month..=last;
+    let newest = snapshot::current(aggregator.db()).await?;
+    let files = snapshot::files(aggregator.db(), newest, &month.table_name, Some(days.clone())).await?;
+    let within = |day: Option<NaiveDate>| day.is_some_and(|it| days.contains(&it));
+    Ok(files.into_iter().filter(|it| within(it.first_day) && within(it.last_day)).collect())
+}
+
+/// Nothing is written of a month in which every row is marked as gone.
+async fn write(
+    aggregator: &Aggregator,
+    fence: &Fence,
+    table: &Arc<Table>,
+    month: &Month,
+    files: &[DataFile],
+) -> Result<Option<NewFile>, Error> {
     let name = file::Name::of(table, Some(month.month));
     file::announce(aggregator.db(), &file::pending([&name]), fence.key()).await?;
-    let paths = full_paths(aggregator.lake(), month);
-    let (dir, table) = (aggregator.lake().dir().to_owned(), Arc::clone(table));
+    let (dir, folder) = (aggregator.lake().dir().to_owned(), aggregator.lake().table_dir(&month.table_name));
+    let (table, files) = (Arc::clone(table), files.to_vec());
     let work = move || {
-        let rows = scan::of_files(&table, &paths)?.collect()?;
-        file::write(&dir, &table, &name, &mut file::by_day(&rows)?)
+        let rows = scan::of_files(&table, &folder, &files)?.collect()?;
+        if rows.height() == 0 {
+            return Ok(None);
+        }
+        file::write(&dir, &table, &name, &mut file::by_day(&rows)?).map(Some)
     };
     aggregator.compute.run(work).await
 }
 
-fn full_paths(lake: &Lake, month: &Month) -> Vec<PathBuf> {
-    let folder = lake.table_dir(&month.table_name);
-    month.paths.iter().map(|it| folder.join(it)).collect()
-}
-
-async fn swap(aggregator: &Aggregator, table: &Arc<Table>, month: &Month, written: NewFile) -> Result<(), CommitError> {
+async fn swap(
+    aggregator: &Aggregator,
+    table: &Arc<Table>,
+    month: &Month,
+    files: &[DataFile],
+    written: Option<NewFile>,
+) -> Result<(), CommitError> {
     let mut tx = aggregator.db().begin().await?;
     let head = commit::lock(&mut tx).await?;
-    let change = TableChange { table: Arc::clone(table), add: vec![written], end: month.ids.clone(), compaction: true };
+    let change = TableChange {
+        add: written.into_iter().collect(),
+        end: files.iter().map(Ended::of).collect(),
+        compaction: true,
+        ..TableChange::of(table)
+    };
     let message = format!("compaction of {} {}", month.table_name, month.month.format("%Y-%m"));
     commit::apply(&mut tx, &head, &[&change], &message).await?;
     Ok(tx.commit().await?)

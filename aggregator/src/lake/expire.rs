@@ -62,7 +62,15 @@ async fn expire_alone(aggregator: &Aggregator, fence: &Fence, keep: TimeDelta) -
                                  WHERE s.snapshot_id >= f.begin_snapshot AND s.snapshot_id < f.end_snapshot)
                RETURNING f.data_file_id, 'main/' || t.path || f.path";
     let files: Vec<(i64, String)> = sqlx::query_as(sql).fetch_all(&mut *tx).await?;
-    let (ids, paths): (Vec<i64>, Vec<String>) = files.into_iter().unzip();
+    let (ids, mut paths): (Vec<i64>, Vec<String>) = files.into_iter().unzip();
+    let sql = "DELETE FROM lake.ducklake_delete_file d USING lake.ducklake_table t
+               WHERE d.table_id = t.table_id
+                 AND (d.data_file_id = ANY($1)
+                      OR d.end_snapshot IS NOT NULL
+                         AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                                         WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot))
+               RETURNING 'main/' || t.path || d.path";
+    paths.extend(sqlx::query_scalar::<_, String>(sql).bind(&ids).fetch_all(&mut *tx).await?);
     for sql in [
         "DELETE FROM lake.ducklake_file_column_stats WHERE data_file_id = ANY($1)",
         "DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)",
@@ -79,7 +87,7 @@ async fn expire_alone(aggregator: &Aggregator, fence: &Fence, keep: TimeDelta) -
         sqlx::query(sql).bind(before).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    Ok(Expired { snapshots: gone.len() as u64, files: ids.len() as u64 })
+    Ok(Expired { snapshots: gone.len() as u64, files: paths.len() as u64 })
 }
 
 /// Remove files that were announced and never committed, or given up since, once their worker is gone.

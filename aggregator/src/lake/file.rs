@@ -50,6 +50,24 @@ impl Name {
         let pending = format!("main/{}/{path}", table.name);
         Self { path, pending }
     }
+
+    /// A fresh name for the marks of a file of that path below its table's folder.
+    pub(crate) fn of_deletes(table: &Table, data: &str) -> Self {
+        let folder = data.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let path = format!("{folder}{}-delete.parquet", Uuid::now_v7().simple());
+        let pending = format!("main/{}/{path}", table.name);
+        Self { path, pending }
+    }
+
+    /// Below the table's folder.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Below the lake's folder.
+    pub(crate) fn pending(&self) -> &str {
+        &self.pending
+    }
 }
 
 /// Record files that are about to be written. `fence` is the advisory lock their writer holds.
@@ -122,7 +140,7 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 }
 
 /// Length of the Parquet metadata, from the eight bytes that end the file.
-fn footer_size(path: &Path) -> std::io::Result<i64> {
+pub(crate) fn footer_size(path: &Path) -> std::io::Result<i64> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::End(-8))?;
     let mut tail = [0_u8; 8];

@@ -5,7 +5,7 @@
 //! new (304) leaves it where it is. So nothing here has to be invalidated. The load runs detached: a caller who
 //! leaves stops nobody.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use moka::future::Cache;
@@ -27,7 +27,8 @@ const LARGEST: i64 = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     dataset: String,
-    files: Vec<i64>,
+    /// Each live file with the one that marks rows of it as gone.
+    files: Vec<(i64, Option<i64>)>,
 }
 
 /// The sets held, and those under way.
@@ -48,16 +49,18 @@ impl References {
         compute: &Compute,
         table: &Arc<Table>,
         files: &[DataFile],
-        paths: &[PathBuf],
+        folder: &Path,
     ) -> Result<Option<LazyFrame>, Error> {
         let bytes: i64 = files.iter().map(|it| it.file_size_bytes).sum();
         if table.has_days() || files.is_empty() || bytes > LARGEST {
             return Ok(None);
         }
-        let key = Key { dataset: table.name.clone(), files: files.iter().map(|it| it.data_file_id).collect() };
+        let numbers = files.iter().map(|it| (it.data_file_id, it.delete_file_id)).collect();
+        let key = Key { dataset: table.name.clone(), files: numbers };
         metric::cache(metric::REFERENCE, if self.held.contains_key(&key) { CacheRead::Hit } else { CacheRead::Load });
-        let (held, compute, table, paths) = (self.held.clone(), compute.clone(), Arc::clone(table), paths.to_vec());
-        let load = async move { compute.run(move || Ok(scan::of_files(&table, &paths)?.collect()?)).await };
+        let (held, compute, table) = (self.held.clone(), compute.clone(), Arc::clone(table));
+        let (folder, files) = (folder.to_owned(), files.to_vec());
+        let load = async move { compute.run(move || Ok(scan::of_files(&table, &folder, &files)?.collect()?)).await };
         let loaded = tokio::spawn(async move { held.try_get_with(key, load).await }).await?;
         // Whoever waited for the same load gets the same error; who asks again tries again.
         loaded.map(|frame| Some(frame.lazy())).map_err(Error::Shared)

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
+use polars::lazy::dsl::deletion::DeletionFilesList;
 use polars::prelude::*;
 
-use super::snapshot;
+use super::deletes;
+use super::snapshot::{self, DataFile};
 use super::table::Table;
 use crate::Aggregator;
 use crate::error::Error;
@@ -61,10 +63,9 @@ pub(crate) async fn measured(
     let folder = aggregator.lake().table_dir(dataset);
     let mut frames = Vec::with_capacity(parts.len());
     for (range, files) in parts {
-        let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
-        let frame = match aggregator.lake().references.rows(&aggregator.compute, table, &files, &paths).await? {
+        let frame = match aggregator.lake().references.rows(&aggregator.compute, table, &files, &folder).await? {
             Some(rows) => rows,
-            None => of_files(table, &paths)?,
+            None => of_files(table, &folder, &files)?,
         };
         frames.push(match range {
             Some(range) => {
@@ -80,33 +81,49 @@ pub(crate) async fn measured(
     Ok(Measured { frame, rows, farthest })
 }
 
-/// The rows of some files of a table. A column that was added after a file was written is NULL there; one that is no
-/// longer declared is passed over.
-pub(crate) fn of_files(table: &Table, paths: &[PathBuf]) -> Result<LazyFrame, Error> {
-    of_paths(Arc::new(table.schema()), paths, MissingColumnsPolicy::Insert)
+/// The rows of some files of a table, without those marked as gone. A column that was added after a file was written is
+/// NULL there; one that is no longer declared is passed over.
+pub(crate) fn of_files(table: &Table, table_dir: &Path, files: &[DataFile]) -> Result<LazyFrame, Error> {
+    let (paths, deletes) = (deletes::paths(table_dir, files), deletes::of_files(table_dir, files));
+    of_paths(Arc::new(table.schema()), &paths, deletes, MissingColumnsPolicy::Insert)
+}
+
+/// Every row of some files of a table, also those marked as gone, with its place among all rows of them in `place`.
+pub(crate) fn placed(table: &Table, table_dir: &Path, files: &[DataFile], place: &str) -> Result<LazyFrame, Error> {
+    let index = RowIndex { name: place.into(), offset: 0 };
+    let args = UnifiedScanArgs { row_index: Some(index), ..arguments(MissingColumnsPolicy::Insert) };
+    scan_with(Arc::new(table.schema()), &deletes::paths(table_dir, files), args)
 }
 
 /// The rows of Parquet files in the columns of a schema.
 pub(crate) fn of_paths(
     schema: SchemaRef,
     paths: &[PathBuf],
+    deletion_files: Option<DeletionFilesList>,
     missing: MissingColumnsPolicy,
 ) -> Result<LazyFrame, Error> {
     if paths.is_empty() {
         return Ok(DataFrame::empty_with_schema(&schema).lazy());
     }
-    let options = ParquetOptions {
-        schema: Some(schema),
-        parallel: ParallelStrategy::Auto,
-        low_memory: false,
-        use_statistics: true,
-    };
-    let args = UnifiedScanArgs {
+    scan_with(schema, paths, UnifiedScanArgs { deletion_files, ..arguments(missing) })
+}
+
+fn arguments(missing: MissingColumnsPolicy) -> UnifiedScanArgs {
+    UnifiedScanArgs {
         hive_options: HiveOptions { enabled: Some(false), ..HiveOptions::default() },
         glob: false,
         missing_columns_policy: missing,
         extra_columns_policy: ExtraColumnsPolicy::Ignore,
         ..UnifiedScanArgs::default()
+    }
+}
+
+fn scan_with(schema: SchemaRef, paths: &[PathBuf], args: UnifiedScanArgs) -> Result<LazyFrame, Error> {
+    let options = ParquetOptions {
+        schema: Some(schema),
+        parallel: ParallelStrategy::Auto,
+        low_memory: false,
+        use_statistics: true,
     };
     let paths = paths.iter().map(|it| PlRefPath::try_from_path(it)).collect::<PolarsResult<Vec<_>>>()?;
     Ok(DslBuilder::scan_parquet(ScanSources::Paths(paths.into()), options, args)?.build().into())

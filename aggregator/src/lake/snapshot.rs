@@ -15,7 +15,7 @@ pub struct DataFile {
     pub data_file_id: i64,
     /// Path below the table's folder.
     pub path: String,
-    /// Exact number of rows.
+    /// Exact number of rows, those marked as gone included.
     pub record_count: i64,
     /// Size in bytes.
     pub file_size_bytes: i64,
@@ -23,6 +23,12 @@ pub struct DataFile {
     pub first_day: Option<NaiveDate>,
     /// Last business day in the file.
     pub last_day: Option<NaiveDate>,
+    /// Catalogue id of the file that marks rows of this one as gone.
+    pub delete_file_id: Option<i64>,
+    /// Its path below the table's folder.
+    pub delete_path: Option<String>,
+    /// Rows it marks.
+    pub delete_count: i64,
 }
 
 /// A committed state of the lake.
@@ -77,9 +83,13 @@ pub async fn files(
         None => (None, None),
     };
     let sql = "SELECT f.data_file_id, f.path, f.record_count, f.file_size_bytes,
-                      s.min_value::date AS first_day, s.max_value::date AS last_day
+                      s.min_value::date AS first_day, s.max_value::date AS last_day,
+                      d.delete_file_id, d.path AS delete_path, coalesce(d.delete_count, 0) AS delete_count
                FROM lake.ducklake_table t
                JOIN lake.ducklake_data_file f USING (table_id)
+               LEFT JOIN lake.ducklake_delete_file d
+                 ON d.data_file_id = f.data_file_id
+                AND d.begin_snapshot <= $1 AND (d.end_snapshot IS NULL OR d.end_snapshot > $1)
                LEFT JOIN lake.ducklake_column c
                  ON c.table_id = t.table_id AND c.column_name = 'business_day' AND c.end_snapshot IS NULL
                 AND EXISTS (SELECT FROM lake.ducklake_partition_info p

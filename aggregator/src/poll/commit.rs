@@ -120,8 +120,7 @@ async fn commit(
         quarantine::resolve(&mut tx, &dataset.dataset, staged.poll.poll, dataset.whole, &change.fitted).await?;
     }
     let mut outcome = counted(source, staged, changes);
-    let tables: Vec<&TableChange> =
-        changes.iter().map(|it| &it.files).filter(|it| !it.add.is_empty() || !it.end.is_empty()).collect();
+    let tables: Vec<&TableChange> = changes.iter().map(|it| &it.files).filter(|it| !it.is_empty()).collect();
     if !tables.is_empty() {
         let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
         outcome.snapshot = Some(snapshot);
@@ -204,7 +203,12 @@ async fn remove_stage(aggregator: &Aggregator, staged: &Staged) {
 }
 
 async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
-    let paths = changes.iter().flat_map(|it| &it.files.add).map(|it| it.pending.clone()).collect();
+    let files = changes.iter().map(|it| &it.files);
+    let pending = |it: &TableChange| {
+        let rows = it.add.iter().map(|it| it.pending.clone());
+        rows.chain(it.mark.iter().map(|it| it.pending.clone())).collect::<Vec<_>>()
+    };
+    let paths = files.flat_map(pending).collect();
     remove(aggregator, paths).await;
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A group is the smallest set of days whose files touch no other day: one day, or a month that has
 //! been made one file, or a whole dataset without days. Within it the last delivery of a key wins,
-//! rows that came again unchanged are no change, and rows marked as deleted leave.
+//! rows that came again unchanged are no change, and rows marked as deleted leave. A few changed rows
+//! of a large file are marked as gone and their new state is put beside it; a group in which such
+//! pieces have become many is written anew.
 
 mod group;
 
@@ -11,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate, Utc};
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -60,18 +62,19 @@ pub(super) async fn merge(
 ) -> Result<DatasetChange, Error> {
     let table = Arc::clone(aggregator.lake().table(&staged.dataset)?);
     let live = snapshot::files(aggregator.db(), base, &staged.dataset, None).await?;
-    let held: i64 = live.iter().map(|it| it.record_count).sum();
+    let held: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
+    let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
     let declared = source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
     let key = declared.ok_or_else(|| Error::UnknownDataset(staged.dataset.clone()))?.key.clone();
     let staged_files = stage::files(aggregator.lake().dir(), parts);
     let mut change = DatasetChange {
         dataset: staged.dataset.clone(),
-        files: TableChange { table: Arc::clone(&table), add: Vec::new(), end: Vec::new(), compaction: false },
+        files: TableChange::of(&table),
         days: BTreeMap::new(),
         fitted: fitted(aggregator, poll, &staged.dataset, &table, &key, &staged_files).await?,
     };
     let mut missing = 0;
-    for batch in batches(groups(&table, staged.whole, live, parts)) {
+    for batch in batches(groups(&table, staged.whole, live, parts, today)) {
         let work = Merge {
             lake_dir: aggregator.lake().dir().to_owned(),
             table: Arc::clone(&table),
@@ -85,6 +88,7 @@ pub(super) async fn merge(
         missing += merged.missing;
         change.files.add.extend(merged.add);
         change.files.end.extend(merged.end);
+        change.files.mark.extend(merged.mark);
         for (day, counts) in merged.days {
             change.days.entry(day).or_default().add(counts);
         }
@@ -119,27 +123,29 @@ fn guard(source: &Source, staged: &StagedDataset, drops: Drops, missing: u64, he
     Ok(())
 }
 
-/// Names for every file that the batch may write: at most one per day that it touches.
-async fn announce(
-    aggregator: &Aggregator,
-    fence: &Fence,
-    table: &Table,
-    batch: &[Group],
-) -> Result<Vec<Vec<(Option<NaiveDate>, file::Name)>>, Error> {
-    let names: Vec<Vec<_>> = batch
-        .iter()
-        .map(|group| match &group.days {
-            Some(days) => days
-                .start()
-                .iter_days()
-                .take_while(|it| it <= days.end())
-                .map(|it| (Some(it), file::Name::of(table, Some(it))))
-                .collect(),
-            None => vec![(None, file::Name::of(table, None))],
-        })
-        .collect();
-    let all = file::pending(names.iter().flatten().map(|(_, name)| name));
-    file::announce(aggregator.db(), &all, fence.key()).await?;
+/// Names for every file that a group may bring forth.
+struct Names {
+    /// At most one per day that it touches.
+    rows: Vec<(Option<NaiveDate>, file::Name)>,
+    /// One per live file, for marks on its rows.
+    deletes: Vec<file::Name>,
+}
+
+async fn announce(aggregator: &Aggregator, fence: &Fence, table: &Table, batch: &[Group]) -> Result<Vec<Names>, Error> {
+    let names = batch.iter().map(|group| {
+        let days: Vec<_> = match &group.days {
+            Some(days) if group.is_one_file() => vec![Some(*days.start())],
+            Some(days) => days.start().iter_days().take_while(|it| it <= days.end()).map(Some).collect(),
+            None => vec![None],
+        };
+        Names {
+            rows: days.into_iter().map(|day| (day, file::Name::of(table, day))).collect(),
+            deletes: group.files.iter().map(|it| file::Name::of_deletes(table, &it.path)).collect(),
+        }
+    });
+    let names: Vec<Names> = names.collect();
+    let all = names.iter().flat_map(|it| it.rows.iter().map(|(_, name)| name).chain(&it.deletes));
+    file::announce(aggregator.db(), &file::pending(all), fence.key()).await?;
     Ok(names)
 }
 
@@ -151,7 +157,9 @@ async fn discard_unused(aggregator: &Aggregator, merged: &Merged) -> Result<(), 
 }
 
 /// Sort days and live files into groups that can be merged one without the other.
-fn groups(table: &Table, whole: bool, live: Vec<DataFile>, parts: &[StagedPart]) -> Vec<Group> {
+///
+/// Days of a month that is over go into one file as far as memory allows, as compaction would leave them.
+fn groups(table: &Table, whole: bool, live: Vec<DataFile>, parts: &[StagedPart], today: NaiveDate) -> Vec<Group> {
     if !table.has_days() {
         let rows = parts.iter().map(|it| it.rows_read.unsigned_abs()).sum();
         let touched = whole || parts.iter().any(|it| it.path.is_some());
@@ -178,10 +186,37 @@ fn groups(table: &Table, whole: bool, live: Vec<DataFile>, parts: &[StagedPart])
         groups.push(joined);
     }
     groups.sort_by_key(|it| it.days.as_ref().map(|days| *days.start()));
-    groups
+    let mut joined: Vec<Group> = Vec::with_capacity(groups.len());
+    for group in groups {
+        match joined.last_mut() {
+            Some(last) if last.belongs_with(&group, today) => last.absorb(group),
+            _ => joined.push(group),
+        }
+    }
+    joined
 }
 
 impl Group {
+    /// Whether new days can go into one file.
+    fn belongs_with(&self, next: &Self, today: NaiveDate) -> bool {
+        let (Some(mine), Some(theirs)) = (&self.days, &next.days) else { return false };
+        let month = |day: &NaiveDate| (day.year(), day.month());
+        self.files.is_empty()
+            && next.files.is_empty()
+            && month(mine.start()) == month(theirs.end())
+            && month(theirs.end()) < month(&today)
+            && self.rows + next.rows <= ROWS_AT_ONCE
+    }
+
+    /// Whether all its rows go into one file: they did so far, or it is new and of several days.
+    fn is_one_file(&self) -> bool {
+        let spans = |file: &DataFile| file.first_day != file.last_day;
+        match &self.days {
+            Some(days) if self.files.is_empty() => days.start() != days.end(),
+            _ => self.files.iter().any(spans),
+        }
+    }
+
     fn absorb(&mut self, other: Self) {
         self.rows += other.rows;
         self.files.extend(other.files);

@@ -37,7 +37,10 @@ async fn no_file_is_without_a_name_and_no_name_without_a_file() {
 /// Every file of the lake's folder is in the catalogue, and every file of the catalogue in the folder.
 pub(crate) async fn check_files(db: &PgPool, lake: &std::path::Path) {
     let named: Vec<String> = sqlx::query_scalar(
-        "SELECT 'main/' || t.path || f.path FROM lake.ducklake_data_file f JOIN lake.ducklake_table t USING (table_id)",
+        "SELECT 'main/' || t.path || f.path
+         FROM (SELECT table_id, path FROM lake.ducklake_data_file
+               UNION ALL SELECT table_id, path FROM lake.ducklake_delete_file) f
+         JOIN lake.ducklake_table t USING (table_id)",
     )
     .fetch_all(db)
     .await

@@ -77,8 +77,8 @@ async fn duckdb_attaches_and_filters_every_column_beyond_its_earlier_range() {
 #[tokio::test(flavor = "multi_thread")]
 async fn duckdb_skips_files_by_our_statistics() {
     let it = Fixture::start().await;
-    for day in 1..=9 {
-        it.visit(day, 1, &format!("2026-03-0{day}T12:00:00.000000Z"), day);
+    for month in 1..=9 {
+        it.visit(month, 1, &format!("2026-0{month}-04T12:00:00.000000Z"), month);
     }
     it.poll().await;
     let plan = duckdb(

@@ -1,14 +1,20 @@
 //! Merging one batch of groups: blocking work on frames.
 
+#[path = "pieces.rs"]
+mod pieces;
+
 use std::collections::HashSet;
 
 use super::*;
+use crate::lake::commit::Ended;
+use crate::lake::deletes::NewDeletes;
 use crate::lake::file::{Name, NewFile, by_day};
 use crate::lake::scan;
 use crate::source::page::{DELETED, key_text};
 
-/// Live files of one day from which new rows are merged in and no longer put beside.
-const FILES_PER_DAY: usize = 8;
+/// Live files from which on a group is written anew.
+const FILES_OF_A_DAY: usize = 8;
+const FILES_OF_A_MONTH: usize = 32;
 
 /// Rows by what happened to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +36,8 @@ impl Counts {
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) add: Vec<NewFile>,
-    pub(super) end: Vec<i64>,
+    pub(super) end: Vec<Ended>,
+    pub(super) mark: Vec<NewDeletes>,
     pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
     /// Rows held that did not come in a whole read.
     pub(super) missing: u64,
@@ -46,8 +53,6 @@ pub(super) struct Merge {
     pub(super) staged: Vec<PathBuf>,
     pub(super) whole: bool,
 }
-
-type Names = Vec<(Option<NaiveDate>, Name)>;
 
 impl Merge {
     pub(super) fn run(&self, batch: Vec<Group>, names: Vec<Names>) -> Result<Merged, Error> {
@@ -67,7 +72,7 @@ impl Merge {
     fn staged_rows(&self, batch: &[Group]) -> Result<DataFrame, Error> {
         let mut schema = self.table.schema();
         schema.insert(DELETED.into(), DataType::Boolean);
-        let mut rows = scan::of_paths(Arc::new(schema), &self.staged, MissingColumnsPolicy::Raise)?;
+        let mut rows = scan::of_paths(Arc::new(schema), &self.staged, None, MissingColumnsPolicy::Raise)?;
         let days = batch.iter().filter_map(|it| it.days.as_ref());
         if let (Some(first), Some(last)) = (days.clone().map(|it| *it.start()).min(), days.map(|it| *it.end()).max()) {
             rows = rows.filter(col(BUSINESS_DAY).is_between(lit(first), lit(last), ClosedInterval::Both));
@@ -82,9 +87,11 @@ impl Merge {
         let live = rows.filter(&!removed_mark)?.drop(DELETED)?;
         if group.files.is_empty() {
             self.count(merged, &live, |it| &mut it.added)?;
-            return self.write(live, names, merged);
+            return self.write(group, live, names, merged);
         }
-        let held = scan::of_files(&self.table, &self.paths(group))?.collect()?;
+        // A whole read needs every row held, to see which did not come; another one those whose keys came.
+        let in_pieces = !self.whole && self.table.has_days();
+        let held = if in_pieces { self.touched(group, &rows)? } else { self.held(group)? };
         // Rows held whose keys came again, were removed, or (in a whole read) did not come at all.
         let again = self.join(&held, &live, JoinType::Semi)?;
         let leaving = self.join(&held, &gone, JoinType::Semi)?;
@@ -97,37 +104,36 @@ impl Merge {
         let fresh = self.join_rows(&live, &again)?;
         merged.missing += missing.height() as u64;
         if fresh.height() + leaving.height() + missing.height() == 0 {
-            merged.unused.extend(names.into_iter().map(|(_, name)| name));
+            merged.give_back(names);
             return Ok(());
         }
+        let changed = self.join(&fresh, &again, JoinType::Semi)?;
         self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
-        self.count(merged, &self.join(&fresh, &again, JoinType::Semi)?, |it| &mut it.changed)?;
+        self.count(merged, &changed, |it| &mut it.changed)?;
         self.count(merged, &leaving, |it| &mut it.removed)?;
         self.count(merged, &missing, |it| &mut it.removed)?;
-        let beside = again.height() + leaving.height() + missing.height() == 0
-            && self.table.has_days()
-            && group.files.len() < FILES_PER_DAY;
-        if beside {
-            return self.write(fresh, names, merged);
+        let outdated = self.join(&again, &changed, JoinType::Semi)?.vstack(&leaving)?;
+        if in_pieces && group.bears(outdated.height()) {
+            let marks = self.mark(group, &outdated, names.deletes, merged)?;
+            merged.mark.extend(marks);
+            return self.write(group, fresh, Names { deletes: Vec::new(), ..names }, merged);
         }
         let kept = if self.whole {
             held.clear()
         } else {
+            let held = if in_pieces { self.held(group)? } else { held };
             self.join(&self.join(&held, &live, JoinType::Anti)?, &gone, JoinType::Anti)?
         };
-        merged.end.extend(group.files.iter().map(|it| it.data_file_id));
-        let all = kept.vstack(&live)?;
-        if group.files.iter().any(|it| it.first_day != it.last_day) {
-            return self.write_one(all, names, merged);
-        }
-        self.write(all, names, merged)
+        merged.end.extend(group.files.iter().map(Ended::of));
+        self.write(group, kept.vstack(&live)?, names, merged)
     }
 
-    /// One file per day, or one file for a dataset without days.
-    fn write(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
-        let several = names.len() > 1;
-        let rows = if several { by_day(&rows)? } else { rows };
-        for (day, name) in names {
+    /// Rows into one file or one per day, as the group's are.
+    fn write(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+        merged.unused.extend(names.deletes);
+        let several = names.rows.len() > 1;
+        let rows = if several || group.is_one_file() { by_day(&rows)? } else { rows };
+        for (day, name) in names.rows {
             let mut of_day = match day {
                 Some(day) if several => slice_days(&rows, &(day..=day))?,
                 _ => rows.clone(),
@@ -139,21 +145,6 @@ impl Merge {
             merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut of_day)?);
         }
         Ok(())
-    }
-
-    /// A month that was one file stays one file, sorted by day.
-    fn write_one(&self, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
-        let mut names = names.into_iter().map(|(_, name)| name);
-        if let (Some(name), true) = (names.next(), rows.height() > 0) {
-            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut by_day(&rows)?)?);
-        }
-        merged.unused.extend(names);
-        Ok(())
-    }
-
-    fn paths(&self, group: &Group) -> Vec<PathBuf> {
-        let folder = self.lake_dir.join("main").join(&self.table.name);
-        group.files.iter().map(|it| folder.join(&it.path)).collect()
     }
 
     /// Semi or anti join by the key.
@@ -191,6 +182,13 @@ impl Merge {
     }
 }
 
+impl Merged {
+    fn give_back(&mut self, names: Names) {
+        self.unused.extend(names.rows.into_iter().map(|(_, name)| name));
+        self.unused.extend(names.deletes);
+    }
+}
+
 /// Those of some entries whose key stands in the staged rows.
 pub(super) fn known_keys(
     table: &Table,
@@ -201,7 +199,8 @@ pub(super) fn known_keys(
     let mut schema = table.schema();
     schema.insert(DELETED.into(), DataType::Boolean);
     let columns: Vec<Expr> = key.iter().map(|it| col(it.as_str())).collect();
-    let rows = scan::of_paths(Arc::new(schema), staged, MissingColumnsPolicy::Raise)?.select(columns).collect()?;
+    let rows = scan::of_paths(Arc::new(schema), staged, None, MissingColumnsPolicy::Raise)?;
+    let rows = rows.select(columns).collect()?;
     let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
     let mut found = HashSet::new();
     for row in 0..rows.height() {

@@ -17,7 +17,19 @@ fn day(day: u32) -> NaiveDate {
 fn file(id: i64, first: u32, last: u32) -> DataFile {
     let path = format!("{id}.parquet");
     let (first_day, last_day) = (Some(day(first)), Some(day(last)));
-    DataFile { data_file_id: id, path, record_count: 10, file_size_bytes: 1, first_day, last_day }
+    let marks = (None, None, 0);
+    let (delete_file_id, delete_path, delete_count) = marks;
+    DataFile {
+        data_file_id: id,
+        path,
+        record_count: 10,
+        file_size_bytes: 1,
+        first_day,
+        last_day,
+        delete_file_id,
+        delete_path,
+        delete_count,
+    }
 }
 
 fn part(days: &[(u32, u64)]) -> StagedPart {
@@ -46,14 +58,26 @@ fn shown(groups: &[Group]) -> Vec<String> {
 fn days_are_merged_apart_unless_a_file_spans_them() {
     let live = vec![file(1, 1, 10), file(2, 12, 12), file(3, 13, 13), file(4, 12, 12)];
     let parts = [part(&[(3, 1), (9, 1), (12, 2), (20, 5)]), part(&[(12, 1)])];
-    let found = groups(&table(), false, live, &parts);
+    let found = groups(&table(), false, live, &parts, day(31));
     assert_eq!(shown(&found), ["01-10 [1] 2", "12-12 [4, 2] 3", "20-20 [] 5"]);
+}
+
+#[test]
+fn new_days_of_a_month_that_is_over_go_together_as_far_as_memory_allows() {
+    let today = NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
+    let parts = [part(&[(1, 10), (2, 10), (9, 1), (12, 300_000), (13, 200_000), (14, 1)])];
+    let found = groups(&table(), true, vec![file(1, 9, 10)], &parts, today);
+    assert_eq!(shown(&found), ["01-02 [] 20", "09-10 [1] 1", "12-12 [] 300000", "13-14 [] 200001"]);
+    assert_eq!(found.iter().map(Group::is_one_file).collect::<Vec<_>>(), [true, true, false, true]);
 }
 
 #[test]
 fn a_whole_read_touches_every_file_there_is() {
     let live = vec![file(1, 1, 10), file(2, 12, 12)];
-    assert_eq!(shown(&groups(&table(), true, live, &[part(&[(20, 5)])])), ["01-10 [1] 0", "12-12 [2] 0", "20-20 [] 5"]);
+    assert_eq!(
+        shown(&groups(&table(), true, live, &[part(&[(20, 5)])], day(31))),
+        ["01-10 [1] 0", "12-12 [2] 0", "20-20 [] 5"]
+    );
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! A few changed rows of large files: found by their keys, marked as gone where they are.
+
+use super::*;
+use crate::lake::deletes;
+
+/// Of a row held: its place among all rows of the group's files.
+const PLACE: &str = "place of a row";
+
+impl Group {
+    /// Whether so many more rows can be marked as gone before the group is better written anew.
+    pub(super) fn bears(&self, outdated: usize) -> bool {
+        let several_days = self.files.iter().any(|it| it.first_day != it.last_day);
+        let files = if several_days { FILES_OF_A_MONTH } else { FILES_OF_A_DAY };
+        let rows: i64 = self.files.iter().map(|it| it.record_count).sum();
+        let gone: i64 = self.files.iter().map(|it| it.delete_count).sum();
+        self.files.len() < files && (gone + outdated as i64) * 2 < rows
+    }
+}
+
+impl Merge {
+    /// All rows of a group's files.
+    pub(super) fn held(&self, group: &Group) -> Result<DataFrame, Error> {
+        Ok(scan::of_files(&self.table, &self.folder(), &group.files)?.collect()?)
+    }
+
+    /// The rows held that have the key of one that came, each with its place.
+    pub(super) fn touched(&self, group: &Group, came: &DataFrame) -> Result<DataFrame, Error> {
+        let held = scan::placed(&self.table, &self.folder(), &group.files, PLACE)?;
+        let mut wanted = lit(true);
+        // The first column of the key leaves nearly all out while the files are read; the join below is exact.
+        if let Some(first) = self.key.first() {
+            let values = came.column(first)?.as_materialized_series().unique()?;
+            wanted = col(first.as_str()).is_in(lit(values.implode()?.into_series()), false);
+        }
+        let days = came.column(BUSINESS_DAY)?.date()?.physical();
+        if let (Some(first), Some(last)) = (days.min(), days.max()) {
+            let day = |days: i32| lit(days).cast(DataType::Date);
+            wanted = wanted.and(col(BUSINESS_DAY).is_between(day(first), day(last), ClosedInterval::Both));
+        }
+        let rows = self.join(&held.filter(wanted).collect()?, came, JoinType::Semi)?;
+        let gone = self.gone(group)?;
+        if gone.is_empty() {
+            return Ok(rows);
+        }
+        let places = rows.column(PLACE)?.idx()?.clone();
+        let still: BooleanChunked = places.iter().map(|it| it.map(|place| !gone.contains(&i64::from(place)))).collect();
+        Ok(rows.filter(&still)?)
+    }
+
+    /// Places of the rows that are marked as gone already.
+    fn gone(&self, group: &Group) -> Result<HashSet<i64>, Error> {
+        let (folder, mut first, mut gone) = (self.folder(), 0, HashSet::new());
+        for file in &group.files {
+            gone.extend(deletes::held(&folder, file)?.into_iter().map(|position| first + position));
+            first += file.record_count;
+        }
+        Ok(gone)
+    }
+
+    /// Marks on rows that [`Self::touched`] found.
+    pub(super) fn mark(
+        &self,
+        group: &Group,
+        outdated: &DataFrame,
+        names: Vec<Name>,
+        merged: &mut Merged,
+    ) -> Result<Vec<NewDeletes>, Error> {
+        let places: Vec<i64> = outdated.column(PLACE)?.idx()?.iter().flatten().map(i64::from).collect();
+        let (folder, mut first, mut marks) = (self.folder(), 0, Vec::new());
+        for (file, name) in group.files.iter().zip(names) {
+            let of_file = first..first + file.record_count;
+            let positions: Vec<i64> = places.iter().filter(|it| of_file.contains(it)).map(|it| it - first).collect();
+            first = of_file.end;
+            if positions.is_empty() {
+                merged.unused.push(name);
+                continue;
+            }
+            marks.push(deletes::write(&self.lake_dir, &folder, file, &name, &positions)?);
+        }
+        Ok(marks)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.lake_dir.join("main").join(&self.table.name)
+    }
+}
