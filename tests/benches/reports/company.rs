@@ -207,7 +207,7 @@ fn sale_lines(lines: &Lines) -> PolarsResult<DataFrame> {
             (col("owner") * lit(4) + col("document") - (col("document") / lit(4)).floor() * lit(4))
                 .cast(DataType::Int64)
                 .alias("register_id"),
-            when(is_return()).then(lit(1_i64)).otherwise(lit(NULL)).alias("original_sale_id"),
+            when(is_return()).then(lit(1_i64)).otherwise(lit(NULL)).cast(DataType::Int64).alias("original_sale_id"),
         ])
         .collect()
 }
