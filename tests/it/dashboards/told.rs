@@ -30,6 +30,8 @@ async fn tell() -> Stack {
     let zone: chrono_tz::Tz = state.time_zone.parse().unwrap();
     let today = Utc::now().with_timezone(&zone).date_naive();
     let last = today - Days::new(1);
+    take_back(&stack, last).await;
+    poll_all(&stack).await;
     backfill(&stack, last - Days::new(u64::from(DAYS) - 1), last, &EVERY_DAY).await;
     let nightly = json!({"business_day": last, "wait": false});
     finish(&stack, "/jobs/nightly/runs", &nightly).await;
@@ -46,6 +48,22 @@ async fn tell() -> Stack {
     }
     analyst.get("/reporting/api/v1/reports/nothing_of_the_kind").await.expect(404);
     stack
+}
+
+/// Takes a piece of the day's first sale back on that day: whether the history has a return on it hangs on the date.
+async fn take_back(stack: &Stack, day: NaiveDate) {
+    let (sale, product, at): (i64, i64, chrono::DateTime<Utc>) = sqlx::query_as(
+        "SELECT s.id, l.product_id, s.occurred_at FROM sales s JOIN sale_lines l ON l.sale_id = s.id
+          WHERE s.business_day = $1 AND s.kind = 'sale' AND s.status = 'completed' AND l.quantity > 0
+            AND NOT EXISTS (SELECT FROM sales r WHERE r.original_sale_id = s.id)
+          ORDER BY s.id, l.line_no LIMIT 1",
+    )
+    .bind(day)
+    .fetch_one(&stack.pool("retail_db").await)
+    .await
+    .unwrap();
+    let back = json!({"occurred_at": at, "lines": [{"product_id": product, "quantity": 1}]});
+    stack.api("pos").post_json(&format!("/retail/api/v1/sales/{sale}/returns"), &back, 201).await;
 }
 
 /// Shoppers and tills for two seconds: carts, orders and sales of today.
