@@ -55,6 +55,9 @@ fn alerts(receiver: &Receiver, drift: i64) -> NamedTempFile {
         freshness = "1d"
         freshness_of = {{ retail = "10s" }}
         drift = {{ report = "stock_reconciliation", column = "difference", only = {{ finding = "drift" }}, limit = {drift} }}
+        [[job]]
+        name = "backfill"
+        attempts = 1
         "#,
         receiver.url()
     ))
@@ -70,18 +73,25 @@ async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
     // Never polled is not yet late, and nothing else is wrong.
     assert!(incidents(&stack, "").await.is_empty());
 
+    // What was asked wrongly is told to who asked, and to nobody else.
+    let backfill = |report: &str| json!({ "from": "2026-01-01", "to": "2026-01-01", "reports": [report] });
+    let run = ended(&stack, &ask(&stack, "backfill", &backfill("nothing")).await).await;
+    assert_eq!(run["status"], "failed", "{run}");
+    assert!(incidents(&stack, "").await.is_empty());
+
     // A final failure, found twice; the receiver refuses the first message and is sent it again.
     receiver.refuse_next(1);
-    let backfill = |report: &str| json!({ "from": "2026-01-01", "to": "2026-01-01", "reports": [report] });
+    sqlx::query("ALTER TABLE sync.source RENAME TO source_away").execute(&reporting).await.unwrap();
     for _ in 0..2 {
-        let run = ended(&stack, &ask(&stack, "backfill", &backfill("nothing")).await).await;
+        let run = ended(&stack, &ask(&stack, "backfill", &backfill("daily_sales")).await).await;
         assert_eq!(run["status"], "failed", "{run}");
     }
+    sqlx::query("ALTER TABLE sync.source_away RENAME TO source").execute(&reporting).await.unwrap();
     until_told(&stack, &receiver, "run_failed", "backfill", 1).await;
     assert_eq!(receiver.refused(), 1);
     let open = incidents(&stack, "open=true").await;
     assert_eq!(open.len(), 1, "{open:?}");
-    assert!(open[0]["summary"].as_str().unwrap().contains("there is no report `nothing`"), "{open:?}");
+    assert!(open[0]["summary"].as_str().unwrap().contains("sync.source"), "{open:?}");
     run_job(&stack, "backfill", &backfill("daily_sales")).await;
     once_each(&until_told(&stack, &receiver, "run_failed", "backfill", 2).await);
 
