@@ -94,6 +94,13 @@ async fn an_interrupted_poll_goes_on_behind_its_last_page() {
         poll.abort();
         poll.await.unwrap_err();
         it.source.mend();
+        // The server frees the lock of a poll that was cut off when it notices that the connection is closed.
+        let locks = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                     WHERE l.locktype = 'advisory' AND d.datname = current_database()";
+        eventually("the poll's lock to be free", async || {
+            sqlx::query_scalar::<_, i64>(locks).fetch_one(&it.db).await.unwrap() == 0
+        })
+        .await;
         assert!(it.rows("visits").await.is_empty(), "half a poll is not to be seen");
     }
     let before: Vec<String> = it.source.take_requests();
