@@ -123,6 +123,10 @@ fn json_error(path: &str, error: &serde_json::Error) -> ApiError {
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+    // PostgreSQL keeps no such text, so nothing can be asked for by it.
+    if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
+        return Err(ApiError::bad_parameter(name.into_owned(), "a NUL character stands in no text"));
+    }
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let reason = error.inner().to_string();
@@ -231,6 +235,8 @@ mod tests {
             let problem = parse_query::<Filter>(query).unwrap_err().problem();
             assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{problem:?}");
         }
+        let nul = parse_query::<std::collections::BTreeMap<String, String>>("name=a%00b").unwrap_err().problem();
+        assert_eq!((nul.status, nul.field.as_deref()), (400, Some("name")));
         assert_eq!(parse_query::<Filter>("store_id=7").unwrap().store_id, Some(7));
     }
 }
