@@ -61,6 +61,7 @@ async fn up_status_killed_up_again_down() {
 
     // Killed with its last word unsaid: what it left running is found and ended, and the data is all there.
     kill(&first["stack"]["pid"]);
+    system_tests::eventually("the killed stack to be gone", async || !is_alive(&first["stack"]["pid"])).await;
     let again = up(&data);
     assert!(heard(&again).contains("an earlier run was killed"), "{}", heard(&again));
     for service in ["inventory", "ecommerce", "retail", "reporting"] {
