@@ -185,7 +185,7 @@ async fn bounded(
     });
     let outcome = match tokio::time::timeout(bounds.time, work).await {
         Ok(done) => done.unwrap_or(Err(ReportError::Stopped)),
-        Err(_) => Err(ReportError::TimedOut { seconds: bounds.time.as_secs() }),
+        Err(_) => Err(ReportError::TimedOut { report: name.clone(), seconds: bounds.time.as_secs() }),
     };
     metric::report(&name, began.elapsed(), outcome.as_ref().ok().map(DataFrame::height));
     outcome

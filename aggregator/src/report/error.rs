@@ -21,11 +21,11 @@ pub enum ReportError {
     #[error("the parameter \"{name}\" {detail}")]
     BadParameter { name: String, detail: String },
     /// The result has more rows than one answer may hold.
-    #[error("the result has more than {limit} rows: narrow the dates or set a limit{}", as_file(report, *limit))]
+    #[error("the result has more than {limit} rows: narrow the dates or set a limit{}", as_file(report, *limit < Bounds::IN_BACKGROUND.rows))]
     TooManyRows { report: String, limit: usize },
     /// The computation took longer than allowed.
-    #[error("the report took longer than {seconds} s; narrow the dates")]
-    TimedOut { seconds: u64 },
+    #[error("the report took longer than {seconds} s: narrow the dates{}", as_file(report, *seconds < Bounds::IN_BACKGROUND.time.as_secs()))]
+    TimedOut { report: String, seconds: u64 },
     /// All computing slots were taken for too long.
     #[error("too many reports are being computed; try again in a few seconds")]
     Busy,
@@ -79,12 +79,12 @@ impl ReportError {
     }
 }
 
-/// What to do about a result that is too large to wait for: it becomes a file while nobody waits, if it fits there.
-fn as_file(report: &str, limit: usize) -> String {
-    let rows = Bounds::IN_BACKGROUND.rows;
-    if limit >= rows {
+/// What to do about a result that is too much to wait for: it becomes a file while nobody waits, which `may_more`.
+fn as_file(report: &str, may_more: bool) -> String {
+    if !may_more {
         return String::new();
     }
+    let rows = Bounds::IN_BACKGROUND.rows;
     format!("; or get it as a file of up to {rows} rows: POST /reports/{report}/runs with a format, such as parquet")
 }
 

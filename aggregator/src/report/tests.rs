@@ -61,6 +61,13 @@ fn a_result_of_too_many_rows_says_how_to_get_it_as_a_file() {
     // What is a file already cannot become one.
     let most = ReportError::TooManyRows { report: "r".to_owned(), limit: 5_000_000 };
     assert_eq!(most.to_string(), "the result has more than 5000000 rows: narrow the dates or set a limit");
+    let slow = |seconds| ReportError::TimedOut { report: "r".to_owned(), seconds }.to_string();
+    assert!(
+        slow(1).starts_with("the report took longer than 1 s: narrow the dates; or get it as a file"),
+        "{}",
+        slow(1)
+    );
+    assert_eq!(slow(86_400), "the report took longer than 86400 s: narrow the dates");
 }
 
 #[test]

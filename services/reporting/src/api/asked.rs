@@ -7,7 +7,7 @@ use ::exports::Source;
 use aggregator::{
     poll,
     publish::{self, Revision},
-    report::{self, Bounds, Question, ReportError},
+    report::{self, Bounds, Question},
 };
 use chrono::NaiveDate;
 use futures_util::future::join_all;
@@ -128,8 +128,7 @@ impl Asked {
     pub async fn document(&self, state: &State) -> Result<Document, ApiError> {
         let document = match &self.what {
             What::Computed(question) => {
-                let result = question.compute(&state.aggregator, Bounds::ON_DEMAND).await;
-                let result = result.map_err(|error| of_computing(question, error))?;
+                let result = question.compute(&state.aggregator, Bounds::ON_DEMAND).await.map_err(error::of_report)?;
                 document::of_result(&state.aggregator, &result)
             }
             What::Published(revision) => {
@@ -146,25 +145,6 @@ impl Asked {
         document.provenance.sources.clone_from(&self.sources);
         document
     }
-}
-
-/// A failure of computing; of what was too much to be computed while a caller waits, with the way that takes more.
-fn of_computing(question: &Question, error: ReportError) -> ApiError {
-    let too_much = matches!(error, ReportError::TooManyRows { .. } | ReportError::TimedOut { .. });
-    let told = error.to_string();
-    match error::of_report(error) {
-        ApiError::BadRequest { field, .. } if too_much => {
-            ApiError::BadRequest { field, detail: instead(question, &told) }
-        }
-        ApiError::Unavailable { .. } if too_much => ApiError::unavailable(instead(question, &told)),
-        other => other,
-    }
-}
-
-fn instead(question: &Question, told: &str) -> String {
-    let name = &question.report().name;
-    let Bounds { rows, .. } = Bounds::IN_BACKGROUND;
-    format!("{told}, or POST /reports/{name}/runs: it is computed while nobody waits, up to {rows} rows")
 }
 
 /// A slot for computing or encoding, as soon as one is free.
