@@ -1,8 +1,9 @@
 //! The job `restate`: publish again what has changed since it was published.
 //!
 //! A day is looked at again when rows of it, or of the days on which its figures hang (those before it, and those of a
-//! year ago that it is held against), came to the lake after the revision was computed, and when a provisional one would lack something else now, or nothing. Publishing makes a revision only where the
-//! content or the state differ. However many late rows came since the last run, they make one revision.
+//! year ago that it is held against), came to the lake after the revision was computed, and when a provisional one would
+//! lack something else now, or nothing. Publishing makes a revision only where the content or the state differ. However
+//! many late rows came since the last run, they make one revision.
 //!
 //! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
 //! come, as the night would have published it had it waited for that. But only while it is the report's newest: once
@@ -198,6 +199,10 @@ impl Restate {
         .context(unreadable)?;
         let changed: BTreeMap<NaiveDate, i64> = changed.into_iter().collect();
         let has_changed = |day: NaiveDate, seen: i64| {
+            // On most looks nothing has, and a year of days need not be worked out.
+            if changed.is_empty() {
+                return false;
+            }
             let mut behind = report::days_behind(aggregator, report, day).into_iter();
             behind.any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen))
         };

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use aggregator::{Aggregator, Settings};
+use aggregator::Aggregator;
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::config::Vars;
@@ -80,20 +80,11 @@ async fn open() -> Result<Stack> {
     }
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), jobs)?;
-    Ok(Stack::builder().env("reporting", "REPORTING_JOBS", &file.path().to_string_lossy()).start().await)
+    Ok(Stack::builder().on_disk().env("reporting", "REPORTING_JOBS", &file.path().to_string_lossy()).start().await)
 }
 
 async fn year(stack: &Stack, lines: usize) -> Result<()> {
-    let settings = Settings {
-        gateway_url: stack.gateway(),
-        gateway_key: "unused".to_owned(),
-        lake_dir: stack.state().lake,
-        time_zone: chrono_tz::Europe::Paris,
-        currency: "EUR".to_owned(),
-        sources_dir: None,
-        catalogue_dir: None,
-    };
-    let aggregator = Aggregator::open(stack.pool("reporting_db").await, settings).await?;
+    let aggregator = Aggregator::open(stack.pool("reporting_db").await, company::settings(stack)).await?;
     company::fill(&aggregator, lines).await
 }
 

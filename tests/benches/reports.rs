@@ -11,9 +11,9 @@ use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::Arc;
 use std::time::Instant;
 
+use aggregator::Aggregator;
 use aggregator::lake::{self, snapshot};
 use aggregator::report::{self, ParamType, Report};
-use aggregator::{Aggregator, Settings};
 use anyhow::{Context as _, Result, ensure};
 use kit::config::Vars;
 use serde_json::json;
@@ -28,15 +28,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let asked = Vars::from_env("TRIBUTARY_").optional("BENCH_ROWS", "lines that the bench of reports reads");
     let lines: usize = asked.context("TRIBUTARY_BENCH_ROWS is no number")?.unwrap_or(LINES);
     let stack = Stack::builder().on_disk().start_databases().await;
-    let settings = Settings {
-        gateway_url: "http://127.0.0.1:9".to_owned(),
-        gateway_key: "unused".to_owned(),
-        lake_dir: stack.state().lake,
-        time_zone: chrono_tz::Europe::Paris,
-        currency: "EUR".to_owned(),
-        sources_dir: None,
-        catalogue_dir: None,
-    };
+    let settings = company::settings(&stack);
     let db = stack.pool("reporting_db").await;
     let migrations = system_tests::binaries::repository().join("migrations/reporting");
     sqlx::migrate::Migrator::new(migrations).await?.run(&db).await?;

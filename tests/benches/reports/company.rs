@@ -1,11 +1,12 @@
 //! A retailer of 300 stores and one web shop in the year that a bench asks about: written as the lake holds it, a file
 //! for each quiet month and for each day of the last one.
 
-use aggregator::Aggregator;
 use aggregator::lake;
+use aggregator::{Aggregator, Settings};
 use anyhow::Result;
 use chrono::{Datelike as _, Days, NaiveDate};
 use polars::prelude::*;
+use system_tests::Stack;
 
 const STORES: i64 = 300;
 const PRODUCTS: i64 = 500;
@@ -37,6 +38,19 @@ impl Dice {
     /// Small numbers come more often, as products and customers do.
     fn skewed(&mut self, sides: i64) -> i64 {
         self.below(sides).min(self.below(sides))
+    }
+}
+
+/// An aggregator beside a stack, on its lake; it polls nobody.
+pub(crate) fn settings(stack: &Stack) -> Settings {
+    Settings {
+        gateway_url: stack.gateway(),
+        gateway_key: "unused".to_owned(),
+        lake_dir: stack.state().lake,
+        time_zone: chrono_tz::Europe::Paris,
+        currency: "EUR".to_owned(),
+        sources_dir: None,
+        catalogue_dir: None,
     }
 }
 
