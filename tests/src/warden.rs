@@ -4,18 +4,20 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Ends every process whose pid is noted in `$1/run`, then removes `$1`. Clusters get an immediate shutdown, so
-/// that their sessions end with them.
+/// Ends every process whose pid is noted in `run` below `$1` or a folder in it, then removes `$1`. Clusters get an
+/// immediate shutdown, so that their sessions end with them.
 const SCRIPT: &str = r#"
 cat >/dev/null
 # A stack of its own first, or it would start its processes again.
-read -r pid <"$1/stack.lock" 2>/dev/null && [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
-for file in "$1"/run/*.pid; do
+for lock in "$1"/stack.lock "$1"/*/stack.lock; do
+  [ -f "$lock" ] && read -r pid <"$lock" && [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
+done
+for file in "$1"/run/*.pid "$1"/*/run/*.pid; do
   [ -f "$file" ] || continue
   read -r pid _ <"$file"
   case "$file" in *_db.pid) kill -QUIT "$pid" 2>/dev/null ;; *) kill -KILL "$pid" 2>/dev/null ;; esac
 done
-for file in "$1"/run/*.pid; do
+for file in "$1"/run/*.pid "$1"/*/run/*.pid; do
   [ -f "$file" ] || continue
   read -r pid _ <"$file"
   tries=0
