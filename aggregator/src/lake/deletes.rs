@@ -36,7 +36,8 @@ pub(crate) struct NewDeletes {
     pub(crate) footer: i64,
 }
 
-/// Mark rows of a data file as gone, beside those that are marked already. Blocks; the name must have been announced.
+/// Mark rows of a data file as gone: these and no others, so that those of [`held`] are among them. Blocks; the name
+/// must have been announced.
 ///
 /// `positions` count the file's rows from 0.
 pub(crate) fn write(
@@ -44,16 +45,15 @@ pub(crate) fn write(
     table_dir: &Path,
     of: &DataFile,
     name: &Name,
-    positions: &[i64],
+    mut positions: Vec<i64>,
 ) -> Result<NewDeletes, Error> {
-    let mut all = held(table_dir, of)?;
-    all.extend_from_slice(positions);
-    all.sort_unstable();
-    all.dedup();
+    positions.sort_unstable();
+    positions.dedup();
     let data = table_dir.join(&of.path);
-    let file = Column::new_scalar(FILE.into(), Scalar::from(PlSmallStr::from(&*data.to_string_lossy())), all.len());
-    let count = all.len() as i64;
-    let mut frame = DataFrame::new(all.len(), vec![file, Column::new(POSITION.into(), all)])?;
+    let file =
+        Column::new_scalar(FILE.into(), Scalar::from(PlSmallStr::from(&*data.to_string_lossy())), positions.len());
+    let count = positions.len() as i64;
+    let mut frame = DataFrame::new(positions.len(), vec![file, Column::new(POSITION.into(), positions)])?;
     let path = lake_dir.join(name.pending());
     let bytes = file::write_parquet(&path, &mut frame, ParquetCompression::Zstd(None), GROUP_ROWS)?;
     Ok(NewDeletes {

@@ -77,6 +77,7 @@ pub(super) async fn merge(
     for batch in batches(groups(&table, staged.whole, live, parts, today)) {
         let work = Merge {
             lake_dir: aggregator.lake().dir().to_owned(),
+            table_dir: aggregator.lake().table_dir(&table.name),
             table: Arc::clone(&table),
             key: key.clone(),
             staged: staged_files.clone(),

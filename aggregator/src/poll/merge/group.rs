@@ -48,6 +48,7 @@ pub(super) struct Merged {
 /// The work, with all it needs to run on a blocking thread.
 pub(super) struct Merge {
     pub(super) lake_dir: PathBuf,
+    pub(super) table_dir: PathBuf,
     pub(super) table: Arc<Table>,
     pub(super) key: Vec<String>,
     pub(super) staged: Vec<PathBuf>,
@@ -91,7 +92,8 @@ impl Merge {
         }
         // A whole read needs every row held, to see which did not come; another one those whose keys came.
         let in_pieces = !self.whole && self.table.has_days();
-        let held = if in_pieces { self.touched(group, &rows)? } else { self.held(group)? };
+        let marked = if in_pieces { self.marked(group)? } else { Vec::new() };
+        let held = if in_pieces { self.touched(group, &rows, &marked)? } else { self.held(group)? };
         // Rows held whose keys came again, were removed, or (in a whole read) did not come at all.
         let again = self.join(&held, &live, JoinType::Semi)?;
         let leaving = self.join(&held, &gone, JoinType::Semi)?;
@@ -114,7 +116,7 @@ impl Merge {
         self.count(merged, &missing, |it| &mut it.removed)?;
         let outdated = self.join(&again, &changed, JoinType::Semi)?.vstack(&leaving)?;
         if in_pieces && group.bears(outdated.height()) {
-            let marks = self.mark(group, &outdated, names.deletes, merged)?;
+            let marks = self.mark(group, &outdated, marked, names.deletes, merged)?;
             merged.mark.extend(marks);
             return self.write(group, fresh, Names { deletes: Vec::new(), ..names }, merged);
         }

@@ -17,8 +17,6 @@ fn day(day: u32) -> NaiveDate {
 fn file(id: i64, first: u32, last: u32) -> DataFile {
     let path = format!("{id}.parquet");
     let (first_day, last_day) = (Some(day(first)), Some(day(last)));
-    let marks = (None, None, 0);
-    let (delete_file_id, delete_path, delete_count) = marks;
     DataFile {
         data_file_id: id,
         path,
@@ -26,9 +24,9 @@ fn file(id: i64, first: u32, last: u32) -> DataFile {
         file_size_bytes: 1,
         first_day,
         last_day,
-        delete_file_id,
-        delete_path,
-        delete_count,
+        delete_file_id: None,
+        delete_path: None,
+        delete_count: 0,
     }
 }
 
