@@ -1,7 +1,8 @@
 //! Pictures of the console for the README, and of every page for whoever works on it.
 //!
 //! `screenshots DATA OUT` takes the README's of the demo that runs in the data folder DATA; with a third word, `all`,
-//! it takes every page, light and dark, wide and narrow. `make screenshots` starts a demo and calls it.
+//! it takes every page, light and dark, wide and narrow; with paths, such as `/runs/1`, those. `make screenshots` starts
+//! a demo and calls it.
 
 use std::path::{Path, PathBuf};
 
@@ -39,19 +40,20 @@ const ALL: [(&str, &str); 17] = [
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (data, out, all) = match words.as_slice() {
-        [data, out] => (data, PathBuf::from(out), false),
-        [data, out, all] if all == "all" => (data, PathBuf::from(out), true),
-        _ => bail!("usage: screenshots DATA OUT [all]"),
+    let (data, out, pages) = match words.as_slice() {
+        [data, out, pages @ ..] => (data, PathBuf::from(out), pages),
+        _ => bail!("usage: screenshots DATA OUT [all | PATH …]"),
+    };
+    let pages: Vec<(String, &str)> = match pages {
+        [all] if all == "all" => ALL.map(|(name, path)| (name.to_owned(), path)).into(),
+        paths => paths.iter().map(|path| (name(path), path.as_str())).collect(),
     };
     std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     let state = stack::status::read(&stack::layout::Layout::new(Path::new(data))?)?;
     let console = format!("{}/reporting", state.gateway);
     let key = state.keys.get("operator").context("the stack has an operator's key")?;
     let browser = Browser::start().await;
-    if all {
-        every_page(&browser, &console, key, &out).await
-    } else {
+    if pages.is_empty() {
         for (name, path, height, scheme) in SHOWN {
             browser.look(1280, height, scheme).await;
             if name == "home" {
@@ -61,7 +63,15 @@ async fn main() -> anyhow::Result<()> {
             picture(&browser, &out, name).await?;
         }
         Ok(())
+    } else {
+        in_every_look(&pages, &browser, &console, key, &out).await
     }
+}
+
+/// The name of a page's picture.
+fn name(path: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    path.trim_matches('/').chars().map(plain).collect()
 }
 
 async fn sign_in(browser: &Browser, console: &str, key: &str) {
@@ -70,7 +80,13 @@ async fn sign_in(browser: &Browser, console: &str, key: &str) {
     browser.click("button.primary").await;
 }
 
-async fn every_page(browser: &Browser, console: &str, key: &str, out: &Path) -> anyhow::Result<()> {
+async fn in_every_look(
+    pages: &[(String, &str)],
+    browser: &Browser,
+    console: &str,
+    key: &str,
+    out: &Path,
+) -> anyhow::Result<()> {
     let looks = [("wide", 1280, 1500), ("narrow", 390, 1700)];
     let schemes = [("light", Scheme::Light), ("dark", Scheme::Dark)];
     browser.look(1280, 900, Scheme::Light).await;
@@ -80,7 +96,7 @@ async fn every_page(browser: &Browser, console: &str, key: &str, out: &Path) -> 
     for (look, width, height) in looks {
         for (scheme, colours) in schemes {
             browser.look(width, height, colours).await;
-            for (name, path) in ALL {
+            for (name, path) in pages {
                 browser.open(&format!("{console}{path}")).await;
                 picture(browser, out, &format!("{name}-{look}-{scheme}")).await?;
             }

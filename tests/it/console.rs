@@ -3,6 +3,7 @@
 mod figures;
 mod looks;
 mod operator;
+mod plain;
 mod refusals;
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};

@@ -189,6 +189,16 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", &features).await;
     }
 
+    /// Shows the page as it would be printed.
+    pub async fn as_on_paper(&self) {
+        self.command("Emulation.setEmulatedMedia", &json!({"media": "print"})).await;
+    }
+
+    /// Runs no script of any page from the next one on.
+    pub async fn without_scripts(&self) {
+        self.command("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
+    }
+
     /// What is in the window now, as PNG.
     pub async fn picture(&self) -> Vec<u8> {
         let taken = self.ask("screenshot").await;

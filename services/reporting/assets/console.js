@@ -112,6 +112,9 @@ async function follow() {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const next = page.getElementById(part.id);
       if (next && next.innerHTML !== part.innerHTML) part.innerHTML = next.innerHTML;
+      const said = document.querySelector("[data-said]");
+      const standing = part.querySelector(".lead")?.innerText ?? "";
+      if (said && said.textContent !== standing) said.textContent = standing;
       if (next && !next.hasAttribute("data-live")) {
         part.removeAttribute("data-live");
         document.querySelectorAll("button.danger").forEach((button) => button.remove());

@@ -16,6 +16,7 @@ mod guard;
 mod home;
 mod jobs;
 mod layout;
+mod query;
 mod report;
 mod revisions;
 mod runs;
@@ -29,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    middleware,
+    middleware::{self, Next},
     routing::{any, get, post},
 };
 use tower_http::compression::CompressionLayer;
@@ -43,6 +44,9 @@ pub const BASE: &str = "/reporting";
 
 /// The largest form, in bytes.
 const FORM_LIMIT: usize = 16 * 1024;
+
+/// How long a page may take: well below the gateway's patience, so that it is we who say what to do instead.
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the gateway may take to judge a key.
 const KEY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,6 +94,7 @@ pub fn router(state: &State) -> Router {
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/exports", get(exports::page))
         .route("/{*rest}", any(guard::nothing_here))
+        .layer(middleware::from_fn(|request, next: Next| guard::within(PAGE_LIMIT, next.run(request))))
         .layer(DefaultBodyLimit::max(FORM_LIMIT));
     // Files leave as they are: their length and digest are those of what was built.
     let files = Router::new()

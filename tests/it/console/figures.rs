@@ -65,6 +65,12 @@ async fn an_analyst_signs_in_changes_a_parameter_and_takes_the_figures_along() {
     let expected = stack.api("analyst").get(&api).await.expect(200).body;
     assert_eq!(String::from_utf8(std::fs::read(&file).unwrap()).unwrap(), String::from_utf8(expected).unwrap());
 
+    // And every other format is to be had.
+    let offered = "return Promise.all([...document.querySelectorAll('.downloads a')].map(link => \
+                   fetch(link.href).then(file => [new URL(link.href).searchParams.get('format'), file.status])))";
+    let formats = ["csv", "csv-spreadsheet", "xlsx", "parquet", "json", "ndjson", "arrow"];
+    assert_eq!(browser.run(offered).await, json!(formats.map(|format| (format, 200))));
+
     // The line for a terminal asks the gateway that the browser reached.
     let command = browser.text(".copy code").await;
     assert!(command.contains(&format!("{}/reporting/api/v1/reports/sales_by_day?", stack.gateway())), "{command}");
@@ -88,11 +94,18 @@ async fn none_many_and_stale_rows_are_shown_for_what_they_are() {
                 FROM days AS d CROSS JOIN tens AS t WHERE d.place <= 100 ORDER BY number\n";
     std::fs::write(own.path().join("reports/many.sql"), many).unwrap();
     std::fs::write(own.path().join("reports/none.sql"), many.replace("place <= 100 ORDER", "place < 0 ORDER")).unwrap();
+    std::fs::write(own.path().join("reports/slip.sql"), many.replace("FROM calendar", "FROM calender")).unwrap();
     let mut stack =
         Stack::builder().env("reporting", "REPORTING_CATALOGUE_DIR", &own.path().to_string_lossy()).start().await;
     Company::found(&stack, 10).await;
     poll_all(&stack).await;
     let browser = signed_in(&stack, "operator").await;
+
+    // A faulty file says so in the catalogue, and leaves the others alone.
+    browser.open(&page(&stack, "/reports")).await;
+    browser.sees("slip.sql:").await;
+    browser.sees("there is no dataset or view \"calender\"").await;
+    browser.sees("Store performance").await;
 
     browser.open(&page(&stack, "/reports/none")).await;
     browser.sees("0 rows").await;
@@ -103,6 +116,11 @@ async fn none_many_and_stale_rows_are_shown_for_what_they_are() {
     browser.sees("1 to 100 of 10,000 rows").await;
     browser.sees("The first 25 of 100").await;
     assert_eq!(column(&browser, "Number").await.len(), 100);
+    // The head stays where one scrolls to.
+    let head = "const box = document.querySelector('.rows .scroll'); box.scrollTop = 1000; \
+                const at = it => Math.round(it.getBoundingClientRect().top); \
+                return [box.scrollTop, at(box.querySelector('thead th')) - at(box) <= 1]";
+    assert_eq!(browser.run(head).await, json!([1000, true]));
     browser.click("nav.turn a[rel=next]").await;
     browser.sees("101 to 200 of 10,000 rows").await;
     browser.run("[...document.querySelectorAll('nav.turn a')].find(it => it.innerText === 'Last').click()").await;

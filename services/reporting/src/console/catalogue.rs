@@ -6,10 +6,7 @@ use aggregator::{
     report::{self, ChartKind, Grain, Report},
     source::{self, SourceStatus},
 };
-use axum::{
-    extract::{RawQuery, State as Of},
-    response::Html,
-};
+use axum::{extract::State as Of, response::Html};
 use maud::{Markup, html};
 
 use super::{
@@ -17,6 +14,7 @@ use super::{
     fault::Fault,
     guard::Visitor,
     layout::{Frame, Room, Tone, pill},
+    query::Query,
     show,
 };
 use crate::{State, api::error};
@@ -25,19 +23,13 @@ use crate::{State, api::error};
 const SECTIONS: [&str; 5] = ["Sales", "Products", "Stock", "Customers", "Operations"];
 
 /// Every report whose words hold all of those asked for.
-pub(super) async fn page(
-    Of(state): Of<State>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, Fault> {
-    let query = query.unwrap_or_default();
-    let wanted = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "q");
-    let wanted = wanted.map(|(_, text)| text.trim().to_owned()).unwrap_or_default();
+pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -> Result<Html<String>, Fault> {
+    let wanted = query.value("q").unwrap_or_default();
     let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
     let catalogue = report::catalogue(&state.aggregator);
     let mut sections: BTreeMap<(usize, &str), Vec<&Report>> = BTreeMap::new();
     let mut found = 0;
-    for report in catalogue.reports().filter(|report| holds(report, &wanted)) {
+    for report in catalogue.reports().filter(|report| holds(report, wanted)) {
         let place = SECTIONS.iter().position(|section| *section == report.section).unwrap_or(SECTIONS.len());
         sections.entry((place, &report.section)).or_default().push(report);
         found += 1;

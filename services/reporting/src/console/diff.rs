@@ -5,10 +5,9 @@ use aggregator::{
     report,
 };
 use axum::{
-    extract::{Path, RawQuery, State as Of},
+    extract::{Path, State as Of},
     response::Html,
 };
-use chrono::NaiveDate;
 use exports::Column;
 use jobs::document;
 use kit::error::ApiError;
@@ -20,6 +19,7 @@ use super::{
     fault::Fault,
     guard::Visitor,
     layout::{Frame, Room},
+    query::Query,
     report::{broken, is_number, text},
     revisions, show,
 };
@@ -33,29 +33,23 @@ pub(super) async fn page(
     Of(state): Of<State>,
     visitor: Visitor,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Html<String>, Fault> {
-    let query = query.unwrap_or_default();
-    let value = |wanted: &str| {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.into_owned())
-    };
-    let wrong =
-        |name: &'static str| ApiError::bad_parameter(name, format!("`{name}` is missing, or not what it should be"));
-    let number = |name: &'static str| value(name).map(|text| text.parse::<i32>().map_err(|_| wrong(name))).transpose();
-    let day: NaiveDate = value("business_day").and_then(|day| day.parse().ok()).ok_or_else(|| wrong("business_day"))?;
+    let day = revisions::day(&query)?;
+    let day = day.ok_or_else(|| ApiError::bad_parameter("business_day", "business_day is missing"))?;
+    let number = |name| query.parsed::<i32>(name, "must be the number of a revision");
     let to = match number("to")? {
         Some(to) => to,
         None => publish::revision(&state.pool, &name, day, None).await.map_err(error::of_publish)?.revision,
     };
-    let from = number("from")?.unwrap_or(to - 1);
+    let from = number("from")?.unwrap_or(to.saturating_sub(1));
     if from < 1 || from >= to {
         return Err(ApiError::bad_parameter("from", format!("revision {from} is not before revision {to}")).into());
     }
     let catalogue = report::catalogue(&state.aggregator);
     let diff = publish::diff(&state.pool, &catalogue, &name, day, from, to).await.map_err(error::of_publish)?;
     let titles = |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
-    let title = catalogue.get(&name).map_or(name.as_str(), |report| report.title.as_str());
+    let title = revisions::title(&catalogue, &name);
     let shown = Shown { zone: state.config.time_zone, currency: &diff.to.currency };
     let content = html! {
         div.head {

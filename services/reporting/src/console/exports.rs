@@ -1,7 +1,7 @@
 //! Export files: what each night wrote, to be taken along.
 
 use axum::{
-    extract::{Query, RawQuery, State as Of},
+    extract::{self, State as Of},
     http::Uri,
     response::Html,
 };
@@ -14,6 +14,7 @@ use super::{
     fault::Fault,
     guard::Visitor,
     layout::{Frame, Room},
+    query::Query,
     show,
 };
 use crate::{
@@ -22,24 +23,16 @@ use crate::{
 };
 
 /// The files, the newest day first.
-pub(super) async fn page(
-    Of(state): Of<State>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Html<String>, Fault> {
+pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let query = query.unwrap_or_default();
-    // A field that was left empty asks for all.
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(query.as_bytes()).into_owned().filter(|(_, value)| !value.trim().is_empty()).collect();
-    let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let query = Serializer::new(String::new()).extend_pairs(&pairs).finish();
-    let uri = Uri::try_from(format!("/?{query}")).map_err(ApiError::internal)?;
-    let wanted = Query::<FilesQuery>::try_from_uri(&uri);
+    let value = |wanted: &str| query.value(wanted);
+    let asked = Serializer::new(String::new()).extend_pairs(query.pairs()).finish();
+    let uri = Uri::try_from(format!("/?{asked}")).map_err(ApiError::internal)?;
+    let wanted = extract::Query::<FilesQuery>::try_from_uri(&uri);
     let wanted = wanted.map_err(|refused| ApiError::BadRequest { field: None, detail: refused.body_text() })?;
     let page = exports::list(Of(state.clone()), kit::extract::Query(wanted.0)).await?.0;
     let next = page.next.as_ref().map(|next| {
-        let rest = pairs.iter().filter(|(name, _)| name != "after");
+        let rest = query.pairs().filter(|(name, _)| *name != "after");
         Serializer::new(String::new()).extend_pairs(rest).append_pair("after", next).finish()
     });
     let content = html! {
@@ -48,17 +41,22 @@ pub(super) async fn page(
             p.lead { "The files of each night’s pack. A published file never changes; its digest tells that it is whole." }
         }
         form.search method="get" action={ (BASE) "/exports" } {
-            label for="day" { "Business day" } input #day type="date" name="business_day" value=[value("business_day")];
-            label for="report" { "Report" } input #report type="text" name="report" value=[value("report")] placeholder="all" autocomplete="off";
-            label for="format" { "Format" }
-            select #format name="format" {
-                option value="" { "all" }
-                @for format in ::exports::Format::ALL {
-                    option value=(format.name()) selected[value("format") == Some(format.name())] { (format.name()) }
+            span.pair { label for="day" { "Business day" } input #day type="date" name="business_day" value=[value("business_day")]; }
+            span.pair {
+                label for="report" { "Report" }
+                input #report type="text" name="report" value=[value("report")] placeholder="all" autocomplete="off";
+            }
+            span.pair {
+                label for="format" { "Format" }
+                select #format name="format" {
+                    option value="" { "all" }
+                    @for format in ::exports::Format::ALL {
+                        option value=(format.name()) selected[value("format") == Some(format.name())] { (format.name()) }
+                    }
                 }
             }
             button { "Show" }
-            @if !pairs.is_empty() { a href={ (BASE) "/exports" } { "All files" } }
+            @if !asked.is_empty() { a href={ (BASE) "/exports" } { "All files" } }
         }
         @if page.items.is_empty() { p.empty { "There are no such files." } }
         @else { (table(&state, &page.items)) }
@@ -82,7 +80,7 @@ fn table(state: &State, files: &[FileView]) -> Markup {
                 tbody {
                     @for file in files {
                         tr {
-                            td { (show::day(file.business_day)) }
+                            td.short { (show::day(file.business_day)) }
                             th scope="row" { a href={ (BASE) "/exports/" (file.id) } download { (file.report) "." (file.format) } }
                             td.n { (file.revision) }
                             td.n { (show::whole(file.rows)) }

@@ -1,5 +1,7 @@
 //! Why a page cannot be shown. The guard, which knows who is asking, makes a page of it.
 
+use std::time::Duration;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -15,6 +17,8 @@ pub(super) enum Fault {
     Role(&'static str),
     /// A form that did not come from one of our pages.
     Foreign,
+    /// A page that took too long.
+    Slow(Duration),
     /// What the API would have answered.
     Api(ApiError),
 }
@@ -47,6 +51,14 @@ impl IntoResponse for Fault {
                 let detail = "this form did not come from this console, or from an earlier session; nothing was done";
                 let told = Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail);
                 (forbidden("foreign-form", detail), Told::Problem(Box::new(told)))
+            }
+            Self::Slow(limit) => {
+                let detail = format!(
+                    "this page took longer than {} s; what it waits for goes on, so ask again in a moment, narrow what \
+                     you ask, or get a long report as a file: POST /reports/{{name}}/runs of the API",
+                    limit.as_secs()
+                );
+                return Self::Api(ApiError::unavailable(detail)).into_response();
             }
             Self::Api(error) => {
                 let told = Told::Problem(Box::new(error.problem()));

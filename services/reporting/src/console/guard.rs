@@ -1,6 +1,6 @@
 //! What every request of the console passes: who is asking, whether a form is ours, and what browsers are told.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
@@ -64,6 +64,11 @@ pub(super) async fn guard(Of(state): Of<State>, mut request: Request, next: Next
     // Figures of a company: no copy stays in a browser after its user has gone.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Gives up on a page after `limit`. A report that it waited for goes on being computed, for whoever asks again.
+pub(super) async fn within(limit: Duration, page: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, page).await.unwrap_or_else(|_| Fault::Slow(limit).into_response())
 }
 
 /// The page of a fault, with the status and headers that the API would have sent.
@@ -208,6 +213,15 @@ pub(super) async fn fields(request: Request<Body>) -> Result<BTreeMap<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_does_not_come_is_given_up_and_says_what_to_do() {
+        let mut answer = within(Duration::ZERO, std::future::pending()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+        let Some(Told::Problem(problem)) = answer.extensions_mut().remove::<Told>() else { panic!("no page") };
+        assert!(problem.detail.contains("as a file"), "{}", problem.detail);
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()

@@ -2,7 +2,7 @@
 
 use ::jobs::engine::{Declaration, RunRow, history, job::Entry};
 use axum::{
-    extract::{Path, RawQuery, State as Of},
+    extract::{Path, State as Of},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
@@ -16,9 +16,10 @@ use super::{
     fault::Fault,
     guard::{Order, Visitor},
     layout::{Frame, Room, token},
+    query::Query,
     runs, show,
 };
-use crate::{State, api, api::error};
+use crate::{State, api, api::error, report_run};
 
 /// Runs on one page.
 const LINES: i64 = 50;
@@ -44,6 +45,11 @@ fn fields(kind: &str) -> &'static [Field] {
         "backfill" => &[FROM, TO],
         _ => &[],
     }
+}
+
+/// Whether a job is started here: a report's file is asked for at the report, with its parameters.
+fn starts_here(kind: &str) -> bool {
+    kind != report_run::NAME
 }
 
 /// Every declared job.
@@ -93,7 +99,8 @@ fn line(state: &State, visitor: &Visitor, entry: &Entry, last: Option<&RunRow>) 
             td { @if let Some(run) = last { (took(run)) } }
             @if visitor.session.role.operates() {
                 td.act {
-                    @if fields(entry.kind).iter().any(|field| field.required) {
+                    @if !starts_here(entry.kind) { span.soft { "from a report" } }
+                    @else if fields(entry.kind).iter().any(|field| field.required) {
                         a.button href={ (BASE) "/jobs/" (name) } { "Run …" }
                     } @else {
                         form method="post" action={ (BASE) "/jobs/" (name) "/runs" } {
@@ -115,15 +122,11 @@ pub(super) async fn one(
     Of(state): Of<State>,
     visitor: Visitor,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
     let entry = state.runner.registry().get(&name).map_err(error::of_engine)?;
-    let query = query.unwrap_or_default();
-    let after =
-        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after").map(|(_, it)| it.into_owned());
-    let after: Option<Cursor> = after.and_then(|text| serde_json::from_value(Value::String(text)).ok());
-    let before = Cursor::key::<(DateTime<Utc>, i64)>(after.as_ref())?;
+    let before = query.after::<(DateTime<Utc>, i64)>()?;
     let mut rows = history::page(&state.pool, &name, before, LINES + 1).await.map_err(error::of_engine)?;
     let more = rows.len() > usize::try_from(LINES).unwrap_or_default();
     rows.truncate(usize::try_from(LINES).unwrap_or_default());
@@ -136,7 +139,7 @@ pub(super) async fn one(
         }
         div.two {
             (facts(&state, entry))
-            @if visitor.session.role.operates() { (start_form(&visitor, entry)) }
+            @if visitor.session.role.operates() && starts_here(entry.kind) { (start_form(&visitor, entry)) }
         }
         section #runs data-live[going] {
             h2 { "Runs" }
@@ -155,7 +158,6 @@ pub(super) async fn one(
 
 fn facts(state: &State, entry: &Entry) -> Markup {
     let Declaration { cadence, timeout, attempts, .. } = &entry.declaration;
-    let zone = cadence.zone();
     let mut coming = Vec::new();
     let mut at = Utc::now();
     while let Some(next) = cadence.next_after(at).filter(|_| coming.len() < COMING) {
@@ -166,7 +168,7 @@ fn facts(state: &State, entry: &Entry) -> Markup {
         section.card {
             h2 { "How it runs" }
             dl.facts {
-                dt { "When" } dd { (cadence.to_string()) " (" (zone.name()) ")" }
+                dt { "When" } dd { (cadence.to_string()) }
                 dt { "At most" } dd { (show::span(i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX))) " per attempt" }
                 dt { "Attempts" } dd { (attempts) }
                 @if !coming.is_empty() {

@@ -2,10 +2,10 @@
 
 use aggregator::{
     publish::{self, Missing, Reason, Revision},
-    report,
+    report::{self, Catalogue},
 };
 use axum::{
-    extract::{Path, RawQuery, State as Of},
+    extract::{Path, State as Of},
     response::Html,
 };
 use chrono::NaiveDate;
@@ -19,6 +19,7 @@ use super::{
     fault::Fault,
     guard::Visitor,
     layout::{Frame, Room, Tone, pill},
+    query::Query,
     show,
 };
 use crate::{State, api::error};
@@ -31,27 +32,16 @@ pub(super) async fn page(
     Of(state): Of<State>,
     visitor: Visitor,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Html<String>, Fault> {
-    let query = query.unwrap_or_default();
-    let value = |wanted: &str| {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.into_owned())
-    };
-    let day: Option<NaiveDate> = value("business_day")
-        .map(|day| {
-            day.parse().map_err(|_| ApiError::bad_parameter("business_day", "it must be a date such as 2026-03-08"))
-        })
-        .transpose()?;
-    let after: Option<Cursor> = value("after").and_then(|text| serde_json::from_value(Value::String(text)).ok());
-    let before = Cursor::key::<(NaiveDate, i32)>(after.as_ref())?;
+    let day = self::day(&query)?;
+    let before = query.after::<(NaiveDate, i32)>()?;
     let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(error::of_publish)?;
     let catalogue = report::catalogue(&state.aggregator);
-    let report = catalogue.get(&name);
-    if found.is_empty() && report.is_none() {
+    if found.is_empty() && catalogue.get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`")).into());
     }
-    let title = report.map_or(name.as_str(), |report| report.title.as_str());
+    let title = title(&catalogue, &name);
     let more = found.len() > usize::try_from(LINES).unwrap_or_default();
     let shown = &found[..found.len().min(usize::try_from(LINES).unwrap_or_default())];
     let next = shown.last().filter(|_| more).map(|last| Cursor::encode(&(last.business_day, last.revision)));
@@ -66,8 +56,7 @@ pub(super) async fn page(
             }
         }
         form.search method="get" {
-            label for="day" { "Business day" }
-            input #day type="date" name="business_day" value=[day];
+            span.pair { label for="day" { "Business day" } input #day type="date" name="business_day" value=[day]; }
             button { "Show" }
             @if day.is_some() { a href={ (BASE) "/reports/" (name) "/revisions" } { "All days" } }
         }
@@ -94,11 +83,21 @@ pub(super) async fn page(
     Ok(Html(Frame::new(&visitor, Room::Reports, &format!("{title}: revisions")).page(&content).into_string()))
 }
 
+/// The day that is asked for.
+pub(super) fn day(query: &Query) -> Result<Option<NaiveDate>, ApiError> {
+    query.parsed("business_day", "must be a date such as 2026-03-08")
+}
+
+/// What people call a report; what was published of one that has left the catalogue goes by its name.
+pub(super) fn title<'a>(catalogue: &'a Catalogue, name: &'a str) -> &'a str {
+    catalogue.get(name).map_or(name, |report| report.title.as_str())
+}
+
 fn line(state: &State, name: &str, revision: &Revision) -> Markup {
     let (day, number) = (revision.business_day, revision.revision);
     html! {
         tr {
-            th scope="row" { a href={ (BASE) "/reports/" (name) "?business_day=" (day) "&revision=" (number) } { (show::day(day)) } }
+            th.short scope="row" { a href={ (BASE) "/reports/" (name) "?business_day=" (day) "&revision=" (number) } { (show::day(day)) } }
             td.n { (number) }
             td { (self::state(revision)) }
             td { (show::moment(revision.published_at, state.config.time_zone)) }

@@ -33,7 +33,9 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, Path(id): Path<
             nav.crumbs aria-label="Where this is" { a href={ (BASE) "/jobs" } { "Jobs" } a href={ (BASE) "/jobs/" (run.job) } { (run.job) } }
             h1 { (run.job) span.soft { " run " (id) } }
         }
-        div #run data-live[going] aria-live="polite" {
+        // Who hears the page is told how the run stands, and not its whole log again with each line.
+        p.sr role="status" data-said {}
+        div #run data-live[going] {
             (standing(&state, &run))
             div.two {
                 (facts(&state, &run))

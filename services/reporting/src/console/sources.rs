@@ -3,7 +3,7 @@
 use ::jobs::poll::job_name;
 use aggregator::source::{self, SourceStatus, breaker::BreakerState, quarantine};
 use axum::{
-    extract::{Path, RawQuery, State as Of},
+    extract::{Path, State as Of},
     response::{Html, Response},
 };
 use form_urlencoded::Serializer;
@@ -18,6 +18,7 @@ use super::{
     home::source_state,
     jobs,
     layout::{Frame, Room, Tone, pill, token},
+    query::Query,
     show,
 };
 use crate::{State, api::error};
@@ -86,15 +87,13 @@ pub(super) async fn one(
     Of(state): Of<State>,
     visitor: Visitor,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
     let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
     let missing = || ApiError::not_found(format!("source `{name}`"));
     let status = statuses.iter().find(|status| status.name == name).ok_or_else(missing)?;
-    let after = query.as_deref().unwrap_or_default();
-    let after = form_urlencoded::parse(after.as_bytes()).find(|(name, _)| name == "after");
-    let after: i64 = after.and_then(|(_, text)| text.parse().ok()).unwrap_or(0);
+    let after = query.value("after").and_then(|text| text.parse().ok()).unwrap_or(0);
     let title = show::words(&name);
     let kept =
         if visitor.session.role.operates() { kept(&state, &visitor, status, after).await? } else { reserved(status) };
