@@ -6,6 +6,7 @@
 //! nothing reads the lake but through one snapshot number, and nothing writes it but through
 //! `lake::commit`, under one row lock.
 
+mod begin;
 mod compute;
 mod error;
 mod fence;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+pub use begin::begin;
 pub use error::Error;
 pub use settings::Settings;
 

@@ -104,7 +104,7 @@ async fn fenced(aggregator: &Aggregator, source: &Source, fence: &Fence, drops: 
 async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc>, error: &Error) {
     let reason = reasons(error);
     let note = async {
-        let mut tx = aggregator.db().begin().await?;
+        let mut tx = crate::begin(aggregator.db()).await?;
         let sql = "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
                    VALUES ($1, $2, greatest(now(), $2), 'failed', $3)";
         sqlx::query(sql).bind(name).bind(started).bind(&reason).execute(&mut *tx).await?;

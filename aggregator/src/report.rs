@@ -57,9 +57,9 @@ pub use header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
 pub use param::{ParamType, Parameter};
 pub use view::View;
 
-use crate::Aggregator;
 use crate::publish;
 use crate::source::SourceStatus;
+use crate::{Aggregator, metric};
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -92,6 +92,30 @@ pub struct SourceFreshness {
     pub complete_through: Option<DateTime<Utc>>,
     pub age_seconds: Option<i64>,
     pub stale: bool,
+}
+
+/// One look at the newest snapshot and the sources' status. Whatever is asked of the newest snapshot has one answer as
+/// long as [`present`] gives an equal one.
+#[derive(Debug, Clone)]
+pub struct Present(Arc<now::Now>);
+
+impl PartialEq for Present {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The present: the last look while it is fresh, else a new one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn present(aggregator: &Aggregator) -> Result<Present, ReportError> {
+    Ok(aggregator.reports.clock.now(aggregator).await.map(Present)?)
+}
+
+/// Counts an answer that was given again, as one from the cache.
+pub fn answered_again() {
+    metric::report_result(true);
 }
 
 /// The catalogue as it is now.

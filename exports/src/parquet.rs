@@ -1,11 +1,22 @@
 //! Parquet: decimals in eight bytes, UTC timestamps, zstd, provenance in the key-value metadata.
+//!
+//! Polars' own writer encodes the columns of a row group side by side, but compresses one page after the other, which
+//! is most of the work. Here whole row groups are encoded side by side, and written in their order.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use polars::io::parquet::write::get_encodings;
 use polars::prelude::{
-    CompatLevel, DataFrame, IpcWriter, KeyValueMetadata, ParquetCompression, ParquetWriter, SerWriter,
+    CompatLevel, DataFrame, IpcWriter, KeyValueMetadata, ParquetCompression, ParquetWriter, PolarsResult,
+    SchemaExt as _, SerWriter,
+};
+use polars_parquet::write::{
+    CompressedPage, CompressionOptions, Encoding, ParquetType, StatisticsOptions, Version, WriteOptions,
+    array_to_columns, compress,
 };
 
 use crate::column::{Column, columnar_schema};
@@ -26,15 +37,87 @@ pub(crate) fn write(
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
         .batched(&columnar_schema(columns))
         .map_err(Error::Encode)?;
-    let mut rows = 0;
-    // Each batch becomes a row group: what is buffered is one of them.
-    for batch in batches {
-        let batch = columnar(&batch?, columns)?;
-        writer.write_batch(&batch).map_err(Error::Encode)?;
-        rows += batch.height() as u64;
+    let encoder = Encoder::new(columns, writer.parquet_schema().fields());
+    let (mut batches, mut rows) = (batches, 0);
+    loop {
+        // Each batch becomes a row group: what is buffered is one for each thread.
+        let group: Vec<DataFrame> = batches.by_ref().take(encoder.threads).collect::<Result<_>>()?;
+        if group.is_empty() {
+            break;
+        }
+        for (height, pages) in encoder.encode(&group)? {
+            writer.write_row_group(height, &pages).map_err(Error::Encode)?;
+            rows += height;
+        }
     }
     writer.finish().map_err(Error::Encode)?;
     Ok(rows)
+}
+
+/// Most row groups that are encoded side by side: each takes memory.
+const MOST_THREADS: usize = 4;
+
+/// How pages are made; the writer's own settings must say the same.
+fn options() -> WriteOptions {
+    WriteOptions {
+        statistics: StatisticsOptions::default(),
+        compression: CompressionOptions::Zstd(None),
+        version: Version::V1,
+        data_page_size: None,
+    }
+}
+
+/// A row group as it will stand in the file: its rows, and the pages of each column.
+type RowGroup = (u64, Vec<Vec<CompressedPage>>);
+
+/// Makes row groups of batches.
+struct Encoder<'a> {
+    columns: &'a [Column],
+    types: Vec<ParquetType>,
+    encodings: Vec<Vec<Encoding>>,
+    threads: usize,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(columns: &'a [Column], types: &[ParquetType]) -> Self {
+        let encodings = get_encodings(&columnar_schema(columns).to_arrow(CompatLevel::newest())).to_vec();
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
+        Self { columns, types: types.to_vec(), encodings, threads }
+    }
+
+    /// Encodes batches, each on a thread of its own; in their order.
+    fn encode(&self, batches: &[DataFrame]) -> Result<Vec<RowGroup>> {
+        if let [batch] = batches {
+            return Ok(vec![self.row_group(batch)?]);
+        }
+        thread::scope(|scope| {
+            let workers: Vec<_> = batches.iter().map(|batch| scope.spawn(|| self.row_group(batch))).collect();
+            // A panic in an encoder is a bug; it is passed on.
+            let done = workers.into_iter().map(|it| it.join().unwrap_or_else(|it| std::panic::resume_unwind(it)));
+            done.collect()
+        })
+    }
+
+    fn row_group(&self, batch: &DataFrame) -> Result<RowGroup> {
+        let mut batch = columnar(batch, self.columns)?;
+        // One chunk is one row group.
+        batch.rechunk_mut();
+        let pages: PolarsResult<Vec<_>> = batch
+            .iter_chunks(CompatLevel::newest(), false)
+            .flat_map(|chunk| chunk.into_arrays())
+            .zip(self.types.iter().zip(&self.encodings))
+            .map(|(array, (kind, encodings))| {
+                let mut column = Vec::new();
+                for pages in array_to_columns(array, kind.clone(), options(), encodings)? {
+                    for page in pages {
+                        column.push(compress(page?, Vec::new(), options().compression)?);
+                    }
+                }
+                Ok(column)
+            })
+            .collect();
+        Ok((batch.height() as u64, pages.map_err(Error::Encode)?))
+    }
 }
 
 /// Key under which Arrow's readers look for the types that a column had before it became Parquet.

@@ -136,7 +136,8 @@ impl Deliver {
     }
 
     async fn record(&self, run: &Run, pack: &Waiting, failure: Option<anyhow::Error>) -> Result<(), JobError> {
-        let mut tx = self.context.aggregator.db().begin().await.context("the exports tables could not be written")?;
+        let mut tx =
+            aggregator::begin(self.context.aggregator.db()).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
         let attempts = pack.attempts + 1;
         sqlx::query(

@@ -119,6 +119,7 @@ import duckdb
 rows, options, path = sys.argv[1:]
 con = duckdb.connect()
 con.execute("SET threads = 2")
+con.execute("SET enable_progress_bar = false")
 con.execute(f"""
 CREATE TABLE t AS SELECT i AS id, (i % 40)::INTEGER AS store_id, DATE '2026-01-01' + (i % 365)::INTEGER AS business_day,
   TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_seconds(i) AS occurred_at, 'Store ' || (i % 40) AS store,

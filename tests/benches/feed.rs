@@ -8,7 +8,7 @@ use reqwest::Method;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolCopyExt as _;
 use system_tests::bench::{Row, Target};
-use system_tests::{Api, Stack};
+use system_tests::{Api, Stack, feed_text};
 
 use crate::import;
 
@@ -61,13 +61,7 @@ async fn read(retail: &Api) -> Result<f64> {
 /// The dataset's query, all of it at once; rows per second.
 async fn copy(database: &PgPool) -> Result<f64> {
     let lines = retail::DATASETS.iter().find(|dataset| dataset.name == "sale_lines").context("a dataset")?;
-    let columns: Vec<&str> = lines.columns.iter().map(|column| column.sql).collect();
-    let query = format!(
-        "COPY (SELECT {} FROM {} ORDER BY {}, s.id, l.line_no) TO STDOUT WITH (FORMAT csv)",
-        columns.join(", "),
-        lines.from,
-        lines.xid
-    );
+    let query = feed_text::copy(lines);
     let began = Instant::now();
     let rows = database.copy_out_raw(&query).await?.try_fold(0_u64, |rows, _| async move { Ok(rows + 1) }).await?;
     Ok(import::rate(rows, began.elapsed().as_secs_f64()))

@@ -106,19 +106,19 @@ async fn new_day(stack: &Stack, day: NaiveDate) -> Result<()> {
     };
     let sales = format!(
         "INSERT INTO sales (id, reference, kind, status, receipt_number, store_id, register_id, occurred_at, time_zone,
-                            total_cents, imported)
+                            total_cents, imported, location_id)
          OVERRIDING SYSTEM VALUE
          SELECT g, 'sale-' || g, 'sale', 'completed', 'R-' || g, 1 + g % 300, 4 * (1 + g % 300), {}, 'Europe/Paris', 1000,
-                false
+                false, 1 + g % 300
          FROM {}",
         at(SALES),
         numbers(SALES)
     );
     let orders = format!(
         "INSERT INTO orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at,
-                             total_cents, imported)
+                             total_cents, imported, location_id)
          OVERRIDING SYSTEM VALUE
-         SELECT g, 'order-' || g, 1 + g % 100000, 'confirmed', 'paid', {}, 'Europe/Paris', now(), 1000, false
+         SELECT g, 'order-' || g, 1 + g % 100000, 'confirmed', 'paid', {}, 'Europe/Paris', now(), 1000, false, 301
          FROM {}",
         at(ORDERS),
         numbers(ORDERS)

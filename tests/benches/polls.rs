@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use futures_util::TryStreamExt as _;
 use kit::config::Vars;
-use kit::feed::Dataset;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use system_tests::bench::{Row, Target};
@@ -122,7 +121,7 @@ impl Shop {
         {
             let dataset = datasets.iter().find(|it| it.name == name).context("a dataset of the feed")?;
             let mut connection = self.stack.pool(database).await.acquire().await?;
-            let mut rows = connection.copy_out_raw(&copy_statement(dataset)).await?;
+            let mut rows = connection.copy_out_raw(&feed_text::copy(dataset)).await?;
             while let Some(chunk) = rows.try_next().await? {
                 ensure!(!chunk.is_empty(), "COPY sent an empty row");
             }
@@ -182,18 +181,4 @@ impl Shop {
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1_024.0 / MEBIBYTE)
     }
-}
-
-/// All of a dataset as the feed's pages write it.
-fn copy_statement(dataset: &Dataset) -> String {
-    let list: Vec<String> = dataset.columns.iter().map(feed_text::value).collect();
-    let key = dataset.columns.iter().filter(|it| dataset.key.contains(&it.name)).map(|it| it.sql);
-    let order: Vec<&str> = std::iter::once(dataset.xid).chain(key).collect();
-    format!(
-        r"COPY (SELECT {}, {} FROM {} ORDER BY {}) TO STDOUT WITH (FORMAT csv, HEADER true, NULL '\N')",
-        list.join(", "),
-        dataset.deleted,
-        dataset.from,
-        order.join(", ")
-    )
 }

@@ -5,6 +5,7 @@ mod looks;
 mod operator;
 mod plain;
 mod refusals;
+mod sources;
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::America::Toronto;

@@ -32,3 +32,4 @@ mod stack;
 mod stack_cli;
 mod stack_traffic;
 mod tidy;
+mod transactions;

@@ -82,7 +82,7 @@ async fn a_sale_that_inventory_never_answers_is_given_up_and_its_late_request_ta
     let product = shop.products[0];
     // Validation is answered and the movement is not: its table cannot be written.
     let inventory = stack.pool("inventory_db").await;
-    let mut blocker = inventory.begin().await.unwrap();
+    let mut blocker = kit::db::begin(&inventory).await.unwrap();
     sqlx::query("LOCK TABLE movement_documents IN ACCESS EXCLUSIVE MODE").execute(&mut *blocker).await.unwrap();
     let key = Uuid::new_v4().to_string();
     let silent = post_once(&shop.pos, SALES, &key, &shop.sale(product, 3)).await.expect(503).json();

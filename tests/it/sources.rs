@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use system_tests::{Stack, wait_until};
 
 /// A second look at inventory's locations, which forgets that a warehouse belongs to no store.
-const FORGETFUL: &str = r#"
+pub(crate) const FORGETFUL: &str = r#"
 [source]
 name = "places"
 base = "/inventory/api/v1"

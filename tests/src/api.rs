@@ -139,13 +139,19 @@ impl Call {
         self
     }
 
-    /// Sends it.
+    /// Sends it. A consumer who asked too often in this second is told when to come again (429), and does: how many
+    /// requests a test makes in a second depends on the machine.
     ///
     /// # Panics
     /// When no whole answer comes; see [`Call::try_send`].
-    pub async fn send(self) -> Reply {
-        let what = self.what.clone();
-        self.try_send().await.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"))
+    pub async fn send(mut self) -> Reply {
+        loop {
+            let (what, again) = (self.what.clone(), self.request.try_clone());
+            let reply = self.try_send().await.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
+            let Some((request, pause)) = again.zip(reply.pause()) else { return reply };
+            tokio::time::sleep(pause).await;
+            self = Self { request, what };
+        }
     }
 
     /// Sends it; a connection that breaks is an error and not a panic.
@@ -166,6 +172,12 @@ impl Reply {
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{} answered {}: {}", self.what, self.status, self.text());
         self
+    }
+
+    /// How long the gateway's limit of the second asks to wait; none where it does not.
+    fn pause(&self) -> Option<Duration> {
+        let seconds = self.header("retry-after").filter(|_| self.status == 429)?.parse().ok()?;
+        (seconds <= 1).then(|| Duration::from_secs(seconds))
     }
 
     /// The body as text.

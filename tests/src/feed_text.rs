@@ -12,6 +12,20 @@ pub fn value(column: &Column) -> String {
     }
 }
 
+/// All of a dataset at once, as the feed's pages write it.
+pub fn copy(dataset: &Dataset) -> String {
+    let list: Vec<String> = dataset.columns.iter().map(value).collect();
+    let key = dataset.columns.iter().filter(|it| dataset.key.contains(&it.name)).map(|it| it.sql);
+    let order: Vec<&str> = std::iter::once(dataset.xid).chain(key).collect();
+    format!(
+        r"COPY (SELECT {}, {} FROM {} ORDER BY {}) TO STDOUT WITH (FORMAT csv, HEADER true, NULL '\N')",
+        list.join(", "),
+        dataset.deleted,
+        dataset.from,
+        order.join(", ")
+    )
+}
+
 /// The rows that are not deleted, each as its values in the order of `columns`, parted by commas, NULL as `\N`.
 ///
 /// # Panics

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Ends every process whose pid is noted in `run` below `$1` or a folder in it, then removes `$1`. Clusters get an
-/// immediate shutdown, so that their sessions end with them.
+use crate::campaign;
+
+/// Ends every process whose pid is noted in `run` below `$1` or a folder in it, then removes `$1`, unless it is to be
+/// kept. Clusters get an immediate shutdown, so that their sessions end with them.
 const SCRIPT: &str = r#"
 cat >/dev/null
 # A stack of its own first, or it would start its processes again.
@@ -24,7 +26,7 @@ for file in "$1"/run/*.pid "$1"/*/run/*.pid; do
   while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
   kill -KILL "$pid" 2>/dev/null
 done
-rm -rf "$1"
+[ -e "$1/kept" ] || rm -rf "$1"
 "#;
 
 /// Room for the systems of a few tests at once, in bytes.
@@ -65,6 +67,19 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for Folder {
+    /// What a soak found is rare: the databases and logs of a failed one are kept.
+    #[expect(clippy::print_stderr, reason = "the output of a failing test is where its reader looks")]
+    fn drop(&mut self) {
+        if std::thread::panicking() && campaign::is_soak() {
+            match std::fs::write(self.path.join("kept"), "") {
+                Ok(()) => eprintln!("databases and logs are kept in {}", self.path.display()),
+                Err(error) => eprintln!("{} cannot be kept: {error}", self.path.display()),
+            }
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn add(
         written.collect::<Result<Vec<_>, Error>>()
     };
     let add = compute.run(write).await?;
-    let mut tx = db.begin().await?;
+    let mut tx = crate::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange { add, ..TableChange::of(&table) };
     match commit::apply(&mut tx, &head, &[&change], message).await {

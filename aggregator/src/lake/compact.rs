@@ -124,7 +124,7 @@ async fn swap(
     files: &[DataFile],
     written: Option<NewFile>,
 ) -> Result<(), CommitError> {
-    let mut tx = aggregator.db().begin().await?;
+    let mut tx = crate::begin(aggregator.db()).await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange {
         add: written.into_iter().collect(),

@@ -49,7 +49,7 @@ pub async fn expire(aggregator: &Aggregator, keep: TimeDelta) -> Result<Expired,
 
 async fn expire_alone(aggregator: &Aggregator, fence: &Fence, keep: TimeDelta) -> Result<Expired, Error> {
     let before = Utc::now() - keep;
-    let mut tx = aggregator.db().begin().await?;
+    let mut tx = crate::begin(aggregator.db()).await?;
     let head = commit::lock(&mut tx).await?;
     let sql = "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id";
     let gone: Vec<i64> = sqlx::query_scalar(sql).bind(before).bind(head.snapshot_id).fetch_all(&mut *tx).await?;

@@ -35,7 +35,7 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
         bytes: 0,
         resumed: false,
     };
-    let mut tx = aggregator.db().begin().await?;
+    let mut tx = crate::begin(aggregator.db()).await?;
     let sql = "UPDATE sync.source
                SET complete_through = $2, horizon = $3, asked_at = now(), last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
@@ -89,7 +89,7 @@ async fn commit(
     staged: &Staged,
     changes: &[DatasetChange],
 ) -> Result<PollOutcome, CommitError> {
-    let mut tx = aggregator.db().begin().await?;
+    let mut tx = crate::begin(aggregator.db()).await?;
     let head = catalogue::lock(&mut tx).await?;
     for (dataset, parts) in &staged.datasets {
         let Some(last) = parts.last() else { continue };

@@ -163,7 +163,7 @@ impl<D: Documents> Ledger<D> {
     /// Gives up a document that Inventory has left without an answer: rejected here and now, its reversal owed.
     /// False where there was nothing to give up.
     async fn give_up(&self, id: D::Id) -> Result<bool, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = crate::db::begin(&self.db).await?;
         let given_up = D::give_up(&mut tx, id).await?;
         if given_up {
             task::turn(&mut tx, id.into()).await?;
@@ -176,7 +176,7 @@ impl<D: Documents> Ledger<D> {
     }
 
     async fn accept(&self, id: D::Id) -> Result<(), sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = crate::db::begin(&self.db).await?;
         let accepted = D::accept(&mut tx, id).await?;
         if accepted {
             task::pay(&mut *tx, id.into(), Step::Post).await?;
@@ -189,7 +189,7 @@ impl<D: Documents> Ledger<D> {
     }
 
     async fn reject(&self, id: D::Id, refusal: &Refusal) -> Result<(), sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = crate::db::begin(&self.db).await?;
         let rejected = D::reject(&mut tx, id, refusal).await?;
         match rejected {
             true if refusal.is_kept() => task::pay(&mut *tx, id.into(), Step::Post).await?,

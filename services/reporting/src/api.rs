@@ -12,6 +12,7 @@ pub mod lent;
 pub mod me;
 pub mod quarantine;
 pub(crate) mod query;
+pub mod ready;
 pub mod reports;
 pub mod revisions;
 pub mod rows;

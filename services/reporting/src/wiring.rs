@@ -1,6 +1,6 @@
 //! What is opened before anything is answered: database, lake, catalogue, jobs, spool.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use aggregator::{Aggregator, Settings};
 use anyhow::Context as _;
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Config,
-    api::{json, lent},
+    api::{json, lent, ready::Ready},
     console::Console,
     download::{Downloads, Spool},
     report_run::{self, ReportRun},
@@ -38,7 +38,18 @@ const PUBLISHED: u64 = 64 * 1024;
 
 /// What every request and command works with. Cheap to clone.
 #[derive(Clone)]
-pub struct State {
+pub struct State(Arc<Opened>);
+
+impl Deref for State {
+    type Target = Opened;
+
+    fn deref(&self) -> &Opened {
+        &self.0
+    }
+}
+
+/// Everything that was opened.
+pub struct Opened {
     /// The configuration.
     pub config: Arc<Config>,
     /// Connections of requests.
@@ -51,6 +62,8 @@ pub struct State {
     pub spool: Spool,
     /// Published revisions that were read lately, by `revision_id`: they never change.
     pub revisions: Cache<i64, Document>,
+    /// Answers of the moment.
+    pub ready: Ready,
     /// Room for rows on their way to clients, in kibibytes.
     pub room: Arc<Semaphore>,
     /// The bound on large answers that are on their way together.
@@ -103,7 +116,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let report_run = ReportRun { aggregator: Arc::clone(&aggregator), spool: spool.clone() };
     registry.add(report_run::declaration(), report_run)?;
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
-    Ok(State {
+    Ok(State(Arc::new(Opened {
         runner: Runner::new(work, registry, settings),
         slots: Arc::new(Semaphore::new(config.compute_slots.get())),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
@@ -119,9 +132,10 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
                 u32::try_from(document.frame().estimated_size() / 512 + 1).unwrap_or(u32::MAX)
             })
             .build(),
+        ready: Ready::default(),
         room: Arc::new(Semaphore::new(lent::ROOM)),
         coders: Arc::new(Semaphore::new(json::CODERS)),
-    })
+    })))
 }
 
 fn jobs_text(config: &Config) -> anyhow::Result<String> {

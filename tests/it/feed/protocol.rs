@@ -38,7 +38,7 @@ const DOCUMENT: &str = "WITH doc AS (INSERT INTO docs DEFAULT VALUES RETURNING i
 async fn a_late_commit_is_not_lost_and_a_quiet_shop_is_complete() {
     let mut shop = shop().await;
     let began = Utc::now();
-    let mut late = shop.owner.begin().await.expect("a transaction");
+    let mut late = kit::db::begin(&shop.owner).await.expect("a transaction");
     sqlx::query(DOCUMENT).execute(&mut *late).await.expect("a late document");
     run(&shop.owner, DOCUMENT).await;
     assert_eq!(shop.reader.poll(async || {}).await, Polled::Rows(2));
@@ -62,7 +62,7 @@ async fn a_late_commit_is_not_lost_and_a_quiet_shop_is_complete() {
 async fn a_transaction_that_has_not_written_yet_holds_completeness_back() {
     let mut shop = shop().await;
     run(&shop.owner, DOCUMENT).await;
-    let mut idle = shop.owner.begin().await.expect("a transaction");
+    let mut idle = kit::db::begin(&shop.owner).await.expect("a transaction");
     let began: chrono::DateTime<Utc> =
         sqlx::query_scalar("SELECT now()").fetch_one(&mut *idle).await.expect("its start");
     shop.reader.poll(async || {}).await;
@@ -71,7 +71,7 @@ async fn a_transaction_that_has_not_written_yet_holds_completeness_back() {
     let mut reading = shop.cluster.options(SERVICE, "toy").application_name("tributary-feed");
     reading = reading.options([("default_transaction_read_only", "on")]);
     let reading = PgPool::connect_with(reading).await.expect("a reader");
-    let mut page = reading.begin().await.expect("a transaction");
+    let mut page = kit::db::begin(&reading).await.expect("a transaction");
     sqlx::query("SELECT 1").execute(&mut *page).await.expect("a snapshot");
     idle.rollback().await.expect("a rollback");
     let now = Utc::now();
@@ -103,7 +103,7 @@ async fn lines_added_beside_a_void_end_up_voided() {
     };
     let line = "INSERT INTO doc_lines VALUES ($1, 'late', -100, NULL)";
     // The line first, the void waits for it; its number is the larger one.
-    let mut adding = shop.owner.begin().await.expect("a transaction");
+    let mut adding = kit::db::begin(&shop.owner).await.expect("a transaction");
     sqlx::query(line).bind(1_i64).execute(&mut *adding).await.expect("a line");
     let waiting = tokio::spawn(void(1, shop.owner.clone()));
     until_blocked(&shop.owner).await;
@@ -111,9 +111,9 @@ async fn lines_added_beside_a_void_end_up_voided() {
     adding.commit().await.expect("a commit");
     waiting.await.expect("the void");
     // The void first, the line waits for it; the one that commits last has the smaller number.
-    let mut adding = shop.owner.begin().await.expect("a transaction");
+    let mut adding = kit::db::begin(&shop.owner).await.expect("a transaction");
     sqlx::query("SELECT pg_current_xact_id()").execute(&mut *adding).await.expect("a number");
-    let mut voiding = shop.owner.begin().await.expect("a transaction");
+    let mut voiding = kit::db::begin(&shop.owner).await.expect("a transaction");
     sqlx::query("UPDATE docs SET status = 'voided' WHERE id = 2").execute(&mut *voiding).await.expect("a void");
     let waiting = tokio::spawn(async move {
         sqlx::query(line).bind(2_i64).execute(&mut *adding).await.expect("a line");
@@ -142,7 +142,7 @@ async fn until_blocked(pool: &PgPool) {
 async fn a_transaction_left_open_shows_and_is_ended() {
     let mut shop = shop().await;
     run(&shop.owner, DOCUMENT).await;
-    let mut forgotten = shop.toy.pool.begin().await.expect("a transaction");
+    let mut forgotten = kit::db::begin(&shop.toy.pool).await.expect("a transaction");
     sqlx::query("UPDATE items SET version = 9").execute(&mut *forgotten).await.expect("an update");
     sqlx::query("SELECT pg_current_xact_id()").execute(&mut *forgotten).await.expect("a number");
     shop.reader.poll(async || {}).await;

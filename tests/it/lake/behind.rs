@@ -24,7 +24,7 @@ async fn an_open_transaction_holds_complete_through_back_and_the_lag_tells_it() 
 
     // Somebody begins early, and another one's work is done and seen meanwhile.
     let pool = stack.pool("retail_db").await;
-    let mut slow = pool.begin().await.unwrap();
+    let mut slow = kit::db::begin(&pool).await.unwrap();
     let began: chrono::DateTime<chrono::Utc> =
         sqlx::query_scalar("SELECT now() FROM pg_current_xact_id()").fetch_one(&mut *slow).await.unwrap();
     office.post_json("/retail/api/v1/stores", &store("QUICK"), 201).await;

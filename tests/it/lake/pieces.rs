@@ -99,7 +99,7 @@ async fn compaction_never_brings_back_a_row_that_was_marked_meanwhile() {
     let (it, _) = forty().await;
     it.visit(41, 1, "2026-03-01T12:00:00.000000Z", 41);
     it.poll().await;
-    let mut poll = it.db.begin().await.unwrap();
+    let mut poll = kit::db::begin(&it.db).await.unwrap();
     sqlx::query("SELECT FROM sync.catalogue FOR UPDATE").execute(&mut *poll).await.unwrap();
     let aggregator = Arc::clone(&it.aggregator);
     let compaction = tokio::spawn(async move { compact(&aggregator, TimeDelta::zero()).await });

@@ -21,7 +21,7 @@ async fn a_poll_killed_half_way_loses_and_doubles_nothing() {
     };
 
     // No snapshot can be made, so the poll stands still with every page staged: there it is killed.
-    let mut lock = reporting.begin().await.unwrap();
+    let mut lock = kit::db::begin(&reporting).await.unwrap();
     sqlx::query("LOCK TABLE lake.ducklake_snapshot IN SHARE MODE").execute(&mut *lock).await.unwrap();
     stack.api("operator").post_json("/reporting/api/v1/sources/retail/poll", &json!({}), 202).await;
     eventually("every dataset to be staged", async || staged().await >= 3).await;

@@ -1,8 +1,10 @@
 //! `max_age` and `stale`: polled first, once for all, and the last data where a source is down.
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::Value;
 use system_tests::Stack;
+use system_tests::runs::poll_all;
 
 use super::REPORTS;
 use crate::company::Company;
@@ -63,4 +65,37 @@ async fn an_answer_is_as_fresh_as_it_was_asked_to_be() {
     assert_eq!(problem["sources"][0]["name"], "retail");
     // By its declaration it is not stale yet.
     assert_eq!(analyst.get(&path).await.expect(200).header("tributary-stale"), Some("false"));
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_only_until_something_changes() {
+    let stack = Stack::builder().env("reporting", "REPORTING_SCHEDULER", "false").start().await;
+    let company = Company::found(&stack, 100).await;
+    let analyst = stack.api("analyst");
+    let path = format!("{REPORTS}/store_performance?from=today-1d&to=today");
+    for sold in 1..4 {
+        company.sell(&stack.api("pos"), chrono::Utc::now(), 1, 1, 5).await;
+        poll_all(&stack).await;
+        // Right after the poll, and twice: made, and given again.
+        for _ in 0..2 {
+            let document = analyst.get_json(&path).await;
+            assert_eq!(document["rows"][0]["tickets"], sold, "{document}");
+        }
+    }
+    // What the request says besides is heard, whoever asked before.
+    let plain = analyst.get(&path).await.expect(200);
+    let get = || analyst.call(Method::GET, &path);
+    let known = get().header("if-none-match", plain.header("etag").unwrap()).send().await.expect(304);
+    assert_eq!(known.body, b"");
+    get().header("if-match", "\"another\"").send().await.expect(412);
+    let head = analyst.call(Method::HEAD, &path).send().await.expect(200);
+    assert_eq!((head.header("content-length"), head.body.len()), (plain.header("content-length"), 0));
+    assert_eq!(get().header("accept", "text/csv").send().await.expect(200).media_type(), "text/csv");
+    let other = analyst.get_json(&format!("{REPORTS}/store_performance?from=today-1d&to=today&limit=1")).await;
+    assert_eq!(other["parameters"]["limit"], 1);
+    for coding in ["gzip", "identity", "gzip"] {
+        let answer = get().header("accept-encoding", coding).send().await.expect(200);
+        assert!(answer.header("content-encoding").is_none_or(|used| used == coding), "{coding}");
+        assert_eq!(answer.header("etag"), plain.header("etag"));
+    }
 }

@@ -101,7 +101,7 @@ async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Resu
     let lines = cart.items.iter().map(|item| line(item, &products)).collect::<Result<Vec<_>, _>>()?;
     refuse_changed_prices(app, id, &lines, request.accept_price_changes).await?;
 
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
     refuse_if_touched(&mut tx, &cart).await?;
     let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, asked).await? else {

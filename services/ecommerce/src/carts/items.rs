@@ -53,7 +53,7 @@ pub(super) async fn put_item(
         let detail = format!("{} ({}) is no longer sold", product.name, product.sku);
         return Err(ApiError::conflict("product-inactive", detail).with("product_id", product.product_id));
     }
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
     sqlx::query(
         "INSERT INTO cart_items (cart_id, product_id, sku, product_name, quantity, unit_price_cents, current_unit_price_cents)
@@ -89,7 +89,7 @@ pub(super) async fn change_item(
     Path((id, product_id)): Path<(CartId, ProductId)>,
     Json(change): Json<ItemChange>,
 ) -> Result<Json<CartWithItems>, ApiError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
     let changed = sqlx::query("UPDATE cart_items SET quantity = $3 WHERE cart_id = $1 AND product_id = $2")
         .bind(id)
@@ -113,7 +113,7 @@ pub(super) async fn remove_item(
     State(app): State<App>,
     Path((id, product_id)): Path<(CartId, ProductId)>,
 ) -> Result<Json<CartWithItems>, ApiError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
     let removed = sqlx::query("DELETE FROM cart_items WHERE cart_id = $1 AND product_id = $2")
         .bind(id)

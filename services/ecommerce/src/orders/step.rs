@@ -75,7 +75,7 @@ pub(super) async fn step_order(
     Path(id): Path<OrderId>,
     Json(asked): Json<OrderStep>,
 ) -> Result<(StatusCode, Json<OrderWithLines>), ApiError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     let order = lock(&mut tx, id).await?;
     let moves = order.status != asked.status;
     if moves {
@@ -122,7 +122,7 @@ pub(super) async fn step_payment(
     Path(id): Path<OrderId>,
     Json(asked): Json<PaymentStep>,
 ) -> Result<Json<OrderWithLines>, ApiError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     let order = lock(&mut tx, id).await?;
     if order.payment_status != asked.payment_status {
         let legal = legal_payments(order);

@@ -59,7 +59,7 @@ pub(super) async fn create_movements(
     let quantities = check(&request)?;
     let digest = Digest::of(&request);
 
-    let mut transaction = app.db.begin().await?;
+    let mut transaction = kit::db::begin(&app.db).await?;
     if claim(&mut transaction, &request, digest).await? {
         let taken = take(&mut transaction, &request, &quantities).await?;
         if let Err(refusal) = &taken {

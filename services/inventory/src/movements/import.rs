@@ -80,7 +80,7 @@ type Key<'a> = (&'a str, LocationId, ProductId);
 
 async fn write(app: &App, batch: &Batch<MovementRow>) -> Result<Outcome, ApiError> {
     let mut outcome = Outcome::default();
-    let mut transaction = app.db.begin().await?;
+    let mut transaction = kit::db::begin(&app.db).await?;
     let named = batch.rows.iter().map(|row| (&row.value.sku, &row.value.location_code));
     let names = Names::look_up(&mut transaction, named).await?;
 

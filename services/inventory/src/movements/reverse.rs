@@ -26,7 +26,7 @@ pub(super) async fn reverse_document(
     State(app): State<App>,
     Path(reference): Path<Reference>,
 ) -> Result<Json<Document>, ApiError> {
-    let mut transaction = app.db.begin().await?;
+    let mut transaction = kit::db::begin(&app.db).await?;
     let closed = sqlx::query(
         "INSERT INTO movement_documents (reference, outcome) VALUES ($1, 'closed') ON CONFLICT (reference) DO NOTHING",
     )

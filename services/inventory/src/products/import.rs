@@ -53,7 +53,7 @@ async fn write(app: &App, mut batch: Batch<ProductRow>) -> Result<Outcome, ApiEr
         batch.rows.iter().map(|row| value(&row.value)).collect()
     }
     let categories = column(&batch, |product| product.category.as_str());
-    let mut transaction = app.db.begin().await?;
+    let mut transaction = kit::db::begin(&app.db).await?;
     // `ON CONFLICT` alone would use up an identity for each row of each repeat.
     sqlx::query(
         "INSERT INTO categories (name)

@@ -55,7 +55,7 @@ pub(super) async fn import_stock(
 async fn write(app: &App, mut batch: Batch<CountRow>) -> Result<Outcome, ApiError> {
     let mut outcome = Outcome::default();
     let repeated = batch.keep_last(|count| (count.sku.clone(), count.location_code.clone()));
-    let mut transaction = app.db.begin().await?;
+    let mut transaction = kit::db::begin(&app.db).await?;
     let counted = batch.rows.iter().map(|row| (&row.value.sku, &row.value.location_code));
     let names = Names::look_up(&mut transaction, counted).await?;
     let mut counts = Counts::default();

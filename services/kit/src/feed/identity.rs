@@ -79,7 +79,7 @@ pub(super) async fn ensure(feed: &Feed) -> Result<Pulse, FeedError> {
 }
 
 async fn restamp(writer: &PgPool) -> Result<(), FeedError> {
-    let mut transaction = writer.begin().await?;
+    let mut transaction = crate::db::begin(writer).await?;
     // As long as it takes: cut short, it would begin again for ever.
     sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
     let rows: i64 = sqlx::query_scalar("SELECT feed_restamp()").fetch_one(&mut *transaction).await?;

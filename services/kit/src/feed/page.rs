@@ -182,19 +182,20 @@ impl Ask {
         if self.floor.is_some_and(|floor| floor > horizon) {
             return Err(FeedError::OtherEpoch);
         }
-        let statement = sql::bounds(self.dataset, self.after.as_ref(), self.limit);
-        let rows: Vec<(i64, String, Vec<String>)> =
+        let statement = sql::full_page(self.dataset, self.after.as_ref(), self.limit);
+        let ends: Vec<(String, Vec<String>)> =
             sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&mut **connection).await?;
-        let mut rows =
-            rows.into_iter().map(|(n, xid, key)| Ok::<_, FeedError>((n.unsigned_abs(), self.place(&xid, key)?)));
-        let Some((count, end)) = rows.next().transpose()? else {
-            return Ok(Bounds { rows: 0, last: None, next: None, horizon });
-        };
-        if count <= self.limit {
-            return Ok(Bounds { rows: count, last: Some(end), next: None, horizon });
+        let more = ends.len() > 1;
+        if let Some((xid, key)) = ends.into_iter().next() {
+            let last = Some(self.place(&xid, key)?);
+            let next = if more { last.clone() } else { None };
+            return Ok(Bounds { rows: self.limit, last, next, horizon });
         }
-        let (count, end) = rows.next().transpose()?.ok_or(FeedError::Broken { what: "a full page has no last row" })?;
-        Ok(Bounds { rows: count, last: Some(end.clone()), next: Some(end), horizon })
+        let statement = sql::last_page(self.dataset, self.after.as_ref());
+        let end: Option<(i64, String, Vec<String>)> =
+            sqlx::query_as(AssertSqlSafe(statement)).fetch_optional(&mut **connection).await?;
+        let Some((count, xid, key)) = end else { return Ok(Bounds { rows: 0, last: None, next: None, horizon }) };
+        Ok(Bounds { rows: count.unsigned_abs(), last: Some(self.place(&xid, key)?), next: None, horizon })
     }
 
     fn place(&self, xid: &str, key: Vec<String>) -> Result<Place, FeedError> {

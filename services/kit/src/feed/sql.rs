@@ -10,25 +10,40 @@ pub(super) struct Place {
     pub(super) key: Vec<Key>,
 }
 
-/// Finds where a page of `limit` rows ends. Answers at most two rows `(n, xid, key…)` as text, the
-/// last first: the first tells how many rows there are, one more than `limit` when the page is not
-/// the last.
-pub(super) fn bounds(dataset: &Dataset, after: Option<&Place>, limit: u64) -> String {
-    let order = order(dataset);
-    let keys: Vec<String> =
-        dataset.key_columns().enumerate().map(|(at, column)| format!("{} AS k{at}", column.sql)).collect();
-    let texts: Vec<String> = (0..dataset.key.len()).map(|at| format!("k{at}::text")).collect();
+/// Finds where a full page of `limit` rows ends. Answers `(xid, key…)` as text of its last row and of the one after it:
+/// no row when there are fewer than `limit`, one when these are all.
+///
+/// Rows that are only passed over cost the server half of what rows cost that it numbers.
+pub(super) fn full_page(dataset: &Dataset, after: Option<&Place>, limit: u64) -> String {
+    let (columns, texts) = places(dataset);
     format!(
-        "SELECT n, xid::text, ARRAY[{}] FROM (SELECT row_number() OVER () AS n, found.* FROM (\
-         SELECT {} AS xid, {} FROM {} WHERE {} ORDER BY {order} LIMIT {}\
-         ) AS found) AS page ORDER BY n DESC LIMIT 2",
-        texts.join(", "),
-        dataset.xid,
-        keys.join(", "),
+        "SELECT xid::text, {texts} FROM (SELECT {columns} FROM {} WHERE {} ORDER BY {} OFFSET {} LIMIT 2) AS page",
         dataset.from,
         condition(dataset, after, None),
-        limit.saturating_add(1),
+        order(dataset),
+        limit.saturating_sub(1),
     )
+}
+
+/// Finds the end of all rows there are. Answers `(n, xid, key…)` of the last one, as text after its number; no row when
+/// there is none.
+pub(super) fn last_page(dataset: &Dataset, after: Option<&Place>) -> String {
+    let (columns, texts) = places(dataset);
+    format!(
+        "SELECT n, xid::text, {texts} FROM (SELECT row_number() OVER () AS n, found.* FROM (\
+         SELECT {columns} FROM {} WHERE {} ORDER BY {}) AS found) AS page ORDER BY n DESC LIMIT 1",
+        dataset.from,
+        condition(dataset, after, None),
+        order(dataset),
+    )
+}
+
+/// Stamp and key of a row: as columns, and those columns as an array of text.
+fn places(dataset: &Dataset) -> (String, String) {
+    let keys: Vec<String> =
+        dataset.key_columns().enumerate().map(|(at, column)| format!(", {} AS k{at}", column.sql)).collect();
+    let texts: Vec<String> = (0..dataset.key.len()).map(|at| format!("k{at}::text")).collect();
+    (format!("{} AS xid{}", dataset.xid, keys.concat()), format!("ARRAY[{}]", texts.join(", ")))
 }
 
 /// The rows of a page as CSV, header line first, NULL as an unquoted `\N`.

@@ -21,6 +21,7 @@ use super::{
     asked::{self, Asked},
     error,
     query::ReportQuery,
+    ready,
 };
 use crate::State;
 
@@ -156,20 +157,40 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
 pub async fn get(
     Of(state): Of<State>,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    RawQuery(text): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = ReportQuery::read(query.as_deref().unwrap_or_default())?;
+    let query = ReportQuery::read(text.as_deref().unwrap_or_default())?;
     let format = format_of(query.format, &headers)?;
+    let ready =
+        if format == Format::Json { ready::Key::of(&method, &headers, &name, text.as_deref(), &query) } else { None };
+    let Some(key) = ready else { return answer(&state, &name, &query, &method, &headers, format).await };
+    let present = report::present(&state.aggregator).await.map_err(error::of_report)?;
+    if let Some(response) = state.ready.get(&present, &key) {
+        report::answered_again();
+        return Ok(response);
+    }
+    let response = answer(&state, &name, &query, &method, &headers, format).await?;
+    Ok(state.ready.keep(present, key, response).await)
+}
+
+async fn answer(
+    state: &State,
+    name: &str,
+    query: &ReportQuery,
+    method: &Method,
+    headers: &HeaderMap,
+    format: Format,
+) -> Result<Response, ApiError> {
     let (asked, kept) = match query.published {
         Some((day, revision)) => {
             let kept = if revision.is_some() { Kept::Immutable } else { Kept::Asked };
-            (asked::published(&state, &name, day, revision).await?, kept)
+            (asked::published(state, name, day, revision).await?, kept)
         }
-        None => (fresh_enough(&state, &name, &query).await?, Kept::Asked),
+        None => (fresh_enough(state, name, query).await?, Kept::Asked),
     };
-    answer::send(&state, &method, &headers, format, kept, &asked).await
+    answer::send(state, method, headers, format, kept, &asked).await
 }
 
 /// The report on a snapshot, if it is as fresh as the caller wants it.

@@ -23,7 +23,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 const BROTLI: Level = Level::Precise(4);
 
 /// A content coding; on equal wishes of the client the earlier is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// Zstandard: the cheapest to make.
     Zstd,

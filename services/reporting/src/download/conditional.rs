@@ -13,6 +13,20 @@ pub enum Verdict {
     Unchanged,
 }
 
+/// Whether a request has any condition, or asks for a part: its answer hangs on more than what is asked.
+#[must_use]
+pub fn is_conditional(request: &HeaderMap) -> bool {
+    let conditions = [
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+        header::RANGE,
+    ];
+    conditions.iter().any(|name| request.contains_key(name))
+}
+
 /// A moment as HTTP writes it, to the second.
 #[must_use]
 pub fn http_date(moment: DateTime<Utc>) -> String {

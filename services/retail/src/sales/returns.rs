@@ -77,7 +77,7 @@ pub(super) async fn create_return(
     let product_ids: Vec<ProductId> = wanted.iter().map(|it| it.product_id).collect();
     let location_id = location_of(&place, &ask(&app, &place, &product_ids).await?)?;
 
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     let lines = match take_from_sold(&mut tx, id, &wanted).await {
         Ok(lines) => lines,
         Err(refused) => {

@@ -89,7 +89,7 @@ pub(super) async fn create_sale(
         lines: freeze(&request.lines, validated)?,
         place,
     };
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     match insert_pending(&app, &mut tx, &draft, &asked).await? {
         Some(id) => {
             tx.commit().await?;

@@ -39,7 +39,7 @@ pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<SaleId>) ->
 }
 
 async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = kit::db::begin(&app.db).await?;
     // The lock that a return takes too: either it sees the void, or the void sees the return.
     sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *tx).await?;
     let sale: Locked = sqlx::query_as(

@@ -32,7 +32,7 @@ impl Document<'_> {
 /// The database's; then nothing of the batch is written.
 pub(super) async fn write(db: &PgPool, company_zone: Tz, batch: &Batch<OrderRow>) -> Result<Outcome, ApiError> {
     let mut outcome = Outcome::default();
-    let mut tx = db.begin().await?;
+    let mut tx = kit::db::begin(db).await?;
     let known = known_references(&mut tx, batch).await?;
     let customers = customers(&mut tx, batch).await?;
     let mut documents = Vec::new();

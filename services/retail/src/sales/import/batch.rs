@@ -45,7 +45,7 @@ impl Document<'_> {
 /// The database's; then nothing of the batch is written.
 pub(super) async fn write(db: &PgPool, batch: &Batch<SaleRow>) -> Result<Outcome, ApiError> {
     let mut outcome = Outcome::default();
-    let mut tx = db.begin().await?;
+    let mut tx = kit::db::begin(db).await?;
     let known = known_references(&mut tx, batch).await?;
     let stores = stores(&mut tx, batch).await?;
     let registers = registers(&mut tx, batch, &stores).await?;

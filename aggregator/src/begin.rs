@@ -1,0 +1,17 @@
+//! The beginning of every transaction of `reporting_db`.
+
+use sqlx::{PgPool, Postgres, Transaction};
+
+/// Begins a transaction, also when its caller goes away meanwhile.
+///
+/// sqlx 0.9.0 forgets a `BEGIN` whose answer nobody waited for (its issue 4393, mended after that release): the
+/// connection goes back into the pool inside that transaction, and whatever is written on it next is answered for and
+/// never committed. So beginning has a task of its own, which is not cancelled with a request or a run.
+///
+/// # Errors
+/// As [`PgPool::begin`].
+#[expect(clippy::disallowed_methods, reason = "this is what is to be used in its place")]
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    tokio::spawn(async move { pool.begin().await }).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+}

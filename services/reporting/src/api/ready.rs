@@ -1,0 +1,104 @@
+//! JSON answers of the moment, given again as they are: as long as nobody looked at the lake anew, the same question
+//! has the same bytes.
+//!
+//! What is kept lives as long as one look ([`aggregator::report::present`], a quarter of a second at most), so a commit,
+//! a poll's outcome or a changed catalogue ends it. The age of an answer is that of the look, kept or not.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use aggregator::report::Present;
+use axum::{
+    body::{Body, HttpBody as _},
+    http::{HeaderMap, Method, StatusCode},
+    response::Response,
+};
+use bytes::Bytes;
+
+use super::query::ReportQuery;
+use crate::download::{Coding, PIECE, conditional};
+
+/// Bytes of questions and answers that are kept.
+const ROOM: usize = 16 << 20;
+
+/// What an answer depends on, beside the moment. The query counts as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    report: String,
+    query: String,
+    coding: Option<Coding>,
+}
+
+impl Key {
+    /// The key of a question in JSON; none for one whose answer depends on more than [`Key`] holds, or is read from
+    /// what was published.
+    #[must_use]
+    pub(super) fn of(
+        method: &Method,
+        request: &HeaderMap,
+        report: &str,
+        text: Option<&str>,
+        query: &ReportQuery,
+    ) -> Option<Self> {
+        let plain = method == Method::GET && !conditional::is_conditional(request);
+        let now = query.published.is_none() && query.max_age.is_none();
+        let key = || Self {
+            report: report.to_owned(),
+            query: text.unwrap_or_default().to_owned(),
+            coding: Coding::preferred(request),
+        };
+        (plain && now).then(key)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.report.len() + self.query.len()
+    }
+}
+
+/// The answers of the present moment.
+#[derive(Debug, Default)]
+pub struct Ready(Mutex<Moment>);
+
+#[derive(Debug, Default)]
+struct Moment {
+    present: Option<Present>,
+    size: usize,
+    answers: HashMap<Key, (HeaderMap, Bytes)>,
+}
+
+impl Ready {
+    /// The answer to the same question of the same moment.
+    #[must_use]
+    pub fn get(&self, present: &Present, key: &Key) -> Option<Response> {
+        let (headers, body) = {
+            let moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            moment.answers.get(key).filter(|_| moment.present.as_ref() == Some(present)).cloned()?
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.headers_mut() = headers;
+        Some(response)
+    }
+
+    /// Keeps an answer to a question that was asked at `present`, if it is whole, short, and there is room.
+    pub async fn keep(&self, present: Present, key: Key, response: Response) -> Response {
+        let length = response.body().size_hint().exact().filter(|length| *length <= PIECE);
+        if response.status() != StatusCode::OK || length.is_none() {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        // In memory already, of the length that it says.
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let size = key.size() + body.len();
+        let mut moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if moment.present.as_ref() != Some(&present) {
+            *moment = Moment { present: Some(present), ..Moment::default() };
+        }
+        if moment.size + size <= ROOM {
+            moment.size += size;
+            moment.answers.insert(key, (parts.headers.clone(), body.clone()));
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+}
