@@ -141,8 +141,8 @@ async fn write(
     published.changed = true;
     let sql = "INSERT INTO published.revision
                    (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
-                    row_count, digest, cause, generated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING revision_id";
+                    row_count, digest, cause, generated_at, of_moment)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING revision_id";
     let revision_id: i64 = sqlx::query_scalar(sql)
         .bind(&report.name)
         .bind(business_day)
@@ -158,6 +158,7 @@ async fn write(
         .bind(&published.digest)
         .bind(cause)
         .bind(result.computed_at)
+        .bind(report.grain == Grain::Snapshot)
         .fetch_one(&mut *tx)
         .await?;
     rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;

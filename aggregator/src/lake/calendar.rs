@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use super::{Lake, append, snapshot};
 use crate::compute::Compute;
 use crate::error::Error;
+use crate::fence::Fence;
 use crate::source::{Column as Declared, ColumnType};
 
 /// Its name among the datasets.
@@ -17,8 +18,6 @@ pub const NAME: &str = "calendar";
 pub(crate) const KEY: &str = "business_day";
 /// First and last year it covers.
 const YEARS: (i32, i32) = (2000, 2050);
-/// Advisory lock of whoever fills it.
-const FENCE: i64 = 0x0063_616c_656e_6461;
 
 /// Its columns. `previous_…_day` is 7, 28 or 364 days earlier: the same weekday.
 pub fn columns() -> Vec<Declared> {
@@ -43,20 +42,19 @@ pub fn columns() -> Vec<Declared> {
 
 /// Write its one file, unless it is there.
 pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
-    // Whoever fills holds the lock on a connection of its own, so that a second replica waits and then finds it done.
-    let mut guard = db.acquire().await?;
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(FENCE).execute(&mut *guard).await?;
-    let filled = fill_alone(db, lake, compute).await;
-    sqlx::query("SELECT pg_advisory_unlock($1)").bind(FENCE).execute(&mut *guard).await?;
+    // A second replica waits and then finds it done.
+    let fence = Fence::wait(db, NAME).await?;
+    let filled = fill_alone(db, lake, compute, fence.key()).await;
+    fence.release().await;
     filled
 }
 
-async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
+async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: i64) -> Result<(), Error> {
     if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
         return Ok(());
     }
     let table = Arc::clone(lake.table(NAME)?);
-    append::add(db, lake, compute, table, vec![frame()?], FENCE, "calendar").await?;
+    append::add(db, lake, compute, table, vec![frame()?], fence, "calendar").await?;
     Ok(())
 }
 

@@ -27,8 +27,7 @@ use super::now::Clock;
 use super::resolve::{self, Resolved};
 use super::shape::shape;
 use crate::lake::{self, Lake};
-use crate::metric;
-use crate::{Aggregator, Settings};
+use crate::{Aggregator, Settings, metric, priority};
 
 /// Bytes of address space, of which only what is used costs memory.
 const STACK: usize = 256 << 20;
@@ -217,6 +216,7 @@ pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
     // A thread that cannot be had drops the sender, which the receiver sees as a stop.
     drop(thread.spawn(move || {
+        priority::yield_to_others();
         // Whoever asked may have gone; then nobody wants the answer.
         drop(answer.send(work()));
     }));

@@ -1,7 +1,7 @@
 //! The newest snapshot and the sources' status, asked at most a few times a second.
 //!
 //! A cached report would otherwise cost three statements per request. Whoever commits in this
-//! process says so, and the next answer looks again; another process's commit shows within [`FRESH`].
+//! process says so, and the next answer looks again; another process's commit shows within [`USABLE`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,8 @@ use crate::{Aggregator, Error};
 
 /// How long what was read is taken for the present.
 const FRESH: Duration = Duration::from_millis(250);
+/// How long it serves the others while one looks anew, so that a crowd does not stand still four times a second.
+const USABLE: Duration = Duration::from_millis(500);
 
 /// What the lake was when asked.
 #[derive(Debug)]
@@ -47,10 +49,13 @@ impl Clock {
 
     pub(crate) async fn now(&self, aggregator: &Aggregator) -> Result<Arc<Now>, Error> {
         let asked = Instant::now();
-        if let Some(now) = self.held(|look| look.began.elapsed() < FRESH).and_then(|look| look.found.ok()) {
-            return Ok(now);
-        }
-        let _alone = self.looking.lock().await;
+        let held = self.held(|look| look.began.elapsed() < USABLE);
+        let is_fresh = held.as_ref().is_some_and(|look| look.began.elapsed() < FRESH);
+        let _alone = match (held.and_then(|look| look.found.ok()), self.looking.try_lock()) {
+            (Some(now), turn) if is_fresh || turn.is_err() => return Ok(now),
+            (_, Ok(turn)) => turn,
+            (_, Err(_)) => self.looking.lock().await,
+        };
         // Also a failure is shared: waiters would else each wait for a database that is away, one after the other.
         if let Some(look) = self.held(|look| look.ended >= asked) {
             return look.found.map_err(Error::Shared);

@@ -1,5 +1,6 @@
 //! A day whose data is not all there: published as provisional at the deadline, as final when the rest has come.
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 use system_tests::{Stack, wait_until};
 
@@ -7,6 +8,15 @@ use super::desk::{ask, desk, jobs_file, run_job};
 use super::restatement::{past_day, revisions};
 use super::service::{PATIENCE, ended};
 use crate::company::Company;
+
+/// The days that dashboards and their alert still wait for.
+async fn owed(stack: &Stack, report: &str) -> Vec<NaiveDate> {
+    sqlx::query_scalar("SELECT business_day FROM reports._revisions WHERE owed AND report = $1 ORDER BY 1")
+        .bind(report)
+        .fetch_all(&stack.pool("reporting_db").await)
+        .await
+        .unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_makes_the_day_final() {
@@ -52,6 +62,8 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
         let moment = revisions(&stack, "data_freshness", day).await;
         assert_eq!((moment.len(), &moment[0]["state"]), (1, &json!("provisional")), "{moment:?}");
     }
+    assert_eq!(owed(&stack, "store_performance").await, [before, day]);
+    assert_eq!(owed(&stack, "data_freshness").await, [day], "the moment before is overtaken");
     // What needs no shop is final all the same.
     assert_eq!(revisions(&stack, "order_funnel", day).await[0]["state"], "final");
     // As long as the same is missing, there is nothing to publish again.
@@ -71,6 +83,8 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     let moment = revisions(&stack, "data_freshness", day).await;
     assert_eq!(moment.iter().map(|it| &it["state"]).collect::<Vec<_>>(), ["final", "provisional"], "{moment:?}");
     assert_eq!(moment[0]["missing"], json!([]));
+    assert_eq!(owed(&stack, "data_freshness").await, []);
+    assert_eq!(owed(&stack, "store_performance").await, []);
     let passed = revisions(&stack, "data_freshness", before).await;
     assert_eq!((passed.len(), &passed[0]["state"]), (1, &json!("provisional")), "{passed:?}");
     assert_eq!(revisions(&stack, "store_performance", before).await[0]["state"], "final");

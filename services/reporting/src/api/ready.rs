@@ -1,7 +1,7 @@
 //! JSON answers of the moment, given again as they are: as long as nobody looked at the lake anew, the same question
 //! has the same bytes.
 //!
-//! What is kept lives as long as one look ([`aggregator::report::present`], a quarter of a second at most), so a commit,
+//! What is kept lives as long as one look ([`aggregator::report::present`], half a second at most), so a commit,
 //! a poll's outcome or a changed catalogue ends it. The age of an answer is that of the look, kept or not.
 
 use std::{
