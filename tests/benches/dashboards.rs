@@ -107,7 +107,7 @@ async fn a_year_of(owner: &PgPool, report: &str) -> Result<u32> {
     .fetch_one(owner)
     .await?;
     // Rows join a revision only in the transaction that makes it.
-    let mut tx = kit::db::begin(&owner).await?;
+    let mut tx = kit::db::begin(owner).await?;
     sqlx::query(
         "INSERT INTO published.revision (report, business_day, revision, version, state, missing, parameters, snapshot,
              sources, currency, row_count, digest, generated_at, published_at)

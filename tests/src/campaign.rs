@@ -14,8 +14,9 @@ pub(crate) fn is_soak() -> bool {
 }
 
 /// The seed of a fault campaign: the one given back in `TRIBUTARY_SEED`, else a new one in a soak and always the same in
-/// `make test`, which tells of a change and not of luck. It is printed, so that the output of a failed test says how to
-/// repeat its choices.
+/// `make test`, which tells of a change and not of luck.
+///
+/// It is printed, so that the output of a failed test says how to repeat its choices.
 ///
 /// # Panics
 /// When the variable holds no number.

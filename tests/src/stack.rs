@@ -32,6 +32,7 @@ pub struct Builder {
     services: Option<Vec<&'static str>>,
     durable: bool,
     on_disk: bool,
+    installed: bool,
 }
 
 impl Builder {
@@ -65,6 +66,13 @@ impl Builder {
         self
     }
 
+    /// Makes the databases as `stack up` does, durable and on disk, for what is measured of them: the tests' copied ones
+    /// have a write-ahead log in files of one megabyte.
+    pub fn as_installed(mut self) -> Self {
+        self.installed = true;
+        self.durable()
+    }
+
     /// Starts databases, gateway and services, and waits until all are ready.
     pub async fn start(self) -> Stack {
         let durable = self.durable;
@@ -85,7 +93,9 @@ impl Builder {
 
     async fn place(self) -> (Folder, Options) {
         let folder = if self.on_disk || self.durable { Folder::new() } else { Folder::in_memory() };
-        template::fill(folder.path()).await;
+        if !self.installed {
+            template::fill(folder.path()).await;
+        }
         let mut options = Options::new(folder.path(), Choice::Auto);
         options.bin = Some(binaries::folder());
         options.durable = self.durable;

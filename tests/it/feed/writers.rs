@@ -59,7 +59,7 @@ pub(crate) fn start(
 
 /// One transaction: a new document, a void, a late line, a deletion, or a count of stock.
 pub(crate) async fn step(pool: &PgPool, ledger: &Ledger, random: &mut StdRng, longest: f64) {
-    let mut transaction = kit::db::begin(&pool).await.expect("a transaction");
+    let mut transaction = kit::db::begin(pool).await.expect("a transaction");
     // Some wait before they write, some after, some not at all: a number is taken at the first write only.
     let pause = |random: &mut StdRng| if random.random_bool(0.5) { random.random_range(0.0..=longest) } else { 0.0 };
     let (before, after) = (pause(random), pause(random));

@@ -21,7 +21,7 @@ async fn version(db: &PgPool, wanted: &Value) -> i32 {
 
 /// Publishes one row as the service does.
 async fn publish_row(db: &PgPool, revision: i32, version: i32, row: &str) {
-    let mut tx = kit::db::begin(&db).await.unwrap();
+    let mut tx = kit::db::begin(db).await.unwrap();
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO published.revision (report, business_day, revision, version, state, missing, parameters, snapshot,
                                          sources, currency, row_count, digest, generated_at)

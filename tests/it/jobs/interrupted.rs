@@ -44,7 +44,7 @@ async fn shop(file: &NamedTempFile) -> Stack {
 
 /// Holds a table so that nobody can add a row to it.
 async fn hold(db: &PgPool, table: &str) -> Transaction<'static, Postgres> {
-    let mut held = kit::db::begin(&db).await.unwrap();
+    let mut held = kit::db::begin(db).await.unwrap();
     sqlx::query(AssertSqlSafe(format!("LOCK TABLE {table} IN SHARE MODE"))).execute(&mut *held).await.unwrap();
     held
 }
