@@ -69,7 +69,7 @@ async fn an_answer_is_as_fresh_as_it_was_asked_to_be() {
 
 #[tokio::test]
 async fn an_answer_is_given_again_only_until_something_changes() {
-    let stack = Stack::builder().env("reporting", "REPORTING_SCHEDULER", "false").start().await;
+    let stack = Stack::start().await;
     let company = Company::found(&stack, 100).await;
     let analyst = stack.api("analyst");
     let path = format!("{REPORTS}/store_performance?from=today-1d&to=today");
