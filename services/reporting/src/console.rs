@@ -25,7 +25,7 @@ mod show;
 mod sign_in;
 mod sources;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -64,12 +64,12 @@ impl Console {
     ///
     /// # Errors
     /// The HTTP client cannot be made.
-    pub fn new(config: &Config) -> reqwest::Result<Arc<Self>> {
-        Ok(Arc::new(Self {
+    pub fn new(config: &Config) -> reqwest::Result<Self> {
+        Ok(Self {
             sessions: Sessions::new(config.session_secret.expose()),
             attempts: Attempts::default(),
             gateway: reqwest::Client::builder().timeout(KEY_TIMEOUT).build()?,
-        }))
+        })
     }
 }
 

@@ -51,7 +51,7 @@ impl Deref for State {
 /// Everything that was opened.
 pub struct Opened {
     /// The configuration.
-    pub config: Arc<Config>,
+    pub config: Config,
     /// Connections of requests.
     pub pool: PgPool,
     /// The lake, the reports and what is published.
@@ -71,7 +71,7 @@ pub struct Opened {
     /// Rights to encode an answer while its client reads it.
     pub coders: Arc<Semaphore>,
     /// Sessions and sign-in of the console.
-    pub console: Arc<Console>,
+    pub console: Console,
     /// Slots for computing and encoding on demand.
     pub slots: Arc<Semaphore>,
 }
@@ -121,7 +121,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         slots: Arc::new(Semaphore::new(config.compute_slots.get())),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
-        config: Arc::new(config),
+        config,
         pool,
         aggregator,
         spool,

@@ -69,20 +69,24 @@ struct Moment {
 }
 
 impl Ready {
-    /// The answer to the same question of the same moment.
+    /// The answer to the same question of the same moment. With a new moment, what was kept of the last one goes.
     #[must_use]
     pub fn get(&self, present: &Present, key: &Key) -> Option<Response> {
         let (headers, body) = {
-            let moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            moment.answers.get(key).filter(|_| moment.present.as_ref() == Some(present)).cloned()?
+            let mut moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if moment.present.as_ref() != Some(present) {
+                *moment = Moment { present: Some(present.clone()), ..Moment::default() };
+            }
+            moment.answers.get(key).cloned()?
         };
         let mut response = Response::new(Body::from(body));
         *response.headers_mut() = headers;
         Some(response)
     }
 
-    /// Keeps an answer to a question that was asked at `present`, if it is whole, short, and there is room.
-    pub async fn keep(&self, present: Present, key: Key, response: Response) -> Response {
+    /// Keeps an answer to a question that was asked at `present`, if that still is the moment, the answer is whole and
+    /// short, and there is room.
+    pub async fn keep(&self, present: &Present, key: Key, response: Response) -> Response {
         let length = response.body().size_hint().exact().filter(|length| *length <= PIECE);
         if response.status() != StatusCode::OK || length.is_none() {
             return response;
@@ -92,10 +96,8 @@ impl Ready {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let size = key.size() + body.len();
         let mut moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if moment.present.as_ref() != Some(&present) {
-            *moment = Moment { present: Some(present), ..Moment::default() };
-        }
-        if moment.size + size <= ROOM {
+        let is_new = moment.present.as_ref() == Some(present) && !moment.answers.contains_key(&key);
+        if is_new && moment.size + size <= ROOM {
             moment.size += size;
             moment.answers.insert(key, (parts.headers.clone(), body.clone()));
         }

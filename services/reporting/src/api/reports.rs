@@ -172,7 +172,7 @@ pub async fn get(
         return Ok(response);
     }
     let response = answer(&state, &name, &query, &method, &headers, format).await?;
-    Ok(state.ready.keep(present, key, response).await)
+    Ok(state.ready.keep(&present, key, response).await)
 }
 
 async fn answer(
