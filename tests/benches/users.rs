@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use sqlx::{Connection as _, PgConnection};
+use stack::databases::DATABASES;
 use stack::seed::{self, Plan};
 use stack::simulate::{self, Action, Traffic};
 use system_tests::bench::{Row, Target};
@@ -26,8 +27,8 @@ pub(crate) async fn company() -> Result<Stack> {
     seed::run(&stack.state(), &Plan::default(), &mut |_: &str| ()).await.map_err(|error| anyhow!(error.report()))?;
     runs::poll_all(&stack).await;
     // A company that has been there for some minutes: autovacuum and the first checkpoints lie behind it.
-    for database in ["inventory_db", "ecommerce_db", "retail_db", "reporting_db"] {
-        let mut connection = PgConnection::connect(&stack.url(database, "postgres")).await?;
+    for database in DATABASES {
+        let mut connection = PgConnection::connect(&stack.url(database.name, "postgres")).await?;
         sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
         sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
     }
