@@ -51,7 +51,7 @@ impl Aggregator {
     /// The database must have been migrated. Fails on a faulty declaration, on a column whose
     /// declared type differs from the lake's, and when the lake's folder cannot be made.
     pub async fn open(db: PgPool, settings: Settings) -> Result<Arc<Self>, Error> {
-        priority::start_polars();
+        priority::start_polars().await;
         let sources = source::load(&settings)?;
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
         let compute = Compute::new();

@@ -3,15 +3,12 @@
 //! Polars has threads of its own, which live as long as the process and inherit the priority of whoever needs them
 //! first. So that is made to be a thread of low priority. Where nothing else wants the processor, nothing changes.
 
-use std::sync::Once;
-use std::thread;
+use polars::prelude::{Engine, IntoLazy as _, PolarsResult, col, df};
 
-use polars::prelude::{Engine, IntoLazy as _, col, df};
+use crate::report::deep;
 
 /// Added to the nice value of threads that compute.
 const NICE: i32 = 10;
-/// Bytes of stack: without optimisation a plan takes more than an ordinary thread has.
-const STACK: usize = 32 << 20;
 
 /// Lowers the priority of the calling thread.
 pub(crate) fn yield_to_others() {
@@ -20,21 +17,16 @@ pub(crate) fn yield_to_others() {
     }
 }
 
-/// Starts the threads of both of polars' engines, at low priority; once per process, before anything is computed.
-pub(crate) fn start_polars() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let starting = thread::Builder::new().name("polars".to_owned()).stack_size(STACK).spawn(|| {
-            yield_to_others();
-            for engine in [Engine::InMemory, Engine::Streaming] {
-                let rows = df!("n" => [1_i64, 2, 2]);
-                let rows = rows.map(|rows| rows.lazy().group_by([col("n")]).agg([col("n").sum().alias("sum")]));
-                if let Err(error) = rows.and_then(|rows| rows.collect_with_engine(engine)) {
-                    tracing::warn!(%error, "polars does not start: {error}");
-                }
-            }
-        });
-        // Without a thread for it, polars starts at the priority of its first caller.
-        drop(starting.map(thread::JoinHandle::join));
+/// Starts the threads of both of polars' engines, at low priority: call it before anything is computed.
+pub(crate) async fn start_polars() {
+    let started = deep(|| {
+        for engine in [Engine::InMemory, Engine::Streaming] {
+            let rows = df!("n" => [1_i64, 2, 2])?;
+            rows.lazy().group_by([col("n")]).agg([col("n").sum().alias("sum")]).collect_with_engine(engine)?;
+        }
+        PolarsResult::Ok(())
     });
+    if !matches!(started.await, Ok(Ok(()))) {
+        tracing::warn!("polars did not start; its threads will have the priority of whoever computes first");
+    }
 }

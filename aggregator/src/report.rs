@@ -51,7 +51,7 @@ pub use cache::Computed;
 pub use catalogue::{Catalogue, Origin, Schemas};
 pub use compile::Report;
 pub use diagnostic::Diagnostic;
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, deep};
 pub use error::ReportError;
 pub use header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
 pub use param::{ParamType, Parameter};

@@ -210,7 +210,8 @@ async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, 
 /// Runs work on a thread with a deep stack: the engine recurses over a plan, and views make plans
 /// deeper than the two megabytes of an ordinary thread allow in a build without optimisation.
 ///
-/// The answer comes through the receiver; it is closed without one if the work panics.
+/// The thread yields to those that answer. The answer comes through the receiver; it is closed without one if the work
+/// panics.
 pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (answer, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
