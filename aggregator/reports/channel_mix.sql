@@ -2,6 +2,7 @@
 title = "Channel mix"
 description = "How net revenue, tickets and margin divide between store and online, against the period before and the same weekdays a year ago."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 key = ["channel"]
@@ -13,20 +14,27 @@ kind = "pie"
 x = "channel"
 y = "net_revenue"
 ---*/
-WITH lines AS (
-    SELECT channel, document_key, is_return, quantity, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
-           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
+WITH periods AS (
+    SELECT channel, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
+           SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
-    WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
+    WHERE business_day BETWEEN $from AND $to
+    GROUP BY channel
+    UNION ALL
+    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
+    FROM sales
+    WHERE business_day BETWEEN $before_from AND $before_to
+    GROUP BY channel
+    UNION ALL
+    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
+    FROM sales
+    WHERE business_day BETWEEN $year_from AND $year_to
+    GROUP BY channel
 ),
 by_channel AS (
-    SELECT channel, COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
-           SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
-           SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
-           SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
-           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
-           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
-    FROM lines
+    SELECT channel, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue, SUM(margin) AS margin,
+           SUM(previous_revenue) AS previous_revenue, SUM(year_ago_revenue) AS year_ago_revenue
+    FROM periods
     GROUP BY channel
 ),
 total AS (

@@ -2,6 +2,7 @@
 title = "Fulfilment times"
 description = "How long online orders of the period take from order to confirmation, shipping and delivery."
 section = "Customers"
+engine = "in-memory"
 grain = "day"
 key = ["step"]
 [params]

@@ -2,6 +2,7 @@
 title = "Global summary"
 description = "The company in one line: tickets, net revenue, margin and average ticket of the period, against the period before and the same weekdays a year ago."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 key = []

@@ -2,6 +2,7 @@
 title = "Hours of the week"
 description = "When customers buy: tickets and net revenue by weekday and local hour, in total and per such day, against the same weekdays just before and a year ago."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 lookback = 7
@@ -29,21 +30,27 @@ x = "hour"
 y = "tickets"
 series = "weekday"
 ---*/
-WITH lines AS (
-    SELECT business_day, business_hour, document_key, is_return, net_cents, business_day BETWEEN $from AND $to AS is_now,
-           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
+WITH hourly AS (
+    SELECT business_day, business_hour, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(net_cents) AS net_cents
     FROM sales
     WHERE (business_day BETWEEN $from AND $to OR business_day BETWEEN $before_from AND $before_to
            OR business_day BETWEEN $year_from AND $year_to)
       AND ($channel = 'all' OR channel = $channel)
+    GROUP BY business_day, business_hour
 ),
+compared AS (
+    SELECT business_day, business_hour, tickets, net_cents, business_day BETWEEN $from AND $to AS is_now,
+           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
+    FROM hourly
+),
+-- A ticket is of one day and hour, so the tickets of an hour of the week are those of its hours together.
 by_hour AS (
     SELECT c.day_of_week AS weekday, s.business_hour AS hour,
-           COUNT(DISTINCT CASE WHEN s.is_now AND NOT s.is_return THEN s.document_key END) AS tickets,
+           SUM(CASE WHEN s.is_now THEN s.tickets ELSE 0 END) AS tickets,
            SUM(CASE WHEN s.is_now THEN s.net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN s.is_before THEN s.net_cents ELSE 0 END) AS previous_revenue,
            SUM(CASE WHEN s.is_year_ago THEN s.net_cents ELSE 0 END) AS year_ago_revenue
-    FROM lines AS s
+    FROM compared AS s
     JOIN calendar AS c ON c.business_day = s.business_day
     GROUP BY weekday, hour
 ),

@@ -2,6 +2,7 @@
 title = "Register performance"
 description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 key = ["store", "register"]
@@ -16,20 +17,30 @@ x = "register"
 y = "net_revenue"
 series = "store"
 ---*/
-WITH lines AS (
-    SELECT store_id, register_id, document_key, is_return, quantity, net_cents, business_day BETWEEN $from AND $to AS is_now,
-           business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
+WITH periods AS (
+    SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
+           COUNT(DISTINCT CASE WHEN is_return THEN document_key END) AS returns, SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue,
+           0 AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
-    WHERE channel = 'store' AND (business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to)
+    WHERE channel = 'store' AND business_day BETWEEN $from AND $to
+    GROUP BY store_id, register_id
+    UNION ALL
+    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, SUM(net_cents) AS previous_revenue,
+           0 AS year_ago_revenue
+    FROM sales
+    WHERE channel = 'store' AND business_day BETWEEN $before_from AND $before_to
+    GROUP BY store_id, register_id
+    UNION ALL
+    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS previous_revenue,
+           SUM(net_cents) AS year_ago_revenue
+    FROM sales
+    WHERE channel = 'store' AND business_day BETWEEN $year_from AND $year_to
+    GROUP BY store_id, register_id
 ),
 by_register AS (
-    SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
-           COUNT(DISTINCT CASE WHEN is_now AND is_return THEN document_key END) AS returns,
-           SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
-           SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
-           SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
-           SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
-    FROM lines
+    SELECT store_id, register_id, SUM(tickets) AS tickets, SUM(returns) AS returns, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue,
+           SUM(previous_revenue) AS previous_revenue, SUM(year_ago_revenue) AS year_ago_revenue
+    FROM periods
     GROUP BY store_id, register_id
 )
 SELECT s.code AS store, r.number AS register, b.tickets AS tickets, b.returns AS returns, b.pieces AS pieces, b.net_revenue AS net_revenue,

@@ -2,6 +2,7 @@
 title = "Sales by day"
 description = "Every day of the period, also those without a sale, against the same weekday a week and a year before."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 lookback = 7

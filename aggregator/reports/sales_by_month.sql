@@ -2,6 +2,7 @@
 title = "Sales by month"
 description = "Calendar months, as far as they lie in the period, against the same weekdays four weeks and a year before. Published as the month to date."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 lookback = 58

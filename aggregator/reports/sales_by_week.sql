@@ -2,6 +2,7 @@
 title = "Sales by week"
 description = "Weeks from Monday to Sunday, as far as they lie in the period, against the week before and the same weekdays a year ago. Published as the week to date."
 section = "Sales"
+engine = "in-memory"
 grain = "day"
 inherits = "sales"
 lookback = 13

@@ -2,6 +2,7 @@
 title = "Stock flow"
 description = "What came into and left each location, by reason."
 section = "Stock"
+engine = "in-memory"
 grain = "day"
 key = ["location", "reason"]
 [params]

@@ -11,7 +11,7 @@ use super::catalogue::{Origin, Schemas, Source};
 use super::check::check;
 use super::dates::{self, Anchors};
 use super::diagnostic::Fault;
-use super::header::{Chart, Check, DayRange, Grain, ReportColumn, ReportHeader, read, split};
+use super::header::{Chart, Check, DayRange, Engine, Grain, ReportColumn, ReportHeader, read, split};
 use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
@@ -45,6 +45,7 @@ pub struct Report {
     pub digest: String,
     pub(crate) derived: BTreeMap<String, String>,
     pub(crate) days: Vec<DayRange>,
+    pub(crate) engine: Engine,
     pub(crate) query: Query,
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         derived: header.derived,
         days: header.days,
+        engine: header.engine,
         query: expanded,
     };
     if report.publish.is_some() {

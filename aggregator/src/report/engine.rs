@@ -22,6 +22,7 @@ use super::catalogue::{Catalogue, Listing, Schemas, listing};
 use super::check::check;
 use super::compile::Report;
 use super::error::ReportError;
+use super::header;
 use super::input::{self, Input, Inputs};
 use super::now::Clock;
 use super::resolve::{self, Resolved};
@@ -276,8 +277,11 @@ pub(crate) fn execute(
     }
     let limit = u32::try_from(rows).unwrap_or(u32::MAX - 1);
     let plan = context.execute(&statement.text).map_err(engine)?.limit(limit + 1);
-    // Half of the in-memory engine's time for a scan and a group-by, and flat memory.
-    let frame = plan.collect_with_engine(Polars::Streaming).map_err(engine)?.unwrap_single();
+    let with = match report.engine {
+        header::Engine::Streaming => Polars::Streaming,
+        header::Engine::InMemory => Polars::InMemory,
+    };
+    let frame = plan.collect_with_engine(with).map_err(engine)?.unwrap_single();
     if frame.height() > rows {
         return Err(ReportError::TooManyRows { report: report.name.clone(), limit: rows });
     }

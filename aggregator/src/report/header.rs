@@ -19,6 +19,8 @@ pub(crate) struct ReportHeader {
     pub(crate) description: String,
     pub(crate) section: String,
     pub(crate) grain: Grain,
+    #[serde(default)]
+    pub(crate) engine: Engine,
     /// A view of whose `[report]` holds what is not said here.
     pub(crate) inherits: Option<String>,
     pub(crate) lookback: Option<u32>,
@@ -75,6 +77,17 @@ pub enum Grain {
     Day,
     /// As of the run; a past one cannot be made up for.
     Snapshot,
+}
+
+/// Which of polars' engines computes a report; `make bench TOPICS=reports` tells which is the quicker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Engine {
+    /// Piece by piece: the quicker one for scans, sums and joins.
+    #[default]
+    Streaming,
+    /// Column by column: counts distinct values of few groups in half the time.
+    InMemory,
 }
 
 /// First and last business day that a report reads, as relative dates.
