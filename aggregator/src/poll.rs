@@ -8,6 +8,7 @@ mod merge;
 mod read;
 mod refresh;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -89,7 +90,12 @@ fn fence_name(source: &str) -> String {
     format!("poll {source}")
 }
 
-async fn fenced(aggregator: &Aggregator, source: &Source, fence: &Fence, drops: Drops) -> Result<PollOutcome, Error> {
+async fn fenced(
+    aggregator: &Aggregator,
+    source: &Arc<Source>,
+    fence: &Fence,
+    drops: Drops,
+) -> Result<PollOutcome, Error> {
     let name = source.declaration.name.as_str();
     let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
                ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";

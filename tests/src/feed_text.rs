@@ -3,8 +3,8 @@
 
 use kit::feed::{Column, Dataset, Type};
 
-/// A column as the feed writes it; NULL stays NULL.
-pub fn value(column: &Column) -> String {
+/// A column as a text that means one thing, whoever writes it; NULL stays NULL.
+fn value(column: &Column) -> String {
     match column.ty {
         Type::Bool => format!("({})::text", column.sql),
         Type::Timestamp => format!(r#"to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#, column.sql),
@@ -14,7 +14,11 @@ pub fn value(column: &Column) -> String {
 
 /// All of a dataset at once, as the feed's pages write it.
 pub fn copy(dataset: &Dataset) -> String {
-    let list: Vec<String> = dataset.columns.iter().map(value).collect();
+    let written = |column: &Column| match column.ty {
+        Type::Timestamp => format!("({} AT TIME ZONE 'UTC')::text || 'Z'", column.sql),
+        _ => value(column),
+    };
+    let list: Vec<String> = dataset.columns.iter().map(written).collect();
     let key = dataset.columns.iter().filter(|it| dataset.key.contains(&it.name)).map(|it| it.sql);
     let order: Vec<&str> = std::iter::once(dataset.xid).chain(key).collect();
     format!(

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -28,8 +29,11 @@ use crate::stage::{self, StagedDataset, StagedPart};
 pub(super) use group::Counts;
 use group::{Merge, Merged};
 
-/// Staged rows that are held in memory at once, unless one group alone has more.
+/// Staged rows of a batch, unless one group alone has more.
 const ROWS_AT_ONCE: u64 = 400_000;
+
+/// Batches that are merged at once: one encodes while another is read.
+const AT_ONCE: usize = 2;
 
 /// What a dataset's staged rows change.
 pub(super) struct DatasetChange {
@@ -74,7 +78,7 @@ pub(super) async fn merge(
         fitted: fitted(aggregator, poll, &staged.dataset, &table, &key, &staged_files).await?,
     };
     let mut missing = 0;
-    for batch in batches(groups(&table, staged.whole, live, parts, today)) {
+    let merging = batches(groups(&table, staged.whole, live, parts, today)).into_iter().map(async |batch| {
         let work = Merge {
             lake_dir: aggregator.lake().dir().to_owned(),
             table_dir: aggregator.lake().table_dir(&table.name),
@@ -86,6 +90,10 @@ pub(super) async fn merge(
         let names = announce(aggregator, fence, &table, &batch).await?;
         let merged = aggregator.compute.run(move || work.run(batch, names)).await?;
         discard_unused(aggregator, &merged).await?;
+        Ok::<_, Error>(merged)
+    });
+    let mut merging = stream::iter(merging).buffered(AT_ONCE);
+    while let Some(merged) = merging.try_next().await? {
         missing += merged.missing;
         change.files.add.extend(merged.add);
         change.files.end.extend(merged.end);
@@ -94,6 +102,7 @@ pub(super) async fn merge(
             change.days.entry(day).or_default().add(counts);
         }
     }
+    drop(merging);
     guard(source, staged, drops, missing, held)?;
     Ok(change)
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use polars::prelude::*;
 use sqlx::types::Json;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::Aggregator;
 use crate::error::Error;
@@ -51,7 +53,7 @@ impl From<Error> for Interruption {
 }
 
 /// Read everything that is new, taking up an interrupted poll where it stopped.
-pub(super) async fn read(aggregator: &Aggregator, source: &Source, fence: &Fence) -> Result<Read, Error> {
+pub(super) async fn read(aggregator: &Aggregator, source: &Arc<Source>, fence: &Fence) -> Result<Read, Error> {
     let mut resumed = take_up(aggregator, source, fence).await?;
     // A source that changes its epoch in the middle of a whole re-read gets one more chance.
     for fresh in [false, true, true] {
@@ -124,7 +126,7 @@ type Pages = (Vec<(StagedDataset, Vec<StagedPart>)>, u64);
 
 async fn read_pages(
     aggregator: &Aggregator,
-    source: &Source,
+    source: &Arc<Source>,
     fence: &Fence,
     poll: &StagedPoll,
 ) -> Result<Pages, Interruption> {
@@ -176,59 +178,76 @@ impl From<Error> for Stop {
 
 struct DatasetReader<'a> {
     aggregator: &'a Aggregator,
-    source: &'a Source,
+    source: &'a Arc<Source>,
     fence: &'a Fence,
     poll: &'a StagedPoll,
     dataset: &'a Dataset,
     layout: Arc<Layout>,
 }
 
+/// A page that has been asked for; nobody waits for it any more when this is dropped.
+struct Coming {
+    after: Option<String>,
+    /// Where it ends, once that is known and if more follows.
+    ends: UnboundedReceiver<String>,
+    page: AbortOnDropHandle<Result<Page, CallError>>,
+}
+
 impl DatasetReader<'_> {
-    /// Read on behind the last staged part. The next page is on its way while one is parsed.
+    /// Read on behind the last staged part. A page is asked for as soon as the one before says where it ends, so that
+    /// the source looks for the next rows while these are on their way, parsed and written.
     async fn read(&self, staged: &StagedDataset) -> Result<(Vec<StagedPart>, u64), Stop> {
         let mut parts = stage::parts(self.aggregator.db(), self.poll.poll, &self.dataset.name).await?;
         let mut quarantined = 0;
-        let mut after = match parts.last() {
+        let after = match parts.last() {
             Some(last) if last.next_cursor.is_none() => return Ok((parts, 0)),
             Some(last) => last.next_cursor.clone(),
             None => staged.old_cursor.clone().filter(|_| !staged.whole),
         };
-        let mut page = self.fetch(after.as_deref()).await?;
+        let mut coming = self.ask(after);
         let mut nonsense = 0;
         loop {
-            let number = i32::try_from(parts.len()).unwrap_or(i32::MAX);
-            let next = page.next.clone();
-            let store = self.store(number, after.as_deref(), page);
-            let fetch = async {
-                match &next {
-                    Some(cursor) => self.fetch(Some(cursor)).await.map(Some),
-                    None => Ok(None),
-                }
+            let following = coming.ends.recv().await.map(|next| self.ask(Some(next)));
+            let page = self.come(coming.page).await?;
+            // Asked for twice, a page may have ended elsewhere than it said at first.
+            let following = match (following, &page.next) {
+                (Some(following), next) if following.after == *next => Some(following),
+                (_, Some(next)) => Some(self.ask(Some(next.clone()))),
+                (_, None) => None,
             };
-            let (stored, fetched) = futures_util::join!(store, fetch);
-            let (part, refused) = match stored {
+            let number = i32::try_from(parts.len()).unwrap_or(i32::MAX);
+            match self.store(number, coming.after.as_deref(), page).await {
+                Ok((part, refused)) => {
+                    nonsense = 0;
+                    parts.push(part);
+                    quarantined += refused;
+                }
                 Err(Stop::Nonsense(reason)) if nonsense < NONSENSE => {
                     nonsense += 1;
                     tracing::warn!(source = self.source.declaration.name, reason, "asking for a page again");
                     self.source.client.breaker.failed(Instant::now());
-                    page = self.fetch(after.as_deref()).await?;
+                    coming = self.ask(coming.after);
                     continue;
                 }
-                other => other?,
-            };
-            nonsense = 0;
-            parts.push(part);
-            quarantined += refused;
-            after = next;
-            match fetched? {
-                Some(following) => page = following,
+                Err(stop) => return Err(stop),
+            }
+            match following {
+                Some(following) => coming = following,
                 None => return Ok((parts, quarantined)),
             }
         }
     }
 
-    async fn fetch(&self, after: Option<&str>) -> Result<Page, Stop> {
-        match self.source.client.page(self.dataset, after, &self.poll.head).await {
+    fn ask(&self, after: Option<String>) -> Coming {
+        let (told, ends) = unbounded_channel();
+        let (source, dataset) = (Arc::clone(self.source), self.dataset.clone());
+        let (head, cursor) = (self.poll.head.clone(), after.clone());
+        let page = async move { source.client.page(&dataset, cursor.as_deref(), &head, &told).await };
+        Coming { after, ends, page: AbortOnDropHandle::new(tokio::spawn(page)) }
+    }
+
+    async fn come(&self, page: AbortOnDropHandle<Result<Page, CallError>>) -> Result<Page, Stop> {
+        match page.await.map_err(Error::from)? {
             Ok(page) if page.epoch == self.poll.epoch => Ok(page),
             Ok(_) | Err(CallError::EpochGone) => Err(Stop::Epoch),
             Err(CallError::ShapeGone) => Err(Stop::Shape),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, ETAG, IF_NONE_MATCH};
+use tokio::sync::mpsc::UnboundedSender;
 
 pub use error::CallError;
 pub(crate) use protocol::{Head, HeadAnswer, Moved, Page};
@@ -81,7 +82,16 @@ impl Client {
     }
 
     /// One page of a dataset, whole or an error.
-    pub(crate) async fn page(&self, dataset: &Dataset, after: Option<&str>, head: &str) -> Result<Page, CallError> {
+    ///
+    /// `ends` is told where the page ends, if more follows, as soon as its headers have come: at each attempt, for a
+    /// page that is asked for again may end elsewhere.
+    pub(crate) async fn page(
+        &self,
+        dataset: &Dataset,
+        after: Option<&str>,
+        head: &str,
+        ends: &UnboundedSender<String>,
+    ) -> Result<Page, CallError> {
         let url = format!("{}/{}", self.changes, dataset.feed);
         let asked: Vec<&str> = dataset.feed_columns().into_iter().map(|it| it.name.as_str()).collect();
         let (columns, limit) = (&asked.join(","), &self.page.to_string());
@@ -92,6 +102,10 @@ impl Client {
             let request = self.get(url).timeout(self.timeout).header(ACCEPT, "text/csv").query(&query);
             let response = accepted(request.send().await.map_err(CallError::from_request)?).await?;
             let mut page = Page::from_headers(response.headers())?;
+            if let Some(next) = &page.next {
+                // Nobody listens when the page was cancelled.
+                ends.send(next.clone()).ok();
+            }
             page.body = read_body(response).await?;
             Ok(page)
         })

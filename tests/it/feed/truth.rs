@@ -10,7 +10,7 @@ use super::reader::{Copy, Reader};
 pub(crate) async fn tables(pool: &PgPool) -> BTreeMap<String, Copy> {
     let lines: Vec<(Vec<Option<String>>,)> = sqlx::query_as(
         r#"SELECT ARRAY[d.id::text, l.code, d.status, d.version::text,
-                        to_char(d.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                        (d.occurred_at AT TIME ZONE 'UTC')::text || 'Z',
                         to_char((d.occurred_at AT TIME ZONE d.time_zone)::date, 'YYYY-MM-DD'),
                         l.cents::text, l.note, (d.status = 'voided')::text]
              FROM docs d JOIN doc_lines l ON l.doc_id = d.id WHERE NOT d.deleted"#,

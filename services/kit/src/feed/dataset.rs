@@ -59,7 +59,7 @@ pub enum Type {
     Bool,
     /// `YYYY-MM-DD`.
     Date,
-    /// RFC 3339 in UTC with microseconds.
+    /// RFC 3339 in UTC, to the microsecond: in JSON with six digits and a `T`, in CSV with a space and the digits there are.
     Timestamp,
     /// Minor units (cents) of the company's currency, a 64-bit integer.
     Money,
