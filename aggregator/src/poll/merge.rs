@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, Utc};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::join_all;
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -78,7 +78,7 @@ pub(super) async fn merge(
         fitted: fitted(aggregator, poll, &staged.dataset, &table, &key, &staged_files).await?,
     };
     let mut missing = 0;
-    let merging = batches(groups(&table, staged.whole, live, parts, today)).into_iter().map(async |batch| {
+    let merge = async |batch: Vec<Group>| {
         let work = Merge {
             lake_dir: aggregator.lake().dir().to_owned(),
             table_dir: aggregator.lake().table_dir(&table.name),
@@ -91,18 +91,21 @@ pub(super) async fn merge(
         let merged = aggregator.compute.run(move || work.run(batch, names)).await?;
         discard_unused(aggregator, &merged).await?;
         Ok::<_, Error>(merged)
-    });
-    let mut merging = stream::iter(merging).buffered(AT_ONCE);
-    while let Some(merged) = merging.try_next().await? {
-        missing += merged.missing;
-        change.files.add.extend(merged.add);
-        change.files.end.extend(merged.end);
-        change.files.mark.extend(merged.mark);
-        for (day, counts) in merged.days {
-            change.days.entry(day).or_default().add(counts);
+    };
+    let mut batches = batches(groups(&table, staged.whole, live, parts, today)).into_iter().peekable();
+    while batches.peek().is_some() {
+        // All of them end before one's failure is passed on: nothing may write files once the fence is released.
+        for merged in join_all(batches.by_ref().take(AT_ONCE).map(&merge)).await {
+            let merged = merged?;
+            missing += merged.missing;
+            change.files.add.extend(merged.add);
+            change.files.end.extend(merged.end);
+            change.files.mark.extend(merged.mark);
+            for (day, counts) in merged.days {
+                change.days.entry(day).or_default().add(counts);
+            }
         }
     }
-    drop(merging);
     guard(source, staged, drops, missing, held)?;
     Ok(change)
 }
