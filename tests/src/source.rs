@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use http::Fault;
@@ -29,6 +30,8 @@ struct Shared {
     model: Mutex<Model>,
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<Vec<String>>,
+    /// Counts the requests that have come.
+    asked: watch::Sender<u64>,
 }
 
 impl FeedSource {
@@ -40,6 +43,7 @@ impl FeedSource {
             model: Mutex::new(model),
             faults: Mutex::new(VecDeque::new()),
             requests: Mutex::new(Vec::new()),
+            asked: watch::Sender::new(0),
         });
         let server = tokio::spawn(http::serve(listener, Arc::clone(&shared)));
         Self { url, shared, server }

@@ -13,6 +13,7 @@ use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::lake::file;
+use crate::source::breaker::BreakerState;
 use crate::source::client::{CallError, HeadAnswer, Moved, Page};
 use crate::source::page::{Layout, Parsed};
 use crate::source::{Dataset, Source};
@@ -207,7 +208,9 @@ impl DatasetReader<'_> {
         let mut coming = self.ask(after);
         let mut nonsense = 0;
         loop {
-            let following = coming.ends.recv().await.map(|next| self.ask(Some(next)));
+            // An open breaker tries one call alone: then nothing is asked ahead of it.
+            let ahead = coming.ends.recv().await.filter(|_| self.is_well());
+            let following = ahead.map(|next| self.ask(Some(next)));
             let page = self.come(coming.page).await?;
             // Asked for twice, a page may have ended elsewhere than it said at first.
             let following = match (following, &page.next) {
@@ -236,6 +239,10 @@ impl DatasetReader<'_> {
                 None => return Ok((parts, quarantined)),
             }
         }
+    }
+
+    fn is_well(&self) -> bool {
+        self.source.client.breaker.state(Instant::now()) == BreakerState::Closed
     }
 
     fn ask(&self, after: Option<String>) -> Coming {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aggregator::poll::poll_source;
 use aggregator::source::{self, breaker::BreakerState, quarantine};
 use system_tests::source::Fault;
+use system_tests::wait_until;
 
 use super::*;
 
@@ -67,6 +68,41 @@ async fn a_source_that_is_down_fails_its_poll_opens_the_breaker_and_keeps_what_w
     let failed: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sync.poll WHERE outcome = 'failed'").fetch_one(&it.db).await.unwrap();
     assert_eq!(failed, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_page_is_asked_for_while_one_is_on_its_way() {
+    let it = filled().await;
+    // The head, then a page whose last byte comes only after the next one was asked for.
+    it.source.break_next([Fault::None, Fault::HeldUntilAsked]);
+    it.poll().await;
+    it.check_equal().await;
+    let requests = it.source.take_requests();
+    let different: std::collections::BTreeSet<&String> = requests.iter().collect();
+    assert_eq!(different.len(), requests.len(), "nothing was asked for twice: {requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_the_breaker_lets_try_again_goes_on_to_its_end() {
+    let mut it = filled().await;
+    it.reopen(&DECLARATION.replace("page = 3", "page = 3\ncool_down = \"1s\"")).await.unwrap();
+    let breaker = async || {
+        let status = source::status(&it.aggregator).await.unwrap();
+        status.iter().find(|it| it.name == "fourth").unwrap().breaker
+    };
+    it.source.break_next([Fault::None, Fault::None]);
+    it.source.break_next(std::iter::repeat_n(Fault::Status(500, 0), 20));
+    while breaker().await == BreakerState::Closed {
+        poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    }
+    it.source.mend();
+    wait_until("the breaker to let one call try", Duration::from_secs(20), async || {
+        (breaker().await == BreakerState::HalfOpen).then_some(())
+    })
+    .await;
+    let outcome = it.poll().await;
+    assert!(outcome.resumed, "a page is the call on trial, and more follow it");
+    it.check_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

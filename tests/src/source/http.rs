@@ -25,6 +25,8 @@ pub enum Fault {
     Nonsense,
     /// One byte at a time, with a pause after each.
     Drip(Duration),
+    /// All but the last byte; that one when another request has come.
+    HeldUntilAsked,
 }
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -52,6 +54,7 @@ async fn connection(mut stream: TcpStream, shared: &Shared) -> std::io::Result<(
         let request = String::from_utf8_lossy(&head).into_owned();
         let fault = lock(&shared.faults).pop_front().unwrap_or(Fault::None);
         let answer = answer(&request, shared, &fault);
+        let mut asked = shared.asked.subscribe();
         match fault {
             Fault::CutAt(bytes) if bytes < answer.len() => {
                 stream.write_all(&answer[..bytes]).await?;
@@ -63,6 +66,12 @@ async fn connection(mut stream: TcpStream, shared: &Shared) -> std::io::Result<(
                     tokio::time::sleep(pause).await;
                 }
             }
+            Fault::HeldUntilAsked => {
+                let (most, last) = answer.split_at(answer.len() - 1);
+                stream.write_all(most).await?;
+                asked.changed().await.ok();
+                stream.write_all(last).await?;
+            }
             _ => stream.write_all(&answer).await?,
         }
     }
@@ -71,12 +80,13 @@ async fn connection(mut stream: TcpStream, shared: &Shared) -> std::io::Result<(
 fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
     let target = request.split(' ').nth(1).unwrap_or_default();
     lock(&shared.requests).push(target.to_owned());
+    shared.asked.send_modify(|requests| *requests += 1);
     match fault {
         Fault::Status(status, after) => {
             return respond(*status, &[("retry-after", &after.to_string())], "{\"detail\":\"broken on purpose\"}");
         }
         Fault::Nonsense => return respond(200, &[], "<html>not found, but fine</html>"),
-        Fault::None | Fault::CutAt(_) | Fault::RowsMissing(_) | Fault::Drip(_) => {}
+        Fault::None | Fault::CutAt(_) | Fault::RowsMissing(_) | Fault::Drip(_) | Fault::HeldUntilAsked => {}
     }
     let url = reqwest::Url::parse(&format!("http://source{target}")).expect("a request's target");
     let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
