@@ -40,7 +40,7 @@ fn refused(row: &str) -> String {
 #[test]
 fn every_type_null_and_text_that_looks_like_null() {
     let rows = "1,1,\"a \"\"b\"\",\nc\",2026-03-08T07:30:00.000001Z,2024-02-29,true,false\n\
-                -9223372036854775808,2,\"\\N\",\\N,\\N,\\N,false\n3,3,\\N,1969-12-31T23:59:59.5+00:00,1969-12-31,f,t\n";
+                -9223372036854775808,2,\"\\N\",\\N,\\N,\\N,false\n3,3,\\N,1969-12-31 23:59:59.5+00:00,1969-12-31,f,t\n";
     let frame = layout().parse(page(rows).as_bytes(), 3).unwrap().frame;
     let notes: Vec<_> = frame.column("note").unwrap().str().unwrap().iter().map(|it| it.map(str::to_owned)).collect();
     assert_eq!(notes, [Some("a \"b\",\nc".to_owned()), Some("\\N".to_owned()), None]);

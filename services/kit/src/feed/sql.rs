@@ -98,7 +98,7 @@ fn select(
 
 fn csv_value(column: &Column) -> String {
     match column.ty {
-        // RFC 3339 with a space where JSON has a T: to_char takes four times as long, a fifth of the whole page.
+        // RFC 3339 with a space where JSON has a T: to_char took 15 % of the time of a whole page's COPY.
         Type::Timestamp => format!("({} AT TIME ZONE 'UTC')::text || 'Z'", column.sql),
         Type::Bool => format!("({})::text", column.sql),
         _ => json_value(column),
