@@ -2,7 +2,6 @@
 title = "Order funnel"
 description = "How far the online orders of the period have come: placed, confirmed, shipped, delivered, or cancelled."
 section = "Customers"
-engine = "in-memory"
 grain = "day"
 key = ["step"]
 [params]

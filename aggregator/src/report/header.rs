@@ -86,7 +86,7 @@ pub(crate) enum Engine {
     /// Piece by piece: the quicker one for scans, sums and joins.
     #[default]
     Streaming,
-    /// Column by column: counts distinct values of few groups in half the time.
+    /// Column by column: the quicker one for distinct counts and medians of few groups.
     InMemory,
 }
 
