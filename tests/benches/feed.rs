@@ -8,7 +8,7 @@ use reqwest::Method;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolCopyExt as _;
 use system_tests::bench::{Row, Target};
-use system_tests::{Api, Stack, feed_text};
+use system_tests::{Api, Stack};
 
 use crate::import;
 
@@ -61,7 +61,7 @@ async fn read(retail: &Api) -> Result<f64> {
 /// The dataset's query, all of it at once; rows per second.
 async fn copy(database: &PgPool) -> Result<f64> {
     let lines = retail::DATASETS.iter().find(|dataset| dataset.name == "sale_lines").context("a dataset")?;
-    let query = feed_text::copy(lines);
+    let query = lines.copy();
     let began = Instant::now();
     let rows = database.copy_out_raw(&query).await?.try_fold(0_u64, |rows, _| async move { Ok(rows + 1) }).await?;
     Ok(import::rate(rows, began.elapsed().as_secs_f64()))

@@ -14,7 +14,7 @@ use kit::config::Vars;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use system_tests::bench::{Row, Target};
-use system_tests::{Stack, feed_text, wait_until};
+use system_tests::{Stack, wait_until};
 
 const ROWS: u64 = 10_000_000;
 const SOURCES: [&str; 2] = ["retail", "ecommerce"];
@@ -121,7 +121,7 @@ impl Shop {
         {
             let dataset = datasets.iter().find(|it| it.name == name).context("a dataset of the feed")?;
             let mut connection = self.stack.pool(database).await.acquire().await?;
-            let mut rows = connection.copy_out_raw(&feed_text::copy(dataset)).await?;
+            let mut rows = connection.copy_out_raw(&dataset.copy()).await?;
             while let Some(chunk) = rows.try_next().await? {
                 ensure!(!chunk.is_empty(), "COPY sent an empty row");
             }

@@ -12,24 +12,6 @@ fn value(column: &Column) -> String {
     }
 }
 
-/// All of a dataset at once, as the feed's pages write it.
-pub fn copy(dataset: &Dataset) -> String {
-    let written = |column: &Column| match column.ty {
-        Type::Timestamp => format!("({} AT TIME ZONE 'UTC')::text || 'Z'", column.sql),
-        _ => value(column),
-    };
-    let list: Vec<String> = dataset.columns.iter().map(written).collect();
-    let key = dataset.columns.iter().filter(|it| dataset.key.contains(&it.name)).map(|it| it.sql);
-    let order: Vec<&str> = std::iter::once(dataset.xid).chain(key).collect();
-    format!(
-        r"COPY (SELECT {}, {} FROM {} ORDER BY {}) TO STDOUT WITH (FORMAT csv, HEADER true, NULL '\N')",
-        list.join(", "),
-        dataset.deleted,
-        dataset.from,
-        order.join(", ")
-    )
-}
-
 /// The rows that are not deleted, each as its values in the order of `columns`, parted by commas, NULL as `\N`.
 ///
 /// # Panics
@@ -40,5 +22,7 @@ pub fn rows(dataset: &Dataset, columns: &[&str]) -> String {
         format!(r"coalesce(({})::text, '\N')", value(column))
     };
     let list: Vec<String> = columns.iter().map(text).collect();
-    format!("SELECT concat_ws(',', {}) FROM {} WHERE NOT ({})", list.join(", "), dataset.from, dataset.deleted)
+    let lines = dataset.lines.map_or(String::new(), |lines| format!(" JOIN {} ON {}", lines.from, lines.of));
+    let (from, deleted) = (dataset.from, dataset.deleted);
+    format!("SELECT concat_ws(',', {}) FROM {from}{lines} WHERE NOT ({deleted})", list.join(", "))
 }

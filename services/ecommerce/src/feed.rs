@@ -1,6 +1,6 @@
 //! What ecommerce tells readers of its change feed. Personal data stays home.
 
-use kit::feed::{Column, Dataset, Type};
+use kit::feed::{Column, Dataset, Lines, Type};
 
 const fn column(name: &'static str, ty: Type, sql: &'static str) -> Column {
     Column::new(name, ty, sql)
@@ -13,6 +13,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "customers",
         from: "customers c",
+        lines: None,
         xid: "c.change_xid",
         key: &["customer_id"],
         columns: &[
@@ -28,6 +29,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "orders",
         from: "orders o",
+        lines: None,
         xid: "o.change_xid",
         key: &["order_id"],
         columns: &[
@@ -51,7 +53,8 @@ pub static DATASETS: &[Dataset] = &[
         name: "order_lines",
         version: 1,
         table: "orders",
-        from: "orders o JOIN order_lines l ON l.order_id = o.id",
+        from: "orders o",
+        lines: Some(Lines { from: "order_lines l", of: "l.order_id = o.id" }),
         xid: "o.change_xid",
         key: &["order_id", "line_no"],
         columns: &[
@@ -82,6 +85,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "carts",
         from: "carts c",
+        lines: None,
         xid: "c.change_xid",
         key: &["cart_id"],
         columns: &[

@@ -9,6 +9,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "categories",
         from: "categories c",
+        lines: None,
         xid: "c.change_xid",
         key: &["category_id"],
         columns: &[Column::new("category_id", Type::Int64, "c.id"), Column::new("name", Type::String, "c.name")],
@@ -19,6 +20,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "products",
         from: "products p",
+        lines: None,
         xid: "p.change_xid",
         key: &["product_id"],
         columns: &[
@@ -38,6 +40,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "locations",
         from: "locations l",
+        lines: None,
         xid: "l.change_xid",
         key: &["location_id"],
         columns: &[
@@ -54,6 +57,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "stock",
         from: "stock s",
+        lines: None,
         xid: "s.change_xid",
         key: &["product_id", "location_id"],
         columns: &[
@@ -68,6 +72,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "stock_movements",
         from: "stock_movements m",
+        lines: None,
         xid: "m.change_xid",
         key: &["movement_id"],
         columns: &[

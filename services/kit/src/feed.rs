@@ -33,7 +33,7 @@ use sqlx::postgres::PgPoolOptions;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use dataset::{Column, Dataset, Type};
+pub use dataset::{Column, Dataset, Lines, Type};
 pub use error::FeedError;
 
 /// By this name the feed's own sessions are told from writers in `pg_stat_activity`: a long page

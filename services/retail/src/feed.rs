@@ -1,6 +1,6 @@
 //! What retail tells readers of its change feed.
 
-use kit::feed::{Column, Dataset, Type};
+use kit::feed::{Column, Dataset, Lines, Type};
 
 const fn column(name: &'static str, ty: Type, sql: &'static str) -> Column {
     Column::new(name, ty, sql)
@@ -13,6 +13,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "stores",
         from: "stores s",
+        lines: None,
         xid: "s.change_xid",
         key: &["store_id"],
         columns: &[
@@ -30,6 +31,7 @@ pub static DATASETS: &[Dataset] = &[
         version: 1,
         table: "registers",
         from: "registers r",
+        lines: None,
         xid: "r.change_xid",
         key: &["register_id"],
         columns: &[
@@ -44,7 +46,8 @@ pub static DATASETS: &[Dataset] = &[
         name: "sale_lines",
         version: 1,
         table: "sales",
-        from: "sales s JOIN sale_lines l ON l.sale_id = s.id",
+        from: "sales s",
+        lines: Some(Lines { from: "sale_lines l", of: "l.sale_id = s.id" }),
         xid: "s.change_xid",
         key: &["sale_id", "line_no"],
         columns: &[

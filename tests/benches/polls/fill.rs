@@ -35,7 +35,7 @@ pub(super) async fn history(stack: &Stack, rows: u64, lines: u64) -> Result<()> 
         let of_documents = lines_of("sale_lines", "sale_id", first, last, lines);
         run(&mut retail, &format!("BEGIN; {documents}; {of_documents}; COMMIT")).await?;
     }
-    run(&mut retail, "ANALYZE").await?;
+    run(&mut retail, "VACUUM ANALYZE").await?;
     let mut ecommerce = connect(stack, "ecommerce_db").await?;
     let customers = "INSERT INTO customers (id, name, email, city, country, signup_day) OVERRIDING SYSTEM VALUE
          SELECT g, 'C' || g, g || '@example.org', 'City ' || g % 20, 'CA', DATE '2025-01-01'
@@ -54,7 +54,7 @@ pub(super) async fn history(stack: &Stack, rows: u64, lines: u64) -> Result<()> 
         let of_documents = lines_of("order_lines", "order_id", first, last, lines);
         run(&mut ecommerce, &format!("BEGIN; {documents}; {of_documents}; COMMIT")).await?;
     }
-    run(&mut ecommerce, "ANALYZE").await
+    run(&mut ecommerce, "VACUUM ANALYZE").await
 }
 
 fn lines_of(table: &str, key: &str, first: u64, last: u64, lines: u64) -> String {

@@ -232,6 +232,52 @@ async fn pages_say_what_they_hold_in_both_formats() {
 }
 
 #[tokio::test]
+async fn rows_come_in_the_order_of_paging_however_postgresql_finds_them() {
+    let mut shop = shop().await;
+    // Lines lie in the table from the last to the first, and documents changed in another order than they came.
+    run(&shop.owner, "INSERT INTO docs SELECT FROM generate_series(1, 40)").await;
+    run(
+        &shop.owner,
+        "INSERT INTO doc_lines SELECT id, chr(96 + code), 100, NULL FROM docs CROSS JOIN generate_series(1, 5) AS code
+         ORDER BY code DESC, id",
+    )
+    .await;
+    for document in ["id % 3 = 1", "id BETWEEN 11 AND 30", "id = 7"] {
+        let change = format!("UPDATE docs SET version = version + 1 WHERE {document}");
+        sqlx::query(sqlx::AssertSqlSafe(change)).execute(&shop.owner).await.expect("a change");
+    }
+    let sql = "SELECT d.id::text, l.code FROM docs d JOIN doc_lines l ON l.doc_id = d.id
+               ORDER BY d.change_xid, d.id, l.code";
+    let wanted: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&shop.owner).await.expect("the truth");
+    for habits in [
+        "ANALYZE",
+        "ALTER DATABASE toy SET enable_indexscan = off; ALTER DATABASE toy SET enable_indexonlyscan = off",
+        "ALTER DATABASE toy SET enable_bitmapscan = off",
+        "ALTER DATABASE toy SET enable_nestloop = off",
+        "ALTER DATABASE toy SET enable_memoize = off; ALTER DATABASE toy SET enable_material = off",
+    ] {
+        run(&shop.owner, habits).await;
+        shop.toy = Toy::serve(&shop.cluster, &DATASETS).await;
+        shop.reader.turn_to(shop.toy.address);
+        let head: Value = shop.reader.get("/changes", &[]).await.expect("a head").json().await.expect("JSON");
+        for limit in [1, 3, 7, 200, 201] {
+            shop.reader.limit = limit;
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let page = shop.reader.page("doc_lines", head["head"].as_str().expect("a token"), after.as_deref());
+                let page = page.await.expect("a page");
+                found.extend(page.rows.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert!(found == wanted, "{habits}, {limit} rows a page: {found:?} instead of {wanted:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_are_told_apart() {
     let shop = shop().await;
     run(&shop.owner, DOCUMENT).await;

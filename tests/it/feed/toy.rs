@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use kit::config::{ServiceConfig, Vars};
-use kit::feed::{Column, Dataset, Feed, Type};
+use kit::feed::{Column, Dataset, Feed, Lines, Type};
 use kit::serve::Api;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,8 @@ const fn lines(version: u32, columns: &'static [Column]) -> Dataset {
         name: "doc_lines",
         version,
         table: "docs",
-        from: "docs d JOIN doc_lines l ON l.doc_id = d.id",
+        from: "docs d",
+        lines: Some(Lines { from: "doc_lines l", of: "l.doc_id = d.id" }),
         xid: "d.change_xid",
         key: &["doc_id", "code"],
         columns,
@@ -69,6 +70,7 @@ const ITEMS: Dataset = Dataset {
     version: 1,
     table: "items",
     from: "items i",
+    lines: None,
     xid: "i.change_xid",
     key: &["sku"],
     columns: &[Column::new("sku", Type::String, "i.sku"), Column::new("version", Type::Int32, "i.version")],

@@ -153,13 +153,15 @@ fn decode<T: DeserializeOwned>(text: &str) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dataset::Lines;
     use super::*;
 
     const LINES: Dataset = Dataset {
         name: "lines",
         version: 1,
         table: "sales",
-        from: "sales s JOIN lines l ON l.sale_id = s.id",
+        from: "sales s",
+        lines: Some(Lines { from: "lines l", of: "l.sale_id = s.id" }),
         xid: "s.change_xid",
         key: &["sale_id", "code"],
         columns: &[

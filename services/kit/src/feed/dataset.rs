@@ -13,8 +13,10 @@ pub struct Dataset {
     pub version: u32,
     /// The table that bears the stamp, plain: `sales`. Its highest stamp is the dataset's.
     pub table: &'static str,
-    /// The `FROM` clause, with an alias for every table: `sales s JOIN sale_lines l ON …`.
+    /// That table with its alias: `sales s`.
     pub from: &'static str,
+    /// Where each row of that table is the header of several: its lines.
+    pub lines: Option<Lines>,
     /// The stamp, as `alias.column`: `s.change_xid`.
     pub xid: &'static str,
     /// Names of the columns that identify a row, in the order of paging; those of the stamped
@@ -24,6 +26,15 @@ pub struct Dataset {
     pub columns: &'static [Column],
     /// A boolean expression: whether readers must drop this row. `false` where nothing is deleted.
     pub deleted: &'static str,
+}
+
+/// The lines of a header.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// Their table with its alias: `sale_lines l`.
+    pub from: &'static str,
+    /// Which of them are a header's, best found by an index in the order of the key: `l.sale_id = s.id`.
+    pub of: &'static str,
 }
 
 /// One column on offer.
@@ -111,6 +122,11 @@ pub(super) fn assert_sound(datasets: &[Dataset]) {
             "feed dataset {name}: a key must be an integer or a string"
         );
         assert!(dataset.indexed_keys() > 0, "feed dataset {name}: the first key must stand beside the stamp");
+        assert_eq!(
+            dataset.indexed_keys() < dataset.key.len(),
+            dataset.lines.is_some(),
+            "feed dataset {name}: the last key must stand in the lines"
+        );
         for (at, column) in dataset.columns.iter().enumerate() {
             let plain =
                 column.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');

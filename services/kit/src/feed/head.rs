@@ -169,6 +169,7 @@ mod tests {
             version: 1,
             table: "a",
             from: "a a",
+            lines: None,
             xid: "a.x",
             key: &[],
             columns: &[],

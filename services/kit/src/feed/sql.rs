@@ -17,10 +17,8 @@ pub(super) struct Place {
 pub(super) fn full_page(dataset: &Dataset, after: Option<&Place>, limit: u64) -> String {
     let (columns, texts) = places(dataset);
     format!(
-        "SELECT xid::text, {texts} FROM (SELECT {columns} FROM {} WHERE {} ORDER BY {} OFFSET {} LIMIT 2) AS page",
-        dataset.from,
-        condition(dataset, after, None),
-        order(dataset),
+        "SELECT xid::text, {texts} FROM (SELECT {columns} {} OFFSET {} LIMIT 2) AS page",
+        rows(dataset, after, None),
         limit.saturating_sub(1),
     )
 }
@@ -31,10 +29,8 @@ pub(super) fn last_page(dataset: &Dataset, after: Option<&Place>) -> String {
     let (columns, texts) = places(dataset);
     format!(
         "SELECT n, xid::text, {texts} FROM (SELECT row_number() OVER () AS n, found.* FROM (\
-         SELECT {columns} FROM {} WHERE {} ORDER BY {}) AS found) AS page ORDER BY n DESC LIMIT 1",
-        dataset.from,
-        condition(dataset, after, None),
-        order(dataset),
+         SELECT {columns} {}) AS found) AS page ORDER BY n DESC LIMIT 1",
+        rows(dataset, after, None),
     )
 }
 
@@ -44,6 +40,14 @@ fn places(dataset: &Dataset) -> (String, String) {
         dataset.key_columns().enumerate().map(|(at, column)| format!(", {} AS k{at}", column.sql)).collect();
     let texts: Vec<String> = (0..dataset.key.len()).map(|at| format!("k{at}::text")).collect();
     (format!("{} AS xid{}", dataset.xid, keys.concat()), format!("ARRAY[{}]", texts.join(", ")))
+}
+
+impl Dataset {
+    /// The COPY that the pages of a whole reading come to, for those who measure it by itself.
+    #[must_use]
+    pub fn copy(&self) -> String {
+        copy(self, &self.columns.iter().collect::<Vec<_>>(), None, None)
+    }
 }
 
 /// The rows of a page as CSV, header line first, NULL as an unquoted `\N`.
@@ -87,20 +91,44 @@ fn select(
         .chain([&deleted])
         .map(|column| format!("{} AS \"{}\"", value(column), column.name))
         .collect();
+    format!("SELECT {} {}", list.join(", "), rows(dataset, after, to))
+}
+
+/// The rows between two places in the order of paging, as a statement from its FROM on.
+///
+/// Lines come by a nested loop, the only join there is for LATERAL, over the headers in their order and the lines of
+/// each in theirs. That is the order of paging; PostgreSQL cannot know it, and sorting by the whole key once more took
+/// as long as finding the rows. Were it otherwise, a page would not hold the rows that its headers announce, and no
+/// reader would take it. What the places say of headers stands with these, where their index serves it: one transaction
+/// may have stamped a million.
+fn rows(dataset: &Dataset, after: Option<&Place>, to: Option<&Place>) -> String {
+    let all = dataset.key.len();
+    let (from, exact) = (dataset.from, between(dataset, all, after, to));
+    let Some(lines) = &dataset.lines else {
+        return format!("FROM {from} WHERE {exact} ORDER BY {}", row(dataset, all));
+    };
+    let headers = dataset.indexed_keys();
+    let keys: Vec<&str> = dataset.key_columns().skip(headers).map(|column| column.sql).collect();
     format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY {}",
-        list.join(", "),
-        dataset.from,
-        condition(dataset, after, to),
-        order(dataset)
+        "FROM (SELECT * FROM {from} WHERE {} ORDER BY {}) AS {} \
+         CROSS JOIN LATERAL (SELECT * FROM {} WHERE {} ORDER BY {}) AS {} WHERE {exact}",
+        between(dataset, headers, after, to),
+        row(dataset, headers),
+        alias(from),
+        lines.from,
+        lines.of,
+        keys.join(", "),
+        alias(lines.from),
     )
 }
 
 fn csv_value(column: &Column) -> String {
     match column.ty {
-        // RFC 3339 with a space where JSON has a T: to_char took 15 % of the time of a whole page's COPY.
-        Type::Timestamp => format!("({} AT TIME ZONE 'UTC')::text || 'Z'", column.sql),
-        Type::Bool => format!("({})::text", column.sql),
+        // RFC 3339 with a space where JSON has a T: to_char took 15 % of the time of a whole page's COPY. The cast is to
+        // the session's zone, which is UTC; naming it would look it up for each row.
+        Type::Timestamp => format!("({})::timestamp::text || 'Z'", column.sql),
+        // Constants cost less than a cast to text does.
+        Type::Bool => format!("CASE WHEN {0} THEN 'true' WHEN NOT ({0}) THEN 'false' END", column.sql),
         _ => json_value(column),
     }
 }
@@ -112,10 +140,6 @@ fn json_value(column: &Column) -> String {
     }
 }
 
-fn order(dataset: &Dataset) -> String {
-    row(dataset, dataset.key.len())
-}
-
 /// The stamp and the first `keys` key expressions, comma-separated.
 fn row(dataset: &Dataset, keys: usize) -> String {
     std::iter::once(dataset.xid)
@@ -124,33 +148,31 @@ fn row(dataset: &Dataset, keys: usize) -> String {
         .join(", ")
 }
 
-fn condition(dataset: &Dataset, after: Option<&Place>, to: Option<&Place>) -> String {
-    let mut terms = Vec::new();
-    match after {
-        Some(place) if place.key.is_empty() => terms.push(format!("{} >= '{}'::xid8", dataset.xid, place.xid)),
-        Some(place) => compare(dataset, place, ">", ">=", &mut terms),
-        None => {}
-    }
-    if let Some(place) = to {
-        compare(dataset, place, "<=", "<=", &mut terms);
-    }
-    if terms.is_empty() { "true".to_owned() } else { terms.join(" AND ") }
+/// The last word of a table with its alias.
+fn alias(from: &str) -> &str {
+    from.rsplit(' ').next().unwrap_or(from)
 }
 
-/// Compares whole rows. Where the key reaches into a second table, the planner cannot use that
-/// comparison with the stamped table's index, so its leading part is said once more on its own:
-/// one transaction may have stamped a million rows, and the stamp alone would scan them all.
-fn compare(dataset: &Dataset, place: &Place, exact: &str, loose: &str, terms: &mut Vec<String>) {
-    let literals = |keys: usize| {
+/// What is true of the stamp and the first `keys` keys of those rows: all there is to say when these are all keys.
+fn between(dataset: &Dataset, keys: usize, after: Option<&Place>, to: Option<&Place>) -> String {
+    let row = row(dataset, keys);
+    let values = |place: &Place| {
         std::iter::once(format!("'{}'::xid8", place.xid))
             .chain(place.key.iter().take(keys).map(Key::literal))
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let indexed = dataset.indexed_keys();
-    let all = dataset.key.len();
-    if indexed < all {
-        terms.push(format!("({}) {loose} ({})", row(dataset, indexed), literals(indexed)));
+    let mut terms = Vec::new();
+    match after {
+        Some(place) if place.key.is_empty() => terms.push(format!("{} >= '{}'::xid8", dataset.xid, place.xid)),
+        Some(place) => {
+            let beyond = if keys < dataset.key.len() { ">=" } else { ">" };
+            terms.push(format!("({row}) {beyond} ({})", values(place)));
+        }
+        None => {}
     }
-    terms.push(format!("({}) {exact} ({})", row(dataset, all), literals(all)));
+    if let Some(place) = to {
+        terms.push(format!("({row}) <= ({})", values(place)));
+    }
+    if terms.is_empty() { "true".to_owned() } else { terms.join(" AND ") }
 }
