@@ -22,6 +22,8 @@ use crate::settings::Settings;
 
 /// The largest page body that is taken, in bytes.
 const LARGEST_PAGE: usize = 512 * 1024 * 1024;
+/// Bytes of a field that room is made for, more than most have.
+const FIELD: usize = 16;
 /// Time a head may take; it is a few hundred bytes.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,7 +96,7 @@ impl Client {
     ) -> Result<Page, CallError> {
         let url = format!("{}/{}", self.changes, dataset.feed);
         let asked: Vec<&str> = dataset.feed_columns().into_iter().map(|it| it.name.as_str()).collect();
-        let (columns, limit) = (&asked.join(","), &self.page.to_string());
+        let (columns, limit, row) = (&asked.join(","), &self.page.to_string(), asked.len() * FIELD);
         let url = &url;
         self.call(self.timeout, move || async move {
             let mut query = vec![("columns", columns.as_str()), ("head", head), ("limit", limit.as_str())];
@@ -106,7 +108,7 @@ impl Client {
                 // Nobody listens when the page was cancelled.
                 ends.send(next.clone()).ok();
             }
-            page.body = read_body(response).await?;
+            page.body = read_body(response, page.rows.saturating_mul(row)).await?;
             Ok(page)
         })
         .await
@@ -169,9 +171,11 @@ async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Call
     Err(CallError::from_status(status, retry_after, &body))
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
-    let announced = response.content_length().and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
-    let mut body = Vec::with_capacity(announced.min(LARGEST_PAGE));
+/// `likely` is the size to make room for. What is not filled costs an address and no memory; what is too small is moved
+/// each time that it has doubled.
+async fn read_body(mut response: reqwest::Response, likely: usize) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    body.try_reserve(likely.min(LARGEST_PAGE)).ok();
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_request)? {
         if body.len() + chunk.len() > LARGEST_PAGE {
             return Err(CallError::Unusable(format!("a page is larger than {LARGEST_PAGE} bytes")));

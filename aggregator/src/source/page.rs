@@ -72,7 +72,7 @@ impl Layout {
 
     /// Parse a whole page of exactly `rows` rows. The error says why this is no page of the dataset.
     pub(crate) fn parse(&self, body: &[u8], rows: usize) -> Result<Parsed, String> {
-        let mut reader = Reader { body, at: 0, unquoted: Vec::new() };
+        let mut reader = Reader::new(body);
         let width = self.columns.len() + 1;
         self.check_header(&mut reader)?;
         let mut builders: Vec<Builder> = self.columns.iter().map(|it| Builder::new(it, rows)).collect();
@@ -91,7 +91,7 @@ impl Layout {
             let fault = row.or_else(|| self.local_time(&mut locals, &values, &reader));
             let Some((column, reason)) = fault else {
                 for (builder, value) in builders.iter_mut().zip(&values) {
-                    builder.push(value, body, &reader.unquoted);
+                    builder.push(value, &reader);
                 }
                 deleted.append_value(values.last() == Some(&Value::Bool(true)));
                 continue;
@@ -128,8 +128,8 @@ impl Layout {
             if let Some(slot) = values.get_mut(place) {
                 let bytes = field.bytes(reader);
                 let read = match self.columns.get(place) {
-                    Some(column) => value::read(column.kind, column.nullable, field, bytes),
-                    None => value::read(ColumnType::Bool, false, field, bytes),
+                    Some(column) => value::read(column.kind, column.nullable, field, bytes, reader.text.is_some()),
+                    None => value::read(ColumnType::Bool, false, field, bytes, false),
                 };
                 *slot = read.unwrap_or_else(|reason| {
                     fault.get_or_insert((place, reason));
@@ -220,12 +220,28 @@ impl Field {
 
 struct Reader<'a> {
     body: &'a [u8],
+    /// The whole body, if it is UTF-8 without NUL; then so is each field, for what parts fields is ASCII.
+    text: Option<&'a str>,
     at: usize,
     /// Text of this row's fields that had doubled quotes, with each pair made one.
     unquoted: Vec<u8>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(body: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(body).ok().filter(|_| !body.contains(&0));
+        Self { body, text, at: 0, unquoted: Vec::new() }
+    }
+
+    /// A field that was found to be text.
+    fn text(&self, field: Field) -> &str {
+        let text = match self.text {
+            Some(text) if !field.aside => text.get(field.from..field.to),
+            _ => std::str::from_utf8(field.bytes(self)).ok(),
+        };
+        text.unwrap_or_default()
+    }
+
     /// The next field, and whether it was the last of its row.
     fn field(&mut self) -> Result<(Field, bool), String> {
         if self.body.get(self.at) == Some(&b'"') {
@@ -302,17 +318,12 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, value: &Value, body: &[u8], aside: &[u8]) {
+    fn push(&mut self, value: &Value, reader: &Reader<'_>) {
         match (self, value) {
             (Self::Int32(it) | Self::Date(it), Value::Int32(value)) => it.append_value(*value),
             (Self::Int64(it) | Self::Timestamp(it), Value::Int64(value)) => it.append_value(*value),
             (Self::Bool(it), Value::Bool(value)) => it.append_value(*value),
-            (Self::String(it), Value::Text(field)) => {
-                let buffer = if field.aside { aside } else { body };
-                let bytes = buffer.get(field.from..field.to).unwrap_or_default();
-                // Checked when the field was read; this cannot fail.
-                it.append_value(std::str::from_utf8(bytes).unwrap_or_default());
-            }
+            (Self::String(it), Value::Text(field)) => it.append_value(reader.text(*field)),
             (Self::Int32(it) | Self::Date(it), _) => it.append_null(),
             (Self::Int64(it) | Self::Timestamp(it), _) => it.append_null(),
             (Self::Bool(it), _) => it.append_null(),

@@ -66,6 +66,23 @@ fn a_row_that_does_not_fit_is_set_aside_with_its_reason() {
 }
 
 #[test]
+fn text_is_utf8_without_nul_and_the_rest_of_the_page_goes_on() {
+    let note = "\"\u{1f9fe} \"\"x\"\"\"".as_bytes();
+    for (bad, reason) in [(&b"a\xffb"[..], "\"a\u{fffd}b\""), (b"a\0b", "\"a\\0b\""), (b"\"\xf0\x9f\"", "\"\u{fffd}\"")]
+    {
+        let mut body = page("").into_bytes();
+        for (id, text) in [("1", note), ("2", bad), ("3", note)] {
+            body.extend([id.as_bytes(), b",1,", text, b",\\N,\\N,\\N,false\n"].concat());
+        }
+        let parsed = layout().parse(&body, 3).unwrap();
+        let notes: Vec<_> = parsed.frame.column("note").unwrap().str().unwrap().iter().flatten().collect();
+        assert_eq!(notes, ["\u{1f9fe} \"x\""; 2]);
+        let refused: Vec<_> = parsed.refused.iter().map(|it| (it.row, it.reason.as_str())).collect();
+        assert_eq!(refused, [(2, format!("{reason} is no string").as_str())]);
+    }
+}
+
+#[test]
 fn a_row_that_leaves_needs_only_its_key() {
     let parsed = layout().parse(page("1,1,n,nonsense,\\N,\\N,true\n").as_bytes(), 1).unwrap();
     assert_eq!((parsed.frame.height(), parsed.refused.len()), (1, 0));

@@ -28,8 +28,14 @@ impl Value {
     }
 }
 
-/// Read a field; the error is the reason why it does not fit.
-pub(super) fn read(kind: ColumnType, nullable: bool, field: Field, bytes: &[u8]) -> Result<Value, String> {
+/// Read a field; the error is the reason why it does not fit. `is_text`: it is known to be UTF-8 without NUL.
+pub(super) fn read(
+    kind: ColumnType,
+    nullable: bool,
+    field: Field,
+    bytes: &[u8],
+    is_text: bool,
+) -> Result<Value, String> {
     if !field.quoted && bytes == b"\\N" {
         return if nullable { Ok(Value::Null) } else { Err("NULL where the declaration allows none".to_owned()) };
     }
@@ -43,11 +49,10 @@ pub(super) fn read(kind: ColumnType, nullable: bool, field: Field, bytes: &[u8])
             b"false" | b"f" => Some(Value::Bool(false)),
             _ => None,
         },
-        ColumnType::String => match std::str::from_utf8(bytes) {
-            Ok(_) if bytes.contains(&0) => None,
-            Ok(_) => Some(Value::Text(field)),
-            Err(_) => None,
-        },
+        ColumnType::String => {
+            let fits = is_text || (!bytes.contains(&0) && std::str::from_utf8(bytes).is_ok());
+            fits.then_some(Value::Text(field))
+        }
     };
     read.ok_or_else(|| {
         let shown: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
