@@ -4,7 +4,7 @@
 //! `sync.pending_file`; so a crash leaves files that the sweep finds, never a name without a file.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use chrono::{Datelike, NaiveDate};
@@ -16,6 +16,9 @@ use super::stats::{self, ColumnStats};
 use super::table::Table;
 use crate::error::Error;
 use crate::source::BUSINESS_DAY;
+
+/// Bytes that wait in memory for a call that writes them.
+const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
 /// A file on disk that no catalogue row names yet.
 #[derive(Debug)]
@@ -107,13 +110,15 @@ pub(crate) fn write_parquet(
 ) -> Result<i64, Error> {
     let folder = path.parent().unwrap_or(path);
     let unfinished = unfinished(path);
-    let mut file = create(folder, &unfinished)?;
-    let options = ParquetWriter::new(&mut file)
+    // polars writes every page of a column, and its header, by a call of its own.
+    let mut writer = BufWriter::with_capacity(WRITTEN_AT_ONCE, create(folder, &unfinished)?);
+    let options = ParquetWriter::new(&mut writer)
         .with_compression(compression)
         .with_statistics(StatisticsOptions::default())
         .with_row_group_size(Some(group_rows))
         .set_parallel(true);
     options.finish(frame)?;
+    let file = writer.into_inner().map_err(|it| Error::at(&unfinished)(it.into_error()))?;
     file.sync_all().map_err(Error::at(&unfinished))?;
     let bytes = file.metadata().map_err(Error::at(&unfinished))?.len();
     std::fs::rename(&unfinished, path).map_err(Error::at(path))?;
