@@ -3,7 +3,9 @@
 #[path = "pieces.rs"]
 mod pieces;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+
+use polars::series::IsSorted;
 
 use super::*;
 use crate::lake::commit::Ended;
@@ -15,6 +17,8 @@ use crate::source::page::{DELETED, key_text};
 /// Live files from which on a group is written anew.
 const FILES_OF_A_DAY: usize = 8;
 const FILES_OF_A_MONTH: usize = 32;
+/// Of a row: its place among those it was read with, the batch's or all of the group's files.
+const PLACE: &str = "place of a row";
 
 /// Rows by what happened to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,8 +82,27 @@ impl Merge {
         if let (Some(first), Some(last)) = (days.clone().map(|it| *it.start()).min(), days.map(|it| *it.end()).max()) {
             rows = rows.filter(col(BUSINESS_DAY).is_between(lit(first), lit(last), ClosedInterval::Both));
         }
-        let rows = rows.collect()?.unique_stable(Some(&self.key), UniqueKeepStrategy::Last, None)?;
-        if self.table.has_days() { Ok(by_day(&rows)?) } else { Ok(rows) }
+        self.last_deliveries(rows.collect()?)
+    }
+
+    /// Of each key the last row, in the order of the days. Each column is let go of when its rows are picked out: in a
+    /// batch of a first poll these columns are most of the memory that the process ever needs.
+    fn last_deliveries(&self, rows: DataFrame) -> Result<DataFrame, Error> {
+        let day = self.table.has_days().then_some(BUSINESS_DAY);
+        let telling: BTreeSet<&str> = self.key.iter().map(String::as_str).chain(day).collect();
+        let telling = rows.select(telling)?.with_row_index(PLACE.into(), None)?;
+        let mut last = telling.unique_stable(Some(&self.key), UniqueKeepStrategy::Last, None)?;
+        if day.is_some() {
+            last = by_day(&last)?;
+        }
+        let places = last.column(PLACE)?.idx()?;
+        let columns = rows.into_columns().into_iter().map(|column| column.take(places));
+        let mut columns = columns.collect::<PolarsResult<Vec<Column>>>()?;
+        if let Some(days) = columns.iter_mut().find(|it| Some(it.name().as_str()) == day) {
+            // What sorts by day from here on has nothing to do.
+            days.set_sorted_flag(IsSorted::Ascending);
+        }
+        Ok(DataFrame::new(last.height(), columns)?)
     }
 
     fn merge_group(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {

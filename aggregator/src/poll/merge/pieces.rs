@@ -3,9 +3,6 @@
 use super::*;
 use crate::lake::deletes;
 
-/// Of a row held: its place among all rows of the group's files.
-const PLACE: &str = "place of a row";
-
 impl Group {
     /// Whether so many more rows can be marked as gone before the group is better written anew.
     pub(super) fn bears(&self, outdated: usize) -> bool {
