@@ -5,13 +5,14 @@
 
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::Mutex;
 
 use crate::error::Error;
 
 /// A held lock. Dropping it closes the connection, and with that frees the lock.
 #[derive(Debug)]
 pub(crate) struct Fence {
-    connection: PgConnection,
+    connection: Mutex<PgConnection>,
     key: i64,
 }
 
@@ -26,7 +27,7 @@ impl Fence {
         let mut connection = db.acquire().await?.detach();
         let key = key(name);
         sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut connection).await?;
-        Ok(Self { connection, key })
+        Ok(Self { connection: Mutex::new(connection), key })
     }
 
     /// [`Fence::take`] by the lock's number.
@@ -36,7 +37,7 @@ impl Fence {
         let taken: bool =
             sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await?;
         if taken {
-            return Ok(Some(Self { connection, key }));
+            return Ok(Some(Self { connection: Mutex::new(connection), key }));
         }
         connection.close().await?;
         Ok(None)
@@ -47,10 +48,21 @@ impl Fence {
         self.key
     }
 
+    /// Record files that the holder is about to write, by their paths below the lake's folder.
+    ///
+    /// On the lock's own connection: where that has gone, so has the lock, and a sweep would take new names for those of
+    /// a worker that is dead, remove them, and leave the files that are written afterwards without a name.
+    pub(crate) async fn announce(&self, paths: &[&str]) -> Result<(), Error> {
+        let sql = "INSERT INTO sync.pending_file (path, fence) SELECT path, $2 FROM unnest($1::text[]) AS t (path)";
+        sqlx::query(sql).bind(paths).bind(self.key).execute(&mut *self.connection.lock().await).await?;
+        Ok(())
+    }
+
     /// Free the lock before this returns, and not when the server notices the closed connection.
-    pub(crate) async fn release(mut self) {
-        let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(self.key).execute(&mut self.connection).await;
-        if let Err(error) = unlock.and(self.connection.close().await) {
+    pub(crate) async fn release(self) {
+        let mut connection = self.connection.into_inner();
+        let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(self.key).execute(&mut connection).await;
+        if let Err(error) = unlock.and(connection.close().await) {
             tracing::debug!(%error, "a lock's connection did not close in good order; the server frees the lock");
         }
     }

@@ -25,8 +25,7 @@ pub async fn append(aggregator: &Aggregator, dataset: &str, frames: Vec<DataFram
         return Err(Error::Busy("append".to_owned()));
     };
     let message = format!("rows added to {dataset}");
-    let added =
-        add(aggregator.db(), aggregator.lake(), &aggregator.compute, table, frames, fence.key(), &message).await;
+    let added = add(aggregator.db(), aggregator.lake(), &aggregator.compute, table, frames, &fence, &message).await;
     fence.release().await;
     added
 }
@@ -38,11 +37,11 @@ pub(super) async fn add(
     compute: &Compute,
     table: Arc<Table>,
     frames: Vec<DataFrame>,
-    fence: i64,
+    fence: &Fence,
     message: &str,
 ) -> Result<i64, Error> {
     let names = frames.iter().map(|frame| Ok(Name::of(&table, first_day(frame)?))).collect::<PolarsResult<Vec<_>>>()?;
-    file::announce(db, &file::pending(&names), fence).await?;
+    fence.announce(&file::pending(&names)).await?;
     let (dir, writer) = (lake.dir().to_owned(), Arc::clone(&table));
     let write = move || {
         let columns: Vec<&str> = writer.columns().map(|column| column.name.as_str()).collect();

@@ -44,12 +44,12 @@ pub fn columns() -> Vec<Declared> {
 pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
     // A second replica waits and then finds it done.
     let fence = Fence::wait(db, NAME).await?;
-    let filled = fill_alone(db, lake, compute, fence.key()).await;
+    let filled = fill_alone(db, lake, compute, &fence).await;
     fence.release().await;
     filled
 }
 
-async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: i64) -> Result<(), Error> {
+async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Fence) -> Result<(), Error> {
     if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
         return Ok(());
     }

@@ -104,7 +104,7 @@ async fn write(
     files: &[DataFile],
 ) -> Result<Option<NewFile>, Error> {
     let name = file::Name::of(table, Some(month.month));
-    file::announce(aggregator.db(), &file::pending([&name]), fence.key()).await?;
+    fence.announce(&file::pending([&name])).await?;
     let (dir, folder) = (aggregator.lake().dir().to_owned(), aggregator.lake().table_dir(&month.table_name));
     let (table, files) = (Arc::clone(table), files.to_vec());
     let work = move || {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use chrono::{Datelike, NaiveDate};
 use polars::prelude::*;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::stats::{self, ColumnStats};
@@ -71,13 +70,6 @@ impl Name {
     pub(crate) fn pending(&self) -> &str {
         &self.pending
     }
-}
-
-/// Record files that are about to be written. `fence` is the advisory lock their writer holds.
-pub(crate) async fn announce(db: &PgPool, names: &[&str], fence: i64) -> Result<(), Error> {
-    let sql = "INSERT INTO sync.pending_file (path, fence) SELECT path, $2 FROM unnest($1::text[]) AS t (path)";
-    sqlx::query(sql).bind(names).bind(fence).execute(db).await?;
-    Ok(())
 }
 
 /// The recorded form of a set of names.

@@ -87,7 +87,7 @@ pub(super) async fn merge(
             staged: staged_files.clone(),
             whole: staged.whole,
         };
-        let names = announce(aggregator, fence, &table, &batch).await?;
+        let names = announce(fence, &table, &batch).await?;
         let merged = aggregator.compute.run(move || work.run(batch, names)).await?;
         discard_unused(aggregator, &merged).await?;
         Ok::<_, Error>(merged)
@@ -144,7 +144,7 @@ struct Names {
     deletes: Vec<file::Name>,
 }
 
-async fn announce(aggregator: &Aggregator, fence: &Fence, table: &Table, batch: &[Group]) -> Result<Vec<Names>, Error> {
+async fn announce(fence: &Fence, table: &Table, batch: &[Group]) -> Result<Vec<Names>, Error> {
     let names = batch.iter().map(|group| {
         let days: Vec<_> = match &group.days {
             Some(days) if group.is_one_file() => vec![Some(*days.start())],
@@ -158,7 +158,7 @@ async fn announce(aggregator: &Aggregator, fence: &Fence, table: &Table, batch: 
     });
     let names: Vec<Names> = names.collect();
     let all = names.iter().flat_map(|it| it.rows.iter().map(|(_, name)| name).chain(&it.deletes));
-    file::announce(aggregator.db(), &file::pending(all), fence.key()).await?;
+    fence.announce(&file::pending(all)).await?;
     Ok(names)
 }
 

@@ -266,7 +266,7 @@ impl DatasetReader<'_> {
     async fn store(&self, part: i32, cursor: Option<&str>, page: Page) -> Result<(StagedPart, u64), Stop> {
         let (db, lake) = (self.aggregator.db(), self.aggregator.lake());
         let path = stage::part_path(self.poll.poll, &self.dataset.name, part);
-        file::announce(db, &[&path], self.fence.key()).await?;
+        self.fence.announce(&[&path]).await?;
         let (layout, full) = (Arc::clone(&self.layout), lake.dir().join(&path));
         let bytes = i64::try_from(page.body.len()).unwrap_or(i64::MAX);
         let (rows, body) = (page.rows, page.body);
