@@ -54,7 +54,7 @@ impl From<Error> for Interruption {
 }
 
 /// Read everything that is new, taking up an interrupted poll where it stopped.
-pub(super) async fn read(aggregator: &Aggregator, source: &Arc<Source>, fence: &Fence) -> Result<Read, Error> {
+pub(super) async fn read(aggregator: &Aggregator, source: &Arc<Source>, fence: &Arc<Fence>) -> Result<Read, Error> {
     let mut resumed = take_up(aggregator, source, fence).await?;
     // A source that changes its epoch in the middle of a whole re-read gets one more chance.
     for fresh in [false, true, true] {
@@ -128,7 +128,7 @@ type Pages = (Vec<(StagedDataset, Vec<StagedPart>)>, u64);
 async fn read_pages(
     aggregator: &Aggregator,
     source: &Arc<Source>,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     poll: &StagedPoll,
 ) -> Result<Pages, Interruption> {
     let mut all = Vec::new();
@@ -180,7 +180,7 @@ impl From<Error> for Stop {
 struct DatasetReader<'a> {
     aggregator: &'a Aggregator,
     source: &'a Arc<Source>,
-    fence: &'a Fence,
+    fence: &'a Arc<Fence>,
     poll: &'a StagedPoll,
     dataset: &'a Dataset,
     layout: Arc<Layout>,
@@ -266,11 +266,11 @@ impl DatasetReader<'_> {
     async fn store(&self, part: i32, cursor: Option<&str>, page: Page) -> Result<(StagedPart, u64), Stop> {
         let (db, lake) = (self.aggregator.db(), self.aggregator.lake());
         let path = stage::part_path(self.poll.poll, &self.dataset.name, part);
-        self.fence.announce(&[&path]).await?;
         let (layout, full) = (Arc::clone(&self.layout), lake.dir().join(&path));
         let bytes = i64::try_from(page.body.len()).unwrap_or(i64::MAX);
         let (rows, body) = (page.rows, page.body);
-        let parsed = self.aggregator.compute.run(move || parse_and_write(&layout, &body, rows, &full)).await?;
+        let write = move || parse_and_write(&layout, &body, rows, &full);
+        let parsed = self.fence.write(&self.aggregator.compute, lake.dir(), vec![path.clone()], write).await?;
         let Parsed { frame, refused, days } =
             parsed.map_err(|reason| Stop::Nonsense(format!("a page of `{}`: {reason}", self.dataset.name)))?;
         let staged = StagedPart {

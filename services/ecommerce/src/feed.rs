@@ -11,7 +11,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "customers",
         version: 1,
-        table: "customers",
         from: "customers c",
         lines: None,
         xid: "c.change_xid",
@@ -27,7 +26,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "orders",
         version: 1,
-        table: "orders",
         from: "orders o",
         lines: None,
         xid: "o.change_xid",
@@ -52,7 +50,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "order_lines",
         version: 1,
-        table: "orders",
         from: "orders o",
         lines: Some(Lines { from: "order_lines l", of: "l.order_id = o.id" }),
         xid: "o.change_xid",
@@ -83,7 +80,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "carts",
         version: 1,
-        table: "carts",
         from: "carts c",
         lines: None,
         xid: "c.change_xid",

@@ -7,7 +7,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "categories",
         version: 1,
-        table: "categories",
         from: "categories c",
         lines: None,
         xid: "c.change_xid",
@@ -18,7 +17,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "products",
         version: 1,
-        table: "products",
         from: "products p",
         lines: None,
         xid: "p.change_xid",
@@ -38,7 +36,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "locations",
         version: 1,
-        table: "locations",
         from: "locations l",
         lines: None,
         xid: "l.change_xid",
@@ -55,7 +52,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "stock",
         version: 1,
-        table: "stock",
         from: "stock s",
         lines: None,
         xid: "s.change_xid",
@@ -70,7 +66,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "stock_movements",
         version: 1,
-        table: "stock_movements",
         from: "stock_movements m",
         lines: None,
         xid: "m.change_xid",

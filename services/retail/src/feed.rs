@@ -11,7 +11,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "stores",
         version: 1,
-        table: "stores",
         from: "stores s",
         lines: None,
         xid: "s.change_xid",
@@ -29,7 +28,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "registers",
         version: 1,
-        table: "registers",
         from: "registers r",
         lines: None,
         xid: "r.change_xid",
@@ -45,7 +43,6 @@ pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "sale_lines",
         version: 1,
-        table: "sales",
         from: "sales s",
         lines: Some(Lines { from: "sale_lines l", of: "l.sale_id = s.id" }),
         xid: "s.change_xid",

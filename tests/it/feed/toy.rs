@@ -55,7 +55,6 @@ const fn lines(version: u32, columns: &'static [Column]) -> Dataset {
     Dataset {
         name: "doc_lines",
         version,
-        table: "docs",
         from: "docs d",
         lines: Some(Lines { from: "doc_lines l", of: "l.doc_id = d.id" }),
         xid: "d.change_xid",
@@ -68,7 +67,6 @@ const fn lines(version: u32, columns: &'static [Column]) -> Dataset {
 const ITEMS: Dataset = Dataset {
     name: "items",
     version: 1,
-    table: "items",
     from: "items i",
     lines: None,
     xid: "i.change_xid",

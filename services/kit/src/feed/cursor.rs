@@ -159,7 +159,6 @@ mod tests {
     const LINES: Dataset = Dataset {
         name: "lines",
         version: 1,
-        table: "sales",
         from: "sales s",
         lines: Some(Lines { from: "lines l", of: "l.sale_id = s.id" }),
         xid: "s.change_xid",

@@ -11,9 +11,7 @@ pub struct Dataset {
     pub name: &'static str,
     /// Raise it when a column's meaning changed, so that every reader reads everything again.
     pub version: u32,
-    /// The table that bears the stamp, plain: `sales`. Its highest stamp is the dataset's.
-    pub table: &'static str,
-    /// That table with its alias: `sales s`.
+    /// The table that bears the stamp, with its alias: `sales s`. Its highest stamp is the dataset's.
     pub from: &'static str,
     /// Where each row of that table is the header of several: its lines.
     pub lines: Option<Lines>,

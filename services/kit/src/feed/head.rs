@@ -167,7 +167,6 @@ mod tests {
         let one = &[Dataset {
             name: "a",
             version: 1,
-            table: "a",
             from: "a a",
             lines: None,
             xid: "a.x",

@@ -71,7 +71,8 @@ pub(super) fn standing(datasets: &[Dataset]) -> String {
     let highs: Vec<String> = datasets
         .iter()
         .map(|dataset| {
-            format!("(SELECT t.change_xid::text FROM {} AS t ORDER BY t.change_xid DESC LIMIT 1)", dataset.table)
+            let Dataset { from, xid, .. } = dataset;
+            format!("(SELECT {xid}::text FROM {from} ORDER BY {xid} DESC LIMIT 1)")
         })
         .collect();
     format!("SELECT pg_snapshot_xmin(pg_current_snapshot())::text, ARRAY[{}]::text[]", highs.join(", "))
