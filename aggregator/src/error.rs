@@ -77,6 +77,9 @@ pub enum Error {
     /// Other commits kept coming in between.
     #[error("the commit was overtaken {0} times in a row; nothing was changed")]
     Overtaken(u32),
+    /// The connection that held the lock on the work has gone, and somebody else may do it now.
+    #[error("the lock on this work was lost with its connection to the reporting database; it has to begin again")]
+    FenceLost,
     /// The catalogue of reports could not be read.
     #[error(transparent)]
     Report(#[from] Box<crate::report::ReportError>),

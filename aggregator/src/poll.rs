@@ -93,7 +93,7 @@ fn fence_name(source: &str) -> String {
 async fn fenced(
     aggregator: &Aggregator,
     source: &Arc<Source>,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     drops: Drops,
 ) -> Result<PollOutcome, Error> {
     let name = source.declaration.name.as_str();

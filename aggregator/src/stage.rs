@@ -131,7 +131,11 @@ pub(crate) async fn note(
     let insert = sqlx::query(sql).bind(origin.poll).bind(origin.dataset).bind(part.part).bind(&part.path);
     let insert = insert.bind(part.rows_read).bind(part.bytes).bind(&part.days);
     insert.bind(&part.next_cursor).bind(&part.resume_cursor).execute(&mut *tx).await?;
-    sqlx::query("DELETE FROM sync.pending_file WHERE path = $1").bind(announced).execute(&mut *tx).await?;
+    let sql = "DELETE FROM sync.pending_file WHERE path = $1";
+    if sqlx::query(sql).bind(announced).execute(&mut *tx).await?.rows_affected() != 1 {
+        // A sweep took the file for a dead worker's.
+        return Err(Error::FenceLost);
+    }
     let quarantined = quarantine(&mut tx, origin, refused).await?;
     tx.commit().await?;
     Ok(quarantined)

@@ -8,6 +8,7 @@ mod days;
 mod faults;
 mod housekeeping;
 mod judge;
+mod locks;
 mod pieces;
 mod polls;
 mod shipped;

@@ -37,11 +37,11 @@ pub(super) async fn add(
     compute: &Compute,
     table: Arc<Table>,
     frames: Vec<DataFrame>,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     message: &str,
 ) -> Result<i64, Error> {
     let names = frames.iter().map(|frame| Ok(Name::of(&table, first_day(frame)?))).collect::<PolarsResult<Vec<_>>>()?;
-    fence.announce(&file::pending(&names)).await?;
+    let paths = file::pending(&names);
     let (dir, writer) = (lake.dir().to_owned(), Arc::clone(&table));
     let write = move || {
         let columns: Vec<&str> = writer.columns().map(|column| column.name.as_str()).collect();
@@ -51,7 +51,7 @@ pub(super) async fn add(
         });
         written.collect::<Result<Vec<_>, Error>>()
     };
-    let add = compute.run(write).await?;
+    let add = fence.write(compute, lake.dir(), paths, write).await?;
     let mut tx = crate::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange { add, ..TableChange::of(&table) };

@@ -49,7 +49,7 @@ pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<
     filled
 }
 
-async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Fence) -> Result<(), Error> {
+async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Arc<Fence>) -> Result<(), Error> {
     if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
         return Ok(());
     }

@@ -49,7 +49,7 @@ pub async fn compact(aggregator: &Aggregator, quiet: TimeDelta) -> Result<Compac
     done
 }
 
-async fn compact_alone(aggregator: &Aggregator, fence: &Fence, quiet: TimeDelta) -> Result<Compacted, Error> {
+async fn compact_alone(aggregator: &Aggregator, fence: &Arc<Fence>, quiet: TimeDelta) -> Result<Compacted, Error> {
     let sql = "SELECT t.table_name, make_date(y.partition_value::int, m.partition_value::int, 1) AS month
                FROM lake.ducklake_data_file f
                JOIN lake.ducklake_table t USING (table_id)
@@ -98,13 +98,13 @@ async fn files(aggregator: &Aggregator, month: &Month) -> Result<Vec<DataFile>, 
 /// Nothing is written of a month in which every row is marked as gone.
 async fn write(
     aggregator: &Aggregator,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     table: &Arc<Table>,
     month: &Month,
     files: &[DataFile],
 ) -> Result<Option<NewFile>, Error> {
     let name = file::Name::of(table, Some(month.month));
-    fence.announce(&file::pending([&name])).await?;
+    let paths = file::pending([&name]);
     let (dir, folder) = (aggregator.lake().dir().to_owned(), aggregator.lake().table_dir(&month.table_name));
     let (table, files) = (Arc::clone(table), files.to_vec());
     let work = move || {
@@ -114,7 +114,7 @@ async fn write(
         }
         file::write(&dir, &table, &name, &mut file::by_day(&rows)?).map(Some)
     };
-    aggregator.compute.run(work).await
+    fence.write(&aggregator.compute, aggregator.lake().dir(), paths, work).await
 }
 
 async fn swap(

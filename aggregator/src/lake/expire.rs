@@ -1,7 +1,6 @@
 //! Letting go: snapshots past their time, files no snapshot needs, files no catalogue row names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
@@ -121,28 +120,8 @@ async fn remove(aggregator: &Aggregator, paths: &[String]) -> Result<u64, Error>
     let still: Vec<String> = sqlx::query_scalar(sql).bind(paths).fetch_all(aggregator.db()).await?;
     let dir = aggregator.lake().dir().to_owned();
     let full: Vec<_> = still.iter().map(|it| dir.join(it)).collect();
-    let work = move || {
-        let mut removed = 0;
-        for path in &full {
-            removed += u64::from(remove_file(path)?);
-            remove_file(&file::unfinished(path))?;
-        }
-        Ok(removed)
-    };
-    let removed = aggregator.compute.run(work).await?;
+    let removed = aggregator.compute.run(move || file::remove(&full)).await?;
     // The files first: a name without a file does no harm, a file without a name is never found.
     sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(&still).execute(aggregator.db()).await?;
     Ok(removed)
-}
-
-fn remove_file(path: &Path) -> Result<bool, Error> {
-    match std::fs::remove_file(path) {
-        Ok(()) => {
-            // A folder that still holds something refuses, and that is meant.
-            path.parent().map(std::fs::remove_dir).and_then(Result::ok);
-            Ok(true)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::at(path)(error)),
-    }
 }

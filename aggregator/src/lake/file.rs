@@ -1,7 +1,8 @@
 //! Writing Parquet files: recorded first, written under a temporary name, synced, renamed.
 //!
 //! Invariant: a file under the lake's folder is named by the catalogue, by a staged part, or by
-//! `sync.pending_file`; so a crash leaves files that the sweep finds, never a name without a file.
+//! `sync.pending_file`; so a crash leaves files that the sweep finds. Who writes does it through
+//! [`Fence::write`](crate::fence::Fence::write), which keeps the invariant when the lock is lost in the middle.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};
@@ -73,8 +74,8 @@ impl Name {
 }
 
 /// The recorded form of a set of names.
-pub(crate) fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<&'a str> {
-    names.into_iter().map(|it| it.pending.as_str()).collect()
+pub(crate) fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<String> {
+    names.into_iter().map(|it| it.pending.clone()).collect()
 }
 
 /// Write a frame as a data file of a table. Blocks; the name must have been announced.
@@ -131,8 +132,30 @@ fn create(folder: &Path, path: &Path) -> Result<File, Error> {
     }
 }
 
+/// Remove files, whole or not, where they are there; the answer is how many were whole. Blocks.
+pub(crate) fn remove(paths: &[PathBuf]) -> Result<u64, Error> {
+    let mut removed = 0;
+    for path in paths {
+        removed += u64::from(remove_one(path)?);
+        remove_one(&unfinished(path))?;
+    }
+    Ok(removed)
+}
+
+fn remove_one(path: &Path) -> Result<bool, Error> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {
+            // A folder that still holds something refuses, and that is meant.
+            path.parent().map(std::fs::remove_dir).and_then(Result::ok);
+            Ok(true)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::at(path)(error)),
+    }
+}
+
 /// The name a file has until it is whole.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
+fn unfinished(path: &Path) -> PathBuf {
     path.with_extension("parquet.tmp")
 }
 

@@ -1,6 +1,7 @@
 //! The committing half of a poll: one transaction for snapshot, cursors, changed days and outcome.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -12,7 +13,7 @@ use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::lake::commit::{self as catalogue, CommitError, TableChange};
-use crate::lake::snapshot;
+use crate::lake::{file, snapshot};
 use crate::source::client::Moved;
 use crate::source::{Source, quarantine};
 use crate::stage;
@@ -49,7 +50,7 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
 pub(super) async fn staged(
     aggregator: &Aggregator,
     source: &Source,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     staged: &Staged,
     drops: Drops,
 ) -> Result<PollOutcome, Error> {
@@ -197,9 +198,6 @@ async fn note(
 async fn remove_stage(aggregator: &Aggregator, staged: &Staged) {
     let paths = staged.datasets.iter().flat_map(|(_, parts)| parts).filter_map(|it| it.path.clone()).collect();
     remove(aggregator, paths).await;
-    let folder = aggregator.lake().dir().join("staging").join(staged.poll.poll.simple().to_string());
-    // Not empty or not there: either way the sweep sees to it.
-    tokio::fs::remove_dir(folder).await.ok();
 }
 
 async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
@@ -216,13 +214,9 @@ async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
 async fn remove(aggregator: &Aggregator, paths: Vec<String>) {
     let dir = aggregator.lake().dir().to_owned();
     let full: Vec<PathBuf> = paths.iter().map(|it| dir.join(it)).collect();
-    for path in full {
-        if let Err(error) = tokio::fs::remove_file(&path).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "a file that is no longer needed stays for the sweep");
-            return;
-        }
+    if let Err(error) = aggregator.compute.run(move || file::remove(&full)).await {
+        tracing::warn!(%error, "files that are no longer needed stay for the sweep");
+        return;
     }
     let sql = "DELETE FROM sync.pending_file WHERE path = ANY($1)";
     if let Err(error) = sqlx::query(sql).bind(&paths).execute(aggregator.db()).await {

@@ -57,7 +57,7 @@ struct Group {
 pub(super) async fn merge(
     aggregator: &Aggregator,
     source: &Source,
-    fence: &Fence,
+    fence: &Arc<Fence>,
     base: i64,
     poll: Uuid,
     staged: &StagedDataset,
@@ -87,14 +87,16 @@ pub(super) async fn merge(
             staged: staged_files.clone(),
             whole: staged.whole,
         };
-        let names = announce(fence, &table, &batch).await?;
-        let merged = aggregator.compute.run(move || work.run(batch, names)).await?;
+        let names = names(&table, &batch);
+        let paths = file::pending(names.iter().flat_map(Names::all));
+        let lake_dir = aggregator.lake().dir();
+        let merged = fence.write(&aggregator.compute, lake_dir, paths, move || work.run(batch, names)).await?;
         discard_unused(aggregator, &merged).await?;
         Ok::<_, Error>(merged)
     };
     let mut batches = batches(groups(&table, staged.whole, live, parts, today)).into_iter().peekable();
     while batches.peek().is_some() {
-        // All of them end before one's failure is passed on: nothing may write files once the fence is released.
+        // All of them end before one's failure is passed on: the lock is free when the poll says that it has ended.
         for merged in join_all(batches.by_ref().take(AT_ONCE).map(&merge)).await {
             let merged = merged?;
             missing += merged.missing;
@@ -144,7 +146,13 @@ struct Names {
     deletes: Vec<file::Name>,
 }
 
-async fn announce(fence: &Fence, table: &Table, batch: &[Group]) -> Result<Vec<Names>, Error> {
+impl Names {
+    fn all(&self) -> impl Iterator<Item = &file::Name> {
+        self.rows.iter().map(|(_, name)| name).chain(&self.deletes)
+    }
+}
+
+fn names(table: &Table, batch: &[Group]) -> Vec<Names> {
     let names = batch.iter().map(|group| {
         let days: Vec<_> = match &group.days {
             Some(days) if group.is_one_file() => vec![Some(*days.start())],
@@ -156,10 +164,7 @@ async fn announce(fence: &Fence, table: &Table, batch: &[Group]) -> Result<Vec<N
             deletes: group.files.iter().map(|it| file::Name::of_deletes(table, &it.path)).collect(),
         }
     });
-    let names: Vec<Names> = names.collect();
-    let all = names.iter().flat_map(|it| it.rows.iter().map(|(_, name)| name).chain(&it.deletes));
-    fence.announce(&file::pending(all)).await?;
-    Ok(names)
+    names.collect()
 }
 
 async fn discard_unused(aggregator: &Aggregator, merged: &Merged) -> Result<(), Error> {
