@@ -10,12 +10,16 @@ use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+/// How long a connection that is being made when the server closes may take for it: more than a round trip.
+const HANDSHAKE: Duration = Duration::from_millis(200);
+
 /// How long the last connections are given to send their request: a connection that has said nothing yet is dropped
 /// when the server is shut.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Takes connections until `closing` is cancelled, then those that the kernel has already made, and then cancels
-/// `shut`. Closing the socket at once would reset connections whose peers may have sent their request.
+/// Takes connections until `closing` is cancelled, then those that the kernel is making or has made, and then cancels
+/// `shut`. The kernel resets what it holds for a socket that is closed, and peers may have sent their request: so it
+/// is told to begin no more connections before the socket is closed.
 pub(super) struct Entrance {
     open: Option<TcpListener>,
     address: SocketAddr,
@@ -41,7 +45,12 @@ impl Entrance {
     }
 
     /// Closes the socket and keeps the connections that it holds.
-    fn close(&mut self) {
+    async fn close(&mut self) {
+        let Some(listener) = &self.open else { return };
+        if let Err(error) = begin_no_more(listener) {
+            tracing::warn!(%error, "connections that are made just when the socket is closed will be reset");
+        }
+        tokio::time::sleep(HANDSHAKE).await;
         // The kernel is asked directly: the runtime hears of a new connection only when it next looks.
         let Some(Ok(socket)) = self.open.take().map(TcpListener::into_std) else { return };
         self.last.extend(std::iter::from_fn(|| socket.accept().ok()));
@@ -56,7 +65,7 @@ impl Listener for Entrance {
         if let Some((stream, peer)) = self.next().await {
             return (at_once(stream), peer);
         }
-        self.close();
+        self.close().await;
         while let Some((stream, peer)) = self.last.pop_front() {
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
                 return (at_once(stream), peer);
@@ -72,6 +81,33 @@ impl Listener for Entrance {
     }
 }
 
+/// Lets the kernel pass over who asks for a new connection. Its peer asks again after a second, and is then refused, or
+/// taken by the server's successor.
+#[cfg(target_os = "linux")]
+fn begin_no_more(listener: &TcpListener) -> io::Result<()> {
+    use socket2::{SockFilter, SockRef};
+    /// Berkeley packet filter over a TCP segment: one whose flags are SYN without ACK is dropped.
+    const NO_SYN: [SockFilter; 5] = [
+        // A = the byte of flags.
+        SockFilter::new(0x30, 0, 0, 13),
+        // A &= SYN | ACK.
+        SockFilter::new(0x54, 0, 0, 0x12),
+        // If A = SYN, go on, else skip one.
+        SockFilter::new(0x15, 0, 1, 0x02),
+        // Keep none of it.
+        SockFilter::new(0x06, 0, 0, 0),
+        // Keep all of it.
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&NO_SYN)
+}
+
+/// Other systems have no such filter.
+#[cfg(not(target_os = "linux"))]
+fn begin_no_more(_: &TcpListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Answers are sent when they are written, not when they fill a packet.
 fn at_once(stream: TcpStream) -> TcpStream {
     if let Err(error) = stream.set_nodelay(true) {
@@ -79,3 +115,6 @@ fn at_once(stream: TcpStream) -> TcpStream {
     }
     stream
 }
+
+#[cfg(test)]
+mod tests;
