@@ -100,6 +100,15 @@ impl Dataset {
         self.key.iter().filter_map(|name| self.column(name))
     }
 
+    /// Whether a column is one of the stamped table, where each of its rows is the header of several.
+    pub(super) fn is_of_header(&self, column: &Column) -> bool {
+        let (Some((stamped, _)), Some((table, name))) = (self.xid.split_once('.'), column.sql.split_once('.')) else {
+            return false;
+        };
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        self.lines.is_some() && table == stamped && is_name
+    }
+
     /// How many leading key columns stand in the stamped table: those, after the stamp, are what
     /// its index is ordered by.
     pub(super) fn indexed_keys(&self) -> usize {

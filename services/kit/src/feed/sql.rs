@@ -18,7 +18,7 @@ pub(super) fn full_page(dataset: &Dataset, after: Option<&Place>, limit: u64) ->
     let (columns, texts) = places(dataset);
     format!(
         "SELECT xid::text, {texts} FROM (SELECT {columns} {} OFFSET {} LIMIT 2) AS page",
-        rows(dataset, after, None),
+        rows(dataset, "", after, None),
         limit.saturating_sub(1),
     )
 }
@@ -30,7 +30,7 @@ pub(super) fn last_page(dataset: &Dataset, after: Option<&Place>) -> String {
     format!(
         "SELECT n, xid::text, {texts} FROM (SELECT row_number() OVER () AS n, found.* FROM (\
          SELECT {columns} {}) AS found) AS page ORDER BY n DESC LIMIT 1",
-        rows(dataset, after, None),
+        rows(dataset, "", after, None),
     )
 }
 
@@ -86,13 +86,18 @@ fn select(
     value: fn(&Column) -> String,
 ) -> String {
     let deleted = Column::new("deleted", Type::Bool, dataset.deleted);
-    let list: Vec<String> = columns
-        .iter()
-        .copied()
-        .chain([&deleted])
-        .map(|column| format!("{} AS \"{}\"", value(column), column.name))
-        .collect();
-    format!("SELECT {} {}", list.join(", "), rows(dataset, after, to))
+    let (mut list, mut of_headers) = (Vec::new(), String::new());
+    for column in columns.iter().copied().chain([&deleted]) {
+        let (Column { name, .. }, value) = (column, value(column));
+        if value != column.sql && dataset.is_of_header(column) {
+            // Once per header, and not once per line of it.
+            of_headers += &format!(", {value} AS \"text of {name}\"");
+            list.push(format!("{}.\"text of {name}\" AS \"{name}\"", alias(dataset.from)));
+        } else {
+            list.push(format!("{value} AS \"{name}\""));
+        }
+    }
+    format!("SELECT {} {}", list.join(", "), rows(dataset, &of_headers, after, to))
 }
 
 /// The rows between two places in the order of paging, as a statement from its FROM on.
@@ -101,8 +106,8 @@ fn select(
 /// each in theirs. That is the order of paging; PostgreSQL cannot know it, and sorting by the whole key once more took
 /// as long as finding the rows. Were it otherwise, a page would not hold the rows that its headers announce, and no
 /// reader would take it. What the places say of headers stands with these, where their index serves it: one transaction
-/// may have stamped a million.
-fn rows(dataset: &Dataset, after: Option<&Place>, to: Option<&Place>) -> String {
+/// may have stamped a million. `of_headers` is what to compute of each header, as more columns of its alias.
+fn rows(dataset: &Dataset, of_headers: &str, after: Option<&Place>, to: Option<&Place>) -> String {
     let all = dataset.key.len();
     let (from, exact) = (dataset.from, between(dataset, all, after, to));
     let Some(lines) = &dataset.lines else {
@@ -111,7 +116,7 @@ fn rows(dataset: &Dataset, after: Option<&Place>, to: Option<&Place>) -> String 
     let headers = dataset.indexed_keys();
     let keys: Vec<&str> = dataset.key_columns().skip(headers).map(|column| column.sql).collect();
     format!(
-        "FROM (SELECT * FROM {from} WHERE {} ORDER BY {}) AS {} \
+        "FROM (SELECT *{of_headers} FROM {from} WHERE {} ORDER BY {}) AS {} \
          CROSS JOIN LATERAL (SELECT * FROM {} WHERE {} ORDER BY {}) AS {} WHERE {exact}",
         between(dataset, headers, after, to),
         row(dataset, headers),
