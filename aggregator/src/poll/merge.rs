@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, Utc};
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub(super) use group::Counts;
 use group::{Merge, Merged};
 
 /// Staged rows of a batch, unless one group alone has more.
-const ROWS_AT_ONCE: u64 = 400_000;
+const ROWS_AT_ONCE: u64 = 300_000;
 
 /// Batches that are merged at once: one encodes while another is read.
 const AT_ONCE: usize = 2;
@@ -43,6 +44,19 @@ pub(super) struct DatasetChange {
     pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
     /// Quarantine entries whose keys came again and fit.
     pub(super) fitted: Vec<i64>,
+}
+
+impl DatasetChange {
+    /// Adds what a batch came to; the answer is how many rows held did not come in a whole read.
+    fn take_in(&mut self, merged: Merged) -> u64 {
+        self.files.add.extend(merged.add);
+        self.files.end.extend(merged.end);
+        self.files.mark.extend(merged.mark);
+        for (day, counts) in merged.days {
+            self.days.entry(day).or_default().add(counts);
+        }
+        merged.missing
+    }
 }
 
 /// Days (or all there is) with the live files that hold them.
@@ -94,20 +108,20 @@ pub(super) async fn merge(
         discard_unused(aggregator, &merged).await?;
         Ok::<_, Error>(merged)
     };
-    let mut batches = batches(groups(&table, staged.whole, live, parts, today)).into_iter().peekable();
-    while batches.peek().is_some() {
-        // All of them end before one's failure is passed on: the lock is free when the poll says that it has ended.
-        for merged in join_all(batches.by_ref().take(AT_ONCE).map(&merge)).await {
-            let merged = merged?;
-            missing += merged.missing;
-            change.files.add.extend(merged.add);
-            change.files.end.extend(merged.end);
-            change.files.mark.extend(merged.mark);
-            for (day, counts) in merged.days {
-                change.days.entry(day).or_default().add(counts);
-            }
+    let mut batches = batches(groups(&table, staged.whole, live, parts, today)).into_iter();
+    let mut merging: FuturesUnordered<_> = batches.by_ref().take(AT_ONCE).map(&merge).collect();
+    let mut outcome = Ok(());
+    while let Some(merged) = merging.next().await {
+        match merged {
+            Ok(merged) => missing += change.take_in(merged),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+        // Those under way end before a failure is passed on: the lock is free when the poll says that it has ended.
+        if outcome.is_ok() {
+            merging.extend(batches.next().map(&merge));
         }
     }
+    outcome?;
     guard(source, staged, drops, missing, held)?;
     Ok(change)
 }

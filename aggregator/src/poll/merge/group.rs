@@ -96,7 +96,8 @@ impl Merge {
             last = by_day(&last)?;
         }
         let places = last.column(PLACE)?.idx()?;
-        let columns = rows.into_columns().into_iter().map(|column| column.take(places));
+        // In one piece first: text that is picked out of several is copied, each time that it comes.
+        let columns = rows.into_columns().into_iter().map(|column| column.rechunk().take(places));
         let mut columns = columns.collect::<PolarsResult<Vec<Column>>>()?;
         if let Some(days) = columns.iter_mut().find(|it| Some(it.name().as_str()) == day) {
             // What sorts by day from here on has nothing to do.

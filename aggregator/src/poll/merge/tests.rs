@@ -81,6 +81,6 @@ fn a_whole_read_touches_every_file_there_is() {
 #[test]
 fn batches_hold_no_more_rows_than_allowed_but_at_least_one_group() {
     let group = |rows| Group { days: Some(day(1)..=day(1)), files: Vec::new(), rows };
-    let found = batches(vec![group(300_000), group(100_000), group(1), group(900_000), group(1)]);
+    let found = batches(vec![group(200_000), group(100_000), group(1), group(900_000), group(1)]);
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
 }
