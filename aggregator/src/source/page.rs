@@ -249,8 +249,7 @@ impl<'a> Reader<'a> {
         }
         let from = self.at;
         let rest = self.body.get(from..).unwrap_or_default();
-        let length = rest.iter().position(|byte| matches!(byte, b',' | b'\n'));
-        let length = length.ok_or("it ends in the middle of a row")?;
+        let length = memchr::memchr2(b',', b'\n', rest).ok_or("it ends in the middle of a row")?;
         let ended = rest.get(length) == Some(&b'\n');
         let mut to = from + length;
         self.at = to + 1;
