@@ -118,8 +118,10 @@ impl Merge {
         let in_pieces = !self.whole && self.table.has_days();
         let marked = if in_pieces { self.marked(group)? } else { Vec::new() };
         let held = if in_pieces { self.touched(group, &rows, &marked)? } else { self.held(group)? };
-        // Rows held whose keys came again, were removed, or (in a whole read) did not come at all.
-        let again = self.join(&held, &live, JoinType::Semi)?;
+        // Rows held whose keys came again, were removed, or (in a whole read) did not come at all. Keys are unique on
+        // either side, so that equal numbers spare a join: most polls bring changed rows and nothing else.
+        let all_again = in_pieces && gone.height() == 0;
+        let again = if all_again { held.clone() } else { self.join(&held, &live, JoinType::Semi)? };
         let leaving = self.join(&held, &gone, JoinType::Semi)?;
         let missing = if self.whole {
             let not_again = self.join(&held, &live, JoinType::Anti)?;
@@ -134,11 +136,15 @@ impl Merge {
             return Ok(());
         }
         let changed = self.join(&fresh, &again, JoinType::Semi)?;
-        self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
+        if changed.height() < fresh.height() {
+            self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
+        }
         self.count(merged, &changed, |it| &mut it.changed)?;
         self.count(merged, &leaving, |it| &mut it.removed)?;
         self.count(merged, &missing, |it| &mut it.removed)?;
-        let outdated = self.join(&again, &changed, JoinType::Semi)?.vstack(&leaving)?;
+        let all_changed = changed.height() == again.height();
+        let outdated = if all_changed { again } else { self.join(&again, &changed, JoinType::Semi)? };
+        let outdated = outdated.vstack(&leaving)?;
         if in_pieces && group.bears(outdated.height()) {
             let marks = self.mark(group, &outdated, marked, names.deletes, merged)?;
             merged.mark.extend(marks);
