@@ -23,13 +23,21 @@ WITH totals AS (
     SELECT 'stock_movements' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM stock_movements
 ),
 last_days AS (
-    SELECT 'sale_lines' AS last_of, COUNT(*) AS facts FROM sale_lines AS f JOIN totals AS t ON t.last_day = f.business_day WHERE t.dataset = 'sale_lines'
+    SELECT 'sale_lines' AS last_of, COUNT(*) AS facts
+    FROM sale_lines AS f
+    JOIN (SELECT MAX(business_day) AS last_day FROM sale_lines) AS m ON m.last_day = f.business_day
     UNION ALL
-    SELECT 'order_lines' AS last_of, COUNT(*) AS facts FROM order_lines AS f JOIN totals AS t ON t.last_day = f.business_day WHERE t.dataset = 'order_lines'
+    SELECT 'order_lines' AS last_of, COUNT(*) AS facts
+    FROM order_lines AS f
+    JOIN (SELECT MAX(business_day) AS last_day FROM order_lines) AS m ON m.last_day = f.business_day
     UNION ALL
-    SELECT 'orders' AS last_of, COUNT(*) AS facts FROM orders AS f JOIN totals AS t ON t.last_day = f.business_day WHERE t.dataset = 'orders'
+    SELECT 'orders' AS last_of, COUNT(*) AS facts
+    FROM orders AS f
+    JOIN (SELECT MAX(business_day) AS last_day FROM orders) AS m ON m.last_day = f.business_day
     UNION ALL
-    SELECT 'stock_movements' AS last_of, COUNT(*) AS facts FROM stock_movements AS f JOIN totals AS t ON t.last_day = f.business_day WHERE t.dataset = 'stock_movements'
+    SELECT 'stock_movements' AS last_of, COUNT(*) AS facts
+    FROM stock_movements AS f
+    JOIN (SELECT MAX(business_day) AS last_day FROM stock_movements) AS m ON m.last_day = f.business_day
 )
 SELECT t.dataset AS dataset, t.facts AS facts, t.first_day AS first_day, t.last_day AS last_day, l.facts AS last_day_facts
 FROM totals AS t
