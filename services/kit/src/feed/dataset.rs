@@ -102,18 +102,21 @@ impl Dataset {
 
     /// Whether a column is one of the stamped table, where each of its rows is the header of several.
     pub(super) fn is_of_header(&self, column: &Column) -> bool {
-        let (Some((stamped, _)), Some((table, name))) = (self.xid.split_once('.'), column.sql.split_once('.')) else {
-            return false;
-        };
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        self.lines.is_some() && table == stamped && is_name
+        self.lines.is_some() && self.is_stamped(column)
     }
 
     /// How many leading key columns stand in the stamped table: those, after the stamp, are what
     /// its index is ordered by.
     pub(super) fn indexed_keys(&self) -> usize {
-        let alias = |sql: &'static str| sql.split_once('.').map(|(alias, _)| alias);
-        self.key_columns().take_while(|column| alias(column.sql) == alias(self.xid)).count()
+        self.key_columns().take_while(|column| self.is_stamped(column)).count()
+    }
+
+    /// Whether a column's expression is a column of the stamped table and nothing else.
+    fn is_stamped(&self, column: &Column) -> bool {
+        let (Some((stamped, _)), Some((table, name))) = (self.xid.split_once('.'), column.sql.split_once('.')) else {
+            return false;
+        };
+        table == stamped && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     }
 }
 
