@@ -114,8 +114,11 @@ pub async fn sweep(aggregator: &Aggregator) -> Result<Swept, Error> {
     Ok(swept)
 }
 
+/// Remove those of some files that are still pending, and their names, for who holds the lock on them. The answer is how
+/// many were whole.
+///
 /// The names are read again under the lock: its last holder may have committed some of them.
-async fn remove(aggregator: &Aggregator, paths: &[String]) -> Result<u64, Error> {
+pub(crate) async fn remove(aggregator: &Aggregator, paths: &[String]) -> Result<u64, Error> {
     let sql = "SELECT path FROM sync.pending_file WHERE path = ANY($1)";
     let still: Vec<String> = sqlx::query_scalar(sql).bind(paths).fetch_all(aggregator.db()).await?;
     let dir = aggregator.lake().dir().to_owned();

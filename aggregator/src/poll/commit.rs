@@ -1,8 +1,6 @@
 //! The committing half of a poll: one transaction for snapshot, cursors, changed days and outcome.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::PgConnection;
 
@@ -13,7 +11,7 @@ use crate::Aggregator;
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::lake::commit::{self as catalogue, CommitError, TableChange};
-use crate::lake::{file, snapshot};
+use crate::lake::{expire, snapshot};
 use crate::source::client::Moved;
 use crate::source::{Source, quarantine};
 use crate::stage;
@@ -46,7 +44,8 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
     Ok(outcome)
 }
 
-/// Merge what is staged and commit it; merge again when another commit came first.
+/// Merge what is staged and commit it; merge again, at once, when another commit came first: that one has ended, for it
+/// held the row that each commit locks.
 pub(super) async fn staged(
     aggregator: &Aggregator,
     source: &Source,
@@ -76,7 +75,6 @@ pub(super) async fn staged(
                 {
                     break;
                 }
-                tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
             }
         }
     }
@@ -194,7 +192,7 @@ async fn note(
     Ok(())
 }
 
-/// The parts are pending files now; what cannot be removed here is left to the sweep.
+/// The parts are pending files now.
 async fn remove_stage(aggregator: &Aggregator, staged: &Staged) {
     let paths = staged.datasets.iter().flat_map(|(_, parts)| parts).filter_map(|it| it.path.clone()).collect();
     remove(aggregator, paths).await;
@@ -210,16 +208,9 @@ async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
     remove(aggregator, paths).await;
 }
 
-/// Remove pending files, then their names, in that order: a name without a file does no harm.
+/// What cannot be removed here is left to the sweep.
 async fn remove(aggregator: &Aggregator, paths: Vec<String>) {
-    let dir = aggregator.lake().dir().to_owned();
-    let full: Vec<PathBuf> = paths.iter().map(|it| dir.join(it)).collect();
-    if let Err(error) = aggregator.compute.run(move || file::remove(&full)).await {
+    if let Err(error) = expire::remove(aggregator, &paths).await {
         tracing::warn!(%error, "files that are no longer needed stay for the sweep");
-        return;
-    }
-    let sql = "DELETE FROM sync.pending_file WHERE path = ANY($1)";
-    if let Err(error) = sqlx::query(sql).bind(&paths).execute(aggregator.db()).await {
-        tracing::warn!(%error, "names of removed files stay for the sweep");
     }
 }
