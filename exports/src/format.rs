@@ -82,10 +82,16 @@ impl Format {
         }
     }
 
+    /// Whether its bytes are no text, and nothing for a terminal.
+    #[must_use]
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::Parquet | Self::Xlsx | Self::Arrow)
+    }
+
     /// Whether its bytes are compressed already, so that compressing them again would only cost time.
     #[must_use]
     pub const fn is_compressed(self) -> bool {
-        matches!(self, Self::Parquet | Self::Xlsx | Self::Arrow)
+        matches!(self, Self::Parquet | Self::Xlsx)
     }
 
     /// The format that an `Accept` header prefers, by its q values; on equal ones the earlier in

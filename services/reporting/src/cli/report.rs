@@ -118,7 +118,7 @@ impl RunReport {
                 Format::from_name(ending).with_context(unknown)?
             }
         };
-        if self.output.is_none() && format.is_compressed() && std::io::stdout().is_terminal() {
+        if self.output.is_none() && format.is_binary() && std::io::stdout().is_terminal() {
             bail!("{} is not for a terminal; say --output FILE", format.name());
         }
         Ok(Some(format))
