@@ -1,6 +1,6 @@
 //! Frames to bytes: every format a report can be had in, one file each behind one closed enum.
 //!
-//! [`write`] streams batches of rows to any writer; what it holds at once is a batch, never the
+//! [`write()`] streams batches of rows to any writer; what it holds at once is a batch, never the
 //! whole result, so memory stays flat whatever the number of rows. The caller gives the columns
 //! (which also decide the types: a `money` column arrives as integer cents and leaves as a decimal
 //! with two places) and the [`Provenance`] that travels in every format.
@@ -44,7 +44,7 @@ pub use crate::format::{CsvProfile, Format};
 pub use crate::provenance::{Provenance, Source};
 pub use crate::text::money;
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Rows, headers not counted.

@@ -1,4 +1,4 @@
-//! The README's "Back up" and "Restore", as it says: dumps of a system at work and the lake's folder, put into new
+//! "Back up" and "Restore" of the operators' pages, as they say: dumps of a system at work and the lake's folder, put into new
 //! clusters and a new folder, where every report and every revision is what it was.
 
 use std::collections::BTreeMap;
@@ -188,11 +188,11 @@ fn same(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) {
     }
 }
 
-/// The README tells these commands, with these flags.
+/// The operators' page tells these commands, with these flags.
 #[test]
-fn the_readme_says_what_is_rehearsed() {
-    let readme = std::fs::read_to_string(binaries::repository().join("README.md")).unwrap();
+fn the_operators_page_says_what_is_rehearsed() {
+    let page = std::fs::read_to_string(binaries::repository().join("docs/operators/backup.md")).unwrap();
     for command in [format!("pg_dump {} ", DUMP.join(" ")), format!("pg_restore {} ", RESTORE.join(" "))] {
-        assert!(readme.contains(&command), "{command}");
+        assert!(page.contains(&command), "{command}");
     }
 }

@@ -1,6 +1,8 @@
 //! Rules of the tree that a reader can rely on: which crate may know which, where a table is written, how long a
 //! file is.
 
+mod documents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

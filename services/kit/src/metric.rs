@@ -38,7 +38,7 @@ pub const STOCK_TASKS: &str = "stock_tasks";
 pub const STOCK_TASKS_STUCK: &str = "stock_tasks_stuck";
 /// How long the oldest of them has owed it.
 pub const STOCK_TASK_OLDEST: &str = "stock_task_oldest_seconds";
-/// What came of asking Inventory for stock, by `outcome` ([`Settlement`]).
+/// What came of asking Inventory for stock, by `outcome` (`Settlement`).
 pub const STOCK_SETTLEMENTS: &str = "stock_settlements_total";
 
 pub(crate) const FEED_HORIZON: &str = "feed_horizon_xid";

@@ -1,9 +1,9 @@
 //! The console at `/reporting/`: what the API answers, as pages for people.
 //!
 //! Everything is rendered here and works without a script; the one script draws charts, follows a run and filters the
-//! catalogue while one types. The gateway asks no key of these pages: [`session`] is who somebody is, made by
-//! [`sign_in`] from an API key that the gateway itself has judged, and no header of a client is believed. Reading
-//! order: [`guard`] (what every request passes), [`layout`], then a file per page.
+//! catalogue while one types. The gateway asks no key of these pages: `session` is who somebody is, made by
+//! `sign_in` from an API key that the gateway itself has judged, and no header of a client is believed. Reading
+//! order: `guard` (what every request passes), `layout`, then a file per page.
 
 mod asset;
 mod catalogue;
