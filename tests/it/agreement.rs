@@ -63,7 +63,7 @@ async fn company() -> Stack {
     services(builder).await
 }
 
-/// Waits until nothing is owed any more.
+/// Waits until every message to Inventory is delivered.
 async fn settle(stack: &Stack) {
     for database in ["retail_db", "ecommerce_db"] {
         let pool = stack.pool(database).await;

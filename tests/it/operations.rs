@@ -49,7 +49,7 @@ const WRITES: [Write; 3] = [
     },
 ];
 
-/// Each request sent is answered, or was refused at a door that is already shut and so did nothing.
+/// Each request sent is answered, or was refused by a listener that is already closed and so did nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_service_fails_no_request() {
     let mut stack = Stack::builder().start_databases().await;
@@ -70,7 +70,7 @@ async fn a_stopping_service_fails_no_request() {
     }
 }
 
-/// Writes until the door is shut.
+/// Writes until the listener is closed.
 async fn work(api: Api, path: &'static str, body: fn() -> Value, done: Arc<AtomicU64>) {
     loop {
         match api.call(Method::POST, path).json(&body()).try_send().await {

@@ -144,7 +144,7 @@ impl Stack {
     }
 
     /// Where a service listens, and the header line that lets the gateway's own requests in.
-    pub fn door(&self, service: &str) -> (SocketAddr, String) {
+    pub fn upstream(&self, service: &str) -> (SocketAddr, String) {
         let url = self.system.parts().url(service);
         let address = url.trim_start_matches("http://").parse().expect("an address");
         (address, format!("x-gateway-token: {}\r\n", self.system.secrets().gateway_token))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use kit::config::{ConfigError, ServiceConfig, Vars};
-use kit::settle::StockConfig;
+use kit::stock::StockConfig;
 
 /// Everything ecommerce reads from the environment, under the prefix `ECOMMERCE_`.
 #[derive(Debug, Clone)]

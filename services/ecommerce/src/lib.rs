@@ -17,7 +17,7 @@ use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use kit::feed::Feed;
 use kit::serve::Api;
-use kit::settle::Ledger;
+use kit::stock::Outbox;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
@@ -35,7 +35,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/ecommerce");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
-    ledger: Ledger<Orders>,
+    outbox: Outbox<Orders>,
     /// The company's zone: where online business happens.
     time_zone: Tz,
     cart_idle: Duration,
@@ -48,8 +48,8 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "ecommerce", &MIGRATIONS).await?;
-        let ledger = Ledger::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
-        Ok(Self { db, ledger, time_zone: config.time_zone, cart_idle: config.cart_idle })
+        let outbox = Outbox::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
+        Ok(Self { db, outbox, time_zone: config.time_zone, cart_idle: config.cart_idle })
     }
 
     /// All routes of the service.
@@ -62,7 +62,7 @@ impl App {
             .streams(customers::imports().with_state(self.clone()))
             .streams(orders::imports().with_state(self.clone()))
             .feed(feed)
-            .ledger(&self.ledger)
+            .outbox(&self.outbox)
             .database("ecommerce_db", &self.db)
             .build(&config.service)
     }
@@ -94,9 +94,9 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "ecommerce serves");
     let served = kit::serve::serve(listener, router, &config.service, stop);
-    let ledger = app.ledger.clone();
+    let outbox = app.outbox.clone();
     let background = async {
-        tokio::join!(ledger.run(config.stock.recovery_interval), carts::idle::run(app));
+        tokio::join!(outbox.run(config.stock.recovery_interval), carts::idle::run(app));
     };
     kit::serve::beside(served, background).await?;
     Ok(())

@@ -1,9 +1,9 @@
-//! Orders and their steps, which stay in agreement with the stock at Inventory (`kit::settle` tells how).
+//! Orders and their steps, which stay in agreement with the stock at Inventory (see `kit::stock`).
 
 pub(crate) mod answer;
 pub(crate) mod document;
 mod import;
-mod settle;
+mod outbox;
 mod step;
 mod stuck;
 
@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::ids::{CustomerId, OrderId};
 use document::{Order, OrderStatus, OrderWithLines, PaymentStatus, find_with_lines, select_order};
-pub use settle::Orders;
+pub use outbox::Orders;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()

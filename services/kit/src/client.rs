@@ -45,7 +45,7 @@ impl GatewayError {
 
     /// The considered refusal of the other service: a 4xx with a problem, which a repeat cannot change.
     ///
-    /// Anything else is silence. So are the gateway's own 4xx (no route, no key, too many requests): they carry
+    /// Anything else is no answer. So are the gateway's own 4xx (no route, no key, too many requests): they carry
     /// no problem of ours and say nothing about what was asked.
     pub fn refusal(&self) -> Option<&Problem> {
         match self {

@@ -115,6 +115,19 @@ impl Vars {
         Ok(Duration::from_secs(seconds.get().into()))
     }
 
+    /// Takes the value of `old` for `new`, unless `new` is set too, and returns the warning for the log. To be called
+    /// before `new` is read; the old name is accepted for one version.
+    pub fn renamed(&mut self, old: &str, new: &str) -> Option<String> {
+        let (old, new) = (format!("{}{old}", self.prefix), format!("{}{new}", self.prefix));
+        let value = self.values.remove(&old)?;
+        let warning = format!("{old} is deprecated and will be refused by the next version; set {new} instead");
+        let current = self.values.entry(new).or_default();
+        if current.trim().is_empty() {
+            *current = value;
+        }
+        Some(warning)
+    }
+
     /// The variables asked for so far.
     pub fn known(&self) -> &[Known] {
         &self.known
@@ -194,7 +207,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A [`Secret`] of at least 16 characters: what may guard a door.
+/// A [`Secret`] of at least 16 characters: what may guard an API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token(Secret);
 
@@ -236,11 +249,13 @@ pub struct ServiceConfig {
     pub pool_size: NonZeroU32,
     /// Longest time one request may take; bulk imports and feeds have their own.
     pub request_timeout: Duration,
-    /// How long a stopping service still takes requests while its health says that it goes: longer than the gateway's
-    /// checks need to send the next ones to another replica.
-    pub farewell: Duration,
-    /// Longest time that open requests are given to end at shutdown, farewell included.
+    /// Graceful shutdown delay: how long a stopping service still takes requests while its health checks answer 503.
+    /// Longer than the gateway's checks need to send the next requests to another replica.
+    pub shutdown_delay: Duration,
+    /// Longest time that open requests are given to end at shutdown, the shutdown delay included.
     pub drain: Duration,
+    /// Warnings about variables that were set under their old name; [`crate::serve::serve`] logs them.
+    pub deprecated: Vec<String>,
 }
 
 impl ServiceConfig {
@@ -249,6 +264,7 @@ impl ServiceConfig {
     /// # Errors
     /// See [`ConfigError`].
     pub fn read(vars: &mut Vars) -> Result<Self, ConfigError> {
+        let deprecated = vars.renamed("FAREWELL_SECONDS", "SHUTDOWN_DELAY_SECONDS").into_iter().collect();
         Ok(Self {
             listen: vars.required("LISTEN", "address and port to listen on, such as 127.0.0.1:8081")?,
             database_url: vars.required("DATABASE_URL", "postgres:// URL of the role that serves requests")?,
@@ -258,12 +274,13 @@ impl ServiceConfig {
             log: vars.or("LOG", "info", "log filter, such as info or kit=debug,info")?,
             pool_size: vars.or("POOL_SIZE", "10", "most database connections")?,
             request_timeout: vars.seconds_or("REQUEST_TIMEOUT_SECONDS", "10", "longest request, in seconds")?,
-            farewell: vars.seconds_or(
-                "FAREWELL_SECONDS",
+            shutdown_delay: vars.seconds_or(
+                "SHUTDOWN_DELAY_SECONDS",
                 "3",
                 "how long a stopping service still takes requests, in seconds: longer than health checks need to notice",
             )?,
             drain: vars.seconds_or("DRAIN_SECONDS", "20", "longest wait for open requests at shutdown, in seconds")?,
+            deprecated,
         })
     }
 
@@ -311,6 +328,21 @@ mod tests {
             assert!(message.starts_with(expected), "{message}");
             assert!(!message.contains("short"), "{message}");
         }
+    }
+
+    #[test]
+    fn an_old_name_is_accepted_with_a_warning() {
+        let config = read(&[("SHOP_FAREWELL_SECONDS", "7")]).unwrap();
+        assert_eq!(config.shutdown_delay, Duration::from_secs(7));
+        assert!(config.deprecated[0].contains("SHOP_FAREWELL_SECONDS is deprecated"), "{:?}", config.deprecated);
+        assert!(config.deprecated[0].ends_with("set SHOP_SHUTDOWN_DELAY_SECONDS instead"), "{:?}", config.deprecated);
+
+        let both = read(&[("SHOP_FAREWELL_SECONDS", "7"), ("SHOP_SHUTDOWN_DELAY_SECONDS", "5")]).unwrap();
+        assert_eq!(both.shutdown_delay, Duration::from_secs(5));
+        assert_eq!(both.deprecated.len(), 1);
+        assert!(read(&[("SHOP_SHUTDOWN_DELAY_SECONDS", "5")]).unwrap().deprecated.is_empty());
+        let fault = read(&[("SHOP_FAREWELL_SECONDS", "0")]).unwrap_err().to_string();
+        assert!(fault.starts_with("SHOP_SHUTDOWN_DELAY_SECONDS is not valid"), "{fault}");
     }
 
     #[test]

@@ -17,11 +17,11 @@
 //! all. A body that breaks off applies what was whole before, and the report says so. Sending it
 //! again must do no harm; that is the handler's half, by natural keys.
 
+mod field;
 mod group;
 mod read_csv;
 mod read_ndjson;
 mod report;
-mod retold;
 mod source;
 
 use axum::body::Body;

@@ -1,4 +1,9 @@
 //! Plumbing that every Tributary service shares.
+//!
+//! In reading order: `config` (settings), `serve` (from routers to a running server) with `telemetry`, `metric` and
+//! `correlation`; `error` and `problem` (failures); `extract`, `text`, `amount`, `id`, `page` (input); `db` and
+//! `idempotency` (writes); `client` (calls to other services); `import` and `feed` (bulk data in and out). `stock` is the
+//! one module with a domain: the protocol and the transactional outbox of services that take stock at Inventory.
 #![doc = include_str!("../README.md")]
 
 pub mod amount;
@@ -16,7 +21,6 @@ pub mod metric;
 pub mod page;
 pub mod problem;
 pub mod serve;
-pub mod settle;
 pub mod stock;
 pub mod telemetry;
 pub mod text;

@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sqlx::PgPool;
 use tokio::time::{Duration, Instant, timeout};
 
-use crate::settle::Step;
+use crate::stock::Step;
 pub(crate) use process::observe as process;
 
 /// Time to answer a request, by `service`, `method`, `route` (the pattern, not the path) and `status`.
@@ -32,13 +32,13 @@ pub const POOL_WAIT_SECONDS: &str = "db_pool_wait_seconds";
 /// Rows of imports, by `outcome` (`applied`, `unchanged`, `refused`).
 pub const IMPORT_ROWS: &str = "import_rows_total";
 
-/// Documents that owe something to Inventory now, by `owed` (`post`, `reverse`).
+/// Documents with an undelivered message to Inventory now, by `owed` (`post`, `reverse`).
 pub const STOCK_TASKS: &str = "stock_tasks";
-/// Of those, documents that have owed it for longer than the service's limit.
+/// Of those, documents whose message is undelivered for longer than the service's limit.
 pub const STOCK_TASKS_STUCK: &str = "stock_tasks_stuck";
-/// How long the oldest of them has owed it.
+/// The age of the oldest undelivered message.
 pub const STOCK_TASK_OLDEST: &str = "stock_task_oldest_seconds";
-/// What came of asking Inventory for stock, by `outcome` (`Settlement`).
+/// What came of asking Inventory for stock, by `outcome` (`Delivery`).
 pub const STOCK_SETTLEMENTS: &str = "stock_settlements_total";
 
 pub(crate) const FEED_HORIZON: &str = "feed_horizon_xid";
@@ -99,9 +99,13 @@ pub fn describe() {
     describe_counter!(FEED_HEADS, Unit::Count, "Heads answered, by status");
     describe_counter!(FEED_PAGES, Unit::Count, "Pages answered, by dataset and format");
     describe_counter!(FEED_ROWS, Unit::Count, "Rows handed out, by dataset and format");
-    describe_gauge!(STOCK_TASKS, Unit::Count, "Documents that owe something to Inventory now, by what they owe");
-    describe_gauge!(STOCK_TASKS_STUCK, Unit::Count, "Documents that owe something to Inventory for too long");
-    describe_gauge!(STOCK_TASK_OLDEST, Unit::Seconds, "How long the oldest document has owed something to Inventory");
+    describe_gauge!(STOCK_TASKS, Unit::Count, "Documents with an undelivered message to Inventory now, by its kind");
+    describe_gauge!(
+        STOCK_TASKS_STUCK,
+        Unit::Count,
+        "Documents with a message to Inventory that is undelivered for too long"
+    );
+    describe_gauge!(STOCK_TASK_OLDEST, Unit::Seconds, "Age of the oldest undelivered message to Inventory");
     describe_counter!(STOCK_SETTLEMENTS, Unit::Count, "What came of asking Inventory for stock, by outcome");
     process::describe();
     counter!(PANICS).increment(0);
@@ -109,16 +113,16 @@ pub fn describe() {
 
 /// What came of asking Inventory for a document's stock.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Settlement {
+pub(crate) enum Delivery {
     Accepted,
     Rejected,
     GivenUp,
     Reversed,
-    Silent,
+    NoAnswer,
 }
 
-impl Settlement {
-    const ALL: [Self; 5] = [Self::Accepted, Self::Rejected, Self::GivenUp, Self::Reversed, Self::Silent];
+impl Delivery {
+    const ALL: [Self; 5] = [Self::Accepted, Self::Rejected, Self::GivenUp, Self::Reversed, Self::NoAnswer];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -126,25 +130,25 @@ impl Settlement {
             Self::Rejected => "rejected",
             Self::GivenUp => "given_up",
             Self::Reversed => "reversed",
-            Self::Silent => "silent",
+            Self::NoAnswer => "silent",
         }
     }
 }
 
 /// Begins the counters of a service that takes stock at zero.
-pub(crate) fn begin_settlements() {
+pub(crate) fn begin_deliveries() {
     recorder();
-    for outcome in Settlement::ALL {
+    for outcome in Delivery::ALL {
         counter!(STOCK_SETTLEMENTS, "outcome" => outcome.as_str()).increment(0);
     }
 }
 
-pub(crate) fn settled(outcome: Settlement) {
+pub(crate) fn delivery(outcome: Delivery) {
     counter!(STOCK_SETTLEMENTS, "outcome" => outcome.as_str()).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of documents; a gauge is a float")]
-pub(crate) fn owed(posts: i64, reversals: i64, stuck: i64, oldest_seconds: f64) {
+pub(crate) fn undelivered(posts: i64, reversals: i64, stuck: i64, oldest_seconds: f64) {
     gauge!(STOCK_TASKS, "owed" => Step::Post.as_str()).set(posts as f64);
     gauge!(STOCK_TASKS, "owed" => Step::Reverse.as_str()).set(reversals as f64);
     gauge!(STOCK_TASKS_STUCK).set(stuck as f64);

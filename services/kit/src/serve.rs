@@ -1,9 +1,9 @@
-//! From routers to a running server: documents, health, metrics, the door, and a bounded shutdown.
+//! From routers to a running server: documents, health, metrics, the gateway's token, and a bounded shutdown.
 
 mod docs;
-mod entrance;
 mod health;
 mod layers;
+mod listener;
 
 use std::future::Future;
 use std::io;
@@ -26,10 +26,10 @@ use crate::config::ServiceConfig;
 use crate::error::ApiError;
 use crate::feed::Feed;
 use crate::metric;
-use crate::settle::{Documents, Ledger};
-use entrance::Entrance;
+use crate::stock::{Documents, Outbox};
 use health::{Check, Health};
-use layers::Door;
+use layers::Inbound;
+use listener::DrainingListener;
 
 /// The largest body of an ordinary request, in bytes. Imports stream and have no such bound.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -96,13 +96,13 @@ impl Api {
             })
     }
 
-    /// Adds what documents owe to Inventory to the metrics.
+    /// Adds the undelivered messages to Inventory to the metrics.
     #[must_use]
-    pub fn ledger<D: Documents>(self, ledger: &Ledger<D>) -> Self {
-        let observed = ledger.clone();
+    pub fn outbox<D: Documents>(self, outbox: &Outbox<D>) -> Self {
+        let observed = outbox.clone();
         self.observe(move || {
-            let ledger = observed.clone();
-            async move { ledger.observe().await }
+            let outbox = observed.clone();
+            async move { outbox.observe().await }
         })
     }
 
@@ -161,24 +161,24 @@ impl Api {
         let limit = config.request_timeout;
         let routes = self
             .routes
-            .layer(middleware::from_fn(layers::hear_out))
+            .layer(middleware::from_fn(layers::drain_large_body))
             .layer(middleware::from_fn(move |request, next| layers::time_limit(limit, request, next)))
             .layer(DefaultBodyLimit::max(BODY_LIMIT));
         let streams = self.streams.layer(DefaultBodyLimit::disable());
         let (api, openapi) = OpenApiRouter::new().nest("/api/v1", routes.merge(streams)).split_for_parts();
         let documents = docs::router(self.name, self.description, openapi);
-        let door = Arc::new(Door::new(self.name, config.gateway_token.expose()));
+        let inbound = Arc::new(Inbound::new(self.name, config.gateway_token.expose()));
         let sources = Arc::new((self.pools, self.observers));
         // Layers added later run first. The panic catcher stands inside `observe`, so that a panic is measured too.
         api.merge(self.pages)
-            .layer(middleware::from_fn_with_state(door.clone(), layers::through_gateway))
+            .layer(middleware::from_fn_with_state(inbound.clone(), layers::through_gateway))
             .merge(documents)
             .merge(self.health.router())
             .route("/metrics", get(move || scrape(sources.clone())))
             .fallback(|| std::future::ready(ApiError::not_found("such path; /docs lists those there are")))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::MethodNotAllowed))
             .layer(CatchPanicLayer::custom(layers::panicked))
-            .layer(middleware::from_fn_with_state(door, layers::observe))
+            .layer(middleware::from_fn_with_state(inbound, layers::observe))
     }
 }
 
@@ -206,8 +206,8 @@ pub async fn bind(config: &ServiceConfig) -> io::Result<TcpListener> {
 
 /// Serves until `stop` is cancelled, and then ends without failing a request.
 ///
-/// For [`ServiceConfig::farewell`] it still answers, but to health checks that it goes, and closes each connection with
-/// its answer: one that is closed while it is quiet would swallow the request that its peer is just sending. Then it
+/// For [`ServiceConfig::shutdown_delay`] it still answers, with 503 to health checks, and closes each connection with
+/// its answer: a connection that is closed while it is idle loses the request that its peer is just sending. Then it
 /// takes no new connection and waits for open requests: in all at most [`ServiceConfig::drain`].
 /// axum alone would wait for ever: for open streams, and for peers that never send a request.
 ///
@@ -219,19 +219,22 @@ pub async fn serve(
     config: &ServiceConfig,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    for warning in &config.deprecated {
+        tracing::warn!("{warning}");
+    }
     let drain = config.drain;
     let recorder = metric::recorder();
     let (closing, shut) = (CancellationToken::new(), CancellationToken::new());
-    let entrance = Entrance::new(listener, closing.clone(), shut.clone())?;
-    let (stopping, farewell) = (stop.clone(), config.farewell.min(drain));
+    let listener = DrainingListener::new(listener, closing.clone(), shut.clone())?;
+    let (stopping, delay) = (stop.clone(), config.shutdown_delay.min(drain));
     let app =
-        app.layer(middleware::from_fn(move |request, next| layers::say_farewell(stopping.clone(), request, next)));
-    let server = axum::serve(entrance, app).with_graceful_shutdown(shut.cancelled_owned());
+        app.layer(middleware::from_fn(move |request, next| layers::announce_stop(stopping.clone(), request, next)));
+    let server = axum::serve(listener, app).with_graceful_shutdown(shut.cancelled_owned());
     let drained = async {
         stop.cancelled().await;
-        tokio::time::sleep(farewell).await;
+        tokio::time::sleep(delay).await;
         closing.cancel();
-        tokio::time::sleep(drain - farewell).await;
+        tokio::time::sleep(drain - delay).await;
     };
     let upkeep = async {
         // Without it histograms keep every sample until somebody scrapes.
@@ -274,7 +277,7 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: what is asked is still answered, then the door is shut");
+        tracing::info!("the service stops: it answers open requests and then closes its listener");
         cancelled.cancel();
     });
     Ok(stop)

@@ -1,7 +1,7 @@
 //! Configuration of retail: the shared variables, and the way to Inventory.
 
 use kit::config::{ConfigError, ServiceConfig, Vars};
-use kit::settle::StockConfig;
+use kit::stock::StockConfig;
 
 /// Everything retail reads from the environment, under the prefix `RETAIL_`.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use axum::Router;
 use kit::feed::Feed;
 use kit::serve::Api;
-use kit::settle::Ledger;
+use kit::stock::Outbox;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
@@ -31,7 +31,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/retail");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
-    ledger: Ledger<Sales>,
+    outbox: Outbox<Sales>,
 }
 
 impl App {
@@ -41,8 +41,8 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "retail", &MIGRATIONS).await?;
-        let ledger = Ledger::open(db.clone(), &config.stock).context("RETAIL_GATEWAY_URL")?;
-        Ok(Self { db, ledger })
+        let outbox = Outbox::open(db.clone(), &config.stock).context("RETAIL_GATEWAY_URL")?;
+        Ok(Self { db, outbox })
     }
 
     /// All routes of the service.
@@ -55,7 +55,7 @@ impl App {
             .streams(stores::imports().with_state(self.clone()))
             .streams(sales::imports().with_state(self.clone()))
             .feed(feed)
-            .ledger(&self.ledger)
+            .outbox(&self.outbox)
             .database("retail_db", &self.db)
             .build(&config.service)
     }
@@ -82,6 +82,6 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "retail serves");
     let served = kit::serve::serve(listener, router, &config.service, stop);
-    kit::serve::beside(served, app.ledger.run(config.stock.recovery_interval)).await?;
+    kit::serve::beside(served, app.outbox.run(config.stock.recovery_interval)).await?;
     Ok(())
 }

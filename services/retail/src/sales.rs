@@ -1,13 +1,13 @@
-//! Sales, voids and returns, which stay in agreement with the stock at Inventory (`kit::settle` tells how).
+//! Sales, voids and returns, which stay in agreement with the stock at Inventory (see `kit::stock`).
 
 mod allot;
 mod answer;
 mod document;
 mod import;
+mod outbox;
 mod place;
 mod returns;
 mod sell;
-mod settle;
 mod stuck;
 mod void;
 mod write;
@@ -27,7 +27,7 @@ use crate::App;
 use crate::ids::{RegisterId, SaleId};
 pub(crate) use document::Kind;
 use document::{Sale, SaleWithLines, Status, find, find_with_lines, select_sale};
-pub use settle::Sales;
+pub use outbox::Sales;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()

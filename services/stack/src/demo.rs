@@ -78,13 +78,13 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
     for line in show::files(&state, last)? {
         tell(&line);
     }
-    tell(&farewell(&state, &layout, last));
+    tell(&summary(&state, &layout, last));
     tell(&format!("demo: everything took {:.1} s", begun.elapsed().as_secs_f32()));
     Ok(())
 }
 
 /// Where to go from here, with the keys of this data folder.
-fn farewell(state: &State, layout: &Layout, last: chrono::NaiveDate) -> String {
+fn summary(state: &State, layout: &Layout, last: chrono::NaiveDate) -> String {
     let key = |consumer: &str| state.keys.get(consumer).map_or("", String::as_str);
     let (gateway, analyst, operator) = (&state.gateway, key("analyst"), key("operator"));
     let reports = format!("{gateway}/reporting/api/v1/reports");

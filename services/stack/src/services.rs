@@ -94,7 +94,7 @@ impl Parts<'_> {
         env.insert(format!("{prefix}_LISTEN"), format!("127.0.0.1:{}", self.ports.of(name)));
         env.insert(format!("{prefix}_GATEWAY_TOKEN"), self.secrets.gateway_token.clone());
         // There is no other replica whom the gateway should find meanwhile.
-        env.insert(format!("{prefix}_FAREWELL_SECONDS"), "1".to_owned());
+        env.insert(format!("{prefix}_SHUTDOWN_DELAY_SECONDS"), "1".to_owned());
         if let Some(cluster) = self.clusters.iter().find(|cluster| cluster.database.service == name) {
             env.insert(format!("{prefix}_DATABASE_URL"), cluster.url(name, self.secrets));
             env.insert(format!("{prefix}_OWNER_URL"), cluster.url(&cluster.database.owner(), self.secrets));

@@ -17,7 +17,7 @@ use super::harness::{Gate, TOKEN};
 /// Clients who work without pause, each on a connection that it keeps.
 const CLIENTS: usize = 8;
 /// How long the replica says that it goes, in seconds. Far longer than the checks need even on a busy machine.
-const FAREWELL: &str = "10";
+const SHUTDOWN_DELAY: &str = "10";
 
 /// Another process of retail on the same database.
 async fn replica(stack: &Stack) -> (Child, SocketAddr) {
@@ -52,13 +52,13 @@ fn two_replicas(text: &str, replicas: [SocketAddr; 2], token: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_told_to_stop_fails_no_request_at_the_gateway() {
     let mut stack = Stack::builder()
-        .env("retail", "RETAIL_FAREWELL_SECONDS", FAREWELL)
+        .env("retail", "RETAIL_SHUTDOWN_DELAY_SECONDS", SHUTDOWN_DELAY)
         // Few connections, so that all of them are there before it begins: to make one takes a busy machine seconds.
         .env("retail", "RETAIL_POOL_SIZE", "2")
         .start_databases()
         .await;
     stack.restart("retail").await;
-    let first = stack.door("retail").0;
+    let first = stack.upstream("retail").0;
     let (_second, second) = replica(&stack).await;
     let token = stack.gateway_token().to_owned();
     for replica in [first, second] {
@@ -111,7 +111,7 @@ async fn a_replica_that_is_told_to_stop_fails_no_request_at_the_gateway() {
 
 /// What a service waits for, by default, is what the shipped checks need.
 #[test]
-fn the_farewell_is_longer_than_the_checks_need() {
+fn the_shutdown_delay_is_longer_than_the_checks_need() {
     let file: serde_json::Value =
         serde_saphyr::from_str(&super::harness::rendered("127.0.0.1:1".parse().unwrap())).unwrap();
     let mut vars = kit::config::Vars::from_map(
@@ -124,8 +124,8 @@ fn the_farewell_is_longer_than_the_checks_need() {
         let (interval, failures) =
             (active["healthy"]["interval"].as_f64().unwrap(), active["unhealthy"]["http_failures"].as_f64().unwrap());
         // The first check may come just before the service is told to stop.
-        assert!(config.farewell.as_secs_f64() >= interval * failures + 0.5, "{upstream}");
+        assert!(config.shutdown_delay.as_secs_f64() >= interval * failures + 0.5, "{upstream}");
         assert!(active["unhealthy"]["http_statuses"].as_array().unwrap().contains(&json!(503)));
     }
-    assert!(config.drain > config.farewell);
+    assert!(config.drain > config.shutdown_delay);
 }

@@ -18,7 +18,7 @@ fn open_files(stack: &Stack) -> usize {
 }
 
 async fn none_in_flight(api: &Api) {
-    // The request for the metrics is not behind the door that counts, or counts itself alone.
+    // The request for the metrics does not pass the layer that counts, or counts itself alone.
     eventually("no request in flight", async || metric(api, "http_requests_in_flight{").await <= 1.0).await;
 }
 
@@ -26,7 +26,7 @@ async fn none_in_flight(api: &Api) {
 async fn a_client_may_leave_at_any_stage() {
     let stack = reporting(&[]).await;
     let api = api(&stack);
-    let (address, token) = stack.door("reporting");
+    let (address, token) = stack.upstream("reporting");
     api.get(&direct("many?blocks=3&format=csv")).await.expect(200);
     let files = open_files(&stack);
     for (place, query) in ["many?blocks=30&format=csv", "many?blocks=30", "many?blocks=30&format=xlsx", "many?blocks=5"]
@@ -71,7 +71,7 @@ async fn a_client_may_leave_at_any_stage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_long_is_refused_and_the_connection_is_no_worse_for_it() {
     let stack = super::shared().await;
-    let (address, token) = stack.door("reporting");
+    let (address, token) = stack.upstream("reporting");
     let long = |bytes: usize| "x".repeat(bytes);
     for (request, status) in [
         (get(&direct(&format!("many?word={}", long(9_000))), &token), 400),

@@ -31,7 +31,7 @@ struct Open {
 
 impl Open {
     fn of(stack: &Stack) -> Self {
-        let (address, _) = stack.door("reporting");
+        let (address, _) = stack.upstream("reporting");
         let process = stack.state().services["reporting"].pid;
         Self { process, port: address.port(), spool: stack.folder().join("spool").to_string_lossy().into_owned() }
     }
@@ -88,7 +88,7 @@ async fn a_thousand_slow_clients_cost_little_stop_nobody_and_leave_nothing() {
     setrlimit(Resource::Nofile, limit).unwrap();
     let stack = reporting(&[]).await;
     let (api, open) = (api(&stack), Open::of(&stack));
-    let (address, token) = stack.door("reporting");
+    let (address, token) = stack.upstream("reporting");
     api.get(&direct("many?blocks=2")).await.expect(200);
     let long = "x".repeat(200);
     // A file, JSON that lies in the spool, and JSON that is shared in memory as long as there is room.
@@ -141,7 +141,7 @@ async fn a_thousand_slow_clients_cost_little_stop_nobody_and_leave_nothing() {
 async fn a_client_that_takes_nothing_is_broken_off_in_time() {
     let stack = reporting(&[("REPORTING_SEND_TIMEOUT_SECONDS", "1"), ("REPORTING_DOWNLOADS", "3")]).await;
     let (api, open) = (api(&stack), Open::of(&stack));
-    let (address, token) = stack.door("reporting");
+    let (address, token) = stack.upstream("reporting");
     let long = "x".repeat(200);
     for query in ["many?blocks=100&format=csv".to_owned(), format!("many?blocks=20&word={long}")] {
         let mut silent = crowd(address, &get(&direct(&query), &token), 3).await;

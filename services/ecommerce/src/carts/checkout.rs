@@ -10,8 +10,8 @@ use kit::error::ApiError;
 use kit::extract::{Json, Path};
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::{Asked, IdempotencyKey};
-use kit::settle::Step;
 use kit::stock::Product;
+use kit::stock::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgTransaction;
@@ -45,7 +45,7 @@ struct Line<'a> {
 
 /// Check a cart out.
 ///
-/// The order is stored before Inventory is asked for the stock, so a silence (503) leaves it pending: it is settled as
+/// The order is stored before Inventory is asked for the stock, so a missing answer (503) leaves it pending: it is settled as
 /// soon as Inventory answers, and a repeat with the same `Idempotency-Key` tells what became of it. A refusal opens
 /// the cart again.
 #[utoipa::path(post, path = "/carts/{id}/checkout", tag = "carts", params(("id" = CartId, Path), IdempotencyKey),
@@ -65,7 +65,7 @@ pub(super) async fn checkout_cart(
         return answer::present(&app, order_id).await;
     }
     match place(&app, id, &request, &asked).await {
-        Ok(Some(order_id)) => answer::settled(&app, order_id).await,
+        Ok(Some(order_id)) => answer::deliver(&app, order_id).await,
         // A twin of this request, with the same key, may have been quicker at any point.
         lost => match (answer::known(&app, &asked).await?, lost) {
             (Some(order_id), _) => answer::present(&app, order_id).await,
@@ -90,7 +90,7 @@ async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Resu
     };
     refuse_unless_customer(&app.db, customer_id).await?;
     let product_ids: Vec<ProductId> = cart.items.iter().map(|item| item.product_id).collect();
-    let validated = app.ledger.validate(&product_ids, None).await?;
+    let validated = app.outbox.validate(&product_ids, None).await?;
     let Some(location_id) = validated.location_id else {
         return Err(ApiError::conflict(
             "no-stock-location",
@@ -222,6 +222,6 @@ async fn insert_pending(
     .bind(column(lines, |it| it.product.unit_cost_cents))
     .execute(&mut **tx)
     .await?;
-    app.ledger.owe(tx, id, Step::Post).await?;
+    app.outbox.enqueue(tx, id, Step::Post).await?;
     Ok(Some(id))
 }

@@ -45,7 +45,7 @@ pub(super) async fn put_item(
     Json(item): Json<NewItem>,
 ) -> Result<(StatusCode, Json<CartWithItems>), ApiError> {
     find(&app.db, id).await?;
-    let validated = app.ledger.validate(&[item.product_id], None).await?;
+    let validated = app.outbox.validate(&[item.product_id], None).await?;
     let Some(product) = validated.items.into_iter().find(|product| product.product_id == item.product_id) else {
         return Err(ApiError::invalid("product_id", format!("Inventory knows no product {}", item.product_id)));
     };

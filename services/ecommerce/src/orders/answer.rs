@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::idempotency::Asked;
-use kit::settle::Outcome;
+use kit::stock::Outcome;
 
 use super::document::{OrderStatus, find_with_lines};
 use crate::App;
@@ -36,12 +36,12 @@ pub(crate) async fn present(app: &App, id: OrderId) -> Result<Response, ApiError
     }
 }
 
-/// Asks Inventory about an order just stored, and answers what came of it; 503 where Inventory is silent.
-pub(crate) async fn settled(app: &App, id: OrderId) -> Result<Response, ApiError> {
-    let outcome = app.ledger.settle(id).await?;
+/// Asks Inventory about an order just stored, and answers what came of it; 503 where Inventory does not answer.
+pub(crate) async fn deliver(app: &App, id: OrderId) -> Result<Response, ApiError> {
+    let outcome = app.outbox.deliver(id).await?;
     let status: OrderStatus =
         sqlx::query_scalar("SELECT status FROM orders WHERE id = $1").bind(id).fetch_one(&app.db).await?;
-    if outcome == Outcome::Silent && status == OrderStatus::Pending {
+    if outcome == Outcome::NoAnswer && status == OrderStatus::Pending {
         let detail = format!(
             "Inventory does not answer, so order {id} is pending and will be settled when it does; \
              repeat with the same Idempotency-Key or read /orders/{id} to learn what became of it"

@@ -89,10 +89,10 @@ pub(crate) struct Order {
     pub total_cents: i64,
     /// History that came through an import and took no stock.
     pub imported: bool,
-    /// Whether Inventory has been told everything: false while pending, and while stock of a cancelled order is
+    /// Whether every message to Inventory is delivered: false while pending, and while stock of a cancelled order is
     /// still to be given back.
     pub stock_settled: bool,
-    /// Why Inventory's answer, or its silence, cancelled the order.
+    /// Why Inventory's answer, or a missing answer, cancelled the order.
     #[schema(value_type = Option<Refusal>)]
     pub refusal: Option<Json<Refusal>>,
     pub created_at: DateTime<Utc>,

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
-use kit::settle::{Outcome, Step};
+use kit::stock::{Outcome, Step};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgTransaction;
@@ -96,7 +96,7 @@ pub(super) async fn step_order(
         .execute(&mut *tx)
         .await?;
         if asked.status == OrderStatus::Cancelled && !order.imported {
-            app.ledger.owe(&mut tx, id, Step::Reverse).await?;
+            app.outbox.enqueue(&mut tx, id, Step::Reverse).await?;
         }
     }
     tx.commit().await?;
@@ -104,10 +104,11 @@ pub(super) async fn step_order(
         metric::step(asked.status.as_str());
     }
     // Also for a repeat: it may be what finishes an earlier cancellation.
-    let outcome = if asked.status == OrderStatus::Cancelled { app.ledger.settle(id).await? } else { Outcome::Settled };
+    let outcome =
+        if asked.status == OrderStatus::Cancelled { app.outbox.deliver(id).await? } else { Outcome::Delivered };
     let status = match outcome {
-        Outcome::Settled => StatusCode::OK,
-        Outcome::Silent => StatusCode::ACCEPTED,
+        Outcome::Delivered => StatusCode::OK,
+        Outcome::NoAnswer => StatusCode::ACCEPTED,
     };
     Ok((status, Json(find_with_lines(&app.db, id).await?)))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::{Json, Query};
 use kit::page::{Cursor, Page};
-use kit::settle::{Owed, StuckFilter};
+use kit::stock::{StuckFilter, Undelivered};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,7 +12,7 @@ use super::document::OrderStatus;
 use crate::App;
 use crate::ids::{CustomerId, OrderId};
 
-/// An unsettled order and what is owed for it.
+/// An order and its undelivered message to Inventory.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct StuckOrder {
     id: OrderId,
@@ -21,12 +21,12 @@ pub(crate) struct StuckOrder {
     customer_id: CustomerId,
     #[serde(flatten)]
     #[sqlx(flatten)]
-    task: Owed,
+    message: Undelivered,
 }
 
-/// List orders that are unsettled for too long, by id.
+/// List orders whose message to Inventory is undelivered for too long, by id.
 #[utoipa::path(get, path = "/orders/stuck", tag = "orders", params(StuckFilter),
-    responses((status = 200, description = "A page of unsettled orders", body = Page<StuckOrder>)))]
+    responses((status = 200, description = "A page of stuck orders", body = Page<StuckOrder>)))]
 pub(super) async fn list_stuck_orders(
     State(app): State<App>,
     Query(filter): Query<StuckFilter>,
@@ -39,7 +39,7 @@ pub(super) async fn list_stuck_orders(
          WHERE o.id > coalesce($1, 0) AND t.since <= now() - make_interval(secs => $2) ORDER BY o.id LIMIT $3",
     )
     .bind(after)
-    .bind(filter.age(app.ledger.limits()))
+    .bind(filter.age(app.outbox.limits()))
     .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;

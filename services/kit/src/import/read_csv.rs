@@ -2,8 +2,8 @@
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
 
+use super::field::column_at_fault;
 use super::group::{Gone, Sink};
-use super::retold::column_at_fault;
 use super::source::Source;
 use super::{Record, RowError};
 use crate::error::ApiError;

@@ -9,8 +9,8 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// A client that sends nothing for so long has gone away.
-const SILENCE: Duration = Duration::from_secs(60);
+/// A client that sends nothing for this long is taken for gone.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes that one row may have: a quote that is never closed must not fill the memory.
 pub(super) const ROW_BYTES: usize = 1024 * 1024;
 
@@ -19,7 +19,7 @@ pub(super) struct Source {
     chunks: BodyDataStream,
     chunk: Bytes,
     runtime: Handle,
-    /// Where in the body the row being read begins, as told by [`Source::row_began`].
+    /// Where in the body the row being read begins, set by [`Source::row_began`].
     row: u64,
     /// The bytes from `row` on.
     tail: Vec<u8>,
@@ -35,7 +35,7 @@ impl Source {
     /// The next bytes of the body; none at its proper end.
     fn fill(&mut self) -> io::Result<()> {
         while self.chunk.is_empty() {
-            let next = self.runtime.block_on(async { timeout(SILENCE, self.chunks.next()).await });
+            let next = self.runtime.block_on(async { timeout(CLIENT_TIMEOUT, self.chunks.next()).await });
             match next {
                 Ok(Some(chunk)) => self.chunk = chunk.map_err(io::Error::other)?,
                 Ok(None) => break,

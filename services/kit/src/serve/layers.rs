@@ -23,22 +23,22 @@ use crate::{correlation, metric};
 /// The header in which the gateway shows its token.
 pub(crate) const TOKEN_HEADER: &str = "x-gateway-token";
 
-/// Who stands at the door, and under which name it measures.
-pub(super) struct Door {
+/// What the layers know of the service: the token that requests must show, and the name in the metrics.
+pub(super) struct Inbound {
     service: &'static str,
     token: Box<[u8]>,
 }
 
-impl Door {
+impl Inbound {
     pub(super) fn new(service: &'static str, token: &str) -> Self {
         Self { service, token: token.as_bytes().into() }
     }
 }
 
 /// Refuses a request that did not come through the gateway; compares in constant time, for the token is a secret.
-pub(super) async fn through_gateway(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub(super) async fn through_gateway(State(inbound): State<Arc<Inbound>>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(TOKEN_HEADER).map_or(&b""[..], |value| value.as_bytes());
-    if bool::from(shown.ct_eq(&door.token)) { next.run(request).await } else { ApiError::Forbidden.into_response() }
+    if bool::from(shown.ct_eq(&inbound.token)) { next.run(request).await } else { ApiError::Forbidden.into_response() }
 }
 
 /// Gives up on a handler after `limit`; its transaction is rolled back when it is dropped.
@@ -49,34 +49,33 @@ pub(super) async fn time_limit(limit: Duration, request: Request, next: Next) ->
     }
 }
 
-/// How much of a refused body is still read, in bytes.
-const HEARD_OUT: usize = 64 * BODY_LIMIT;
+/// How much of a refused body is drained, in bytes.
+const DRAINED: usize = 64 * BODY_LIMIT;
 
-/// Refuses a body that announces itself as too large, after it has been read and thrown away.
+/// Refuses a body that is announced as too large, after it is drained: read and discarded.
 ///
-/// An answer that is sent while the client still writes is often lost: the connection breaks under its pen, and all
-/// it learns is that a pipe is broken.
-pub(super) async fn hear_out(request: Request, next: Next) -> Response {
+/// An answer that is sent while the client still writes is often lost: the connection is reset, and the client sees a
+/// broken pipe instead of the answer.
+pub(super) async fn drain_large_body(request: Request, next: Next) -> Response {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_none_or(|length| length <= BODY_LIMIT as u64) {
         return next.run(request).await;
     }
     let mut body = request.into_body();
-    let mut heard = 0;
+    let mut drained = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        heard += frame.data_ref().map_or(0, bytes::Bytes::len);
-        if heard > HEARD_OUT {
+        drained += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if drained > DRAINED {
             break;
         }
     }
     ApiError::TooLarge { limit: BODY_LIMIT }.into_response()
 }
 
-/// Once `stop` is cancelled: closes the connection with each answer, and tells whoever asks for its health that it goes.
+/// Once `stop` is cancelled: closes the connection with each answer, and answers health checks with 503.
 ///
-/// Also the gateway, which asks whether the process lives: it sends the next requests elsewhere while those under way,
-/// and those it still had, are answered.
-pub(super) async fn say_farewell(stop: CancellationToken, request: Request, next: Next) -> Response {
+/// The gateway checks liveness too: it sends the next requests to another replica while open requests are answered.
+pub(super) async fn announce_stop(stop: CancellationToken, request: Request, next: Next) -> Response {
     if stop.is_cancelled() && [LIVE, READY].contains(&request.uri().path()) {
         let body = axum::Json(serde_json::json!({"status": "stopping", "failing": ["service"], "checks": {}}));
         return (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], body).into_response();
@@ -89,23 +88,28 @@ pub(super) async fn say_farewell(stop: CancellationToken, request: Request, next
 }
 
 /// Puts a request under its correlation id, in a span, and into the metrics.
-pub(super) async fn observe(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(inbound): State<Arc<Inbound>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = known_method(request.method());
     // The pattern, never the path: a metric must not grow with the ids that clients ask for.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let id = correlation::from_headers(request.headers());
     let path = request.uri().path();
-    let span =
-        tracing::info_span!("request", service = door.service, method, path, correlation_id = correlation::text(&id));
-    let open = InFlight::enter(door.service);
+    let span = tracing::info_span!(
+        "request",
+        service = inbound.service,
+        method,
+        path,
+        correlation_id = correlation::text(&id)
+    );
+    let open = InFlight::enter(inbound.service);
     let mut response = correlation::scope(id.clone(), next.run(request)).instrument(span.clone()).await;
     drop(open);
 
     let elapsed = began.elapsed();
     let status = response.status();
     let labels = [
-        ("service", door.service.to_owned()),
+        ("service", inbound.service.to_owned()),
         ("method", method.to_owned()),
         ("route", route),
         ("status", status.as_str().to_owned()),

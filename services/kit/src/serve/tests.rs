@@ -70,7 +70,7 @@ async fn start(api: Api, drain: Duration) -> Running {
             ("T_DATABASE_URL", "-"),
             ("T_GATEWAY_TOKEN", TOKEN),
             ("T_REQUEST_TIMEOUT_SECONDS", "1"),
-            ("T_FAREWELL_SECONDS", "1"),
+            ("T_SHUTDOWN_DELAY_SECONDS", "1"),
         ],
     );
     let mut config = ServiceConfig::read(&mut vars).unwrap();
@@ -220,7 +220,7 @@ async fn a_stop_lets_open_requests_end() {
         entries.recv().await.unwrap();
     }
     running.stop.cancel();
-    // A connection that is closed tells so, and the gateway's checks hear that the service goes.
+    // Answers close their connection, and health checks get 503.
     for (path, status) in [("/docs", 200), ("/health/live", 503), ("/health/ready", 503)] {
         let answer = running.get(path).await;
         assert_eq!((answer.status().as_u16(), answer.headers()["connection"].to_str().unwrap()), (status, "close"));
@@ -231,7 +231,7 @@ async fn a_stop_lets_open_requests_end() {
     }
     let again = running.client.get(running.url("/health/live"));
     running.server.await.unwrap().unwrap();
-    assert!(again.send().await.is_err(), "the door is shut");
+    assert!(again.send().await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
@@ -241,8 +241,8 @@ async fn a_stop_waits_no_longer_than_the_drain() {
     let request = running.client.get(running.url("/api/v1/wait")).header("x-gateway-token", TOKEN);
     let request = tokio::spawn(async move { request.send().await.is_ok() });
     entries.recv().await.unwrap();
-    // Nor does a peer that never sends a request hold it up.
-    let _silent = tokio::net::TcpStream::connect(running.address).await.unwrap();
+    // A peer that never sends a request does not delay it either.
+    let _idle = tokio::net::TcpStream::connect(running.address).await.unwrap();
     running.stop.cancel();
     tokio::time::timeout(Duration::from_secs(30), running.server).await.expect("bounded").unwrap().unwrap();
     request.abort();

@@ -1,11 +1,11 @@
-//! What a client of a document is told: its present state, whoever asks and how often.
+//! What a client of a document gets: its present state, whoever asks and how often.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::idempotency::Asked;
-use kit::settle::Outcome;
+use kit::stock::Outcome;
 
 use super::document::{Status, find_with_lines};
 use crate::App;
@@ -38,12 +38,12 @@ pub(super) async fn present(app: &App, id: SaleId) -> Result<Response, ApiError>
     Ok((status, Json(document)).into_response())
 }
 
-/// Asks Inventory about a document just stored, and answers what came of it; 503 where Inventory is silent.
-pub(super) async fn settled(app: &App, id: SaleId) -> Result<Response, ApiError> {
-    let outcome = app.ledger.settle(id).await?;
+/// Asks Inventory about a document just stored, and answers what came of it; 503 where Inventory does not answer.
+pub(super) async fn deliver(app: &App, id: SaleId) -> Result<Response, ApiError> {
+    let outcome = app.outbox.deliver(id).await?;
     let status: Status =
         sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(id).fetch_one(&app.db).await?;
-    if outcome == Outcome::Silent && status == Status::Pending {
+    if outcome == Outcome::NoAnswer && status == Status::Pending {
         let detail = format!(
             "Inventory does not answer, so document {id} is pending and will be settled when it does; \
              repeat with the same Idempotency-Key or read /sales/{id} to learn what became of it"

@@ -69,7 +69,7 @@ pub(crate) struct Sale {
     pub total_cents: i64,
     /// History that came through an import and moved no stock.
     pub imported: bool,
-    /// Whether Inventory has been told everything: false while pending, and while stock of a voided or
+    /// Whether every message to Inventory is delivered: false while pending, and while stock of a voided or
     /// rejected document is still to be given back.
     pub stock_settled: bool,
     /// Why a rejected document was rejected.

@@ -50,7 +50,7 @@ pub(super) async fn ask(app: &App, place: &Place, products: &[ProductId]) -> Res
     let mut distinct = products.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
-    app.ledger.validate(&distinct, Some(place.store_id)).await
+    app.outbox.validate(&distinct, Some(place.store_id)).await
 }
 
 /// Where the store's stock lies.

@@ -94,7 +94,7 @@ pub(super) async fn create_return(
         Some(return_id) => {
             tx.commit().await?;
             metric::document(Kind::Return);
-            answer::settled(&app, return_id).await
+            answer::deliver(&app, return_id).await
         }
         None => {
             tx.rollback().await?;

@@ -54,7 +54,7 @@ pub(crate) struct SaleLineRequest {
 
 /// Sell goods at a register.
 ///
-/// The sale is stored before Inventory is asked, so a silence (503) leaves it pending: it is settled as
+/// The sale is stored before Inventory is asked, so a missing answer (503) leaves it pending: it is settled as
 /// soon as Inventory answers, and a repeat with the same `Idempotency-Key` tells what became of it.
 #[utoipa::path(post, path = "/sales", tag = "sales",
     params(IdempotencyKey), request_body = SaleRequest,
@@ -94,7 +94,7 @@ pub(super) async fn create_sale(
         Some(id) => {
             tx.commit().await?;
             metric::document(Kind::Sale);
-            answer::settled(&app, id).await
+            answer::deliver(&app, id).await
         }
         None => {
             tx.rollback().await?;

@@ -5,7 +5,7 @@ use kit::error::ApiError;
 use kit::extract::{Json, Query};
 use kit::id::StoreId;
 use kit::page::{Cursor, Page};
-use kit::settle::{Owed, StuckFilter};
+use kit::stock::{StuckFilter, Undelivered};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use super::document::{Kind, Status};
 use crate::App;
 use crate::ids::SaleId;
 
-/// An unsettled document and what is owed for it.
+/// A document and its undelivered message to Inventory.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub(crate) struct StuckSale {
     id: SaleId,
@@ -24,12 +24,12 @@ pub(crate) struct StuckSale {
     receipt_number: String,
     #[serde(flatten)]
     #[sqlx(flatten)]
-    task: Owed,
+    message: Undelivered,
 }
 
-/// List documents that are unsettled for too long, by id.
+/// List documents whose message to Inventory is undelivered for too long, by id.
 #[utoipa::path(get, path = "/sales/stuck", tag = "sales", params(StuckFilter),
-    responses((status = 200, description = "A page of unsettled documents", body = Page<StuckSale>)))]
+    responses((status = 200, description = "A page of stuck documents", body = Page<StuckSale>)))]
 pub(super) async fn list_stuck_sales(
     State(app): State<App>,
     Query(filter): Query<StuckFilter>,
@@ -42,7 +42,7 @@ pub(super) async fn list_stuck_sales(
          WHERE s.id > coalesce($1, 0) AND t.since <= now() - make_interval(secs => $2) ORDER BY s.id LIMIT $3",
     )
     .bind(after)
-    .bind(filter.age(app.ledger.limits()))
+    .bind(filter.age(app.outbox.limits()))
     .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;

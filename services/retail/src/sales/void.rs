@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
-use kit::settle::{Outcome, Step};
+use kit::stock::{Outcome, Step};
 
 use super::document::{Kind, SaleWithLines, Status, find_with_lines};
 use crate::App;
@@ -30,10 +30,10 @@ struct Locked {
         (status = 409, description = "`sale-pending`, `sale-not-completed`, `sale-has-returns`, `sale-imported`, `not-a-sale`")))]
 pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<SaleId>) -> Result<Response, ApiError> {
     decide(&app, id).await?;
-    let outcome = app.ledger.settle(id).await?;
+    let outcome = app.outbox.deliver(id).await?;
     let status = match outcome {
-        Outcome::Settled => StatusCode::OK,
-        Outcome::Silent => StatusCode::ACCEPTED,
+        Outcome::Delivered => StatusCode::OK,
+        Outcome::NoAnswer => StatusCode::ACCEPTED,
     };
     Ok((status, Json(find_with_lines(&app.db, id).await?)).into_response())
 }
@@ -59,7 +59,7 @@ async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    app.ledger.owe(&mut tx, id, Step::Reverse).await?;
+    app.outbox.enqueue(&mut tx, id, Step::Reverse).await?;
     tx.commit().await?;
     metric::void();
     Ok(())

@@ -1,10 +1,10 @@
-//! Stores a new document: receipt number, header, lines and the debt to Inventory, all or nothing.
+//! Stores a new document: receipt number, header, lines and the message to Inventory, all or nothing.
 
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::Asked;
-use kit::settle::Step;
+use kit::stock::Step;
 use sqlx::PgTransaction;
 
 use super::document::Kind;
@@ -38,7 +38,7 @@ pub(super) struct DraftLine {
     pub original_line_no: Option<i32>,
 }
 
-/// Stores the draft as pending, with its debt to Inventory, and answers its id. Answers nothing where the key was taken
+/// Stores the draft as pending, with its message to Inventory, and answers its id. Answers nothing where the key was taken
 /// meanwhile: roll back, for a receipt number was drawn.
 ///
 /// As few statements as can be, because they hold the register's counter and everybody at that register waits for it.
@@ -97,7 +97,7 @@ pub(super) async fn insert_pending(
     .fetch_optional(&mut **tx)
     .await?;
     if let Some(id) = id {
-        app.ledger.owe(tx, id, Step::Post).await?;
+        app.outbox.enqueue(tx, id, Step::Post).await?;
     }
     Ok(id)
 }

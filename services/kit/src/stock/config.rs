@@ -1,4 +1,4 @@
-//! The way to Inventory, and the clocks of documents that wait for it.
+//! The address and key for calls to Inventory, and the time limits of documents that wait for an answer.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ pub struct StockConfig {
     pub gateway_key: Secret,
     /// Longest wait for one answer of Inventory.
     pub call_timeout: Duration,
-    /// How often recovery looks for what is owed.
+    /// How often recovery looks for messages that are due.
     pub recovery_interval: Duration,
-    /// The clocks of a document.
+    /// The time limits of a document.
     pub limits: Limits,
 }
 
@@ -26,7 +26,7 @@ pub struct Limits {
     pub grace: Duration,
     /// After this long without an answer a pending document is given up.
     pub pending: Duration,
-    /// After this long an unsettled document is listed as stuck.
+    /// After this long a document with an undelivered message is listed as stuck.
     pub stuck: Duration,
 }
 
@@ -43,7 +43,7 @@ impl StockConfig {
             recovery_interval: vars.seconds_or(
                 "RECOVERY_INTERVAL_SECONDS",
                 "1",
-                "time between looks for unsettled documents, in seconds",
+                "time between looks for undelivered stock messages, in seconds",
             )?,
             limits: Limits {
                 grace: vars.seconds_or(
@@ -59,7 +59,7 @@ impl StockConfig {
                 stuck: vars.seconds_or(
                     "STUCK_AFTER_SECONDS",
                     "60",
-                    "after this an unsettled document is listed as stuck, in seconds",
+                    "after this a document with an undelivered stock message is listed as stuck, in seconds",
                 )?,
             },
         })

@@ -1,5 +1,5 @@
-//! A CSV row read once more, slowly, to say which field is at fault: the csv crate names the field of a number that
-//! does not parse, but not that of a value which a type of ours refuses.
+//! Finds the field at fault in a CSV row: the csv crate names the field of a number that does not parse, but not of a
+//! value that one of our types refuses, so the row is deserialised again, field by field.
 
 use csv::StringRecord;
 use serde::de::value::{Error, MapDeserializer};

@@ -1,11 +1,11 @@
-//! What `kit::settle` must know of sales and returns to keep them in agreement with the stock.
+//! What the outbox of `kit::stock` must know of sales and returns to keep them in agreement with the stock.
 //!
-//! Beside the invariants told there: a void cannot be refused by Inventory, so it is decided here at once and the
-//! stock follows; a return is never given up, for the goods are back in the store and only Inventory's word is missing.
+//! Beside the invariants there: a void cannot be refused by Inventory, so it is decided here at once and the
+//! stock follows; a return is never given up, for the goods are back in the store and only Inventory's answer is missing.
 
 use chrono::{DateTime, Utc};
 use kit::id::LocationId;
-use kit::settle::Documents;
+use kit::stock::Documents;
 use kit::stock::{Line, Movement, Reason, Refusal};
 use sqlx::{PgPool, PgTransaction};
 

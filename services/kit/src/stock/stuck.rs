@@ -7,10 +7,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Limits, Step};
 use crate::page::{Cursor, Limit};
 
-/// What is owed for a document: the columns of its task.
+/// The undelivered message of a document.
 #[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
-pub struct Owed {
-    /// `post`: Inventory has to move its stock; `reverse`: to give it back.
+pub struct Undelivered {
+    /// `post`: Inventory has to move the stock; `reverse`: Inventory has to give it back.
     pub owed: Step,
     pub since: DateTime<Utc>,
     /// How often recovery has tried.
@@ -19,12 +19,12 @@ pub struct Owed {
     pub last_error: Option<String>,
 }
 
-/// Which unsettled documents to list.
+/// Which documents with an undelivered message to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct StuckFilter {
-    /// Unsettled for at least this long; default: the service's own limit.
+    /// Undelivered for at least this long; default: the service's own limit.
     #[param(minimum = 0)]
     pub older_than_seconds: Option<u32>,
     #[serde(default)]

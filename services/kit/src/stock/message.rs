@@ -1,4 +1,5 @@
-//! The table `stock_tasks`: one row per document that owes something. Both services that take stock have it.
+//! The table `stock_tasks`: one row per undelivered message to Inventory, at most one per document. Both services that
+//! take stock have it.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool, PgTransaction};
 use utoipa::ToSchema;
 
-/// What a document owes to Inventory.
+/// What a message asks of Inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -27,7 +28,7 @@ impl Step {
     }
 }
 
-/// A task that recovery took on.
+/// A message that recovery has claimed.
 #[derive(sqlx::FromRow)]
 pub(super) struct Claim {
     pub(super) document_id: i64,
@@ -35,9 +36,9 @@ pub(super) struct Claim {
     pub(super) too_long: bool,
 }
 
-/// How many documents owe what, and for how long.
+/// How many messages are undelivered, and for how long.
 #[derive(sqlx::FromRow)]
-pub(super) struct Standing {
+pub(super) struct Backlog {
     pub(super) posts: i64,
     pub(super) reversals: i64,
     /// Of those, how many are older than the limit.
@@ -46,7 +47,7 @@ pub(super) struct Standing {
     pub(super) oldest: f64,
 }
 
-pub(super) async fn owe(
+pub(super) async fn insert(
     tx: &mut PgTransaction<'_>,
     document: i64,
     step: Step,
@@ -68,8 +69,8 @@ pub(super) async fn step(db: &PgPool, document: i64) -> Result<Option<Step>, sql
     sqlx::query_scalar("SELECT step FROM stock_tasks WHERE document_id = $1").bind(document).fetch_optional(db).await
 }
 
-/// Removes a task that is done, unless it has become another one meanwhile.
-pub(super) async fn pay(db: impl PgExecutor<'_>, document: i64, step: Step) -> Result<(), sqlx::Error> {
+/// Removes a message that is delivered, unless it has become another one meanwhile.
+pub(super) async fn remove(db: impl PgExecutor<'_>, document: i64, step: Step) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM stock_tasks WHERE document_id = $1 AND step = $2")
         .bind(document)
         .bind(step)
@@ -78,8 +79,8 @@ pub(super) async fn pay(db: impl PgExecutor<'_>, document: i64, step: Step) -> R
     Ok(())
 }
 
-/// From `post` to `reverse`.
-pub(super) async fn turn(tx: &mut PgTransaction<'_>, document: i64) -> Result<(), sqlx::Error> {
+/// Turns a `post` into a `reverse`.
+pub(super) async fn reverse(tx: &mut PgTransaction<'_>, document: i64) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE stock_tasks SET step = 'reverse' WHERE document_id = $1")
         .bind(document)
         .execute(&mut **tx)
@@ -87,7 +88,7 @@ pub(super) async fn turn(tx: &mut PgTransaction<'_>, document: i64) -> Result<()
     Ok(())
 }
 
-pub(super) async fn note(db: &PgPool, document: i64, error: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn record_error(db: &PgPool, document: i64, error: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE stock_tasks SET last_error = $2,
            due_at = CASE WHEN attempts = 0 THEN least(due_at, now() + interval '1 second') ELSE due_at END
@@ -100,7 +101,7 @@ pub(super) async fn note(db: &PgPool, document: i64, error: &str) -> Result<(), 
     Ok(())
 }
 
-/// Claims up to `most` tasks that are due: each comes due again after a pause that doubles up to a minute, so that
+/// Claims up to `most` messages that are due: each comes due again after a pause that doubles up to a minute, so that
 /// any number of replicas may ask and a crash loses none.
 pub(super) async fn claim(db: &PgPool, most: i64, pending: Duration) -> Result<Vec<Claim>, sqlx::Error> {
     sqlx::query_as(
@@ -116,7 +117,7 @@ pub(super) async fn claim(db: &PgPool, most: i64, pending: Duration) -> Result<V
     .await
 }
 
-pub(super) async fn standing(db: &PgPool, stuck: Duration) -> Result<Standing, sqlx::Error> {
+pub(super) async fn backlog(db: &PgPool, stuck: Duration) -> Result<Backlog, sqlx::Error> {
     sqlx::query_as(
         "SELECT count(*) FILTER (WHERE step = 'post') AS posts, count(*) FILTER (WHERE step = 'reverse') AS reversals,
            count(*) FILTER (WHERE since <= now() - make_interval(secs => $1)) AS stuck,

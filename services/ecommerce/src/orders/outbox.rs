@@ -1,8 +1,8 @@
-//! What `kit::settle` must know of orders to keep them in agreement with the stock.
+//! What the outbox of `kit::stock` must know of orders to keep them in agreement with the stock.
 
 use chrono::{DateTime, Utc};
 use kit::id::LocationId;
-use kit::settle::Documents;
+use kit::stock::Documents;
 use kit::stock::{Line, Movement, Reason, Refusal};
 use sqlx::{PgPool, PgTransaction};
 

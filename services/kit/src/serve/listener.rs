@@ -1,4 +1,4 @@
-//! The listener of a server that closes without turning away anybody who has already come in.
+//! The listener of a server that closes without a reset of connections that are already made.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 /// How long a connection that is being made when the server closes may take for it: more than a round trip.
 const HANDSHAKE: Duration = Duration::from_millis(200);
 
-/// How long the last connections are given to send their request: a connection that has said nothing yet is dropped
-/// when the server is shut.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the last connections are given to send their request: a connection that has sent nothing yet is dropped
+/// when the server ends.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Takes connections until `closing` is cancelled, then those that the kernel is making or has made, and then cancels
 /// `shut`. The kernel resets what it holds for a socket that is closed, and peers may have sent their request: so it
-/// is told to begin no more connections before the socket is closed.
-pub(super) struct Entrance {
+/// takes no new handshake before the socket is closed.
+pub(super) struct DrainingListener {
     open: Option<TcpListener>,
     address: SocketAddr,
     last: VecDeque<(std::net::TcpStream, SocketAddr)>,
@@ -28,7 +28,7 @@ pub(super) struct Entrance {
     shut: CancellationToken,
 }
 
-impl Entrance {
+impl DrainingListener {
     pub(super) fn new(listener: TcpListener, closing: CancellationToken, shut: CancellationToken) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { open: Some(listener), address, last: VecDeque::new(), closing, shut })
@@ -47,7 +47,7 @@ impl Entrance {
     /// Closes the socket and keeps the connections that it holds.
     async fn close(&mut self) {
         let Some(listener) = &self.open else { return };
-        if let Err(error) = begin_no_more(listener) {
+        if let Err(error) = drop_handshakes(listener) {
             tracing::warn!(%error, "connections that are made just when the socket is closed will be reset");
         }
         tokio::time::sleep(HANDSHAKE).await;
@@ -57,7 +57,7 @@ impl Entrance {
     }
 }
 
-impl Listener for Entrance {
+impl Listener for DrainingListener {
     type Io = TcpStream;
     type Addr = SocketAddr;
 
@@ -71,7 +71,7 @@ impl Listener for Entrance {
                 return (at_once(stream), peer);
             }
         }
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::time::sleep(FIRST_REQUEST).await;
         self.shut.cancel();
         pending().await
     }
@@ -81,10 +81,10 @@ impl Listener for Entrance {
     }
 }
 
-/// Lets the kernel pass over who asks for a new connection. Its peer asks again after a second, and is then refused, or
-/// taken by the server's successor.
+/// Makes the kernel drop requests for a new connection. The peer repeats its request after a second, and is then
+/// refused, or accepted by the server's successor.
 #[cfg(target_os = "linux")]
-fn begin_no_more(listener: &TcpListener) -> io::Result<()> {
+fn drop_handshakes(listener: &TcpListener) -> io::Result<()> {
     use socket2::{SockFilter, SockRef};
     /// Berkeley packet filter over a TCP segment: one whose flags are SYN without ACK is dropped.
     const NO_SYN: [SockFilter; 5] = [
@@ -104,7 +104,7 @@ fn begin_no_more(listener: &TcpListener) -> io::Result<()> {
 
 /// Other systems have no such filter.
 #[cfg(not(target_os = "linux"))]
-fn begin_no_more(_: &TcpListener) -> io::Result<()> {
+fn drop_handshakes(_: &TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -1,0 +1,88 @@
+//! Delivers the messages that a crash, a timeout or an outage has left in the outbox.
+//!
+//! One step claims the messages that are due and delivers them by the path that requests take; the loop around it only
+//! waits. Any number of replicas may run it: a claim moves `due_at`, and a second delivery changes nothing.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::MissedTickBehavior;
+
+use super::message::{self, Claim};
+use super::{Documents, Outbox, Outcome};
+use crate::correlation;
+use crate::error::ApiError;
+use crate::metric;
+
+/// Messages delivered at the same time; Inventory has other callers.
+const CONCURRENCY: usize = 8;
+/// Messages claimed by one step.
+const BATCH: i64 = 100;
+
+/// What one step found and did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// Documents whose message was due.
+    pub due: usize,
+    /// Of those, documents whose message is delivered.
+    pub delivered: usize,
+    /// Of those, documents that were pending too long and have been given up.
+    pub given_up: usize,
+}
+
+impl<D: Documents> Outbox<D> {
+    /// Runs [`Outbox::recover`] every `interval`, for ever; a failing step is logged and the next one tries again.
+    pub async fn run(&self, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match correlation::scope(correlation::fresh(), self.recover()).await {
+                Ok(Recovered { due: 0, .. }) => {}
+                Ok(done) => {
+                    tracing::info!(
+                        due = done.due,
+                        delivered = done.delivered,
+                        given_up = done.given_up,
+                        "recovery step"
+                    );
+                }
+                Err(error) => tracing::warn!(error = crate::telemetry::chain(&error), "recovery step failed"),
+            }
+        }
+    }
+
+    /// Claims the messages that are due and delivers them.
+    ///
+    /// # Errors
+    /// The database's; the claimed messages come due again.
+    pub async fn recover(&self) -> Result<Recovered, ApiError> {
+        let claims = message::claim(&self.db, BATCH, self.limits.pending).await?;
+        let mut done = Recovered { due: claims.len(), ..Recovered::default() };
+        let mut outcomes = stream::iter(claims).map(|claim| self.resume(claim)).buffer_unordered(CONCURRENCY);
+        while let Some(outcome) = outcomes.next().await {
+            let (outcome, given_up) = outcome?;
+            done.delivered += usize::from(outcome == Outcome::Delivered);
+            done.given_up += usize::from(given_up);
+        }
+        Ok(done)
+    }
+
+    async fn resume(&self, claim: Claim) -> Result<(Outcome, bool), ApiError> {
+        let id = D::Id::from(claim.document_id);
+        // The last attempt comes before giving up: Inventory may be back and accept.
+        let outcome = self.deliver(id).await?;
+        if outcome == Outcome::NoAnswer && claim.too_long && self.give_up(id).await? {
+            return Ok((self.deliver(id).await?, true));
+        }
+        Ok((outcome, false))
+    }
+
+    /// Refreshes the gauges of undelivered messages. Where the database does not answer they keep their last values.
+    pub async fn observe(&self) {
+        match message::backlog(&self.db, self.limits.stuck).await {
+            Ok(it) => metric::undelivered(it.posts, it.reversals, it.stuck, it.oldest),
+            Err(error) => tracing::debug!(%error, "cannot count the undelivered stock messages"),
+        }
+    }
+}
