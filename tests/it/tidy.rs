@@ -194,6 +194,94 @@ fn the_scan_sees_every_way_of_writing() {
     assert_eq!(found, ["jobs.run", "lake.t", "sync.poll", "sync.staged"]);
 }
 
+#[test]
+fn statements_name_their_columns() {
+    let mut faults = Vec::new();
+    for folder in TRANSACTIONAL.map(|service| format!("services/{service}/src")) {
+        let mut files = Vec::new();
+        collect(&repository().join(folder), "rs", &mut files);
+        assert!(files.len() > 10, "the walk finds the sources");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            faults.extend(unnamed_columns(&text).map(|fault| format!("{}: {fault}", file.display())));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// `SELECT *`, `x.*` in a list of columns, and an INSERT without a list of columns, in SQL within Rust.
+fn unnamed_columns(text: &str) -> impl Iterator<Item = &str> {
+    let pattern =
+        r"SELECT \*|\b[a-z_]+\.\*(,| FROM)|RETURNING \*|INSERT INTO [a-z_.]+( AS [a-z]+)?\s+\\?\s*(VALUES|SELECT)\b";
+    let pattern = regex::Regex::new(pattern).unwrap();
+    pattern.find_iter(text).map(|found| found.as_str()).collect::<Vec<_>>().into_iter()
+}
+
+#[test]
+fn the_scan_sees_every_way_of_not_naming_columns() {
+    let refused = [
+        "SELECT * FROM t",
+        "SELECT d.*, true FROM t AS d",
+        "SELECT d.* FROM t AS d",
+        "RETURNING *",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t AS x SELECT 1",
+        "INSERT INTO t \\\n   SELECT 1",
+    ];
+    for sql in refused {
+        assert_eq!(unnamed_columns(sql).count(), 1, "{sql}");
+    }
+    for sql in ["INSERT INTO t (a) VALUES (1)", "SELECT count(*) FROM t", "INSERT INTO t AS x (a) SELECT a * 2 FROM s"]
+    {
+        assert_eq!(unnamed_columns(sql).count(), 0, "{sql}");
+    }
+}
+
+#[test]
+fn tasks_have_an_owner_or_a_reason() {
+    let mut faults = Vec::new();
+    let inner = |file: &Path| file.starts_with(repository().join("tests")) || file.ends_with("tests.rs");
+    for file in rust_files().into_iter().filter(|file| !inner(file)) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        faults.extend(dropped_handles(&text).into_iter().map(|line| format!("{}:{line}", file.display())));
+    }
+    assert!(faults.is_empty(), "a task without an owner needs a comment `// Detached: why it ends`: {faults:#?}");
+}
+
+/// Lines of `tokio::spawn` whose handle is dropped, and no comment above them says why the task ends.
+fn dropped_handles(text: &str) -> Vec<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let dropped = |at: usize| {
+        let line = lines[at].trim_start();
+        let starts = ["tokio::spawn(", "let _ = tokio::spawn(", "drop(tokio::spawn("];
+        if !starts.iter().any(|start| line.starts_with(start)) {
+            return false;
+        }
+        let indent = lines[at].len() - line.len();
+        let closes = |line: &&&str| line.len() - line.trim_start().len() <= indent && !line.trim().is_empty();
+        let last = if line.ends_with(';') { Some(&lines[at]) } else { lines[at + 1..].iter().find(closes) };
+        let kept = last.is_none_or(|last| last.contains(".await") || !last.ends_with(';'));
+        let mut above = lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with("//"));
+        !kept && !above.any(|line| line.trim_start().starts_with("// Detached: "))
+    };
+    (0..lines.len()).filter(|at| dropped(*at)).map(|at| at + 1).collect()
+}
+
+#[test]
+fn the_scan_sees_dropped_handles() {
+    for source in ["tokio::spawn(run());", "tokio::spawn(async {\n    run();\n});", "let _ = tokio::spawn(run());"] {
+        assert_eq!(dropped_handles(source), [1], "{source}");
+    }
+    for source in [
+        "let task = tokio::spawn(run());",
+        "tokio::spawn(run()).await",
+        "tokio::spawn(async {\n    run();\n})\n.await?",
+        "// Detached: it ends with the process.\ntokio::spawn(run());",
+    ] {
+        assert_eq!(dropped_handles(source), Vec::<usize>::new(), "{source}");
+    }
+}
+
 fn rust_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in ["services", "aggregator", "jobs", "exports", "tests"] {

@@ -136,6 +136,7 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 let connection = connection(gateway.clone(), stream, peer);
                 let connection = graceful.watch(connection);
+                // Detached: the shutdown waits for what `graceful` watches.
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, %peer, "client connection ended");

@@ -233,6 +233,7 @@ fn discard(mut body: Incoming) {
     if body.is_end_stream() {
         return;
     }
+    // Detached: it ends after 30 seconds at the latest.
     tokio::spawn(async move {
         let reading = async { while let Some(Ok(_)) = body.frame().await {} };
         // nginx lingers as long.

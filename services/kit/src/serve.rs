@@ -272,6 +272,7 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let cancelled = stop.clone();
+    // Detached: it waits for a signal as long as the process lives.
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

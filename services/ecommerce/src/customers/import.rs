@@ -121,7 +121,9 @@ async fn upsert(app: &App, rows: &[&Row<CustomerRow>]) -> Result<u64, ApiError> 
     }
     let changed = sqlx::query(
         "INSERT INTO customers AS c (reference, name, email, phone, city, country, signup_day)
-         SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[])
+         SELECT r.reference, r.name, r.email, r.phone, r.city, r.country, r.signup_day
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[])
+           AS r (reference, name, email, phone, city, country, signup_day)
          ON CONFLICT (reference) DO UPDATE SET name = excluded.name, email = excluded.email, phone = excluded.phone,
            city = excluded.city, country = excluded.country, signup_day = excluded.signup_day
          WHERE c.erased_at IS NULL AND (c.name, c.email, c.phone, c.city, c.country, c.signup_day)

@@ -59,7 +59,8 @@ impl Drop for Lease {
 /// which leaves it without its proper end.
 pub(super) async fn stream(lease: Lease, statement: String) -> Result<Body, FeedError> {
     let (sender, mut receiver) = mpsc::channel::<Result<Bytes, FeedError>>(WAITING);
-    // A task, so that the deadline holds even while the reader does not ask for more.
+    // Detached: it ends at its deadline, or when the reader drops the channel. A task, so that the deadline holds even
+    // while the reader does not ask for more.
     tokio::spawn(async move {
         let deadline = lease.deadline;
         let outcome = timeout_at(deadline, pump(lease, &statement, &sender)).await.unwrap_or(Err(FeedError::TooSlow));

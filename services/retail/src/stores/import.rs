@@ -45,7 +45,9 @@ async fn write(app: &App, mut batch: Batch<StoreRow>) -> Result<Outcome, ApiErro
         batch.rows.iter().map(|row| value(&row.value)).collect()
     }
     let changed = sqlx::query(
-        "INSERT INTO stores AS s (code, name, city, time_zone) SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) \
+        "INSERT INTO stores AS s (code, name, city, time_zone) \
+         SELECT r.code, r.name, r.city, r.time_zone \
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS r (code, name, city, time_zone) \
          ON CONFLICT (code) DO UPDATE SET name = excluded.name, city = excluded.city, time_zone = excluded.time_zone \
          WHERE (s.name, s.city, s.time_zone) IS DISTINCT FROM (excluded.name, excluded.city, excluded.time_zone)",
     )

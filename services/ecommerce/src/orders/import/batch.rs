@@ -125,8 +125,12 @@ async fn insert(
     let inserted: Vec<(String, OrderId)> = sqlx::query_as(
         "INSERT INTO orders (reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, shipped_at, \
          delivered_at, cancelled_at, total_cents, imported) \
-         SELECT d.*, true FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], \
-         $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[]) AS d \
+         SELECT d.reference, d.customer_id, d.status, d.payment_status, d.occurred_at, d.time_zone, d.confirmed_at, d.shipped_at, \
+         d.delivered_at, d.cancelled_at, d.total_cents, true \
+         FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], \
+         $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[]) \
+         AS d (reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, shipped_at, \
+         delivered_at, cancelled_at, total_cents) \
          ON CONFLICT (reference) DO NOTHING RETURNING reference, id",
     )
     .bind(column(documents, |it| it.head().reference.as_str()))
@@ -162,8 +166,12 @@ async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(OrderId, &OrderRow)]
     sqlx::query(
         "INSERT INTO order_lines (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
          unit_cost_cents, discount_cents) \
-         SELECT * FROM UNNEST($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
-         $8::bigint[], $9::bigint[], $10::bigint[])",
+         SELECT l.order_id, l.line_no, l.product_id, l.sku, l.product_name, l.category, l.quantity, l.unit_price_cents, \
+         l.unit_cost_cents, l.discount_cents \
+         FROM UNNEST($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
+         $8::bigint[], $9::bigint[], $10::bigint[]) \
+         AS l (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
+         discount_cents)",
     )
     .bind(lines.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .bind(column(lines, |it| it.line_no))

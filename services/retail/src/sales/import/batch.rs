@@ -294,8 +294,12 @@ async fn insert_lines(tx: &mut PgTransaction<'_>, lines: &[(SaleId, &SaleRow)]) 
     sqlx::query(
         "INSERT INTO sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
          unit_cost_cents, discount_cents) \
-         SELECT * FROM UNNEST($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
-         $8::bigint[], $9::bigint[], $10::bigint[])",
+         SELECT l.sale_id, l.line_no, l.product_id, l.sku, l.product_name, l.category, l.quantity, l.unit_price_cents, \
+         l.unit_cost_cents, l.discount_cents \
+         FROM UNNEST($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
+         $8::bigint[], $9::bigint[], $10::bigint[]) \
+         AS l (sale_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
+         discount_cents)",
     )
     .bind(lines.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .bind(column(lines, |it| it.line_no))
