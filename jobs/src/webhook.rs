@@ -62,7 +62,9 @@ impl Webhook {
         if let Some(secret) = &self.secret {
             request = request.header("tributary-signature", signature(secret, &at, &body)?);
         }
-        let answer = request.body(body).send().await.context("the webhook did not answer")?;
+        let answer = request.body(body).send().await;
+        // Its URL may hold a token of the receiver, and this text goes to logs, runs and notices.
+        let answer = answer.map_err(reqwest::Error::without_url).context("the webhook did not answer")?;
         let status = answer.status();
         anyhow::ensure!(status.is_success(), "the webhook answered {status}");
         Ok(())
@@ -115,6 +117,16 @@ mod tests {
         // As `printf '1700000000.{}' | openssl dgst -sha256 -hmac secret` says.
         let expected = "sha256=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
         assert_eq!(signature("secret", "1700000000", b"{}").unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_the_address_to_itself() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hooks/marker-of-a-token", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Webhook::new(None).unwrap().post(&url, "key", &"message").await.unwrap_err();
+        let text = format!("{error:#} {error:?}");
+        assert!(text.contains("the webhook did not answer") && !text.contains("marker"), "{text}");
     }
 
     #[test]

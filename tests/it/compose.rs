@@ -111,6 +111,26 @@ fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
 }
 
 #[test]
+fn logs_hold_no_values_and_an_address_may_ask_more_than_any_consumer() {
+    let compose = Compose::load();
+    for service in SERVICES {
+        let command = strings(&compose.service(&format!("{service}-db"))["command"]);
+        assert!(command.contains(&"-clog_error_verbosity=terse".to_owned()), "{service}: {command:?}");
+    }
+    let kong = compose.environment("kong");
+    let format = &kong["KONG_NGINX_HTTP_LOG_FORMAT"];
+    assert!(format.starts_with("paths '") && format.contains("$uri ") && !format.contains("request_uri"), "{format}");
+    assert!(!format.contains("$request ") && !format.contains("$args"), "{format}");
+    assert!(kong["KONG_PROXY_ACCESS_LOG"].ends_with(" paths"));
+    let zone = kong["KONG_NGINX_HTTP_LIMIT_REQ_ZONE"].split_once("rate=").unwrap().1;
+    let address: i64 = zone.trim_end_matches("r/s").parse().unwrap();
+    let file: Value = serde_saphyr::from_str(gateway::TEMPLATE).unwrap();
+    for plugin in file["plugins"].as_array().unwrap().iter().filter(|plugin| plugin["name"] == "rate-limiting") {
+        assert!(plugin["config"]["second"].as_i64().unwrap() < address, "{plugin}");
+    }
+}
+
+#[test]
 fn the_command_that_compose_runs_writes_what_kong_reads() {
     let compose = Compose::load();
     let render = |env: BTreeMap<String, String>| {

@@ -5,6 +5,7 @@ mod access;
 mod console;
 mod faults;
 mod harness;
+mod kong;
 mod limits;
 mod process;
 mod rolling;

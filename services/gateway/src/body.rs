@@ -38,6 +38,9 @@ impl Payload {
             if error.is::<LengthLimitError>() {
                 return too_large();
             }
+            if error.is::<hyper::Error>() {
+                return Exit::new(StatusCode::BAD_REQUEST, "Bad request");
+            }
             Exit::new(StatusCode::REQUEST_TIMEOUT, "Request timeout")
         })
     }

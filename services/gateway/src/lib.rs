@@ -8,6 +8,7 @@ mod admin;
 mod body;
 mod file;
 mod forward;
+mod head;
 mod headers;
 mod path;
 mod plan;
@@ -33,6 +34,7 @@ use tokio::net::TcpListener;
 
 pub use plan::PlanError;
 
+use head::{Heads, Noted};
 use proxy::Gateway;
 
 /// The gateway's configuration as it stands in the repository, with placeholders for what is secret
@@ -166,9 +168,11 @@ fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let heads = Heads::default();
+    let stream = Noted::new(stream, heads.clone());
     let service = service_fn(move |request| {
-        let gateway = gateway.clone();
-        async move { Ok::<_, Infallible>(gateway.handle(request, peer).await) }
+        let (gateway, head) = (gateway.clone(), heads.next());
+        async move { Ok::<_, Infallible>(gateway.handle(request, &head, peer).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, StatusCode, Version};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::body::{Body, Passing, Payload};
 use crate::forward::{Call, Timing, forward};
+use crate::head::Head;
 use crate::headers::{self, PROXY_LATENCY, Peer, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY};
 use crate::path::normalize;
 use crate::plan::{Plan, Service};
@@ -47,7 +48,12 @@ struct Exchange {
 
 impl Gateway {
     /// Answers one request; every failure is an answer too.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        head: &Head,
+        peer: SocketAddr,
+    ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange {
             started: Instant::now(),
@@ -60,12 +66,17 @@ impl Gateway {
             ingress: 0,
             timing: Timing::default(),
         };
-        let path = normalize(parts.uri.path());
-        let found = self.plan.router.find(&parts.method, &path);
+        // hyper leaves a fragment out, which Kong takes for a part of the path.
+        let path = normalize(if head.target.contains('#') { &head.target } else { parts.uri.path() });
+        let sound = head.check(&parts.method);
+        let found = sound.is_ok().then(|| self.plan.router.find(&parts.method, &path)).flatten();
         let chain = found.as_ref().map_or(&self.plan.fallback, |found| &found.route.chain);
         let waits = parts.headers.contains_key(EXPECT);
         let mut unread = Some(body);
-        let result = self.answer(&mut exchange, &mut parts, &mut unread, chain, found.as_ref()).await;
+        let result = match sound {
+            Ok(()) => self.answer(&mut exchange, &mut parts, &mut unread, chain, found.as_ref()).await,
+            Err(exit) => Err(exit.with(CONNECTION, HeaderValue::from_static("close"))),
+        };
         // A client that still waits for leave to send its body might never send it; the connection is
         // closed on it instead.
         if let Some(body) = unread

@@ -8,7 +8,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use crate::file;
-use crate::path::stripped;
+use crate::path::{is_utf8, stripped};
 use crate::plan::Service;
 use crate::plugins::Chain;
 
@@ -96,6 +96,8 @@ impl Router {
 
     /// The route for a method and a normalised path.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Match<'_>> {
-        self.0.iter().find_map(|route| route.matches(method, path))
+        // Kong's regular expressions match no text that is not UTF-8.
+        let utf8 = is_utf8(path);
+        self.0.iter().filter(|_| utf8).find_map(|route| route.matches(method, path))
     }
 }

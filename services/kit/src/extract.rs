@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::ApiError;
+use crate::json::ObjectsOnly;
 use crate::serve::BODY_LIMIT;
 
 /// A JSON body, in and out. `T` should `deny_unknown_fields`.
@@ -94,7 +95,7 @@ fn body_rejection(rejection: BytesRejection) -> ApiError {
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(ObjectsOnly(&mut json)).map_err(|error| {
         let path = error.path().to_string();
         // A number where a name belongs is told as a fault of syntax, though the body is JSON. (Text that is skipped
         // is not looked at, so its encoding is asked for by itself.)
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_bad_body_names_its_field() {
-        let cases: [(&[u8], u16, Option<&str>); 11] = [
+        let cases: [(&[u8], u16, Option<&str>); 13] = [
             (br#"{"id": 1, "lines": [{"quantity": 1}], "kind": 1}"#, 422, Some("kind")),
             (br#"{"id": "x", "lines": []}"#, 422, Some("id")),
             (br#"{"lines": []}"#, 422, Some("id")),
@@ -220,6 +221,8 @@ mod tests {
             (br#"{"id": 9223372036854775808, "lines": []}"#, 422, Some("id")),
             (br#"{"id": 1, "id": 2, "lines": []}"#, 422, Some("id")),
             (br#"[]"#, 422, Some("body")),
+            (br#"[1, [{"quantity": 1}], null]"#, 422, Some("body")),
+            (br#"{"id": 1, "lines": [{"quantity": 1}, [1]]}"#, 422, Some("lines[1]")),
             (b"{\"id\": \"\xff\"}", 400, None),
             (br#"{"id": 1, "lines": []} x"#, 400, None),
         ];

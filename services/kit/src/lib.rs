@@ -17,6 +17,7 @@ pub mod feed;
 pub mod id;
 pub mod idempotency;
 pub mod import;
+mod json;
 pub mod metric;
 pub mod page;
 pub mod problem;

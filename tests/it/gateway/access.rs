@@ -188,26 +188,30 @@ async fn a_client_cannot_say_who_it_is() {
 }
 
 #[tokio::test]
-async fn a_key_comes_by_header_or_query_and_goes_no_further() {
+async fn a_key_comes_by_header_alone_and_goes_no_further() {
     let upstream = Upstream::plain().await;
     let gate = Gate::before(&upstream).await;
     let path = "/retail/api/v1/stores";
-    for (query, status, text) in [
-        ("", 401, "No API key found in request"),
-        ("?apikey=", 401, "No API key found in request"),
-        ("?apikey=wrong", 401, "Unauthorized"),
-        ("?apikey=a&apikey=b", 401, "Duplicate API key found"),
+    // A key in a query would stand in every log on its way.
+    let own = format!("?apikey={}", key("pos"));
+    for (query, header, text) in [
+        ("", None, "No API key found in request"),
+        (own.as_str(), None, "No API key found in request"),
+        ("", Some(""), "No API key found in request"),
+        ("", Some("wrong"), "Unauthorized"),
+        (own.as_str(), Some("wrong"), "Unauthorized"),
     ] {
-        let response = gate.bare(Method::GET, &format!("{path}{query}")).send().await.unwrap();
-        assert_eq!(response.status(), status, "{query}");
+        let request = gate.bare(Method::GET, &format!("{path}{query}"));
+        let request = header.into_iter().fold(request, |request, key| request.header("apikey", key));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 401, "{query} {header:?}");
         assert_eq!(response.headers()["www-authenticate"], "Key");
-        assert!(response.text().await.unwrap().contains(&format!("\"message\":\"{text}\"")), "{query}");
+        assert!(response.text().await.unwrap().contains(&format!("\"message\":\"{text}\"")), "{query} {header:?}");
     }
     assert_eq!(upstream.seen().len(), 0);
 
-    let query = format!("{path}?a=%20&apikey={}&b=2", key("pos"));
-    assert_eq!(gate.bare(Method::GET, &query).send().await.unwrap().status(), 200);
+    // Beside a key in the header it is a parameter that nobody knows, and still goes no further.
+    assert_eq!(gate.get("pos", &format!("{path}?a=%20&apikey=x&b=2")).await.status(), 200);
     assert_eq!(upstream.last().target, "/api/v1/stores?a=%20&b=2");
-    assert_eq!(gate.get("pos", path).await.status(), 200);
     assert_eq!(upstream.last().header("apikey"), None);
 }

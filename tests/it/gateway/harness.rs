@@ -151,8 +151,9 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = BTreeMap::new();
     loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        let mut line = Vec::new();
+        stream.read_until(b'\n', &mut line).await.ok().filter(|read| *read > 0)?;
+        let line = String::from_utf8_lossy(&line);
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }

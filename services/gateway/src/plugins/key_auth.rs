@@ -1,4 +1,4 @@
-//! `key-auth`: who is asking, by the key in a header or in the query.
+//! `key-auth`: who is asking, by the key in a header or, unless the file says otherwise, in the query.
 
 use std::sync::Arc;
 
@@ -15,6 +15,12 @@ pub(crate) struct Config {
     key_names: Vec<String>,
     #[serde(default)]
     hide_credentials: bool,
+    #[serde(default = "yes")]
+    key_in_query: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 pub(crate) struct KeyAuth {
@@ -66,7 +72,8 @@ impl KeyAuth {
         for name in &self.config.key_names {
             let header = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let in_header: Vec<String> = headers.get_all(name).iter().map(header).collect();
-            let arguments = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            let query = query.filter(|_| self.config.key_in_query).unwrap_or_default();
+            let arguments = form_urlencoded::parse(query.as_bytes());
             let in_query = arguments.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect();
             for found in [in_header, in_query] {
                 match found.as_slice() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::group::{Gone, Sink};
 use super::source::{ROW_BYTES, Source};
 use super::{Record, RowError};
+use crate::json::{self, ObjectsOnly};
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -33,7 +34,7 @@ pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), 
         if row.is_empty() {
             continue;
         }
-        match serde_json::from_slice::<T>(row) {
+        match json::from_slice::<T>(row) {
             Ok(value) => sink.row(line, value)?,
             // An object is whole only with its last brace, so a cut one cannot parse.
             Err(error) if error.is_eof() && !bytes.ends_with(b"\n") => {
@@ -48,7 +49,7 @@ pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), 
 /// Reads the row once more, slowly, to say what is wrong with it.
 fn refuse<T: Record>(line: u64, row: &[u8], sink: &mut Sink<T>) -> Result<(), Gone> {
     let mut json = serde_json::Deserializer::from_slice(row);
-    let error = match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    let error = match serde_path_to_error::deserialize::<_, T>(ObjectsOnly(&mut json)) {
         Ok(_) => RowError { line, field: None, reason: "something follows the object".to_owned() },
         Err(error) => {
             let path = error.path().to_string();

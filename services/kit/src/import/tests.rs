@@ -156,7 +156,7 @@ async fn ndjson_rows_name_their_fields_too() {
         "{\"sku\":\"b\",\"price\":\"1\"}\n",
         "{\"sku\":\"c\"}\n",
         "{\"sku\":\"d\",\"price\":1,\"x\":2}\n",
-        "[1]\n",
+        "[\"z\",1]\n",
         "{\"sku\":\"e\",\"price\":5} {}\n",
         "{\"sku\":\"f\",\"price\":6}\n",
         "{\"sku\":\"g\",\"pri"
