@@ -19,6 +19,7 @@ mod lake;
 mod main_job;
 mod operations;
 mod outage;
+mod private;
 mod refusals;
 mod reporting;
 mod restore;

@@ -93,7 +93,7 @@ pub fn router(state: &State) -> Router {
         .route("/runs/{id}", get(runs::page))
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/exports", get(exports::page))
-        .route("/{*rest}", any(guard::nothing_here))
+        .route(guard::NOTHING, any(guard::nothing_here))
         .layer(middleware::from_fn(|request, next: Next| guard::within(PAGE_LIMIT, next.run(request))))
         .layer(DefaultBodyLimit::max(FORM_LIMIT));
     // Files leave as they are: their length and digest are those of what was built.

@@ -1,5 +1,6 @@
 //! Where things lie in the data folder. Nothing else in the crate builds a path by hand.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -74,9 +75,14 @@ impl Layout {
 
     /// Creates the folders that are not there yet.
     pub fn create(&self) -> Result<()> {
-        for folder in [self.root.clone(), self.root.join("log"), self.run(), self.lake(), self.exports(), self.spool()]
-        {
-            std::fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
+        // PostgreSQL's own user enters the root, and nobody else's any folder in it.
+        std::fs::create_dir_all(&self.root).map_err(Error::io("create the folder", &self.root))?;
+        for folder in [self.root.join("log"), self.run(), self.lake(), self.exports(), self.spool()] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o750)
+                .create(&folder)
+                .map_err(Error::io("create the folder", &folder))?;
         }
         Ok(())
     }

@@ -206,6 +206,8 @@ impl Cluster {
             "shared_buffers=64MB".to_owned(),
             "timezone=UTC".to_owned(),
             "log_timezone=UTC".to_owned(),
+            // The detail of a refused row is its values: names and addresses of customers.
+            "log_error_verbosity=terse".to_owned(),
             "jit=off".to_owned(),
             // A prepared transaction would hold the feed's horizon back without any session to be seen.
             "max_prepared_transactions=0".to_owned(),

@@ -1,6 +1,7 @@
 //! One child process: started with its own environment, log and process group; watched; ended in good order.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -231,7 +232,7 @@ pub async fn end_leftovers(layout: &Layout) -> Vec<String> {
 }
 
 fn open_log(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("write", path))
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(Error::io("write", path))
 }
 
 /// The last lines of a file, indented; enough to see why a program ended.

@@ -1,6 +1,6 @@
 //! What the console does not let itself be told: by headers, cookies, other sites, or guesses.
 
-use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
+use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
 use system_tests::Stack;
 
 /// A client that follows nothing and keeps nothing.
@@ -65,6 +65,18 @@ async fn nobody_is_believed_who_has_not_signed_in() {
     let policy = header(&answer, "content-security-policy");
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     assert_eq!(header(&answer, "cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_path_that_does_not_exist_is_not_found_whatever_is_asked_of_it() {
+    let stack = Stack::shared().await;
+    let api = stack.direct("reporting");
+    for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        for path in ["/api/v1/nothing", "/api/nothing", "/nothing/here"] {
+            let answer = api.call(method.clone(), path).send().await;
+            assert_eq!(answer.status, 404, "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, Request, State as Of},
+    extract::{FromRequest, FromRequestParts, MatchedPath, Request, State as Of},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
@@ -55,7 +55,9 @@ pub(super) async fn guard(Of(state): Of<State>, mut request: Request, next: Next
         // The cookie's path ends in a slash, so that no neighbour of ours is sent it.
         return Redirect::permanent(&format!("{BASE}/")).into_response();
     }
-    let foreign = !reads && !is_ours(request.headers());
+    // A path that does not exist is 404 whatever is asked of it.
+    let exists = request.extensions().get::<MatchedPath>().is_none_or(|path| path.as_str() != NOTHING);
+    let foreign = !reads && exists && !is_ours(request.headers());
     request.extensions_mut().insert(session.clone());
     let mut response = if foreign { Fault::Foreign.into_response() } else { next.run(request).await };
     if let Some(told) = response.extensions_mut().remove::<Told>() {
@@ -90,7 +92,10 @@ fn shown(state: &State, told: Told, session: Option<&Session>, uri: &Uri, plain:
     response
 }
 
-/// Every path that the console does not have.
+/// The route of every path that the console does not have.
+pub(super) const NOTHING: &str = "/{*rest}";
+
+/// Answers on [`NOTHING`].
 pub(super) async fn nothing_here(uri: Uri) -> Response {
     // Below /api it is a program that asks.
     let missing = ApiError::not_found("such path; /docs lists those there are");
