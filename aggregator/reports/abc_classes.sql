@@ -1,6 +1,6 @@
 /*---
 title = "ABC classes"
-description = "Products by their part of net revenue: A makes up the first share of it, B the next, C the rest."
+description = "Products by their part of net revenue: A makes up the first share of it, B the next, C the rest. A row for each product with a line in the period; most net revenue first, ties by product number. The shares are empty where net revenue as a whole is not above zero."
 section = "Products"
 grain = "day"
 lookback = 89
@@ -18,7 +18,7 @@ from = "$business_day - 89d"
 to = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
+sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
 product = { type = "string", title = "Product" }
 net_revenue = { type = "money", title = "Net revenue" }
 share = { type = "float", title = "Share", unit = "%" }
@@ -30,22 +30,34 @@ x = "product"
 y = "cumulative_share"
 ---*/
 WITH by_product AS (
-    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product, SUM(net_cents) AS net_revenue, -SUM(net_cents) AS negative_revenue
+    SELECT product_id, MAX(occurred_at) AS labelled_at, SUM(net_cents) AS net_revenue, -SUM(net_cents) AS negative_revenue
     FROM sales
     WHERE business_day BETWEEN $from AND $to
     GROUP BY product_id
 ),
 running AS (
-    SELECT product_id, sku, product, net_revenue, SUM(net_revenue) OVER () AS total,
+    SELECT product_id, net_revenue, SUM(net_revenue) OVER () AS total,
            SUM(net_revenue) OVER (ORDER BY negative_revenue, product_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS running
     FROM by_product
+),
+late_lines AS (
+    SELECT s.product_id AS labelled_id, s.sku AS sku, s.product_name AS product, -s.document_key AS late_document, -s.line_no AS late_line
+    FROM sales AS s
+    JOIN by_product AS b ON b.product_id = s.product_id AND b.labelled_at = s.occurred_at
+    WHERE s.business_day BETWEEN $from AND $to
+),
+labels AS (
+    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
+    FROM late_lines
 )
-SELECT product_id, sku, product, net_revenue,
-       CASE WHEN total > 0 THEN net_revenue * 100.0 / total END AS share,
-       CASE WHEN total > 0 THEN running * 100.0 / total END AS cumulative_share,
-       CASE WHEN net_revenue <= 0 OR total <= 0 THEN 'C'
-            WHEN (running - net_revenue) * 100 < total * $a THEN 'A'
-            WHEN (running - net_revenue) * 100 < total * $b THEN 'B'
+SELECT r.product_id AS product_id, n.sku AS sku, n.product AS product, r.net_revenue AS net_revenue,
+       CASE WHEN r.total > 0 THEN r.net_revenue * 100.0 / r.total END AS share,
+       CASE WHEN r.total > 0 THEN r.running * 100.0 / r.total END AS cumulative_share,
+       CASE WHEN r.net_revenue <= 0 OR r.total <= 0 THEN 'C'
+            WHEN (r.running - r.net_revenue) * 100 < r.total * $a THEN 'A'
+            WHEN (r.running - r.net_revenue) * 100 < r.total * $b THEN 'B'
             ELSE 'C' END AS class
-FROM running
+FROM running AS r
+JOIN labels AS n ON n.labelled_id = r.product_id
+WHERE n.lateness = 1
 ORDER BY net_revenue DESC, product_id

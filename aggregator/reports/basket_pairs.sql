@@ -1,6 +1,6 @@
 /*---
 title = "Bought together"
-description = "Pairs of products in one basket, and how much more often than chance would put them there."
+description = "Pairs of products in one basket, and how much more often than chance would put them there. A row for each pair with enough baskets; most baskets first, ties by the product numbers."
 section = "Products"
 grain = "day"
 lookback = 27
@@ -19,7 +19,7 @@ to = "$business_day"
 limit = 10000
 [columns]
 product_a = { type = "int64", title = "Product A" }
-name_a = { type = "string", title = "Name A" }
+name_a = { type = "string", title = "Name A", note = "Names are those of the latest line in the period, by moment, document and line." }
 product_b = { type = "int64", title = "Product B" }
 name_b = { type = "string", title = "Name B" }
 baskets = { type = "int64", title = "Baskets", note = "Sales and orders with both; returns are none." }
@@ -58,11 +58,24 @@ pairs AS (
 frequent AS (
     SELECT product_a, product_b, baskets FROM pairs WHERE baskets >= $least
 ),
-names AS (
-    SELECT product_id AS named_id, MAX(product_name) AS product
+latest AS (
+    SELECT product_id AS named_id, MAX(occurred_at) AS labelled_at
     FROM sales
     WHERE business_day BETWEEN $from AND $to
     GROUP BY product_id
+),
+late_lines AS (
+    SELECT s.product_id AS labelled_id, s.product_name AS product, -s.document_key AS late_document, -s.line_no AS late_line
+    FROM sales AS s
+    JOIN latest AS b ON b.named_id = s.product_id AND b.labelled_at = s.occurred_at
+    WHERE s.business_day BETWEEN $from AND $to
+),
+labels AS (
+    SELECT labelled_id, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
+    FROM late_lines
+),
+names AS (
+    SELECT labelled_id AS named_id, product FROM labels WHERE lateness = 1
 )
 SELECT f.product_a AS product_a, na.product AS name_a, f.product_b AS product_b, nb.product AS name_b, f.baskets AS baskets,
        f.baskets * 100.0 / t.number AS support, f.baskets * 100.0 / a.baskets AS confidence,

@@ -16,23 +16,24 @@ y = "net_revenue"
 ---*/
 WITH periods AS (
     SELECT channel, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
-           SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
+           SUM(net_cents) AS net_revenue, SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue,
+           SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
     WHERE business_day BETWEEN $from AND $to
     GROUP BY channel
     UNION ALL
-    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
+    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
     WHERE business_day BETWEEN $before_from AND $before_to
     GROUP BY channel
     UNION ALL
-    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
+    SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
     FROM sales
     WHERE business_day BETWEEN $year_from AND $year_to
     GROUP BY channel
 ),
 by_channel AS (
-    SELECT channel, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue, SUM(margin) AS margin,
+    SELECT channel, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue, SUM(sold_revenue) AS sold_revenue, SUM(margin) AS margin,
            SUM(previous_revenue) AS previous_revenue, SUM(year_ago_revenue) AS year_ago_revenue
     FROM periods
     GROUP BY channel
@@ -43,7 +44,7 @@ total AS (
 SELECT b.channel AS channel, b.tickets AS tickets, b.pieces AS pieces, b.net_revenue AS net_revenue,
        CASE WHEN t.total_revenue <> 0 THEN b.net_revenue * 100.0 / t.total_revenue END AS share, b.margin AS margin,
        CASE WHEN b.net_revenue <> 0 THEN b.margin * 100.0 / b.net_revenue END AS margin_rate,
-       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket,
+       CASE WHEN b.tickets > 0 THEN b.sold_revenue / b.tickets END AS average_ticket,
        b.previous_revenue AS previous_revenue,
        CASE WHEN b.previous_revenue > 0 THEN (b.net_revenue - b.previous_revenue) * 100.0 / b.previous_revenue END AS change,
        b.year_ago_revenue AS year_ago_revenue,

@@ -1,6 +1,6 @@
 /*---
 title = "Customer RFM"
-description = "Customers by how recently, how often and for how much they ordered: scores from 1 to 5 and a segment."
+description = "Customers by how recently, how often and for how much they ordered: scores from 1 to 5 and a segment. A score is 1 and one more for each full fifth of the customers that stand strictly below (Hughes, Strategic Database Marketing: quintiles by rank), so equal customers score alike. A row for each customer with an order that counts in the period; most net revenue first, ties by customer number."
 section = "Customers"
 grain = "snapshot"
 key = ["customer_id"]
@@ -18,10 +18,10 @@ customer_id = { type = "int64", title = "Customer no." }
 last_order = { type = "date", title = "Last order" }
 orders = { type = "int64", title = "Orders" }
 net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count, after discounts." }
-recency = { type = "int32", title = "Recency", note = "5: the fifth of the customers that ordered last." }
-frequency = { type = "int32", title = "Frequency", note = "5: the fifth that ordered most often." }
-monetary = { type = "int32", title = "Value", note = "5: the fifth that spent most." }
-segment = { type = "string", title = "Segment" }
+recency = { type = "int32", title = "Recency", note = "5: at least four fifths of the customers ordered last on an earlier day." }
+frequency = { type = "int32", title = "Frequency", note = "5: at least four fifths ordered less often." }
+monetary = { type = "int32", title = "Value", note = "5: at least four fifths spent less." }
+segment = { type = "string", title = "Segment", note = "The first that holds. champion: all scores 4 or more; new: recency 4 or more, frequency 2 or less; loyal: frequency 4 or more; at risk: recency 2 or less, value 4 or more; sleeping: recency 2 or less; else regular." }
 [chart]
 kind = "bar"
 x = "segment"
@@ -35,16 +35,19 @@ WITH by_customer AS (
 ),
 placed AS (
     SELECT customer_id, last_order, orders, net_revenue, COUNT(*) OVER () AS number,
-           ROW_NUMBER() OVER (ORDER BY last_order, customer_id) AS by_recency,
-           ROW_NUMBER() OVER (ORDER BY orders, customer_id) AS by_frequency,
-           ROW_NUMBER() OVER (ORDER BY net_revenue, customer_id) AS by_value
+           5 * (RANK() OVER (ORDER BY last_order) - 1) AS below_recency,
+           5 * (RANK() OVER (ORDER BY orders) - 1) AS below_frequency,
+           5 * (RANK() OVER (ORDER BY net_revenue) - 1) AS below_value
     FROM by_customer
 ),
 scored AS (
     SELECT customer_id, last_order, orders, net_revenue,
-           CAST(FLOOR((by_recency - 1) * 5.0 / number) + 1 AS INTEGER) AS recency,
-           CAST(FLOOR((by_frequency - 1) * 5.0 / number) + 1 AS INTEGER) AS frequency,
-           CAST(FLOOR((by_value - 1) * 5.0 / number) + 1 AS INTEGER) AS monetary
+           1 + CASE WHEN below_recency >= 4 * number THEN 4 WHEN below_recency >= 3 * number THEN 3 WHEN below_recency >= 2 * number THEN 2
+                    WHEN below_recency >= number THEN 1 ELSE 0 END AS recency,
+           1 + CASE WHEN below_frequency >= 4 * number THEN 4 WHEN below_frequency >= 3 * number THEN 3 WHEN below_frequency >= 2 * number THEN 2
+                    WHEN below_frequency >= number THEN 1 ELSE 0 END AS frequency,
+           1 + CASE WHEN below_value >= 4 * number THEN 4 WHEN below_value >= 3 * number THEN 3 WHEN below_value >= 2 * number THEN 2
+                    WHEN below_value >= number THEN 1 ELSE 0 END AS monetary
     FROM placed
 )
 SELECT customer_id, last_order, orders, net_revenue, recency, frequency, monetary,

@@ -28,6 +28,7 @@ total AS (
     SELECT COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
            COALESCE(SUM(CASE WHEN is_now THEN quantity ELSE 0 END), 0) AS pieces,
            COALESCE(SUM(CASE WHEN is_now THEN net_cents ELSE 0 END), 0) AS net_revenue,
+           COALESCE(SUM(CASE WHEN is_now AND NOT is_return THEN net_cents ELSE 0 END), 0) AS sold_revenue,
            COALESCE(SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END), 0) AS margin,
            COALESCE(SUM(CASE WHEN is_now THEN discount_cents ELSE 0 END), 0) AS discount,
            COALESCE(SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END), 0) AS returned,
@@ -39,7 +40,7 @@ total AS (
 )
 SELECT tickets, pieces, net_revenue, margin,
        CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate,
-       CASE WHEN tickets > 0 THEN net_revenue / tickets END AS average_ticket,
+       CASE WHEN tickets > 0 THEN sold_revenue / tickets END AS average_ticket,
        discount, returned, store_revenue, online_revenue, previous_revenue,
        CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
        year_ago_revenue,

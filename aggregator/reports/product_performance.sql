@@ -1,6 +1,6 @@
 /*---
 title = "Product performance"
-description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago."
+description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago. A row for each product with a line in any of the three; most net revenue first, ties by product number."
 section = "Products"
 grain = "day"
 inherits = "sales"
@@ -11,7 +11,7 @@ limit = { type = "int", title = "Rows", default = 100, min = 1, max = 100000 }
 limit = 100000
 [columns]
 product_id     = { type = "int64", title = "Product no." }
-sku            = { type = "string", title = "SKU", note = "As on the latest line sold." }
+sku            = { type = "string", title = "SKU", note = "SKU, name and category are those of one line: the latest in the period by moment, document and line; without one, the latest of the periods compared." }
 product        = { type = "string", title = "Product" }
 category       = { type = "string", title = "Category" }
 store_revenue  = { type = "money", title = "Net revenue in store" }
@@ -22,13 +22,14 @@ x = "product"
 y = "net_revenue"
 ---*/
 WITH lines AS (
-    SELECT product_id, sku, product_name, category, channel, quantity, net_cents, cost_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+    SELECT product_id, sku, product_name, category, occurred_at, document_key, line_no, channel, quantity, net_cents, cost_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_product AS (
-    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product, MAX(category) AS category,
+    SELECT product_id, COALESCE(MAX(CASE WHEN is_now THEN occurred_at END), MAX(occurred_at)) AS labelled_at,
+           SUM(CASE WHEN is_now THEN 1 ELSE 0 END) AS lines_now,
            SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
            SUM(CASE WHEN is_now AND channel = 'store' THEN net_cents ELSE 0 END) AS store_revenue,
            SUM(CASE WHEN is_now AND channel <> 'store' THEN net_cents ELSE 0 END) AS online_revenue,
@@ -39,13 +40,27 @@ by_product AS (
            SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
     FROM lines
     GROUP BY product_id
+),
+late_lines AS (
+    SELECT l.product_id AS labelled_id, l.sku AS sku, l.product_name AS product, l.category AS category,
+           -l.document_key AS late_document, -l.line_no AS late_line
+    FROM lines AS l
+    JOIN by_product AS b ON b.product_id = l.product_id AND b.labelled_at = l.occurred_at
+    WHERE l.is_now OR b.lines_now = 0
+),
+labels AS (
+    SELECT labelled_id, sku, product, category, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
+    FROM late_lines
 )
-SELECT product_id, sku, product, category, pieces, store_revenue, online_revenue, net_revenue, cost, margin,
-       CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate,
-       previous_revenue,
-       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
-       year_ago_revenue,
-       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
-FROM by_product
+SELECT p.product_id AS product_id, n.sku AS sku, n.product AS product, n.category AS category, p.pieces AS pieces,
+       p.store_revenue AS store_revenue, p.online_revenue AS online_revenue, p.net_revenue AS net_revenue, p.cost AS cost, p.margin AS margin,
+       CASE WHEN p.net_revenue <> 0 THEN p.margin * 100.0 / p.net_revenue END AS margin_rate,
+       p.previous_revenue AS previous_revenue,
+       CASE WHEN p.previous_revenue > 0 THEN (p.net_revenue - p.previous_revenue) * 100.0 / p.previous_revenue END AS change,
+       p.year_ago_revenue AS year_ago_revenue,
+       CASE WHEN p.year_ago_revenue > 0 THEN (p.net_revenue - p.year_ago_revenue) * 100.0 / p.year_ago_revenue END AS year_change
+FROM by_product AS p
+JOIN labels AS n ON n.labelled_id = p.product_id
+WHERE n.lateness = 1
 ORDER BY net_revenue DESC, product_id
 LIMIT $limit

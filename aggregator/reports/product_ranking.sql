@@ -1,6 +1,6 @@
 /*---
 title = "Product ranking"
-description = "The best products by revenue, by volume or by margin, with their share of the whole, and their net revenue against the period before and the same weekdays a year ago."
+description = "The best products by revenue, by volume or by margin, with their share of the whole, and their net revenue against the period before and the same weekdays a year ago. A row for each product with a line in the period; by place, ties by product number."
 section = "Products"
 grain = "day"
 inherits = "sales"
@@ -13,7 +13,7 @@ limit = 100000
 [columns]
 place = { type = "int64", title = "Place" }
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
+sku = { type = "string", title = "SKU", note = "SKU, name and category are those of one line: the latest in the period by moment, document and line." }
 product = { type = "string", title = "Product" }
 category = { type = "string", title = "Category" }
 share = { type = "float", title = "Share", unit = "%", note = "Of the chosen measure over all products." }
@@ -23,14 +23,13 @@ x = "product"
 y = "net_revenue"
 ---*/
 WITH lines AS (
-    SELECT product_id, sku, product_name, category, quantity, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+    SELECT product_id, sku, product_name, category, occurred_at, document_key, line_no, quantity, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_product AS (
-    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product, MAX(category) AS category,
-           SUM(CASE WHEN is_now THEN 1 ELSE 0 END) AS sold_lines,
+    SELECT product_id, MAX(CASE WHEN is_now THEN occurred_at END) AS labelled_at, SUM(CASE WHEN is_now THEN 1 ELSE 0 END) AS lines_now,
            SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
            SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
@@ -40,23 +39,37 @@ by_product AS (
     GROUP BY product_id
 ),
 measured AS (
-    SELECT product_id, sku, product, category, pieces, net_revenue, margin, previous_revenue, year_ago_revenue,
+    SELECT product_id, pieces, net_revenue, margin, previous_revenue, year_ago_revenue,
            CASE WHEN $by = 'volume' THEN pieces WHEN $by = 'margin' THEN margin ELSE net_revenue END AS measure,
            -CASE WHEN $by = 'volume' THEN pieces WHEN $by = 'margin' THEN margin ELSE net_revenue END AS negative_measure
     FROM by_product
-    WHERE sold_lines > 0
+    WHERE lines_now > 0
 ),
 ranked AS (
-    SELECT product_id, sku, product, category, pieces, net_revenue, margin, previous_revenue, year_ago_revenue, measure,
+    SELECT product_id, pieces, net_revenue, margin, previous_revenue, year_ago_revenue, measure,
            ROW_NUMBER() OVER (ORDER BY negative_measure, product_id) AS place, SUM(measure) OVER () AS total
     FROM measured
+),
+late_lines AS (
+    SELECT l.product_id AS labelled_id, l.sku AS sku, l.product_name AS product, l.category AS category,
+           -l.document_key AS late_document, -l.line_no AS late_line
+    FROM lines AS l
+    JOIN by_product AS b ON b.product_id = l.product_id AND b.labelled_at = l.occurred_at
+    WHERE l.is_now
+),
+labels AS (
+    SELECT labelled_id, sku, product, category, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
+    FROM late_lines
 )
-SELECT place, product_id, sku, product, category, pieces, net_revenue, margin,
-       CASE WHEN total > 0 THEN measure * 100.0 / total END AS share,
-       previous_revenue,
-       CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change,
-       year_ago_revenue,
-       CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
-FROM ranked
+SELECT r.place AS place, r.product_id AS product_id, n.sku AS sku, n.product AS product, n.category AS category, r.pieces AS pieces,
+       r.net_revenue AS net_revenue, r.margin AS margin,
+       CASE WHEN r.total > 0 THEN r.measure * 100.0 / r.total END AS share,
+       r.previous_revenue AS previous_revenue,
+       CASE WHEN r.previous_revenue > 0 THEN (r.net_revenue - r.previous_revenue) * 100.0 / r.previous_revenue END AS change,
+       r.year_ago_revenue AS year_ago_revenue,
+       CASE WHEN r.year_ago_revenue > 0 THEN (r.net_revenue - r.year_ago_revenue) * 100.0 / r.year_ago_revenue END AS year_change
+FROM ranked AS r
+JOIN labels AS n ON n.labelled_id = r.product_id
+WHERE n.lateness = 1
 ORDER BY place, product_id
 LIMIT $limit

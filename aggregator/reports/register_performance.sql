@@ -20,18 +20,18 @@ series = "store"
 WITH periods AS (
     SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
            COUNT(DISTINCT CASE WHEN is_return THEN document_key END) AS returns, SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue,
-           0 AS previous_revenue, 0 AS year_ago_revenue
+           SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue, 0 AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $from AND $to
     GROUP BY store_id, register_id
     UNION ALL
-    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, SUM(net_cents) AS previous_revenue,
+    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, SUM(net_cents) AS previous_revenue,
            0 AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $before_from AND $before_to
     GROUP BY store_id, register_id
     UNION ALL
-    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS previous_revenue,
+    SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS previous_revenue,
            SUM(net_cents) AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $year_from AND $year_to
@@ -39,12 +39,13 @@ WITH periods AS (
 ),
 by_register AS (
     SELECT store_id, register_id, SUM(tickets) AS tickets, SUM(returns) AS returns, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue,
+           SUM(sold_revenue) AS sold_revenue,
            SUM(previous_revenue) AS previous_revenue, SUM(year_ago_revenue) AS year_ago_revenue
     FROM periods
     GROUP BY store_id, register_id
 )
 SELECT s.code AS store, r.number AS register, b.tickets AS tickets, b.returns AS returns, b.pieces AS pieces, b.net_revenue AS net_revenue,
-       CASE WHEN b.tickets > 0 THEN b.net_revenue / b.tickets END AS average_ticket,
+       CASE WHEN b.tickets > 0 THEN b.sold_revenue / b.tickets END AS average_ticket,
        b.previous_revenue AS previous_revenue,
        CASE WHEN b.previous_revenue > 0 THEN (b.net_revenue - b.previous_revenue) * 100.0 / b.previous_revenue END AS change,
        b.year_ago_revenue AS year_ago_revenue,

@@ -1,8 +1,9 @@
 /*---
 title = "Days of cover and reorder proposal"
-description = "Which products run out before new ones can come, and how many to order."
+description = "Which products run out before new ones can come, and how many to order. A row for each active product that is at or below its reorder point, whether or not it sold, or sells out within the lead time; fewest days of cover first, what did not sell last, ties by product number."
 section = "Stock"
 grain = "snapshot"
+lookback = 27
 key = ["product_id"]
 [params]
 as_of = { type = "date", title = "As of", default = "yesterday" }
@@ -10,19 +11,16 @@ lead_days = { type = "int", title = "Lead time (days)", default = 14, min = 0, m
 cover_days = { type = "int", title = "Days to cover", default = 30, min = 1, max = 365 }
 [derived]
 start = "$as_of - 27d"
-[days]
-from = "$as_of - 27d"
-to = "$as_of"
 [publish]
 as_of = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU" }
 product = { type = "string", title = "Product" }
-on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "In all locations." }
+on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "At the end of the day, in all locations: what is there now, less what moved since." }
 sold = { type = "int64", title = "Sold in 28 days", unit = "pieces", note = "Less returned, in all channels." }
-days_of_cover = { type = "float", title = "Days of cover", unit = "days" }
-propose = { type = "int64", title = "Order", unit = "pieces", note = "What the lead time and the days to cover will sell at the present speed, less what is on hand; rounded up." }
+days_of_cover = { type = "float", title = "Days of cover", unit = "days", note = "On hand by the pieces sold per day; empty where nothing sold." }
+propose = { type = "int64", title = "Order", unit = "pieces", note = "What the lead time and the days to cover will sell at the present speed, rounded up, but no less than the reorder point; less what is on hand." }
 value = { type = "money", title = "Value at cost" }
 [chart]
 kind = "bar"
@@ -38,21 +36,37 @@ WITH sold AS (
 held AS (
     SELECT product_id, SUM(on_hand) AS on_hand FROM stock GROUP BY product_id
 ),
+moved AS (
+    SELECT product_id AS moved_product, SUM(quantity) AS moved
+    FROM stock_movements
+    WHERE business_day > $as_of
+    GROUP BY product_id
+),
 needs AS (
-    SELECT p.product_id AS product_id, p.sku AS sku, p.name AS product, COALESCE(h.on_hand, 0) AS on_hand, COALESCE(s.sold, 0) AS sold,
+    SELECT p.product_id AS product_id, p.sku AS sku, p.name AS product, COALESCE(h.on_hand, 0) - COALESCE(m.moved, 0) AS on_hand, COALESCE(s.sold, 0) AS sold,
            p.reorder_point AS reorder_point, p.unit_cost_cents AS unit_cost_cents
     FROM products AS p
     LEFT JOIN held AS h ON h.product_id = p.product_id
+    LEFT JOIN moved AS m ON m.moved_product = p.product_id
     LEFT JOIN sold AS s ON s.product_id = p.product_id
     WHERE p.active
 ),
-proposed AS (
-    SELECT product_id, sku, product, on_hand, sold, unit_cost_cents,
-           CAST(CEIL(sold * ($lead_days + $cover_days) / 28.0) AS BIGINT) - on_hand AS propose
+wanted AS (
+    SELECT product_id, sku, product, on_hand, sold, unit_cost_cents, reorder_point,
+           CASE WHEN sold > 0 THEN CAST(CEIL(sold * ($lead_days + $cover_days) / 28.0) AS BIGINT) ELSE 0 END AS demand
     FROM needs
-    WHERE sold > 0 AND (on_hand <= reorder_point OR on_hand * 28 <= sold * $lead_days)
+    WHERE on_hand <= reorder_point OR (sold > 0 AND on_hand * 28 <= sold * $lead_days)
+),
+missing AS (
+    SELECT product_id, sku, product, on_hand, sold, unit_cost_cents,
+           CASE WHEN demand > reorder_point THEN demand - on_hand ELSE reorder_point - on_hand END AS short
+    FROM wanted
+),
+proposed AS (
+    SELECT product_id, sku, product, on_hand, sold, unit_cost_cents, CASE WHEN short > 0 THEN short ELSE 0 END AS propose,
+           CASE WHEN sold > 0 THEN on_hand * 28.0 / sold END AS days_of_cover
+    FROM missing
 )
-SELECT product_id, sku, product, on_hand, sold, on_hand * 28.0 / sold AS days_of_cover, propose, propose * unit_cost_cents AS value
+SELECT product_id, sku, product, on_hand, sold, days_of_cover, propose, propose * unit_cost_cents AS value
 FROM proposed
-WHERE propose > 0
-ORDER BY days_of_cover, product_id
+ORDER BY COALESCE(days_of_cover, 1000000000000.0), product_id

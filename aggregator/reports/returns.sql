@@ -1,6 +1,6 @@
 /*---
 title = "Returns"
-description = "Which products come back: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago."
+description = "Which products come back: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago. A row for each product of which a piece came back in the period; most value first, ties by product number."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -11,7 +11,7 @@ limit = { type = "int", title = "Rows", default = 100, min = 1, max = 100000 }
 limit = 100000
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
+sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
 product = { type = "string", title = "Product" }
 sold = { type = "int64", title = "Sold", unit = "pieces" }
 returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold." }
@@ -27,13 +27,13 @@ x = "product"
 y = "returned_value"
 ---*/
 WITH lines AS (
-    SELECT product_id, sku, product_name, is_return, quantity, net_cents, business_day BETWEEN $from AND $to AS is_now,
+    SELECT product_id, sku, product_name, occurred_at, document_key, line_no, is_return, quantity, net_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
     FROM sales
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_product AS (
-    SELECT product_id, MAX(sku) AS sku, MAX(product_name) AS product,
+    SELECT product_id, MAX(CASE WHEN is_now THEN occurred_at END) AS labelled_at,
            SUM(CASE WHEN is_now AND NOT is_return THEN quantity ELSE 0 END) AS sold,
            SUM(CASE WHEN is_now AND is_return THEN -quantity ELSE 0 END) AS returned,
            SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END) AS returned_value,
@@ -41,13 +41,26 @@ by_product AS (
            SUM(CASE WHEN is_year_ago AND is_return THEN -net_cents ELSE 0 END) AS year_ago_value
     FROM lines
     GROUP BY product_id
+),
+late_lines AS (
+    SELECT l.product_id AS labelled_id, l.sku AS sku, l.product_name AS product,
+           -l.document_key AS late_document, -l.line_no AS late_line
+    FROM lines AS l
+    JOIN by_product AS b ON b.product_id = l.product_id AND b.labelled_at = l.occurred_at
+    WHERE l.is_now AND b.returned > 0
+),
+labels AS (
+    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
+    FROM late_lines
 )
-SELECT product_id, sku, product, sold, returned, CASE WHEN sold > 0 THEN returned * 100.0 / sold END AS return_rate, returned_value,
-       previous_value,
-       CASE WHEN previous_value > 0 THEN (returned_value - previous_value) * 100.0 / previous_value END AS change,
-       year_ago_value,
-       CASE WHEN year_ago_value > 0 THEN (returned_value - year_ago_value) * 100.0 / year_ago_value END AS year_change
-FROM by_product
-WHERE returned > 0
+SELECT p.product_id AS product_id, n.sku AS sku, n.product AS product, p.sold AS sold, p.returned AS returned,
+       CASE WHEN p.sold > 0 THEN p.returned * 100.0 / p.sold END AS return_rate, p.returned_value AS returned_value,
+       p.previous_value AS previous_value,
+       CASE WHEN p.previous_value > 0 THEN (p.returned_value - p.previous_value) * 100.0 / p.previous_value END AS change,
+       p.year_ago_value AS year_ago_value,
+       CASE WHEN p.year_ago_value > 0 THEN (p.returned_value - p.year_ago_value) * 100.0 / p.year_ago_value END AS year_change
+FROM by_product AS p
+JOIN labels AS n ON n.labelled_id = p.product_id
+WHERE n.lateness = 1
 ORDER BY returned_value DESC, product_id
 LIMIT $limit

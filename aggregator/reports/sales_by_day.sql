@@ -23,7 +23,7 @@ x = "day"
 y = "net_revenue"
 ---*/
 SELECT business_day AS day, day_of_week AS weekday, tickets, pieces, net_cents AS net_revenue, margin_cents AS margin,
-       CASE WHEN tickets > 0 THEN net_cents / tickets END AS average_ticket,
+       CASE WHEN tickets > 0 THEN sold_cents / tickets END AS average_ticket,
        week_ago_cents AS week_ago_revenue, year_ago_cents AS year_ago_revenue
 FROM compared_days
 WHERE business_day BETWEEN $from AND $to

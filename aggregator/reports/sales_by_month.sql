@@ -27,14 +27,14 @@ x = "month_start"
 y = "net_revenue"
 ---*/
 WITH by_month AS (
-    SELECT month_start, COUNT(*) AS days, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin,
+    SELECT month_start, COUNT(*) AS days, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_cents) AS net_revenue, SUM(sold_cents) AS sold_revenue, SUM(margin_cents) AS margin,
            SUM(month_ago_cents) AS previous_revenue, SUM(year_ago_cents) AS year_ago_revenue
     FROM compared_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY month_start
 )
 SELECT month_start, days, tickets, pieces, net_revenue, margin,
-       CASE WHEN tickets > 0 THEN net_revenue / tickets END AS average_ticket, previous_revenue,
+       CASE WHEN tickets > 0 THEN sold_revenue / tickets END AS average_ticket, previous_revenue,
        CASE WHEN previous_revenue > 0 THEN (net_revenue - previous_revenue) * 100.0 / previous_revenue END AS change, year_ago_revenue,
        CASE WHEN year_ago_revenue > 0 THEN (net_revenue - year_ago_revenue) * 100.0 / year_ago_revenue END AS year_change
 FROM by_month

@@ -1,17 +1,15 @@
 /*---
 title = "Slow movers"
-description = "Stock that does not move: products on hand without a sale for a while, and the money that lies in them."
+description = "Stock that does not move: products on hand without a sale for a while, and the money that lies in them. A row for each product with stock and no sale since; most value first, ties by product number."
 section = "Stock"
 grain = "snapshot"
+lookback = 364
 key = ["product_id"]
 [params]
 as_of = { type = "date", title = "As of", default = "yesterday" }
 since = { type = "date", title = "Without a sale since", default = "today-28d" }
 [derived]
 year_start = "$as_of - 364d"
-[days]
-from = "$as_of - 364d"
-to = "$as_of"
 [publish]
 as_of = "$business_day"
 since = "$business_day - 27d"
@@ -20,8 +18,8 @@ product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU" }
 product = { type = "string", title = "Product" }
 category = { type = "string", title = "Category" }
-on_hand = { type = "int64", title = "On hand", unit = "pieces" }
-value = { type = "money", title = "Value at cost" }
+on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "At the end of the day, in all locations: what is there now, less what moved since." }
+value = { type = "money", title = "Value at cost", note = "At today's cost." }
 last_sold = { type = "date", title = "Last sold", note = "In the year up to the day; empty when not in it." }
 [chart]
 kind = "bar"
@@ -36,12 +34,25 @@ WITH last_sale AS (
 ),
 held AS (
     SELECT product_id, MAX(sku) AS sku, MAX(product) AS product, MAX(COALESCE(category, '')) AS category,
-           SUM(on_hand) AS on_hand, SUM(on_hand * unit_cost_cents) AS value
+           MAX(unit_cost_cents) AS unit_cost_cents, SUM(on_hand) AS on_hand_now
     FROM stock_now
     GROUP BY product_id
+),
+moved AS (
+    SELECT product_id AS moved_product, SUM(quantity) AS moved
+    FROM stock_movements
+    WHERE business_day > $as_of
+    GROUP BY product_id
+),
+day_end AS (
+    SELECT h.product_id AS product_id, h.sku AS sku, h.product AS product, h.category AS category, h.unit_cost_cents AS unit_cost_cents,
+           h.on_hand_now - COALESCE(m.moved, 0) AS on_hand
+    FROM held AS h
+    LEFT JOIN moved AS m ON m.moved_product = h.product_id
 )
-SELECT h.product_id AS product_id, h.sku AS sku, h.product AS product, h.category AS category, h.on_hand AS on_hand, h.value AS value, l.last_sold AS last_sold
-FROM held AS h
+SELECT h.product_id AS product_id, h.sku AS sku, h.product AS product, h.category AS category, h.on_hand AS on_hand,
+       h.on_hand * h.unit_cost_cents AS value, l.last_sold AS last_sold
+FROM day_end AS h
 LEFT JOIN last_sale AS l ON l.product_id = h.product_id
 WHERE h.on_hand > 0 AND (l.last_sold IS NULL OR l.last_sold < $since)
 ORDER BY value DESC, product_id

@@ -1,15 +1,12 @@
 /*---
 title = "Stock reconciliation"
-description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. No rows but the imported ones: the services agree."
+description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. A document is listed in the periods in which it was sold or moved, and compared with all that it moved, whenever that was: an order cancelled or a sale voided on a later day agrees. No rows but the imported ones: the services agree. By finding, reference and product number."
 section = "Operations"
 grain = "day"
 key = ["finding", "reference", "product_id"]
 [params]
 from = { type = "date", title = "From", default = "complete_day-30d" }
 to = { type = "date", title = "To", default = "complete_day" }
-[days]
-from = "$from"
-to = "$to"
 [publish]
 from = "$business_day"
 to = "$business_day"
@@ -29,17 +26,32 @@ kind = "bar"
 x = "reference"
 y = "difference"
 ---*/
-WITH sold AS (
+WITH touched AS (
+    SELECT reference AS touched_reference FROM sales WHERE business_day BETWEEN $from AND $to
+    UNION ALL
+    SELECT reference AS touched_reference FROM stock_movements WHERE reason IN ('sale', 'return') AND business_day BETWEEN $from AND $to
+),
+listed AS (
+    SELECT touched_reference AS listed_reference, COUNT(*) AS touches FROM touched GROUP BY touched_reference
+),
+sold_lines AS (
+    SELECT s.reference AS reference, s.product_id AS product_id, s.quantity AS quantity, s.imported AS imported
+    FROM sales AS s
+    JOIN listed AS l ON l.listed_reference = s.reference
+),
+sold AS (
     SELECT reference, product_id, SUM(quantity) AS sold, MIN(CASE WHEN imported THEN 1 ELSE 0 END) AS imported
-    FROM sales
-    WHERE business_day BETWEEN $from AND $to
+    FROM sold_lines
     GROUP BY reference, product_id
 ),
+moved_lines AS (
+    SELECT m.reference AS moved_reference, m.product_id AS moved_product, m.quantity AS quantity
+    FROM stock_movements AS m
+    JOIN listed AS l ON l.listed_reference = m.reference
+    WHERE m.reason IN ('sale', 'return')
+),
 moved AS (
-    SELECT reference AS moved_reference, product_id AS moved_product, -SUM(quantity) AS moved
-    FROM stock_movements
-    WHERE reason IN ('sale', 'return') AND business_day BETWEEN $from AND $to
-    GROUP BY reference, product_id
+    SELECT moved_reference, moved_product, -SUM(quantity) AS moved FROM moved_lines GROUP BY moved_reference, moved_product
 ),
 moved_documents AS (
     SELECT DISTINCT moved_reference AS known_reference FROM moved

@@ -23,23 +23,24 @@ y = "net_revenue"
 ---*/
 WITH periods AS (
     SELECT store_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
-           SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
+           SUM(net_cents) AS net_revenue, SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue,
+           SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $from AND $to
     GROUP BY store_id
     UNION ALL
-    SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
+    SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $before_from AND $before_to
     GROUP BY store_id
     UNION ALL
-    SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
+    SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
     FROM sales
     WHERE channel = 'store' AND business_day BETWEEN $year_from AND $year_to
     GROUP BY store_id
 ),
 by_store AS (
-    SELECT store_id, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue, SUM(margin) AS margin,
+    SELECT store_id, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue, SUM(sold_revenue) AS sold_revenue, SUM(margin) AS margin,
            SUM(previous_revenue) AS previous_revenue, SUM(year_ago_revenue) AS year_ago_revenue
     FROM periods
     GROUP BY store_id
@@ -47,6 +48,7 @@ by_store AS (
 every_store AS (
     SELECT s.code AS store, s.name AS store_name, s.city AS city,
            COALESCE(b.tickets, 0) AS tickets, COALESCE(b.pieces, 0) AS pieces, COALESCE(b.net_revenue, 0) AS net_revenue,
+           COALESCE(b.sold_revenue, 0) AS sold_revenue,
            COALESCE(b.margin, 0) AS margin, COALESCE(b.previous_revenue, 0) AS previous_revenue, COALESCE(b.year_ago_revenue, 0) AS year_ago_revenue
     FROM stores AS s
     LEFT JOIN by_store AS b ON b.store_id = s.store_id
@@ -56,7 +58,7 @@ total AS (
 )
 SELECT e.store AS store, e.store_name AS store_name, e.city AS city, e.tickets AS tickets, e.pieces AS pieces,
        e.net_revenue AS net_revenue, e.margin AS margin,
-       CASE WHEN e.tickets > 0 THEN e.net_revenue / e.tickets END AS average_ticket,
+       CASE WHEN e.tickets > 0 THEN e.sold_revenue / e.tickets END AS average_ticket,
        CASE WHEN t.total_revenue <> 0 THEN e.net_revenue * 100.0 / t.total_revenue END AS share,
        e.previous_revenue AS previous_revenue,
        CASE WHEN e.previous_revenue > 0 THEN (e.net_revenue - e.previous_revenue) * 100.0 / e.previous_revenue END AS change,

@@ -8,7 +8,7 @@ net_revenue = "After discounts, without cancelled orders and voided sales; retur
 cost = "Pieces at the cost frozen on each line."
 margin = "Net revenue less the cost frozen on each line."
 margin_rate = "Margin by net revenue; empty where there is no revenue."
-average_ticket = "Net revenue by tickets, rounded half to even."
+average_ticket = "Net revenue of the tickets counted, before any return, by their number; rounded half to even, empty without a ticket."
 discount = "Given on the lines sold, less those on the lines returned."
 share = "Of the net revenue of all rows together."
 previous_revenue = "Of as many days just before the period."
@@ -54,15 +54,15 @@ week_ago_revenue = { type = "money", title = "Net revenue a week ago" }
 year_ago_revenue = { type = "money", title = "Net revenue a year ago" }
 year_change = { type = "float", title = "Change on the year", unit = "%" }
 ---*/
-SELECT business_day, business_hour, channel, store_id, register_id, CAST(NULL AS BIGINT) AS customer_id,
-       sale_id AS document_key, reference, kind = 'return' AS is_return, imported,
+SELECT business_day, business_hour, occurred_at, channel, store_id, register_id, CAST(NULL AS BIGINT) AS customer_id,
+       sale_id AS document_key, line_no, reference, kind = 'return' AS is_return, imported,
        product_id, sku, product_name, category, quantity, discount_cents, net_cents,
        quantity * unit_cost_cents AS cost_cents, net_cents - quantity * unit_cost_cents AS margin_cents
 FROM sale_lines
 WHERE status = 'completed'
 UNION ALL
-SELECT business_day, business_hour, channel, CAST(NULL AS BIGINT) AS store_id, CAST(NULL AS BIGINT) AS register_id, customer_id,
-       -order_id AS document_key, reference, FALSE AS is_return, imported,
+SELECT business_day, business_hour, occurred_at, channel, CAST(NULL AS BIGINT) AS store_id, CAST(NULL AS BIGINT) AS register_id, customer_id,
+       -order_id AS document_key, line_no, reference, FALSE AS is_return, imported,
        product_id, sku, product_name, category, quantity, discount_cents, net_cents,
        quantity * unit_cost_cents AS cost_cents, net_cents - quantity * unit_cost_cents AS margin_cents
 FROM order_lines
