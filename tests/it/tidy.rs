@@ -142,6 +142,80 @@ fn files_are_short_named_after_their_module_and_say_what_they_are() {
 }
 
 #[test]
+fn in_reporting_who_asks_knows_the_answer_and_not_the_other_way_round() {
+    let src = repository().join("services/reporting/src");
+    let rooms: [(&str, &[&str]); 4] = [
+        (
+            "answer",
+            &["axum", "crate::http", "crate::console", "crate::cli", "crate::runs", "crate::State", "kit::error"],
+        ),
+        ("console", &["crate::http"]),
+        ("cli", &["crate::http", "axum"]),
+        ("runs", &["crate::http", "crate::State", "axum"]),
+    ];
+    // A download in the console is the API's own response: ranges, conditions and pace are not written twice.
+    let allowed = [("console/download.rs", "crate::http")];
+    let mut faults = Vec::new();
+    for (room, forbidden) in rooms {
+        let mut files = vec![src.join(room).with_extension("rs")];
+        collect(&src.join(room), "rs", &mut files);
+        for file in files {
+            let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+            for path in paths(&std::fs::read_to_string(&file).unwrap()) {
+                let is_below = |of: &&&str| path == **of || path.starts_with(&format!("{of}::"));
+                if let Some(of) = forbidden.iter().find(is_below)
+                    && !allowed.contains(&(name, of))
+                {
+                    faults.push(format!("{name} -> {path}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "imports that run back:\n{}", faults.join("\n"));
+}
+
+/// The paths that Rust names: in `use`, flattened, and in code.
+fn paths(text: &str) -> BTreeSet<String> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let mut found = BTreeSet::new();
+    for tree in code.split("use ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(tree, _)| tree) {
+        let tree: String = tree.chars().filter(|c| !c.is_whitespace()).collect();
+        let mut prefixes = vec![String::new()];
+        let mut part = String::new();
+        for c in tree.chars().chain([',']) {
+            match c {
+                '{' => prefixes.push(prefixes.last().unwrap().clone() + &std::mem::take(&mut part)),
+                ',' | '}' => {
+                    if !part.is_empty() {
+                        found.insert(prefixes.last().unwrap().clone() + &std::mem::take(&mut part));
+                    }
+                    if c == '}' && prefixes.len() > 1 {
+                        prefixes.pop();
+                    }
+                }
+                _ => part.push(c),
+            }
+        }
+    }
+    let words = code.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+    found.extend(words.filter(|word| word.contains("::")).map(|word| word.trim_matches(':').to_owned()));
+    found
+}
+
+#[test]
+fn the_scan_sees_every_way_of_importing() {
+    let text = "use crate::{\n    State,\n    http::{self, send::PIECE},\n};\n// use axum::Router;\nlet x = crate::cli::run();";
+    let found = paths(text);
+    for path in ["crate::State", "crate::http::self", "crate::http::send::PIECE", "crate::cli::run"] {
+        assert!(found.contains(path), "{path} in {found:?}");
+    }
+    assert!(!found.iter().any(|path| path.starts_with("axum")), "{found:?}");
+}
+
+#[test]
 fn a_table_of_the_reporting_database_has_one_writing_crate() {
     let schemas = ["lake", "sync", "jobs", "published", "reports", "exports"];
     let mut writers: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();

@@ -1,15 +1,16 @@
 //! The reporting service: report API, console, exports and command line over aggregator, jobs and exports.
 //!
-//! Reading order: [`config`], [`wiring`] (what is opened), [`serve`] (the running service), [`api`] (what it answers),
-//! [`download`] (how files leave it), [`console`] (the same for people), [`cli`] (the same from a terminal).
+//! Reading order: [`config`], [`wiring`] (what is opened), [`serve`] (the running service), [`answer`] (what is answered,
+//! whoever asks), then who asks: [`http`], [`console`] (people), [`cli`] (a terminal) and [`runs`] (a job, for long
+//! reports). None of the last three knows `http`.
 
-pub mod api;
+pub mod answer;
 pub mod cli;
 pub mod config;
 pub mod console;
-pub mod download;
+pub mod http;
 pub mod metric;
-pub mod report_run;
+pub mod runs;
 pub mod serve;
 pub mod wiring;
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, State, api, console, wiring};
+use crate::{Config, State, console, http, wiring};
 
 /// How often the user's folder of reports and views is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -100,8 +100,8 @@ pub fn app(state: &State) -> Router {
         .metrics(crate::metric::describe)
         .observe(move || sources(Arc::clone(&aggregator)))
         .database("database", &state.pool)
-        .routes(api::routes(state.clone()))
-        .streams(api::streams(state.clone()))
+        .routes(http::routes(state.clone()))
+        .streams(http::streams(state.clone()))
         .pages(console::router(state))
         .build(&state.config.service)
 }

@@ -7,21 +7,19 @@ use anyhow::Context as _;
 use jobs::{
     context::Context,
     declared,
-    document::Document,
     engine::{Runner, RunnerSettings},
     webhook::Webhook,
 };
 use kit::db;
-use moka::future::Cache;
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::sync::Semaphore;
 
 use crate::{
     Config,
-    api::{json, lent, ready::Ready},
+    answer::{Answers, Spool},
     console::Console,
-    download::{Downloads, Spool},
-    report_run::{self, ReportRun},
+    http::{in_flight, json, pace::Downloads, response_cache::ResponseCache},
+    runs::{self, ReportRun},
 };
 
 /// Everything in `reporting_db`.
@@ -32,9 +30,6 @@ const SHIPPED_JOBS: &str = include_str!("../jobs.toml");
 
 /// Connections for work without a statement timeout: polls, publishing, leases.
 const WORK_POOL: u32 = 16;
-
-/// Kibibytes of published rows that are kept.
-const PUBLISHED: u64 = 64 * 1024;
 
 /// What every request and command works with. Cheap to clone.
 #[derive(Clone)]
@@ -58,22 +53,18 @@ pub struct Opened {
     pub aggregator: Arc<Aggregator>,
     /// The one path by which a job runs.
     pub runner: Runner,
-    /// Where downloads are built.
-    pub spool: Spool,
-    /// Published revisions that were read lately, by `revision_id`: they never change.
-    pub revisions: Cache<i64, Document>,
-    /// Answers of the moment.
-    pub ready: Ready,
-    /// Room for rows on their way to clients, in kibibytes.
-    pub room: Arc<Semaphore>,
+    /// What answers are made with.
+    pub answers: Answers,
+    /// JSON responses of the moment.
+    pub responses: ResponseCache,
+    /// What is free of the bound on rows in flight, in kibibytes.
+    pub in_flight: Arc<Semaphore>,
     /// The bound on large answers that are on their way together.
     pub downloads: Downloads,
     /// Rights to encode an answer while its client reads it.
     pub coders: Arc<Semaphore>,
     /// Sessions and sign-in of the console.
     pub console: Console,
-    /// Slots for computing and encoding on demand.
-    pub slots: Arc<Semaphore>,
 }
 
 /// Apply the migrations that have not run yet.
@@ -114,26 +105,20 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     context.alert_url.clone_from(&config.alert_url);
     let mut registry = declared::registry(&jobs_text(&config)?, &context)?;
     let report_run = ReportRun { aggregator: Arc::clone(&aggregator), spool: spool.clone() };
-    registry.add(report_run::declaration(), report_run)?;
+    registry.add(runs::declaration(), report_run)?;
+    let (slots, slot_timeout) = (config.compute_slots.get(), config.service.request_timeout);
+    let answers = Answers::new(pool.clone(), Arc::clone(&aggregator), spool, slots, slot_timeout);
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
     Ok(State(Arc::new(Opened {
         runner: Runner::new(work, registry, settings),
-        slots: Arc::new(Semaphore::new(config.compute_slots.get())),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config,
         pool,
         aggregator,
-        spool,
-        revisions: Cache::builder()
-            .max_capacity(PUBLISHED)
-            // Encoded rows take about as much again as the frame.
-            .weigher(|_, document: &Document| {
-                u32::try_from(document.frame().estimated_size() / 512 + 1).unwrap_or(u32::MAX)
-            })
-            .build(),
-        ready: Ready::default(),
-        room: Arc::new(Semaphore::new(lent::ROOM)),
+        answers,
+        responses: ResponseCache::default(),
+        in_flight: Arc::new(Semaphore::new(in_flight::MOST_KIB)),
         coders: Arc::new(Semaphore::new(json::CODERS)),
     })))
 }

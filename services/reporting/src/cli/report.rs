@@ -13,12 +13,11 @@ use clap::Args;
 use comfy_table::CellAlignment;
 use exports::{Format, Kind};
 use jobs::{document::Document, engine::parse_span};
-use kit::error::ApiError;
 
-use super::terminal::{grouped, patiently, print, table, unless_read_enough};
+use super::terminal::{explained, grouped, patiently, print, table, unless_read_enough};
 use crate::{
     Config, State,
-    api::asked::{self, Asked},
+    answer::{AnswerError, ReportRequest},
     wiring,
 };
 
@@ -82,10 +81,8 @@ impl RunReport {
             }
         }
         let state = wiring::open(config).await?;
-        let work = async { self.ask(&state, &parameters).await?.document(&state).await };
-        // The same refusals as over HTTP; the cause behind a 500 goes to the log there, and to the person here.
-        let document = patiently("computing", work).await;
-        let document = document.map_err(|error| anyhow::anyhow!(kit::telemetry::chain(&error)))?;
+        let work = async { self.request(&state, &parameters).await?.document(&state.answers).await };
+        let document = patiently("computing", work).await.map_err(explained)?;
         let Some(format) = format else { return show(&document) };
         // Encoding is work of its own kind: the terminal's sign of life must go on meanwhile.
         let output = self.output.clone();
@@ -96,13 +93,18 @@ impl RunReport {
         patiently("writing", write).await?
     }
 
-    async fn ask(&self, state: &State, parameters: &BTreeMap<String, String>) -> Result<Asked, ApiError> {
+    async fn request(
+        &self,
+        state: &State,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<ReportRequest, AnswerError> {
+        let answers = &state.answers;
         if let Some(day) = self.published {
-            return asked::published(state, &self.name, day, self.revision).await;
+            return ReportRequest::published(answers, &self.name, day, self.revision).await;
         }
         match self.max_age {
-            Some(most) => asked::fresh(state, &self.name, parameters, most).await,
-            None => asked::computed(state, &self.name, parameters, self.snapshot).await,
+            Some(most) => ReportRequest::fresh(answers, &self.name, parameters, most).await,
+            None => ReportRequest::computed(answers, &self.name, parameters, self.snapshot).await,
         }
     }
 

@@ -6,13 +6,15 @@ use std::{
 };
 
 use anyhow::bail;
-use chrono::{SubsecRound, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use jobs::engine::{RunRow, RunStatus, history};
 use serde_json::Value;
 
-use crate::State;
+use crate::{
+    State,
+    answer::{self, AnswerError},
+};
 
 /// How long work must last before a progress bar shows.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -69,16 +71,39 @@ pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T
     }
 }
 
+/// The failure of an answer as the person at the terminal reads it: with its causes, and with where to look further.
+pub(super) fn explained(error: AnswerError) -> anyhow::Error {
+    let hint = match &error {
+        AnswerError::UnknownReport { .. } => "; `reporting check-catalog --list` lists them",
+        AnswerError::UnknownSource { .. } => "; `reporting poll --all` names them",
+        AnswerError::UnknownDay { .. } => "; `reporting publish --day` publishes it",
+        AnswerError::Unknown { .. }
+        | AnswerError::UnknownFile { .. }
+        | AnswerError::Parameter { .. }
+        | AnswerError::Request { .. }
+        | AnswerError::Arguments { .. }
+        | AnswerError::ReportDisabled { .. }
+        | AnswerError::NotPublished { .. }
+        | AnswerError::Stale { .. }
+        | AnswerError::Busy { .. }
+        | AnswerError::TimedOut { .. }
+        | AnswerError::Spool(_)
+        | AnswerError::Catalogue(_)
+        | AnswerError::Database(_)
+        | AnswerError::Internal(_) => "",
+    };
+    anyhow::anyhow!("{}{hint}", kit::telemetry::chain(&error))
+}
+
 /// Run a job to its end with a progress bar, and fail if it did.
 pub(super) async fn run_job(state: &State, job: &str, arguments: &Value) -> anyhow::Result<RunRow> {
-    let scheduled_for = Utc::now().trunc_subsecs(6);
-    let row = state.runner.request(job, scheduled_for, arguments).await?;
+    let row = answer::jobs::start(&state.runner, job, arguments).await.map_err(explained)?;
     let bar = async {
         tokio::time::sleep(PATIENCE).await;
         show_progress(state, row.id, job).await
     };
     let ended = tokio::select! {
-        ended = state.runner.run_to_end(job, scheduled_for) => ended?,
+        ended = state.runner.run_to_end(job, row.scheduled_for) => ended?,
         never = bar => never,
         signal = tokio::signal::ctrl_c() => {
             signal?;

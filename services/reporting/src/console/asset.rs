@@ -11,7 +11,7 @@ use kit::error::ApiError;
 use sha2::{Digest, Sha256};
 
 use super::BASE;
-use crate::download::hex;
+use crate::answer::spool::hex;
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";

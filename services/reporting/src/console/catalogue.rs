@@ -17,7 +17,7 @@ use super::{
     query::Query,
     show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 
 /// The order of the shipped sections; others follow by name.
 const SECTIONS: [&str; 5] = ["Sales", "Products", "Stock", "Customers", "Operations"];
@@ -25,7 +25,7 @@ const SECTIONS: [&str; 5] = ["Sales", "Products", "Stock", "Customers", "Operati
 /// Every report whose words hold all of those asked for.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -> Result<Html<String>, Fault> {
     let wanted = query.value("q").unwrap_or_default();
-    let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
     let catalogue = report::catalogue(&state.aggregator);
     let mut sections: BTreeMap<(usize, &str), Vec<&Report>> = BTreeMap::new();
     let mut found = 0;

@@ -23,7 +23,7 @@ use super::{
     report::{broken, is_number, text},
     revisions, show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 
 /// Rows of each kind that a page shows.
 const LINES: usize = 200;
@@ -40,14 +40,14 @@ pub(super) async fn page(
     let number = |name| query.parsed::<i32>(name, "must be the number of a revision");
     let to = match number("to")? {
         Some(to) => to,
-        None => publish::revision(&state.pool, &name, day, None).await.map_err(error::of_publish)?.revision,
+        None => publish::revision(&state.pool, &name, day, None).await.map_err(AnswerError::from)?.revision,
     };
     let from = number("from")?.unwrap_or(to.saturating_sub(1));
     if from < 1 || from >= to {
         return Err(ApiError::bad_parameter("from", format!("revision {from} is not before revision {to}")).into());
     }
     let catalogue = report::catalogue(&state.aggregator);
-    let diff = publish::diff(&state.pool, &catalogue, &name, day, from, to).await.map_err(error::of_publish)?;
+    let diff = publish::diff(&state.pool, &catalogue, &name, day, from, to).await.map_err(AnswerError::from)?;
     let titles = |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
     let title = revisions::title(&catalogue, &name);
     let shown = Shown { zone: state.config.time_zone, currency: &diff.to.currency };

@@ -16,7 +16,7 @@ use super::{
     guard::{Visitor, forwarded, is_secure},
     report::{Ask, plain},
 };
-use crate::{State, api};
+use crate::{State, http};
 
 /// What a download holds: just the rows that the page shows, of its snapshot.
 pub(super) struct Wanted<'a> {
@@ -111,7 +111,7 @@ pub(super) async fn report(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    Ok(api::reports::get(Of(state), kit::extract::Path(name), RawQuery(query), method, headers).await?)
+    Ok(http::reports::get(Of(state), kit::extract::Path(name), RawQuery(query), method, headers).await?)
 }
 
 /// An export file: the API's own answer.
@@ -123,5 +123,5 @@ pub(super) async fn export(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     visitor.who_sees_operations()?;
-    Ok(api::exports::get(Of(state), kit::extract::Path(id), method, headers).await?)
+    Ok(http::exports::get(Of(state), kit::extract::Path(id), method, headers).await?)
 }

@@ -6,7 +6,7 @@ use axum::{
     response::Html,
 };
 use form_urlencoded::Serializer;
-use kit::error::ApiError;
+use kit::{error::ApiError, page::Cursor};
 use maud::{Markup, html};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     State,
-    api::exports::{self, FileView, FilesQuery},
+    answer::files::{self, ExportFile, FilesQuery},
 };
 
 /// The files, the newest day first.
@@ -30,7 +30,8 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -
     let uri = Uri::try_from(format!("/?{asked}")).map_err(ApiError::internal)?;
     let wanted = extract::Query::<FilesQuery>::try_from_uri(&uri);
     let wanted = wanted.map_err(|refused| ApiError::BadRequest { field: None, detail: refused.body_text() })?;
-    let page = exports::list(Of(state.clone()), kit::extract::Query(wanted.0)).await?.0;
+    let before = Cursor::key(wanted.0.after.as_ref())?;
+    let page = files::page(&state.pool, wanted.0, before).await?;
     let next = page.next.as_ref().map(|next| {
         let rest = query.pairs().filter(|(name, _)| *name != "after");
         Serializer::new(String::new()).extend_pairs(rest).append_pair("after", next).finish()
@@ -65,7 +66,7 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -
     Ok(Html(Frame::new(&visitor, Room::Exports, "Exports").page(&content).into_string()))
 }
 
-fn table(state: &State, files: &[FileView]) -> Markup {
+fn table(state: &State, files: &[ExportFile]) -> Markup {
     let zone = state.config.time_zone;
     html! {
         div.scroll tabindex="0" role="region" aria-label="Export files" {

@@ -29,9 +29,9 @@ impl<E: Into<ApiError>> From<E> for Fault {
     }
 }
 
-/// A fault on its way to the guard.
+/// What the guard, which knows who is asking, makes a page of.
 #[derive(Debug, Clone)]
-pub(super) enum Told {
+pub(super) enum FaultPage {
     /// To the form for the key.
     SignIn,
     /// A page that says what is the matter.
@@ -41,16 +41,16 @@ pub(super) enum Told {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let forbidden = |code, detail: &str| Problem::new(StatusCode::FORBIDDEN, code, detail).into_response();
-        let (mut response, told) = match self {
-            Self::SignIn => (StatusCode::UNAUTHORIZED.into_response(), Told::SignIn),
+        let (mut response, page) = match self {
+            Self::SignIn => (StatusCode::UNAUTHORIZED.into_response(), FaultPage::SignIn),
             Self::Role(detail) => {
-                let told = Problem::new(StatusCode::FORBIDDEN, "role", detail);
-                (forbidden("role", detail), Told::Problem(Box::new(told)))
+                let page = Problem::new(StatusCode::FORBIDDEN, "role", detail);
+                (forbidden("role", detail), FaultPage::Problem(Box::new(page)))
             }
             Self::Foreign => {
                 let detail = "this form did not come from this console, or from an earlier session; nothing was done";
-                let told = Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail);
-                (forbidden("foreign-form", detail), Told::Problem(Box::new(told)))
+                let page = Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail);
+                (forbidden("foreign-form", detail), FaultPage::Problem(Box::new(page)))
             }
             Self::Slow(limit) => {
                 let detail = format!(
@@ -61,12 +61,12 @@ impl IntoResponse for Fault {
                 return Self::Api(ApiError::unavailable(detail)).into_response();
             }
             Self::Api(error) => {
-                let told = Told::Problem(Box::new(error.problem()));
+                let page = FaultPage::Problem(Box::new(error.problem()));
                 // Also writes the log where the fault is ours.
-                (error.into_response(), told)
+                (error.into_response(), page)
             }
         };
-        response.extensions_mut().insert(told);
+        response.extensions_mut().insert(page);
         response
     }
 }

@@ -108,19 +108,19 @@ impl Field<'_> {
         let id = format!("p-{}", self.name);
         let title = self.parameter.title.clone().unwrap_or_else(|| show::words(self.name));
         let error = format!("e-{}", self.name);
-        let told = self.wrong.map(|_| error.as_str());
+        let described_by = self.wrong.map(|_| error.as_str());
         html! {
             div class=(if self.wrong.is_some() { "field wrong" } else { "field" }) {
                 label for=(id) { (title) }
-                (self.input(&id, told))
+                (self.input(&id, described_by))
                 @if let Some(wrong) = self.wrong { p.error #(error) { (sentence(wrong)) } }
             }
         }
     }
 
-    fn input(&self, id: &str, told: Option<&str>) -> Markup {
+    fn input(&self, id: &str, described_by: Option<&str>) -> Markup {
         let (name, value, parameter) = (self.name, &self.value, self.parameter);
-        let invalid = told.map(|_| "true");
+        let invalid = described_by.map(|_| "true");
         let bound = |bound: &Option<toml::Value>| bound.as_ref().map(default);
         let required = parameter.default.is_none() && parameter.kind != ParamType::List;
         match parameter.kind {
@@ -128,39 +128,39 @@ impl Field<'_> {
             ParamType::Date if value.is_empty() || value.parse::<NaiveDate>().is_ok() => {
                 let (min, max) = parameter.days(self.today);
                 html! { input type="date" id=(id) name=(name) value=(value) min=[min] max=[max] required[required]
-                aria-invalid=[invalid] aria-describedby=[told]; }
+                aria-invalid=[invalid] aria-describedby=[described_by]; }
             }
             ParamType::Int => html! {
                 input type="number" id=(id) name=(name) value=(value) min=[bound(&parameter.min)] max=[bound(&parameter.max)]
-                    step="1" required[required] aria-invalid=[invalid] aria-describedby=[told];
+                    step="1" required[required] aria-invalid=[invalid] aria-describedby=[described_by];
             },
             ParamType::Decimal => html! {
                 input type="number" id=(id) name=(name) value=(value) min=[bound(&parameter.min)] max=[bound(&parameter.max)]
-                    step="any" required[required] aria-invalid=[invalid] aria-describedby=[told];
+                    step="any" required[required] aria-invalid=[invalid] aria-describedby=[described_by];
             },
-            ParamType::Bool => select(id, name, value, &[("true", "Yes"), ("false", "No")], told),
+            ParamType::Bool => select(id, name, value, &[("true", "Yes"), ("false", "No")], described_by),
             ParamType::Choice => {
                 let choices: Vec<(&str, String)> =
                     parameter.choices.iter().map(|choice| (choice.as_str(), show::words(choice))).collect();
                 let choices: Vec<(&str, &str)> =
                     choices.iter().map(|(value, title)| (*value, title.as_str())).collect();
-                select(id, name, value, &choices, told)
+                select(id, name, value, &choices, described_by)
             }
             ParamType::List => html! {
                 input type="text" id=(id) name=(name) value=(value) placeholder="all, or a,b,c" autocomplete="off"
-                    aria-invalid=[invalid] aria-describedby=[told];
+                    aria-invalid=[invalid] aria-describedby=[described_by];
             },
             ParamType::Date | ParamType::String => html! {
                 input type="text" id=(id) name=(name) value=(value) maxlength="200" required[required]
-                    aria-invalid=[invalid] aria-describedby=[told];
+                    aria-invalid=[invalid] aria-describedby=[described_by];
             },
         }
     }
 }
 
-fn select(id: &str, name: &str, value: &str, choices: &[(&str, &str)], told: Option<&str>) -> Markup {
+fn select(id: &str, name: &str, value: &str, choices: &[(&str, &str)], described_by: Option<&str>) -> Markup {
     html! {
-        select id=(id) name=(name) aria-describedby=[told] {
+        select id=(id) name=(name) aria-describedby=[described_by] {
             @for (choice, title) in choices {
                 option value=(choice) selected[*choice == value] { (title) }
             }

@@ -15,7 +15,7 @@ use maud::{DOCTYPE, html};
 
 use super::{
     BASE,
-    fault::{Fault, Told},
+    fault::{Fault, FaultPage},
     layout,
     session::Session,
 };
@@ -25,7 +25,7 @@ use crate::State;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Told to browsers with every answer.
+/// FaultPage to browsers with every answer.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -60,8 +60,8 @@ pub(super) async fn guard(Of(state): Of<State>, mut request: Request, next: Next
     let foreign = !reads && exists && !is_ours(request.headers());
     request.extensions_mut().insert(session.clone());
     let mut response = if foreign { Fault::Foreign.into_response() } else { next.run(request).await };
-    if let Some(told) = response.extensions_mut().remove::<Told>() {
-        response = shown(&state, told, session.as_ref(), &uri, response);
+    if let Some(page) = response.extensions_mut().remove::<FaultPage>() {
+        response = shown(&state, page, session.as_ref(), &uri, response);
     }
     // Figures of a company: no copy stays in a browser after its user has gone.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -74,14 +74,14 @@ pub(super) async fn within(limit: Duration, page: impl Future<Output = Response>
 }
 
 /// The page of a fault, with the status and headers that the API would have sent.
-fn shown(state: &State, told: Told, session: Option<&Session>, uri: &Uri, plain: Response) -> Response {
-    let problem = match told {
-        Told::SignIn => {
+fn shown(state: &State, page: FaultPage, session: Option<&Session>, uri: &Uri, plain: Response) -> Response {
+    let problem = match page {
+        FaultPage::SignIn => {
             let here = uri.path_and_query().map_or("/", |path| path.as_str());
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
             return Redirect::to(&format!("{BASE}/sign-in?{query}")).into_response();
         }
-        Told::Problem(problem) => problem,
+        FaultPage::Problem(problem) => problem,
     };
     let visitor = session.map(|session| Visitor::new(state, session.clone()));
     let mut response = Html(layout::problem(visitor.as_ref(), &problem).into_string()).into_response();
@@ -224,7 +224,9 @@ mod tests {
         let mut answer = within(Duration::ZERO, std::future::pending()).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
-        let Some(Told::Problem(problem)) = answer.extensions_mut().remove::<Told>() else { panic!("no page") };
+        let Some(FaultPage::Problem(problem)) = answer.extensions_mut().remove::<FaultPage>() else {
+            panic!("no page")
+        };
         assert!(problem.detail.contains("as a file"), "{}", problem.detail);
     }
 

@@ -19,13 +19,13 @@ use super::{
     layout::{Frame, Room, Tone, pill},
     show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 use night::{Finding, Night};
 
 /// Last night at a glance.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<String>, Fault> {
     let sources =
-        async { source::status(&state.aggregator).await.map_err(|error| Fault::from(error::of_aggregator(error))) };
+        async { source::status(&state.aggregator).await.map_err(|error| Fault::from(AnswerError::from(error))) };
     let (night, sources) = tokio::try_join!(Night::read(&state), sources)?;
     let operations = visitor.session.role.sees_operations();
     let content = html! {
@@ -85,7 +85,7 @@ async fn figures(state: &State, night: &Night) -> Result<Markup, Fault> {
     let Some(revision) = night.of(&report.name) else { return Ok(html! {}) };
     let rows =
         aggregator::publish::revision_rows(&state.pool, &report.name, revision.business_day, Some(revision.revision));
-    let document = document::of_published(&state.aggregator, rows.await.map_err(error::of_publish)?);
+    let document = document::of_published(&state.aggregator, rows.await.map_err(AnswerError::from)?);
     let tiles = super::report::tiles(state, report, &document)?;
     Ok(html! {
         section aria-labelledby="figures" {

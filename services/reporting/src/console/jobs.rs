@@ -19,7 +19,11 @@ use super::{
     query::Query,
     runs, show,
 };
-use crate::{State, api, api::error, report_run};
+use crate::{
+    State,
+    answer::{self, AnswerError},
+    runs as report_runs,
+};
 
 /// Runs on one page.
 const LINES: i64 = 50;
@@ -49,7 +53,7 @@ fn fields(kind: &str) -> &'static [Field] {
 
 /// Whether a job is started here: a report's file is asked for at the report, with its parameters.
 fn starts_here(kind: &str) -> bool {
-    kind != report_run::NAME
+    kind != report_runs::NAME
 }
 
 /// Every declared job.
@@ -57,7 +61,7 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<
     let visitor = visitor.who_sees_operations()?;
     let mut lines = Vec::new();
     for entry in state.runner.registry().iter() {
-        let last = history::page(&state.pool, &entry.declaration.name, None, 1).await.map_err(error::of_engine)?;
+        let last = history::page(&state.pool, &entry.declaration.name, None, 1).await.map_err(AnswerError::from)?;
         lines.push((entry, last.into_iter().next()));
     }
     let operates = visitor.session.role.operates();
@@ -125,9 +129,9 @@ pub(super) async fn one(
     query: Query,
 ) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let entry = state.runner.registry().get(&name).map_err(error::of_engine)?;
+    let entry = state.runner.registry().get(&name).map_err(AnswerError::from)?;
     let before = query.after::<(DateTime<Utc>, i64)>()?;
-    let mut rows = history::page(&state.pool, &name, before, LINES + 1).await.map_err(error::of_engine)?;
+    let mut rows = history::page(&state.pool, &name, before, LINES + 1).await.map_err(AnswerError::from)?;
     let more = rows.len() > usize::try_from(LINES).unwrap_or_default();
     rows.truncate(usize::try_from(LINES).unwrap_or_default());
     let next = rows.last().filter(|_| more).map(|last| Cursor::encode(&(last.scheduled_for, last.id)));
@@ -230,7 +234,7 @@ fn history_table(state: &State, rows: &[RunRow]) -> Markup {
 
 /// Puts a run on the list, and shows it.
 pub(super) async fn start(Of(state): Of<State>, Path(name): Path<String>, order: Order) -> Result<Response, Fault> {
-    let kind = state.runner.registry().get(&name).map_err(error::of_engine)?.kind;
+    let kind = state.runner.registry().get(&name).map_err(AnswerError::from)?.kind;
     let mut arguments = Map::new();
     for (field, value) in order.fields {
         if !fields(kind).iter().any(|known| known.name == field) {
@@ -240,11 +244,11 @@ pub(super) async fn start(Of(state): Of<State>, Path(name): Path<String>, order:
             arguments.insert(field, Value::String(value.trim().to_owned()));
         }
     }
-    asked(&state, &name, Value::Object(arguments)).await
+    enqueue(&state, &name, Value::Object(arguments)).await
 }
 
-/// Asks for a run of a job, and leads to it.
-pub(super) async fn asked(state: &State, job: &str, arguments: Value) -> Result<Response, Fault> {
-    let (_, run) = api::jobs::request(state, job, &arguments).await?;
-    Ok(Redirect::to(&format!("{BASE}/runs/{}", run.0.id)).into_response())
+/// Enqueues a run of a job, and redirects to it.
+pub(super) async fn enqueue(state: &State, job: &str, arguments: Value) -> Result<Response, Fault> {
+    let run = answer::jobs::start(&state.runner, job, &arguments).await?;
+    Ok(Redirect::to(&format!("{BASE}/runs/{}", run.id)).into_response())
 }

@@ -28,7 +28,10 @@ use super::{
     layout::{Frame, Room, Tone, pill, sentence},
     show,
 };
-use crate::{State, api::asked};
+use crate::{
+    State,
+    answer::{AnswerError, ReportRequest},
+};
 pub(super) use ask::Ask;
 use ask::ROWS;
 pub(super) use figures::tiles;
@@ -49,8 +52,10 @@ pub(super) async fn page(
     let document = document(&state, &name, &ask).await;
     let (document, refused) = match (document, report.is_some()) {
         (Ok(document), _) => (Some(document), None),
-        // What was asked wrongly is said beside the field, and what was entered stays.
-        (Err(error @ ApiError::BadRequest { .. }), true) => (None, Some(error)),
+        // A refusal is shown beside its field, and what was entered stays.
+        (Err(error @ (AnswerError::Parameter { .. } | AnswerError::Request { .. })), true) => {
+            (None, Some(ApiError::from(error)))
+        }
         (Err(error), _) => return Err(error.into()),
     };
     let title = document.as_ref().map(|document| document.provenance.title.clone());
@@ -64,16 +69,17 @@ pub(super) async fn page(
 }
 
 /// The rows, from what is at hand or made now.
-async fn document(state: &State, name: &str, ask: &Ask) -> Result<Document, ApiError> {
-    let asked = match ask.published {
-        Some((day, revision)) => asked::published(state, name, day, revision).await?,
-        None => asked::computed(state, name, &ask.parameters, ask.snapshot).await?,
+async fn document(state: &State, name: &str, ask: &Ask) -> Result<Document, AnswerError> {
+    let answers = &state.answers;
+    let request = match ask.published {
+        Some((day, revision)) => ReportRequest::published(answers, name, day, revision).await?,
+        None => ReportRequest::computed(answers, name, &ask.parameters, ask.snapshot).await?,
     };
-    if let Some(held) = asked.held(state).await {
+    if let Some(held) = request.held(answers).await {
         return Ok(held);
     }
-    let _slot = asked::slot(state).await?;
-    asked.document(state).await
+    let _slot = answers.slot().await?;
+    request.document(answers).await
 }
 
 /// What is shown of which report.
@@ -216,13 +222,13 @@ pub(super) fn broken(error: polars::prelude::PolarsError) -> Fault {
 
 /// How the measures are defined.
 fn definitions(report: &Report, currency: &crate::config::Currency) -> Markup {
-    let told: Vec<_> = report.columns.iter().filter(|column| column.note.is_some()).collect();
+    let noted: Vec<_> = report.columns.iter().filter(|column| column.note.is_some()).collect();
     html! {
-        @if !told.is_empty() {
+        @if !noted.is_empty() {
             section.definitions {
                 h2 { "What the columns mean" }
                 dl {
-                    @for column in told {
+                    @for column in noted {
                         dt {
                             (column.title)
                             @if let Some(unit) = &column.unit { span.unit { " " (unit) } }

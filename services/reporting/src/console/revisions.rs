@@ -22,7 +22,7 @@ use super::{
     query::Query,
     show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 
 /// Revisions on one page.
 const LINES: i64 = 60;
@@ -36,7 +36,7 @@ pub(super) async fn page(
 ) -> Result<Html<String>, Fault> {
     let day = self::day(&query)?;
     let before = query.after::<(NaiveDate, i32)>()?;
-    let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(error::of_publish)?;
+    let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(AnswerError::from)?;
     let catalogue = report::catalogue(&state.aggregator);
     if found.is_empty() && catalogue.get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`")).into());

@@ -18,14 +18,14 @@ use super::{
     layout::{Frame, Room, Tone, pill, token},
     show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 
 /// A run with all that is kept of it.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, Path(id): Path<i64>) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let run = history::get(&state.pool, id).await.map_err(error::of_engine)?;
-    let attempts = history::attempts(&state.pool, id).await.map_err(error::of_engine)?;
-    let lines = history::log_lines(&state.pool, id).await.map_err(error::of_engine)?;
+    let run = history::get(&state.pool, id).await.map_err(AnswerError::from)?;
+    let attempts = history::attempts(&state.pool, id).await.map_err(AnswerError::from)?;
+    let lines = history::log_lines(&state.pool, id).await.map_err(AnswerError::from)?;
     let going = !run.status.has_ended();
     let title = format!("{}, run {id}", run.job);
     let content = html! {
@@ -189,6 +189,6 @@ fn log(state: &State, lines: &[LogLine]) -> Markup {
 
 /// Cancels a run.
 pub(super) async fn cancel(Of(state): Of<State>, Path(id): Path<i64>, _order: Order) -> Result<Response, Fault> {
-    history::cancel(&state.pool, id).await.map_err(error::of_engine)?;
+    history::cancel(&state.pool, id).await.map_err(AnswerError::from)?;
     Ok(Redirect::to(&format!("{BASE}/runs/{id}")).into_response())
 }

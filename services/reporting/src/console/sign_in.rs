@@ -16,6 +16,7 @@ use axum::{
 use chrono::Utc;
 use maud::{Markup, html};
 use moka::future::Cache;
+use serde::Deserialize;
 
 use super::{
     BASE,
@@ -24,7 +25,7 @@ use super::{
     layout,
     session::{Role, Session},
 };
-use crate::{State, api::me::Me};
+use crate::State;
 
 /// Failed attempts that one address has per minute.
 const ATTEMPTS: u32 = 10;
@@ -48,9 +49,16 @@ impl Attempts {
     }
 }
 
+/// The owner of a key, as `GET /me` answers.
+#[derive(Deserialize)]
+struct Consumer {
+    consumer: String,
+    groups: Vec<String>,
+}
+
 /// What the gateway said of a key.
 enum Verdict {
-    Known(Me),
+    Known(Consumer),
     Unknown,
     MayNotRead,
     Away,

@@ -21,7 +21,7 @@ use super::{
     query::Query,
     show,
 };
-use crate::{State, api::error};
+use crate::{State, answer::AnswerError};
 
 /// Rows in quarantine on one page.
 const LINES: i64 = 50;
@@ -29,7 +29,7 @@ const LINES: i64 = 50;
 /// Every source.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
     let content = html! {
         div.head {
             h1 { "Sources" }
@@ -90,7 +90,7 @@ pub(super) async fn one(
     query: Query,
 ) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
     let missing = || ApiError::not_found(format!("source `{name}`"));
     let status = statuses.iter().find(|status| status.name == name).ok_or_else(missing)?;
     let after = query.value("after").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -134,7 +134,7 @@ fn reserved(status: &SourceStatus) -> Markup {
 
 async fn kept(state: &State, visitor: &Visitor, status: &SourceStatus, after: i64) -> Result<Markup, Fault> {
     let name = &status.name;
-    let mut rows = quarantine::list(&state.pool, name, None, after, LINES + 1).await.map_err(error::of_aggregator)?;
+    let mut rows = quarantine::list(&state.pool, name, None, after, LINES + 1).await.map_err(AnswerError::from)?;
     let more = rows.len() > usize::try_from(LINES).unwrap_or_default();
     rows.truncate(usize::try_from(LINES).unwrap_or_default());
     let next = rows.last().filter(|_| more).map(|row| row.id);
@@ -174,12 +174,12 @@ async fn kept(state: &State, visitor: &Visitor, status: &SourceStatus, after: i6
 
 /// Polls a source now.
 pub(super) async fn poll(Of(state): Of<State>, Path(name): Path<String>, _order: Order) -> Result<Response, Fault> {
-    state.aggregator.source(&name).map_err(error::of_aggregator)?;
-    jobs::asked(&state, &job_name(&name), json!({})).await
+    state.aggregator.source(&name).map_err(AnswerError::from)?;
+    jobs::enqueue(&state, &job_name(&name), json!({})).await
 }
 
 /// Reads the datasets that have rows in quarantine again, after their declaration was mended.
 pub(super) async fn replay(Of(state): Of<State>, Path(name): Path<String>, _order: Order) -> Result<Response, Fault> {
-    state.aggregator.source(&name).map_err(error::of_aggregator)?;
-    jobs::asked(&state, &job_name(&name), json!({"replay": true})).await
+    state.aggregator.source(&name).map_err(AnswerError::from)?;
+    jobs::enqueue(&state, &job_name(&name), json!({"replay": true})).await
 }

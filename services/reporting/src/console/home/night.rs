@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use aggregator::{
-    publish::{self, Revision},
+    publish::{self, PublishError, Revision},
     report::{self, Check, Report},
 };
 use chrono::{Days, NaiveDate, Utc};
 use jobs::engine::{RunRow, history};
 use polars::prelude::DataFrame;
 
-use crate::{State, api::error, console::fault::Fault};
+use crate::{State, answer::AnswerError, console::fault::Fault};
 
 /// Lines of a list on the first page.
 const LINES: i64 = 8;
@@ -53,11 +53,15 @@ impl Night {
                 Some(day) => publish::of_day(&state.pool, day).await?,
                 None => Vec::new(),
             };
-            Ok((day, current, publish::restated(&state.pool, Utc::now() - Days::new(2), LINES).await?))
+            Ok::<_, PublishError>((
+                day,
+                current,
+                publish::restated(&state.pool, Utc::now() - Days::new(2), LINES).await?,
+            ))
         };
-        let published = async { published.await.map_err(|error| Fault::from(error::of_publish(error))) };
+        let published = async { published.await.map_err(AnswerError::from).map_err(Fault::from) };
         let failed = async {
-            history::failed(&state.pool, since, LINES).await.map_err(|error| Fault::from(error::of_engine(error)))
+            history::failed(&state.pool, since, LINES).await.map_err(|error| Fault::from(AnswerError::from(error)))
         };
         let ((day, current, restated), failed) = tokio::try_join!(published, failed)?;
         let catalogue = report::catalogue(&state.aggregator);
@@ -96,7 +100,7 @@ async fn finding(state: &State, report: &Report, check: &Check, revision: &Revis
         0
     } else {
         let rows = publish::revision_rows(&state.pool, &report.name, day, Some(revision.revision)).await;
-        count(&rows.map_err(error::of_publish)?.frame, check)
+        count(&rows.map_err(AnswerError::from)?.frame, check)
     };
     Ok(Finding { report: report.name.clone(), title: report.title.clone(), day, found })
 }

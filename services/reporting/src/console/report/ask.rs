@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use form_urlencoded::Serializer;
 use kit::error::ApiError;
 
-use crate::{api::query::ReportQuery, console::BASE};
+use crate::{answer::ReportQuery, console::BASE};
 
 /// Rows of one page of a table.
 pub(super) const ROWS: usize = 100;

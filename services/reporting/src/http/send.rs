@@ -13,10 +13,24 @@ use chrono::{DateTime, Utc};
 use futures_util::{Stream, stream};
 use kit::error::ApiError;
 
-use super::{Coding, Downloads, Whole, conditional, conditional::Verdict, hex, paced, range, range::Wanted};
+use super::{
+    conditional::{self, Verdict},
+    pace::{Downloads, paced},
+    range::{self, Wanted},
+};
+use crate::answer::{Coding, Whole, spool::hex};
 
 /// How large the pieces are in which bytes are read and sent: what a slow client holds of our memory, twice.
 pub const PIECE: u64 = 32 * 1024;
+
+/// What a response depends on beside its content.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientRequest<'a> {
+    /// GET or HEAD.
+    pub method: &'a Method,
+    /// Accepted codings, conditions, ranges.
+    pub headers: &'a HeaderMap,
+}
 
 /// How a file is called and kept by whoever receives it.
 #[derive(Debug, Clone)]
@@ -44,15 +58,14 @@ pub struct Attachment {
 /// be written.
 pub fn send(
     downloads: &Downloads,
-    method: &Method,
-    request: &HeaderMap,
+    client: ClientRequest<'_>,
     attachment: &Attachment,
     whole: Whole,
 ) -> Result<Response, ApiError> {
     let etag = format!("\"{}\"", hex(whole.sha256.get(..16).unwrap_or_default()));
-    let text = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| client.headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::new(Body::empty());
-    if conditional::weigh(request, &etag, Some(attachment.modified))? == Verdict::Unchanged {
+    if conditional::evaluate(client.headers, &etag, Some(attachment.modified))? == Verdict::Unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         validators(response.headers_mut(), &etag, Some(attachment.modified), attachment.cache_control)?;
         return Ok(response);
@@ -93,7 +106,7 @@ pub fn send(
         let range = format!("bytes {first}-{}/{}", first + length - 1, whole.length);
         headers.insert(header::CONTENT_RANGE, value(range)?);
     }
-    if *method != Method::HEAD {
+    if *client.method != Method::HEAD {
         let pieces = pieces(downloads, whole.file, first, length);
         *response.body_mut() = if length <= PIECE {
             Body::from_stream(pieces)

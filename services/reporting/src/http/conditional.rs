@@ -40,7 +40,7 @@ pub fn read_http_date(text: &str) -> Option<DateTime<Utc>> {
     forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text.trim(), form).ok()).map(|it| it.and_utc())
 }
 
-/// Weighs the conditions in the order that RFC 9110, 13.2.2 gives them. Without the moment of the answer, which takes
+/// Evaluates the conditions in the order that RFC 9110, 13.2.2 gives them. Without the moment of the answer, which takes
 /// computing it, only entity tags decide.
 ///
 /// `If-Modified-Since` must be exactly our date, not "or later": the rows that a URL means (`yesterday`) may be older
@@ -48,7 +48,7 @@ pub fn read_http_date(text: &str) -> Option<DateTime<Utc>> {
 ///
 /// # Errors
 /// 412 when `If-Match` or `If-Unmodified-Since` does not hold.
-pub fn weigh(request: &HeaderMap, etag: &str, modified: Option<DateTime<Utc>>) -> Result<Verdict, ApiError> {
+pub fn evaluate(request: &HeaderMap, etag: &str, modified: Option<DateTime<Utc>>) -> Result<Verdict, ApiError> {
     let seconds = |moment: DateTime<Utc>| moment.timestamp();
     match named(request, header::IF_MATCH, |tag| tag == etag && !tag.starts_with("W/")) {
         Some(true) => {}
@@ -103,7 +103,7 @@ mod tests {
     /// 200, 304 or 412.
     fn status(conditions: &[(HeaderName, &str)], etag: &str) -> u16 {
         let request = conditions.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        match weigh(&request, etag, Some(MODIFIED.parse().unwrap())) {
+        match evaluate(&request, etag, Some(MODIFIED.parse().unwrap())) {
             Ok(Verdict::Send) => 200,
             Ok(Verdict::Unchanged) => 304,
             Err(error) => error.problem().status,

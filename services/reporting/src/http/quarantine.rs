@@ -14,8 +14,11 @@ use kit::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error, jobs::RunView, sources};
-use crate::State;
+use super::jobs::RunView;
+use crate::{
+    State,
+    answer::{self, AnswerError},
+};
 
 /// A row in quarantine.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,10 +90,10 @@ pub async fn list(
     Path(name): Path<String>,
     Query(query): Query<QuarantineQuery>,
 ) -> Result<Json<Page<QuarantinedView>>, ApiError> {
-    sources::known(&state, &name)?;
+    state.aggregator.source(&name).map_err(AnswerError::from)?;
     let after = Cursor::key::<i64>(query.after.as_ref())?.unwrap_or(0);
     let rows = quarantine::list(&state.pool, &name, query.dataset.as_deref(), after, query.limit.fetch()).await;
-    let page = Page::of(rows.map_err(error::of_aggregator)?, query.limit, |row| row.id);
+    let page = Page::of(rows.map_err(AnswerError::from)?, query.limit, |row| row.id);
     Ok(Json(Page { items: page.items.into_iter().map(QuarantinedView::from).collect(), next: page.next }))
 }
 
@@ -110,5 +113,7 @@ pub async fn replay(
     Path(name): Path<String>,
     Json(ReplayRequest {}): Json<ReplayRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    sources::request(&state, &name, PollArguments { replay: true, allow_drops: false }).await
+    let arguments = PollArguments { replay: true, allow_drops: false };
+    let row = answer::jobs::start_poll(&state.aggregator, &state.runner, &name, arguments).await?;
+    Ok((StatusCode::ACCEPTED, Json(row.into())))
 }

@@ -1,4 +1,4 @@
-//! A report as JSON: the rows encoded once and shared, the envelope with age and freshness anew for every answer.
+//! A report as JSON: the rows are encoded once and shared, the envelope with age and freshness is made for every answer.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
 use ::exports::{Column, Format, Provenance, json};
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
@@ -17,14 +17,19 @@ use jobs::document::Document;
 use kit::error::ApiError;
 
 use super::{
-    answer::{Kept, STALE, stale, tell},
-    asked::Asked,
-    lent::Lent,
-    rows::{self, Found, Made, Rows, key},
+    accept_encoding::{self, preferred},
+    conditional::{self, Verdict},
+    in_flight::InFlightRows,
+    pace::paced,
+    respond::{CachePolicy, STALE, provenance_headers, stale},
+    send::{ClientRequest, PIECE, pieces, slices, validators},
 };
 use crate::{
     State,
-    download::{self, Coding, PIECE, conditional, conditional::Verdict, paced, pieces, slices, validators},
+    answer::{
+        Coding, ReportRequest,
+        rows::{self, Found, Made, Rows, key},
+    },
 };
 
 /// JSON of up to this many rows is kept in memory.
@@ -42,29 +47,28 @@ pub const CODERS: usize = 16;
 /// 503 when the spool cannot be written or all slots are taken; what computing the rows meets.
 pub(super) async fn send(
     state: &State,
-    method: &Method,
-    request: &HeaderMap,
-    kept: Kept,
-    asked: &Asked,
+    client: ClientRequest<'_>,
+    cache: CachePolicy,
+    report: &ReportRequest,
 ) -> Result<Response, ApiError> {
-    let key = key("json rows", None, &asked.identity());
+    let key = key("json rows", None, &report.identity());
     // Weak: two answers with this tag have equal rows, but each its own age.
     let etag = format!("W/\"{}\"", key.get(..32).unwrap_or(&key));
-    if conditional::weigh(request, &etag, None)? == Verdict::Unchanged {
+    if conditional::evaluate(client.headers, &etag, None)? == Verdict::Unchanged {
         // What the client has needs no computing to be told so.
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        validators(response.headers_mut(), &etag, None, kept.header())?;
-        response.headers_mut().insert(STALE, stale(&asked.sources));
+        validators(response.headers_mut(), &etag, None, cache.header())?;
+        response.headers_mut().insert(STALE, stale(&report.sources));
         return Ok(response);
     }
-    let answer = Answer { method, request, kept, etag };
-    let made = match rows::of(state, asked, &key).await? {
+    let answer = Answer { client, cache, etag };
+    let made = match rows::of(&state.answers, report, &key).await? {
         Rows::File(found) => return answer.around_file(state, found),
         Rows::Memory(made) => made,
     };
     if made.document.frame().height() > ROWS_IN_MEMORY {
-        return answer.around_file(state, build(state, asked, &key, made).await?);
+        return answer.around_file(state, build(state, report, &key, made).await?);
     }
     let rows = encoded(&made.document).await?;
     let Made { document, right } = made;
@@ -72,7 +76,7 @@ pub(super) async fn send(
     let (mut response, head) =
         answer.begin(&document.provenance, &document.columns, document.frame().height() as u64)?;
     let Some(mut head) = head else { return Ok(response) };
-    let coding = Coding::preferred(request).filter(|_| rows.len() >= WORTH_CODING);
+    let coding = preferred(client.headers).filter(|_| rows.len() >= WORTH_CODING);
     let short = |length: usize| length as u64 <= PIECE;
     if let Some(coding) = coding {
         let coded = coded(coding, head, rows.clone()).await?;
@@ -81,19 +85,19 @@ pub(super) async fn send(
         if short(length) {
             return Ok(answer.whole(response, coded));
         }
-        if let Some(coded) = Lent::rows(&state.room, coded.into()) {
+        if let Some(coded) = InFlightRows::reserve(&state.in_flight, coded.into()) {
             return answer.slowly(state, response, length, slices(coded));
         }
     } else if short(rows.len()) {
         head.extend_from_slice(&rows);
         head.extend_from_slice(json::TAIL);
         return Ok(answer.whole(response, head));
-    } else if let Some(lent) = Lent::rows(&state.room, rows.clone()) {
-        let length = head.len() + lent.len() + json::TAIL.len();
-        return answer.slowly(state, response, length, around(head, slices(lent)));
+    } else if let Some(reserved) = InFlightRows::reserve(&state.in_flight, rows.clone()) {
+        let length = head.len() + reserved.len() + json::TAIL.len();
+        return answer.slowly(state, response, length, around(head, slices(reserved)));
     }
     // Too much is on its way to slow clients already: this one reads from a file.
-    answer.around_file(state, build(state, asked, &key, Made { document, right: None }).await?)
+    answer.around_file(state, build(state, report, &key, Made { document, right: None }).await?)
 }
 
 /// Rows between the envelope's two ends.
@@ -132,18 +136,17 @@ async fn encoded(document: &Document) -> Result<Bytes, ApiError> {
     document.computed.encoded.get_or_try_init(encode).await.cloned()
 }
 
-async fn build(state: &State, asked: &Asked, key: &str, made: Made) -> Result<Found, ApiError> {
+async fn build(state: &State, report: &ReportRequest, key: &str, made: Made) -> Result<Found, ApiError> {
     let encode = |document: &Document, mut out: &mut (dyn Write + Send)| {
         json::encode_rows(&document.columns, document.frame().clone(), &mut out).map(drop)
     };
-    rows::build(state, asked, key, made, encode).await
+    Ok(rows::build(&state.answers, report, key, made, encode).await?)
 }
 
-/// What an answer needs of its request.
+/// A response in the making: what it needs of its request.
 struct Answer<'a> {
-    method: &'a Method,
-    request: &'a HeaderMap,
-    kept: Kept,
+    client: ClientRequest<'a>,
+    cache: CachePolicy,
     etag: String,
 }
 
@@ -157,9 +160,10 @@ impl Answer<'_> {
     ) -> Result<(Response, Option<Vec<u8>>), ApiError> {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
-        tell(headers, provenance)?;
-        validators(headers, &self.etag, Some(provenance.generated_at), self.kept.header())?;
-        if conditional::weigh(self.request, &self.etag, Some(provenance.generated_at))? == Verdict::Unchanged {
+        provenance_headers(headers, provenance)?;
+        validators(headers, &self.etag, Some(provenance.generated_at), self.cache.header())?;
+        if conditional::evaluate(self.client.headers, &self.etag, Some(provenance.generated_at))? == Verdict::Unchanged
+        {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok((response, None));
         }
@@ -175,12 +179,12 @@ impl Answer<'_> {
         let length = (head.len() + json::TAIL.len()) as u64 + whole.length;
         let body = around(head, pieces(&state.downloads, whole.file, 0, whole.length));
         // An encoder holds megabytes as long as its client is slow: only so many may.
-        let coder = Coding::preferred(self.request)
+        let coder = preferred(self.client.headers)
             .and_then(|coding| Some((coding, Arc::clone(&state.coders).try_acquire_owned().ok()?)));
         let Some((coding, right)) = coder else { return self.slowly(state, response, length, body) };
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        if *self.method != Method::HEAD {
-            let body = download::coded(coding, body).inspect(move |_| _ = &right);
+        if *self.client.method != Method::HEAD {
+            let body = accept_encoding::coded(coding, body).inspect(move |_| _ = &right);
             *response.body_mut() = Body::from_stream(paced(state.downloads.begin()?, body));
         }
         Ok(response)
@@ -189,7 +193,7 @@ impl Answer<'_> {
     /// The answer with a body that leaves at once.
     fn whole(&self, mut response: Response, body: Vec<u8>) -> Response {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        if *self.method != Method::HEAD {
+        if *self.client.method != Method::HEAD {
             *response.body_mut() = body.into();
         }
         response
@@ -204,7 +208,7 @@ impl Answer<'_> {
         body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     ) -> Result<Response, ApiError> {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        if *self.method != Method::HEAD {
+        if *self.client.method != Method::HEAD {
             *response.body_mut() = Body::from_stream(paced(state.downloads.begin()?, body));
         }
         Ok(response)

@@ -14,8 +14,7 @@ use kit::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error;
-use crate::State;
+use crate::{State, answer::AnswerError};
 
 /// One published revision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,11 +92,11 @@ pub async fn list(
         let day = business_day.ok_or_else(|| {
             ApiError::bad_parameter("revision", "a revision belongs to a `business_day`: name it too")
         })?;
-        let found = publish::revision(&state.pool, &name, day, Some(number)).await.map_err(error::of_publish)?;
+        let found = publish::revision(&state.pool, &name, day, Some(number)).await.map_err(AnswerError::from)?;
         return Ok(Json(Page { items: vec![found.into()], next: None }));
     }
     let found = publish::revisions(&state.pool, &name, business_day, before, limit.fetch()).await;
-    let found = found.map_err(error::of_publish)?;
+    let found = found.map_err(AnswerError::from)?;
     // A report that left the catalogue still shows what was published of it.
     if found.is_empty() && report::catalogue(&state.aggregator).get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`; GET /reports lists them")));

@@ -3,53 +3,62 @@
 use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
 
 use ::exports::Format;
+use ::jobs::engine::parse_span;
 use chrono::NaiveDate;
-use jobs::engine::parse_span;
-use kit::error::ApiError;
+
+use super::AnswerError;
 
 /// The longest query string, in bytes.
 const LONGEST: usize = 8 * 1024;
 
+/// What becomes of an answer whose sources are behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StalePolicy {
+    /// It is given, marked stale.
+    Serve,
+    /// It is refused.
+    Refuse,
+}
+
 /// A report's query, sorted.
 #[derive(Debug)]
-pub(crate) struct ReportQuery {
+pub struct ReportQuery {
     /// `format`.
-    pub(crate) format: Option<Format>,
+    pub format: Option<Format>,
     /// `business_day` and, with it, `revision`.
-    pub(crate) published: Option<(NaiveDate, Option<i32>)>,
+    pub published: Option<(NaiveDate, Option<i32>)>,
     /// `snapshot`.
-    pub(crate) snapshot: Option<i64>,
+    pub snapshot: Option<i64>,
     /// `max_age`: poll first the sources that are older.
-    pub(crate) max_age: Option<Duration>,
-    /// `stale=refuse`: no answer rather than one from stale sources.
-    pub(crate) refuse_stale: bool,
+    pub max_age: Option<Duration>,
+    /// `stale`.
+    pub stale: StalePolicy,
     /// All else: the report itself says which it knows.
-    pub(crate) parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl ReportQuery {
     /// Read a query string.
     ///
     /// # Errors
-    /// 400 naming the parameter.
-    pub(crate) fn read(text: &str) -> Result<Self, ApiError> {
+    /// Names the parameter that is wrong.
+    pub fn read(text: &str) -> Result<Self, AnswerError> {
         if text.len() > LONGEST {
-            return Err(ApiError::BadRequest {
-                field: None,
+            return Err(AnswerError::Request {
                 detail: format!("the query is longer than {LONGEST} bytes; ask for fewer values"),
             });
         }
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             if parameters.insert(name.to_string(), value.into_owned()).is_some() {
-                return Err(ApiError::bad_parameter(name.into_owned(), "given twice; separate values by commas"));
+                return Err(AnswerError::parameter(name.into_owned(), "given twice; separate values by commas"));
             }
         }
         let mut take = |name: &str| parameters.remove(name);
         let format = take("format").map(|name| {
             let known = || Format::ALL.map(Format::name).join(", ");
             Format::from_name(&name).ok_or_else(|| {
-                ApiError::bad_parameter("format", format!("there is no format `{name}`; there are {}", known()))
+                AnswerError::parameter("format", format!("there is no format `{name}`; there are {}", known()))
             })
         });
         let day = parsed::<NaiveDate>("business_day", take("business_day"), "must be a date such as 2026-03-08")?;
@@ -59,43 +68,47 @@ impl ReportQuery {
         let published = match (day, revision) {
             (Some(day), revision) => Some((day, revision)),
             (None, Some(_)) => {
-                return Err(ApiError::bad_parameter("revision", "a revision belongs to a `business_day`: name it too"));
+                return Err(AnswerError::parameter("revision", "a revision belongs to a `business_day`: name it too"));
             }
             (None, None) => None,
         };
         let max_age = take("max_age").map(|text| age(&text)).transpose()?;
-        let stale = take("stale");
-        let refuse_stale = match stale.as_deref() {
-            None | Some("serve") => false,
-            Some("refuse") => true,
-            Some(_) => return Err(ApiError::bad_parameter("stale", "stale must be serve or refuse")),
+        let named = take("stale");
+        let stale = match named.as_deref() {
+            None | Some("serve") => StalePolicy::Serve,
+            Some("refuse") => StalePolicy::Refuse,
+            Some(_) => return Err(AnswerError::parameter("stale", "stale must be serve or refuse")),
         };
         if published.is_some() && snapshot.is_some() {
-            return Err(ApiError::bad_parameter("snapshot", "what was published has its own snapshot: leave this out"));
+            return Err(AnswerError::parameter("snapshot", "what was published has its own snapshot: leave this out"));
         }
         let past = if published.is_some() { "what was published" } else { "an earlier snapshot" };
-        for (name, given) in [("max_age", max_age.is_some()), ("stale", stale.is_some())] {
+        for (name, given) in [("max_age", max_age.is_some()), ("stale", named.is_some())] {
             if given && (published.is_some() || snapshot.is_some()) {
                 let detail = format!("{past} does not become fresher: leave this out");
-                return Err(ApiError::bad_parameter(name, detail));
+                return Err(AnswerError::parameter(name, detail));
             }
         }
         if let (Some(_), Some(name)) = (published, parameters.keys().next()) {
             let detail = "what was published has its own parameters: leave this out, or leave out `business_day`";
-            return Err(ApiError::bad_parameter(name.clone(), detail));
+            return Err(AnswerError::parameter(name.clone(), detail));
         }
-        Ok(Self { format: format.transpose()?, published, snapshot, max_age, refuse_stale, parameters })
+        Ok(Self { format: format.transpose()?, published, snapshot, max_age, stale, parameters })
     }
 }
 
 /// `60s`, `5m`, `2h`; not zero, for an answer is always a little older than its question.
-fn age(text: &str) -> Result<Duration, ApiError> {
-    let age = parse_span(text).map_err(|reason| ApiError::bad_parameter("max_age", reason))?;
-    if age.is_zero() { Err(ApiError::bad_parameter("max_age", "max_age must be at least 1s")) } else { Ok(age) }
+fn age(text: &str) -> Result<Duration, AnswerError> {
+    let age = parse_span(text).map_err(|reason| AnswerError::parameter("max_age", reason))?;
+    if age.is_zero() { Err(AnswerError::parameter("max_age", "max_age must be at least 1s")) } else { Ok(age) }
 }
 
-fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<String>, must: &str) -> Result<Option<T>, ApiError> {
-    text.map(|text| text.parse().map_err(|_| ApiError::bad_parameter(name, format!("{name} {must}")))).transpose()
+fn parsed<T: std::str::FromStr>(
+    name: &'static str,
+    text: Option<String>,
+    must: &str,
+) -> Result<Option<T>, AnswerError> {
+    text.map(|text| text.parse().map_err(|_| AnswerError::parameter(name, format!("{name} {must}")))).transpose()
 }
 
 #[cfg(test)]
@@ -110,7 +123,7 @@ mod tests {
         assert_eq!(query.parameters.len(), 2);
         assert!(query.published.is_none());
         let query = ReportQuery::read("max_age=5m&stale=refuse").unwrap();
-        assert_eq!((query.max_age, query.refuse_stale), (Some(Duration::from_secs(300)), true));
+        assert_eq!((query.max_age, query.stale), (Some(Duration::from_secs(300)), StalePolicy::Refuse));
     }
 
     #[test]
@@ -134,9 +147,10 @@ mod tests {
             ("business_day=2026-01-01&max_age=5m", "max_age"),
             ("snapshot=3&stale=refuse", "stale"),
         ] {
-            let problem = ReportQuery::read(text).unwrap_err().problem();
-            assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{text}");
+            let fault = ReportQuery::read(text).unwrap_err();
+            assert!(matches!(&fault, AnswerError::Parameter { name, .. } if name == field), "{text}: {fault:?}");
         }
-        assert_eq!(ReportQuery::read(&"x".repeat(9_000)).unwrap_err().problem().status, 400);
+        let fault = ReportQuery::read(&"x".repeat(9_000)).unwrap_err();
+        assert!(matches!(fault, AnswerError::Request { .. }), "{fault:?}");
     }
 }

@@ -17,13 +17,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    answer::{self, Kept},
-    asked::{self, Asked},
-    error,
-    query::ReportQuery,
-    ready,
+    respond::{self, CachePolicy},
+    response_cache::Key,
+    send::ClientRequest,
 };
-use crate::State;
+use crate::{
+    State,
+    answer::{AnswerError, ReportQuery, ReportRequest},
+};
 
 /// The catalogue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,7 +98,7 @@ impl ReportView {
 #[utoipa::path(get, path = "/reports", tag = "reports", responses((status = 200, body = Catalogue)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
     let catalogue = report::catalogue(&state.aggregator);
-    let statuses = aggregator::source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let statuses = aggregator::source::status(&state.aggregator).await.map_err(AnswerError::from)?;
     let items = catalogue
         .reports()
         .map(|report| {
@@ -163,54 +164,31 @@ pub async fn get(
 ) -> Result<Response, ApiError> {
     let query = ReportQuery::read(text.as_deref().unwrap_or_default())?;
     let format = format_of(query.format, &headers)?;
-    let ready =
-        if format == Format::Json { ready::Key::of(&method, &headers, &name, text.as_deref(), &query) } else { None };
-    let Some(key) = ready else { return answer(&state, &name, &query, &method, &headers, format).await };
-    let present = report::present(&state.aggregator).await.map_err(error::of_report)?;
-    if let Some(response) = state.ready.get(&present, &key) {
+    let client = ClientRequest { method: &method, headers: &headers };
+    let key = if format == Format::Json { Key::of(client, &name, text.as_deref(), &query) } else { None };
+    let Some(key) = key else { return respond_to(&state, &name, &query, client, format).await };
+    let present = report::present(&state.aggregator).await.map_err(AnswerError::from)?;
+    if let Some(response) = state.responses.get(&present, &key) {
         report::answered_again();
         return Ok(response);
     }
-    let response = answer(&state, &name, &query, &method, &headers, format).await?;
-    Ok(state.ready.keep(&present, key, response).await)
+    let response = respond_to(&state, &name, &query, client, format).await?;
+    Ok(state.responses.keep(&present, key, response).await)
 }
 
-async fn answer(
+async fn respond_to(
     state: &State,
     name: &str,
     query: &ReportQuery,
-    method: &Method,
-    headers: &HeaderMap,
+    client: ClientRequest<'_>,
     format: Format,
 ) -> Result<Response, ApiError> {
-    let (asked, kept) = match query.published {
-        Some((day, revision)) => {
-            let kept = if revision.is_some() { Kept::Immutable } else { Kept::Asked };
-            (asked::published(state, name, day, revision).await?, kept)
-        }
-        None => (fresh_enough(state, name, query).await?, Kept::Asked),
+    let report = ReportRequest::of_query(&state.answers, name, query).await?;
+    let cache = match query.published {
+        Some((_, Some(_))) => CachePolicy::Immutable,
+        _ => CachePolicy::Revalidate,
     };
-    answer::send(state, method, headers, format, kept, &asked).await
-}
-
-/// The report on a snapshot, if it is as fresh as the caller wants it.
-async fn fresh_enough(state: &State, name: &str, query: &ReportQuery) -> Result<Asked, ApiError> {
-    let asked = match query.max_age {
-        Some(most) => asked::fresh(state, name, &query.parameters, most).await?,
-        None => asked::computed(state, name, &query.parameters, query.snapshot).await?,
-    };
-    if query.refuse_stale && asked.sources.iter().any(|source| source.stale) {
-        let stale: Vec<_> = asked.sources.iter().filter(|source| source.stale).collect();
-        let told = |source: &&::exports::Source| match source.complete_through {
-            Some(through) => format!("{} is complete through {}", source.name, through.to_rfc3339()),
-            None => format!("{} was never polled", source.name),
-        };
-        let told = stale.iter().map(told).collect::<Vec<_>>().join(", ");
-        let detail = format!("{told}; leave out stale=refuse to get the last data, marked stale");
-        let sources = serde_json::to_value(stale).map_err(ApiError::internal)?;
-        return Err(ApiError::unavailable(detail).with("sources", sources));
-    }
-    Ok(asked)
+    respond::send(state, client, format, cache, &report).await
 }
 
 fn example() -> serde_json::Value {

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::error;
-use crate::State;
+use crate::{State, answer::AnswerError};
 
 /// Something that is or was wrong.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,7 +67,8 @@ pub async fn list(
     Query(query): Query<IncidentsQuery>,
 ) -> Result<Json<Page<IncidentView>>, ApiError> {
     let before = Cursor::key::<i64>(query.after.as_ref())?;
-    let found = incident::page(&state.pool, query.open, before, query.limit.fetch()).await.map_err(error::of_engine)?;
+    let found =
+        incident::page(&state.pool, query.open, before, query.limit.fetch()).await.map_err(AnswerError::from)?;
     let page = Page::of(found, query.limit, |incident| incident.id);
     Ok(Json(Page { items: page.items.into_iter().map(IncidentView::from).collect(), next: page.next }))
 }

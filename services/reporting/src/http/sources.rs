@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use super::{error, jobs::RunView};
-use crate::State;
+use super::jobs::RunView;
+use crate::{
+    State,
+    answer::{self, AnswerError},
+};
 
 /// How one source is doing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,8 +80,8 @@ pub struct Sources {
 /// Every source with its freshness, lag, breaker and quarantine, and whether it has changes that the lake has not.
 #[utoipa::path(get, path = "/sources", tag = "sources", responses((status = 200, body = Sources)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Sources>, ApiError> {
-    let statuses = source::status(&state.aggregator).await.map_err(error::of_aggregator)?;
-    let mut heads = source::heads(&state.aggregator).await.map_err(error::of_aggregator)?;
+    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
+    let mut heads = source::heads(&state.aggregator).await.map_err(AnswerError::from)?;
     let view = |status: source::SourceStatus| {
         let head = heads.remove(&status.name);
         view(status, head)
@@ -124,22 +127,7 @@ pub async fn poll(
     Path(name): Path<String>,
     Json(PollRequest { allow_drops }): Json<PollRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    request(&state, &name, PollArguments { replay: false, allow_drops }).await
-}
-
-/// Put a poll of a source on the list of runs.
-pub(super) async fn request(
-    state: &State,
-    source: &str,
-    asked: PollArguments,
-) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    known(state, source)?;
-    let arguments = serde_json::to_value(asked).map_err(ApiError::internal)?;
-    super::jobs::request(state, &jobs::poll::job_name(source), &arguments).await
-}
-
-/// 404 unless a source of that name is declared.
-pub(super) fn known(state: &State, source: &str) -> Result<(), ApiError> {
-    let found = state.aggregator.source(source);
-    found.map(|_| ()).map_err(|_| ApiError::not_found(format!("source `{source}`; GET /sources lists them")))
+    let arguments = PollArguments { replay: false, allow_drops };
+    let row = answer::jobs::start_poll(&state.aggregator, &state.runner, &name, arguments).await?;
+    Ok((StatusCode::ACCEPTED, Json(row.into())))
 }

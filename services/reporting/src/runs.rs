@@ -14,7 +14,7 @@ use std::{
 
 use aggregator::{
     Aggregator,
-    report::{self, Bounds, ReportError},
+    report::{self, Bounds},
 };
 use chrono::{DateTime, Utc};
 use exports::Format;
@@ -25,9 +25,10 @@ use jobs::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    api::rows::{Note, key},
-    download::{Spool, hex},
+use crate::answer::{
+    AnswerError, Spool, Whole,
+    rows::{Note, key},
+    spool::hex,
 };
 
 /// The job's name, and its kind.
@@ -102,9 +103,12 @@ impl Job for ReportRun {
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let Arguments { report, parameters, format, snapshot } = arguments;
         let format = Format::from_name(&format).ok_or_else(|| JobError::Refused(format!("no format `{format}`")))?;
-        let question = report::ask(&self.aggregator, &report, &parameters, snapshot).await.map_err(of_report)?;
+        let question = report::ask(&self.aggregator, &report, &parameters, snapshot)
+            .await
+            .map_err(|error| failure(error.into()))?;
         run.progress(0, 100, "computing").await;
-        let result = question.compute(&self.aggregator, Bounds::IN_BACKGROUND).await.map_err(of_report)?;
+        let result =
+            question.compute(&self.aggregator, Bounds::IN_BACKGROUND).await.map_err(|error| failure(error.into()))?;
         let document = document::of_result(&self.aggregator, &result);
         let rows = document.frame().height();
         let key = key(format.name(), None, &document::identity(&result.report, result.snapshot, &result.parameters));
@@ -113,8 +117,8 @@ impl Job for ReportRun {
             parameters: result.parameters.clone(),
             snapshot: result.snapshot,
             rows: rows as u64,
-            bytes: whole.0,
-            sha256: hex(&whole.1),
+            bytes: whole.length,
+            sha256: hex(&whole.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })
@@ -122,14 +126,8 @@ impl Job for ReportRun {
 }
 
 impl ReportRun {
-    /// Encode a document into the spool; its length and digest.
-    async fn encode(
-        &self,
-        run: &Run,
-        format: Format,
-        key: String,
-        document: Document,
-    ) -> Result<(u64, [u8; 32]), JobError> {
+    /// Encode a document into the spool.
+    async fn encode(&self, run: &Run, format: Format, key: String, document: Document) -> Result<Whole, JobError> {
         let (done, total) = (Arc::new(AtomicUsize::new(0)), document.frame().height());
         // Cancelled when this future ends, however it does: a run that nobody wants any more writes no further.
         let gone = CancellationToken::new();
@@ -159,19 +157,11 @@ impl ReportRun {
                 }
             }
         };
-        let whole = built.map_err(anyhow::Error::new)?.map_err(|error| match error {
-            crate::download::SpoolError::Encode(error) if error.is_callers() => JobError::Refused(error.to_string()),
-            other => JobError::Failed(other.into()),
-        })?;
-        Ok((whole.length, whole.sha256))
+        built.map_err(anyhow::Error::new)?.map_err(|error| failure(error.into()))
     }
 }
 
-/// What no further attempt can mend, but another question can, is refused.
-fn of_report(error: ReportError) -> JobError {
-    if error.is_callers() || matches!(error, ReportError::TimedOut { .. }) {
-        JobError::Refused(error.to_string())
-    } else {
-        JobError::Failed(error.into())
-    }
+/// A failure that no further attempt mends, but another request does, is a refusal.
+fn failure(error: AnswerError) -> JobError {
+    if error.is_final() { JobError::Refused(error.to_string()) } else { JobError::Failed(error.into()) }
 }

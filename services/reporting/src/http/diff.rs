@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error, revisions::RevisionView};
-use crate::State;
+use super::revisions::RevisionView;
+use crate::{State, answer::AnswerError};
 
 /// One row, its values by column.
 type Row = BTreeMap<String, Box<RawValue>>;
@@ -140,7 +140,7 @@ pub async fn get(
     let DiffQuery { business_day, from, to, limit } = query;
     let to = match to {
         Some(to) => to,
-        None => publish::revision(&state.pool, &name, business_day, None).await.map_err(error::of_publish)?.revision,
+        None => publish::revision(&state.pool, &name, business_day, None).await.map_err(AnswerError::from)?.revision,
     };
     let from = from.unwrap_or(to - 1);
     if from >= to {
@@ -148,7 +148,7 @@ pub async fn get(
     }
     let catalogue = report::catalogue(&state.aggregator);
     let diff = publish::diff(&state.pool, &catalogue, &name, business_day, from, to).await;
-    let diff = diff.map_err(error::of_publish)?;
+    let diff = diff.map_err(AnswerError::from)?;
     let titles = move |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
     let shown = tokio::task::spawn_blocking(move || view(diff, limit.rows(), titles));
     Ok(Json(shown.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?))

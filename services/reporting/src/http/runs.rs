@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, Utc};
 use kit::{
     error::ApiError,
     extract::{Json, Path},
@@ -20,15 +20,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    answer::{Kept, file_name, tell},
-    error,
     jobs::CancelRequest,
-    rows::Note,
+    respond::{CachePolicy, provenance_headers},
+    send::{self, Attachment, ClientRequest},
 };
 use crate::{
     State,
-    download::{self, Attachment},
-    report_run::{Arguments, NAME, Outcome},
+    answer::{self, AnswerError, encode::file_name, rows::Note},
+    runs::{Arguments, NAME, Outcome},
 };
 
 /// How many runs may wait for their turn.
@@ -70,7 +69,7 @@ pub struct ReportRunView {
     pub id: i64,
     /// The report.
     pub report: String,
-    /// What was asked.
+    /// What was found.
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, String>,
     /// The format of the result.
@@ -109,22 +108,22 @@ pub struct ResultView {
     pub expires_at: DateTime<Utc>,
 }
 
-/// A run as the engine keeps it, and what it was asked.
-struct Asked {
+/// A run of a report as the engine keeps it, with its arguments.
+struct ReportRunRow {
     row: RunRow,
     arguments: Arguments,
 }
 
-impl Asked {
+impl ReportRunRow {
     /// The run of that number, if it is one of this report.
     async fn find(state: &State, report: &str, id: i64) -> Result<Self, ApiError> {
         let missing = || ApiError::not_found(format!("run {id} of report `{report}`"));
-        let row = history::get(&state.pool, id).await.map_err(error::of_engine)?;
+        let row = history::get(&state.pool, id).await.map_err(AnswerError::from)?;
         if row.job != NAME {
             return Err(missing());
         }
-        let asked = Self::of(row)?;
-        if asked.arguments.report == report { Ok(asked) } else { Err(missing()) }
+        let found = Self::of(row)?;
+        if found.arguments.report == report { Ok(found) } else { Err(missing()) }
     }
 
     fn of(row: RunRow) -> Result<Self, ApiError> {
@@ -200,11 +199,9 @@ pub async fn start(
     }
     let arguments = Arguments { report: name, parameters, format: body.format, snapshot: body.snapshot };
     let arguments = serde_json::to_value(arguments).map_err(ApiError::internal)?;
-    // PostgreSQL keeps microseconds: cut the rest, or the row would not be found again by its occurrence.
-    let at = Utc::now().trunc_subsecs(6);
-    let row = state.runner.request(NAME, at, &arguments).await.map_err(error::of_engine)?;
+    let row = answer::jobs::start(&state.runner, NAME, &arguments).await?;
     let location = HeaderValue::try_from(format!("runs/{}", row.id)).map_err(ApiError::internal)?;
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Asked::of(row)?.view()?)))
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(ReportRunRow::of(row)?.view()?)))
 }
 
 /// A parameter's value as one would write it in a query string.
@@ -223,10 +220,10 @@ fn text(value: &Value) -> Option<String> {
 
 /// The same refusals as of a query string, naming the field of the body.
 fn in_body(error: report::ReportError) -> ApiError {
-    match error::of_report(error) {
-        ApiError::BadRequest { field: Some(field), detail } if field == "snapshot" => ApiError::invalid(field, detail),
-        ApiError::BadRequest { field: Some(field), detail } => ApiError::invalid(format!("parameters.{field}"), detail),
-        other => other,
+    match AnswerError::from(error) {
+        AnswerError::Parameter { name, detail } if name == "snapshot" => ApiError::invalid(name, detail),
+        AnswerError::Parameter { name, detail } => ApiError::invalid(format!("parameters.{name}"), detail),
+        other => other.into(),
     }
 }
 
@@ -236,7 +233,7 @@ fn in_body(error: report::ReportError) -> ApiError {
            ("id" = i64, Path, description = "The run's number", example = 4711)),
     responses((status = 200, body = ReportRunView), (status = 404, description = "There is no such run")))]
 pub async fn run(Of(state): Of<State>, Path((name, id)): Path<(String, i64)>) -> Result<Json<ReportRunView>, ApiError> {
-    Ok(Json(Asked::find(&state, &name, id).await?.view()?))
+    Ok(Json(ReportRunRow::find(&state, &name, id).await?.view()?))
 }
 
 /// Cancel a run of a report. One that has ended stays as it is.
@@ -251,9 +248,9 @@ pub async fn cancel(
     Path((name, id)): Path<(String, i64)>,
     Json(CancelRequest {}): Json<CancelRequest>,
 ) -> Result<(StatusCode, Json<ReportRunView>), ApiError> {
-    Asked::find(&state, &name, id).await?;
-    let row = history::cancel(&state.pool, id).await.map_err(error::of_engine)?;
-    Ok((StatusCode::ACCEPTED, Json(Asked::of(row)?.view()?)))
+    ReportRunRow::find(&state, &name, id).await?;
+    let row = history::cancel(&state.pool, id).await.map_err(AnswerError::from)?;
+    Ok((StatusCode::ACCEPTED, Json(ReportRunRow::of(row)?.view()?)))
 }
 
 /// Fetch the result of a run: a whole file, with ranges and conditional requests.
@@ -271,10 +268,10 @@ pub async fn result(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::find(&state, &name, id).await?;
-    let Some(outcome) = asked.outcome()? else {
-        let (status, why) = (asked.row.status.name(), asked.row.error.or(asked.row.note).unwrap_or_default());
-        let detail = match asked.row.status.has_ended() {
+    let found = ReportRunRow::find(&state, &name, id).await?;
+    let Some(outcome) = found.outcome()? else {
+        let (status, why) = (found.row.status.name(), found.row.error.or(found.row.note).unwrap_or_default());
+        let detail = match found.row.status.has_ended() {
             true => format!("run {id} was {status} and has no result: {why}"),
             false => format!("run {id} is {status}; its result is there when it has succeeded"),
         };
@@ -284,24 +281,25 @@ pub async fn result(
         code: "result-expired",
         detail: format!("the result of run {id} is not kept any more; run the report again"),
     };
-    let format = Format::from_name(&asked.arguments.format).ok_or_else(gone)?;
+    let format = Format::from_name(&found.arguments.format).ok_or_else(gone)?;
     if outcome.expires_at < Utc::now() {
         return Err(gone());
     }
-    let spool = state.spool.clone();
-    let found = tokio::task::spawn_blocking(move || spool.find(&outcome.file)).await.map_err(ApiError::internal)?;
-    let (whole, note) = found.ok_or_else(gone)?;
+    let spool = state.answers.spool.clone();
+    let file = tokio::task::spawn_blocking(move || spool.find(&outcome.file)).await.map_err(ApiError::internal)?;
+    let (whole, note) = file.ok_or_else(gone)?;
     let Note { provenance, .. } = serde_json::from_slice(&note).map_err(ApiError::internal)?;
     let attachment = Attachment {
         media_type: format.media_type(),
         coding: None,
         file_name: file_name(&provenance, format),
-        cache_control: Kept::Immutable.header(),
+        cache_control: CachePolicy::Immutable.header(),
         modified: provenance.generated_at,
         lasting: true,
         save: true,
     };
-    let mut response = download::send(&state.downloads, &method, &headers, &attachment, whole)?;
-    tell(response.headers_mut(), &provenance)?;
+    let client = ClientRequest { method: &method, headers: &headers };
+    let mut response = send::send(&state.downloads, client, &attachment, whole)?;
+    provenance_headers(response.headers_mut(), &provenance)?;
     Ok(response)
 }

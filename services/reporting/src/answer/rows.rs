@@ -1,27 +1,19 @@
 //! The rows of an answer: in memory, in the spool, or made now.
 //!
-//! Whoever makes rows first takes the turn of their key, so that of those who want the same one works and the others
-//! find; then a slot, so that a bounded number work and what waits holds no rows. Always in this order.
+//! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; then a slot, so that
+//! a bounded number are computed at a time and a waiting request holds no rows. The order is always this one.
 
 use std::io::Write;
 
 use ::exports::{Column, Provenance};
-use jobs::document::Document;
-use kit::error::ApiError;
+use ::jobs::document::Document;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{
-    asked::{self, Asked, Slot},
-    error,
-};
-use crate::{
-    State,
-    download::{Coding, Whole, hex},
-};
+use super::{AnswerError, Answers, Coding, ReportRequest, Slot, Whole, spool::hex};
 
-/// What is told about a spooled file, kept behind its bytes.
+/// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Note {
     /// Where its rows come from.
@@ -70,64 +62,64 @@ pub fn key(what: &str, coding: Option<Coding>, identity: &str) -> String {
 /// Rows from memory, else from the spool, else made now.
 ///
 /// # Errors
-/// 503 while all slots are taken; what computing or reading them meets.
-pub async fn of(state: &State, asked: &Asked, key: &str) -> Result<Rows, ApiError> {
-    if let Some(rows) = at_hand(state, asked, key).await {
+/// All slots stay taken, or what computing or reading them meets.
+pub async fn of(answers: &Answers, request: &ReportRequest, key: &str) -> Result<Rows, AnswerError> {
+    if let Some(rows) = at_hand(answers, request, key).await {
         return Ok(rows);
     }
-    let turn = state.spool.turn(key).await;
-    if let Some(rows) = at_hand(state, asked, key).await {
+    let turn = answers.spool.turn(key).await;
+    if let Some(rows) = at_hand(answers, request, key).await {
         return Ok(rows);
     }
-    let slot = asked::slot(state).await?;
-    let document = asked.document(state).await?;
+    let slot = answers.slot().await?;
+    let document = request.document(answers).await?;
     Ok(Rows::Memory(Made { document, right: Some((turn, slot)) }))
 }
 
-async fn at_hand(state: &State, asked: &Asked, key: &str) -> Option<Rows> {
-    if let Some(document) = asked.held(state).await {
+async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
+    if let Some(document) = request.held(answers).await {
         return Some(Rows::Memory(Made { document, right: None }));
     }
-    find(state, asked, key).await.map(Rows::File)
+    find(answers, request, key).await.map(Rows::File)
 }
 
 /// The file of a key, if it is in the spool.
-pub async fn find(state: &State, asked: &Asked, key: &str) -> Option<Found> {
-    let (spool, key) = (state.spool.clone(), key.to_owned());
+pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Found> {
+    let (spool, key) = (answers.spool.clone(), key.to_owned());
     let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
     let mut note: Note = serde_json::from_slice(&note).ok()?;
-    note.provenance.sources.clone_from(&asked.sources);
+    note.provenance.sources.clone_from(&request.sources);
     Some((whole, note))
 }
 
 /// Build the file of a key, unless somebody did meanwhile.
 ///
 /// # Errors
-/// 503 while all slots are taken or the spool cannot be written; what the encoder meets.
+/// All slots stay taken, the spool cannot be written, or what the encoder meets.
 pub async fn build(
-    state: &State,
-    asked: &Asked,
+    answers: &Answers,
+    request: &ReportRequest,
     key: &str,
     made: Made,
     encode: impl FnOnce(&Document, &mut (dyn Write + Send)) -> ::exports::Result<()> + Send + 'static,
-) -> Result<Found, ApiError> {
+) -> Result<Found, AnswerError> {
     let Made { document, right } = made;
     let right = match right {
         Some(right) => right,
         None => {
-            let turn = state.spool.turn(key).await;
-            if let Some(found) = find(state, asked, key).await {
+            let turn = answers.spool.turn(key).await;
+            if let Some(found) = find(answers, request, key).await {
                 return Ok(found);
             }
-            (turn, asked::slot(state).await?)
+            (turn, answers.slot().await?)
         }
     };
-    let (spool, key) = (state.spool.clone(), key.to_owned());
+    let (spool, key) = (answers.spool.clone(), key.to_owned());
     let built = tokio::task::spawn_blocking(move || {
         // Held until the work ends, even if the client has left: the disk and the cores are busy.
         let _held = right;
         let (note, text) = Note::of(&document)?;
         spool.build(&key, &text, |out| encode(&document, out)).map(|whole| (whole, note))
     });
-    built.await.map_err(ApiError::internal)?.map_err(error::of_spool)
+    Ok(built.await.map_err(AnswerError::internal)??)
 }

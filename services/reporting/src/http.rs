@@ -1,22 +1,28 @@
-//! What the service answers under `/api/v1`.
+//! The routes under `/api/v1`, and how answers leave over HTTP.
+//!
+//! A file per resource; beside them [`respond`] and [`json`] (a report as a response), [`send`] (a file, with
+//! [`conditional`] requests and [`range`]s), [`pace`] and [`in_flight`] (what slow clients may hold), [`response_cache`],
+//! and [`error`] (the status of each failure).
 
-pub mod answer;
-pub mod asked;
+pub mod accept_encoding;
+pub mod conditional;
 pub mod diff;
 pub mod error;
 pub mod exports;
+pub mod in_flight;
 pub mod incidents;
 pub mod jobs;
 pub mod json;
-pub mod lent;
 pub mod me;
+pub mod pace;
 pub mod quarantine;
-pub(crate) mod query;
-pub mod ready;
+pub mod range;
 pub mod reports;
+pub mod respond;
+pub mod response_cache;
 pub mod revisions;
-pub mod rows;
 pub mod runs;
+pub mod send;
 pub mod sources;
 
 use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};

@@ -6,7 +6,7 @@ use ::jobs::engine::{
     job::Entry,
 };
 use axum::{extract::State as Of, http::StatusCode};
-use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kit::{
     error::ApiError,
     extract::{Json, Path, Query},
@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::error;
-use crate::State;
+use crate::{
+    State,
+    answer::{self, AnswerError},
+};
 
 /// How many coming occurrences are listed.
 const COMING: usize = 5;
@@ -133,7 +135,7 @@ pub struct Jobs {
 pub async fn list(Of(state): Of<State>) -> Result<Json<Jobs>, ApiError> {
     let mut items = Vec::new();
     for entry in state.runner.registry().iter() {
-        let last = history::page(&state.pool, &entry.declaration.name, None, 1).await.map_err(error::of_engine)?;
+        let last = history::page(&state.pool, &entry.declaration.name, None, 1).await.map_err(AnswerError::from)?;
         items.push(view(entry, last.into_iter().next()));
     }
     Ok(Json(Jobs { items, next: None }))
@@ -182,9 +184,9 @@ pub async fn runs(
     Path(name): Path<String>,
     Query(query): Query<RunsQuery>,
 ) -> Result<Json<Page<RunView>>, ApiError> {
-    state.runner.registry().get(&name).map_err(error::of_engine)?;
+    state.runner.registry().get(&name).map_err(AnswerError::from)?;
     let before = Cursor::key::<(DateTime<Utc>, i64)>(query.after.as_ref())?;
-    let rows = history::page(&state.pool, &name, before, query.limit.fetch()).await.map_err(error::of_engine)?;
+    let rows = history::page(&state.pool, &name, before, query.limit.fetch()).await.map_err(AnswerError::from)?;
     let page = Page::of(rows, query.limit, |row| (row.scheduled_for, row.id));
     Ok(Json(Page { items: page.items.into_iter().map(RunView::from).collect(), next: page.next }))
 }
@@ -199,19 +201,8 @@ pub async fn start(
     Path(name): Path<String>,
     Json(arguments): Json<Value>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    request(&state, &name, &arguments).await
-}
-
-/// Put a run on the list now, under an occurrence of its own.
-pub(crate) async fn request(
-    state: &State,
-    job: &str,
-    arguments: &Value,
-) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    // PostgreSQL keeps microseconds: cut the rest, or the row would not be found again by its occurrence.
-    let scheduled_for = Utc::now().trunc_subsecs(6);
-    let row = state.runner.request(job, scheduled_for, arguments).await.map_err(error::of_engine)?;
-    Ok((StatusCode::ACCEPTED, Json(RunView::from(row))))
+    let row = answer::jobs::start(&state.runner, &name, &arguments).await?;
+    Ok((StatusCode::ACCEPTED, Json(row.into())))
 }
 
 /// Which days a backfill publishes.
@@ -238,7 +229,7 @@ pub async fn backfill(
     Path(name): Path<String>,
     Json(body): Json<BackfillRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    let kind = state.runner.registry().get(&name).map_err(error::of_engine)?.kind;
+    let kind = state.runner.registry().get(&name).map_err(AnswerError::from)?.kind;
     // `nightly` publishes the same reports, one day at a time: its past days are backfilled by the backfill job.
     let job = match kind {
         "backfill" => name,
@@ -249,7 +240,8 @@ pub async fn backfill(
         return Err(ApiError::invalid("to", format!("{} is before `from`, {}", body.to, body.from)));
     }
     let arguments = serde_json::to_value(&body).map_err(ApiError::internal)?;
-    request(&state, &job, &arguments).await
+    let row = answer::jobs::start(&state.runner, &job, &arguments).await?;
+    Ok((StatusCode::ACCEPTED, Json(row.into())))
 }
 
 /// A run with its attempts and log lines.
@@ -306,10 +298,10 @@ pub struct LogView {
 #[utoipa::path(get, path = "/jobs/runs/{id}", tag = "jobs", params(("id" = i64, Path, description = "The run's number")),
     responses((status = 200, body = RunDetail), (status = 404, description = "There is no such run")))]
 pub async fn run(Of(state): Of<State>, Path(id): Path<i64>) -> Result<Json<RunDetail>, ApiError> {
-    let row = history::get(&state.pool, id).await.map_err(error::of_engine)?;
-    let lines = history::log_lines(&state.pool, id).await.map_err(error::of_engine)?;
+    let row = history::get(&state.pool, id).await.map_err(AnswerError::from)?;
+    let lines = history::log_lines(&state.pool, id).await.map_err(AnswerError::from)?;
     let log = lines.into_iter().map(|it| LogView { at: it.at, line: it.line }).collect();
-    let attempts = history::attempts(&state.pool, id).await.map_err(error::of_engine)?;
+    let attempts = history::attempts(&state.pool, id).await.map_err(AnswerError::from)?;
     Ok(Json(RunDetail { run: row.into(), attempts: attempts.into_iter().map(AttemptView::from).collect(), log }))
 }
 
@@ -329,5 +321,5 @@ pub async fn cancel(
     Json(CancelRequest {}): Json<CancelRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
     let row: Result<RunRow, EngineError> = history::cancel(&state.pool, id).await;
-    Ok((StatusCode::ACCEPTED, Json(row.map_err(error::of_engine)?.into())))
+    Ok((StatusCode::ACCEPTED, Json(row.map_err(AnswerError::from)?.into())))
 }

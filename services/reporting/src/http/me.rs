@@ -2,11 +2,11 @@
 
 use axum::http::HeaderMap;
 use kit::{error::ApiError, extract::Json};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The consumer of the key that the request was made with.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"consumer": "analyst", "groups": ["analyst"]}))]
 pub struct Me {
     /// Its name at the gateway.

@@ -1,5 +1,5 @@
-//! JSON answers of the moment, given again as they are: as long as nobody looked at the lake anew, the same question
-//! has the same bytes.
+//! JSON responses that are sent again as they are: as long as the lake was not looked at anew, the same request has the
+//! same bytes.
 //!
 //! What is kept lives as long as one look ([`aggregator::report::present`], half a second at most), so a commit,
 //! a poll's outcome or a changed catalogue ends it. The age of an answer is that of the look, kept or not.
@@ -17,8 +17,12 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::query::ReportQuery;
-use crate::download::{Coding, PIECE, conditional};
+use super::{
+    accept_encoding::preferred,
+    conditional,
+    send::{ClientRequest, PIECE},
+};
+use crate::answer::{Coding, ReportQuery};
 
 /// Bytes of questions and answers that are kept.
 const ROOM: usize = 16 << 20;
@@ -35,19 +39,13 @@ impl Key {
     /// The key of a question in JSON; none for one whose answer depends on more than [`Key`] holds, or is read from
     /// what was published.
     #[must_use]
-    pub(super) fn of(
-        method: &Method,
-        request: &HeaderMap,
-        report: &str,
-        text: Option<&str>,
-        query: &ReportQuery,
-    ) -> Option<Self> {
-        let plain = method == Method::GET && !conditional::is_conditional(request);
+    pub(super) fn of(client: ClientRequest<'_>, report: &str, text: Option<&str>, query: &ReportQuery) -> Option<Self> {
+        let plain = client.method == Method::GET && !conditional::is_conditional(client.headers);
         let now = query.published.is_none() && query.max_age.is_none();
         let key = || Self {
             report: report.to_owned(),
             query: text.unwrap_or_default().to_owned(),
-            coding: Coding::preferred(request),
+            coding: preferred(client.headers),
         };
         (plain && now).then(key)
     }
@@ -57,9 +55,9 @@ impl Key {
     }
 }
 
-/// The answers of the present moment.
+/// The responses of the present moment.
 #[derive(Debug, Default)]
-pub struct Ready(Mutex<Moment>);
+pub struct ResponseCache(Mutex<Moment>);
 
 #[derive(Debug, Default)]
 struct Moment {
@@ -68,7 +66,7 @@ struct Moment {
     answers: HashMap<Key, (HeaderMap, Bytes)>,
 }
 
-impl Ready {
+impl ResponseCache {
     /// The answer to the same question of the same moment. With a new moment, what was kept of the last one goes.
     #[must_use]
     pub fn get(&self, present: &Present, key: &Key) -> Option<Response> {

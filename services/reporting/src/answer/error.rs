@@ -1,0 +1,194 @@
+//! Why there is no answer: one closed list, which HTTP turns into a status and a terminal prints as it is.
+
+use std::borrow::Cow;
+
+use ::exports::Source;
+use ::jobs::engine::EngineError;
+use aggregator::{Error as AggregatorError, publish::PublishError, report::ReportError};
+use chrono::NaiveDate;
+
+use super::spool::SpoolError;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why there is no answer. `Display` is for whoever asked; the cause is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// No report of that name is in the catalogue.
+    #[error("there is no report `{name}`")]
+    UnknownReport { name: String },
+    /// No source of that name is declared.
+    #[error("there is no source `{name}`")]
+    UnknownSource { name: String },
+    /// No export file of that number is recorded, or it is gone from its folder.
+    #[error("there is no export file {id}")]
+    UnknownFile { id: i64 },
+    /// Nothing was published of the report for the day.
+    #[error("there is no published `{report}` for {business_day}")]
+    UnknownDay { report: String, business_day: NaiveDate },
+    /// Something else that the request names does not exist.
+    #[error("there is no {what}")]
+    Unknown { what: String },
+    /// A parameter of the request is unknown or wrong.
+    #[error("{detail}")]
+    Parameter { name: Cow<'static, str>, detail: String },
+    /// The request as a whole is refused; another one may be answered.
+    #[error("{detail}")]
+    Request { detail: String },
+    /// The arguments of a job are wrong.
+    #[error("the arguments of job `{job}` do not fit: {reason}")]
+    Arguments { job: String, reason: String },
+    /// The report's file is faulty.
+    #[error("{detail}")]
+    ReportDisabled { detail: String },
+    /// The report is not one that is published.
+    #[error("{detail}")]
+    NotPublished { detail: String },
+    /// Sources of the report are older than the request allows.
+    #[error("{}", behind(sources))]
+    Stale { sources: Vec<Source> },
+    /// As much is being computed or encoded as may be.
+    #[error("{detail}")]
+    Busy { detail: String },
+    /// Computing took longer than it may.
+    #[error("{detail}")]
+    TimedOut { detail: String },
+    /// The spool folder cannot be written.
+    #[error("the download could not be built: the spool folder is full or cannot be written")]
+    Spool(#[source] SpoolError),
+    /// The database is away, and with it the lake's catalogue.
+    #[error("the lake's catalogue cannot be read for the moment; try again")]
+    Catalogue(#[source] BoxError),
+    /// The reporting database failed.
+    #[error("the reporting database failed")]
+    Database(#[from] sqlx::Error),
+    /// A fault that no other request avoids.
+    #[error("the answer could not be made")]
+    Internal(#[source] BoxError),
+}
+
+impl AnswerError {
+    /// A parameter that is unknown or wrong.
+    pub fn parameter(name: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::Parameter { name: name.into(), detail: detail.into() }
+    }
+
+    /// A fault with its cause.
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// Whether the same request fails in the same way however often it is repeated, and another one may not.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::UnknownReport { .. }
+            | Self::UnknownSource { .. }
+            | Self::UnknownFile { .. }
+            | Self::UnknownDay { .. }
+            | Self::Unknown { .. }
+            | Self::Parameter { .. }
+            | Self::Request { .. }
+            | Self::Arguments { .. }
+            | Self::TimedOut { .. } => true,
+            Self::ReportDisabled { .. }
+            | Self::NotPublished { .. }
+            | Self::Stale { .. }
+            | Self::Busy { .. }
+            | Self::Spool(_)
+            | Self::Catalogue(_)
+            | Self::Database(_)
+            | Self::Internal(_) => false,
+        }
+    }
+}
+
+/// How far the sources that are behind are complete.
+fn behind(sources: &[Source]) -> String {
+    let line = |source: &Source| match source.complete_through {
+        Some(through) => format!("{} is complete through {}", source.name, through.to_rfc3339()),
+        None => format!("{} was never polled", source.name),
+    };
+    sources.iter().map(line).collect::<Vec<_>>().join(", ")
+}
+
+impl From<AggregatorError> for AnswerError {
+    fn from(error: AggregatorError) -> Self {
+        match error {
+            AggregatorError::Database(error) => Self::Database(error),
+            AggregatorError::UnknownSource(name) => Self::UnknownSource { name },
+            AggregatorError::UnknownDataset(name) => Self::Unknown { what: format!("dataset `{name}`") },
+            AggregatorError::UnknownSnapshot(_) => Self::parameter("snapshot", error.to_string()),
+            AggregatorError::Shared(ref shared) if matches!(shared.unshared(), AggregatorError::Database(_)) => {
+                Self::Catalogue(error.into())
+            }
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<EngineError> for AnswerError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::UnknownJob { name, known } => {
+                Self::Unknown { what: format!("job `{name}`; there are {known}") }
+            }
+            EngineError::UnknownRun { id } => Self::Unknown { what: format!("run {id}") },
+            EngineError::Arguments { job, reason } => Self::Arguments { job, reason },
+            EngineError::Database(error) => Self::Database(error),
+            EngineError::Declaration { .. } | EngineError::Ticker(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<SpoolError> for AnswerError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::Encode(error) if error.is_callers() => Self::parameter("format", error.to_string()),
+            SpoolError::Encode(error) => Self::internal(error),
+            SpoolError::Folder(_) => Self::Spool(error),
+        }
+    }
+}
+
+impl From<ReportError> for AnswerError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::UnknownReport { name } => Self::UnknownReport { name },
+            ReportError::UnknownParameter { ref name, .. } | ReportError::BadParameter { ref name, .. } => {
+                Self::parameter(name.clone(), error.to_string())
+            }
+            ReportError::UnknownSnapshot(_) => Self::parameter("snapshot", error.to_string()),
+            ReportError::TooManyRows { .. } => Self::Request { detail: error.to_string() },
+            ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },
+            ReportError::Busy => Self::Busy { detail: error.to_string() },
+            ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
+            ReportError::Lake(ref source) if matches!(source.unshared(), AggregatorError::Database(_)) => {
+                Self::Catalogue(error.into())
+            }
+            ReportError::Overflow { .. }
+            | ReportError::Outgrown { .. }
+            | ReportError::AmbiguousKey { .. }
+            | ReportError::Engine { .. }
+            | ReportError::Lake(_)
+            | ReportError::Stopped => Self::internal(error),
+        }
+    }
+}
+
+impl From<PublishError> for AnswerError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Report(error) => error.into(),
+            PublishError::NotPublished { .. } => Self::NotPublished { detail: error.to_string() },
+            PublishError::UnknownRevision { report, business_day, revision: Some(number) } => {
+                Self::Unknown { what: format!("revision {number} of `{report}` for {business_day}") }
+            }
+            PublishError::UnknownRevision { report, business_day, revision: None } => {
+                Self::UnknownDay { report, business_day }
+            }
+            PublishError::FenceLost(_) | PublishError::Frame(_) => Self::internal(error),
+            PublishError::Database(error) => Self::Database(error),
+        }
+    }
+}
