@@ -79,7 +79,7 @@ pub enum Error {
     Overtaken(u32),
     /// The connection that held the lock on the work has gone, and somebody else may do it now.
     #[error("the lock on this work was lost with its connection to the reporting database; it has to begin again")]
-    FenceLost,
+    LockLost,
     /// The catalogue of reports could not be read.
     #[error(transparent)]
     Report(#[from] Box<crate::report::ReportError>),

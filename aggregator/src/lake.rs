@@ -11,6 +11,7 @@ pub mod compact;
 pub(crate) mod deletes;
 pub mod expire;
 pub(crate) mod file;
+pub(crate) mod pending;
 mod reference;
 pub mod scan;
 pub mod snapshot;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::Compute;
 use sqlx::PgPool;
 
 pub use append::append;
@@ -32,7 +34,6 @@ pub use table::Table;
 
 use reference::References;
 
-use crate::compute::Compute;
 use crate::error::Error;
 use crate::source::Source;
 

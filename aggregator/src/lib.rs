@@ -6,14 +6,10 @@
 //! nothing reads the lake but through one snapshot number, and nothing writes it but through
 //! `lake::commit`, under one row lock.
 
-mod begin;
-mod compute;
 mod error;
-mod fence;
 pub mod lake;
 pub mod metric;
 pub mod poll;
-mod priority;
 pub mod publish;
 pub mod report;
 mod settings;
@@ -22,13 +18,12 @@ mod stage;
 
 use std::sync::Arc;
 
+use base::Compute;
 use sqlx::PgPool;
 
-pub use begin::begin;
 pub use error::Error;
 pub use settings::Settings;
 
-use compute::Compute;
 use lake::Lake;
 use source::{Dataset, Source};
 
@@ -51,7 +46,7 @@ impl Aggregator {
     /// The database must have been migrated. Fails on a faulty declaration, on a column whose
     /// declared type differs from the lake's, and when the lake's folder cannot be made.
     pub async fn open(db: PgPool, settings: Settings) -> Result<Arc<Self>, Error> {
-        priority::start_polars().await;
+        report::start_polars().await;
         let sources = source::load(&settings)?;
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
         let compute = Compute::new();

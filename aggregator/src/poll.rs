@@ -11,12 +11,12 @@ mod refresh;
 use std::sync::Arc;
 use std::time::Instant;
 
+use base::AdvisoryLock;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::metric;
 use crate::source::Source;
 pub(crate) use refresh::Shared;
@@ -71,7 +71,7 @@ pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOu
 pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> Result<PollOutcome, Error> {
     let source = aggregator.source(source)?;
     let name = source.declaration.name.as_str();
-    let Some(fence) = Fence::take(aggregator.db(), &fence_name(name)).await? else {
+    let Some(fence) = AdvisoryLock::take(aggregator.db(), &fence_name(name)).await? else {
         return Err(Error::Busy(name.to_owned()));
     };
     let (started, clock) = (Utc::now(), Instant::now());
@@ -93,7 +93,7 @@ fn fence_name(source: &str) -> String {
 async fn fenced(
     aggregator: &Aggregator,
     source: &Arc<Source>,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     drops: Drops,
 ) -> Result<PollOutcome, Error> {
     let name = source.declaration.name.as_str();
@@ -108,9 +108,9 @@ async fn fenced(
 
 /// A failure that cannot be written down is logged; the caller gets the first error in any case.
 async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc>, error: &Error) {
-    let reason = reasons(error);
+    let reason = base::error_chain(error);
     let note = async {
-        let mut tx = crate::begin(aggregator.db()).await?;
+        let mut tx = base::begin(aggregator.db()).await?;
         let sql = "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
                    VALUES ($1, $2, greatest(now(), $2), 'failed', $3)";
         sqlx::query(sql).bind(name).bind(started).bind(&reason).execute(&mut *tx).await?;
@@ -121,16 +121,4 @@ async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc
     if let Err(unwritten) = note.await {
         tracing::warn!(source = name, %unwritten, reason, "a failed poll could not be written down");
     }
-}
-
-/// An error and its causes on one line.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -105,7 +105,7 @@ async fn write(
     let report = &result.report;
     let state = if missing.is_empty() { State::Final } else { State::Provisional };
     let digest = digest::of(result, state, &missing)?;
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     fence.check(&mut tx).await?;
     // Publishers of one report and day take turns; the primary key would refuse the second anyway.
     let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";

@@ -68,7 +68,7 @@ pub(crate) async fn begin(
     datasets: &[(String, String)],
     fresh: bool,
 ) -> Result<StagedPoll, Error> {
-    let mut tx = crate::begin(db).await?;
+    let mut tx = base::begin(db).await?;
     let sql = "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                RETURNING poll, declaration, head, etag, epoch, horizon, as_of, started_at";
@@ -124,7 +124,7 @@ pub(crate) async fn note(
     part: &StagedPart,
     refused: &[Refused],
 ) -> Result<u64, Error> {
-    let mut tx = crate::begin(db).await?;
+    let mut tx = base::begin(db).await?;
     let sql = "INSERT INTO sync.staged_part
                  (poll, dataset, part, path, rows_read, bytes, days, next_cursor, resume_cursor)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -134,7 +134,7 @@ pub(crate) async fn note(
     let sql = "DELETE FROM sync.pending_file WHERE path = $1";
     if sqlx::query(sql).bind(announced).execute(&mut *tx).await?.rows_affected() != 1 {
         // A sweep took the file for a dead worker's.
-        return Err(Error::FenceLost);
+        return Err(Error::LockLost);
     }
     let quarantined = quarantine(&mut tx, origin, refused).await?;
     tx.commit().await?;
@@ -170,7 +170,7 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
 
 /// Read a dataset from its start after all, and forget what came of it.
 pub(crate) async fn restart_dataset(db: &PgPool, fence: i64, poll: Uuid, dataset: &str) -> Result<(), Error> {
-    let mut tx = crate::begin(db).await?;
+    let mut tx = base::begin(db).await?;
     give_up_files(&mut tx, fence, poll, Some(dataset)).await?;
     let sql = "DELETE FROM sync.staged_part WHERE poll = $1 AND dataset = $2";
     sqlx::query(sql).bind(poll).bind(dataset).execute(&mut *tx).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn end(tx: &mut PgConnection, fence: i64, poll: Uuid) -> Result
 
 /// Discard a poll in progress. What it put into quarantine stays: the rows came, and will come again.
 pub(crate) async fn discard(db: &PgPool, fence: i64, poll: Uuid) -> Result<(), Error> {
-    let mut tx = crate::begin(db).await?;
+    let mut tx = base::begin(db).await?;
     end(&mut tx, fence, poll).await?;
     Ok(tx.commit().await?)
 }

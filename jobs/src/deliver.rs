@@ -137,7 +137,7 @@ impl Deliver {
 
     async fn record(&self, run: &Run, pack: &Waiting, failure: Option<anyhow::Error>) -> Result<(), JobError> {
         let mut tx =
-            aggregator::begin(self.context.aggregator.db()).await.context("the exports tables could not be written")?;
+            base::begin(self.context.aggregator.db()).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
         let attempts = pack.attempts + 1;
         sqlx::query(

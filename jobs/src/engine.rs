@@ -21,8 +21,8 @@ pub mod lease;
 pub mod planner;
 pub mod runner;
 pub mod scheduler;
-mod span;
 
+pub use base::{Span, format_span, parse_span};
 pub use cadence::Cadence;
 pub use declaration::{CatchUp, Declaration, Overlap};
 pub use error::EngineError;
@@ -31,4 +31,3 @@ pub use job::{Job, JobError, Registry, Run};
 pub use lease::{FenceLost, Lease};
 pub use runner::{Runner, RunnerSettings};
 pub use scheduler::Scheduler;
-pub use span::{Span, backoff, format_span, parse_span};

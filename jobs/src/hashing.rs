@@ -21,7 +21,7 @@ impl<W: Write> Hashing<W> {
 
     /// The writer, and the digest of all that it took, in hexadecimal.
     pub(crate) fn finish(self) -> (W, String) {
-        (self.out, hex(&self.digest.finalize()))
+        (self.out, base::hex(&self.digest.finalize()))
     }
 }
 
@@ -37,18 +37,9 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// The digest of bytes, in hexadecimal.
-pub(crate) fn of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 /// The digest of a file, in hexadecimal. Blocking.
 pub(crate) fn of_file(path: &Path) -> io::Result<String> {
     let mut hashing = Hashing::new(io::sink());
     io::copy(&mut File::open(path)?, &mut hashing)?;
     Ok(hashing.finish().1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -118,8 +118,7 @@ const OLD_DELIVERIES: &str = "DELETE FROM exports.delivery WHERE id IN (
 
 impl Housekeeping {
     async fn forget(&self, run: &Run, old: &'static str, keep: Span) -> Result<u64, JobError> {
-        let mut tx =
-            aggregator::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
+        let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
         let forgotten = sqlx::query(old).bind(keep.0.as_secs_f64()).bind(MOST).execute(&mut *tx).await;
         let forgotten = forgotten.context("old rows could not be removed")?;
@@ -131,7 +130,7 @@ impl Housekeeping {
     /// them finds what the next names. A run that dies in between is made up for by the next.
     async fn remove_superseded(&self, run: &Run) -> Result<u64, JobError> {
         let db = self.context.aggregator.db();
-        let mut tx = aggregator::begin(db).await.context("the exports tables could not be written")?;
+        let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
         sqlx::query(
             "UPDATE exports.file f SET removed_at = clock_timestamp()
@@ -168,7 +167,7 @@ impl Housekeeping {
                 Err(error) => run.log(format!("{path} could not be removed: {error}")).await,
             }
         }
-        let mut tx = aggregator::begin(db).await.context("the exports tables could not be written")?;
+        let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
         sqlx::query("UPDATE exports.file SET cleared_at = clock_timestamp() WHERE id = ANY($1)")
             .bind(&cleared)

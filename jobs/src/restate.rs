@@ -142,7 +142,7 @@ impl Restate {
                 return Ok(());
             }
         }
-        let mut tx = aggregator::begin(aggregator.db()).await.context("the jobs tables could not be written")?;
+        let mut tx = base::begin(aggregator.db()).await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
         sqlx::query(
             "INSERT INTO jobs.looked_at (report, business_day, snapshot) VALUES ($1, $2, $3)

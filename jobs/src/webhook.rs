@@ -14,8 +14,6 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
 
-use crate::engine::backoff;
-
 /// How long one attempt may take, from connecting to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// After so many failed attempts, about two days, a message is given up.
@@ -86,13 +84,12 @@ pub fn signature(secret: &str, timestamp: &str, body: &[u8]) -> anyhow::Result<S
     mac.update(timestamp.as_bytes());
     mac.update(b".");
     mac.update(body);
-    let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sha256={digest}"))
+    Ok(format!("sha256={}", base::hex(&mac.finalize().into_bytes())))
 }
 
 /// The wait before the next attempt, after so many have failed.
 pub(crate) fn wait_after(attempts: i32) -> Duration {
-    backoff(FIRST_WAIT, attempts, LONGEST_WAIT)
+    base::backoff(FIRST_WAIT, u32::try_from(attempts).unwrap_or_default(), LONGEST_WAIT)
 }
 
 /// Whether an address can be used.

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{PgPool, Postgres, Transaction};
 use system_tests::Stack;
 
 /// Polls a future at most so often, then drops it. Whether it came to its end.
@@ -23,18 +23,14 @@ async fn abandoned<T>(work: impl Future<Output = T>, polls: usize) -> bool {
 }
 
 /// Goes away at every step of `begin`, and writes on the connection that it used.
-async fn nothing_is_lost(
-    stack: &Stack,
-    table: &str,
-    begin: impl AsyncFn(&PgPool) -> sqlx::Result<Transaction<'static, Postgres>>,
-) {
+async fn nothing_is_lost(stack: &Stack, table: &str) {
     let url = stack.url("reporting_db", "postgres");
     let single = PgPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
     let other = PgPool::connect(&url).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE TABLE {table} (n bigint)"))).execute(&other).await.unwrap();
     let mut written = 0;
     for polls in 1.. {
-        let whole = abandoned(begin(&single), polls).await;
+        let whole = abandoned(kit::db::begin(&single), polls).await;
         written += 1;
         let insert = format!("INSERT INTO {table} VALUES ($1)");
         sqlx::query(sqlx::AssertSqlSafe(insert)).bind(written).execute(&single).await.unwrap();
@@ -50,6 +46,5 @@ async fn nothing_is_lost(
 #[tokio::test]
 async fn what_is_written_after_a_beginning_that_nobody_waited_for_is_committed() {
     let stack = Stack::shared().await;
-    nothing_is_lost(stack, "public.begun_by_a_service", async |pool| kit::db::begin(pool).await).await;
-    nothing_is_lost(stack, "public.begun_by_the_aggregator", async |pool| aggregator::begin(pool).await).await;
+    nothing_is_lost(stack, "public.begun").await;
 }

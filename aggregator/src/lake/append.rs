@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use base::{AdvisoryLock, Compute};
 use polars::prelude::*;
 use sqlx::PgPool;
 
 use super::Lake;
 use super::commit::{self, CommitError, TableChange};
 use super::file::{self, Name};
+use super::pending;
 use super::table::Table;
 use crate::Aggregator;
-use crate::compute::Compute;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::source::BUSINESS_DAY;
 
 /// Add frames to a dataset, a file each, as one snapshot; their number is returned.
@@ -21,7 +21,7 @@ use crate::source::BUSINESS_DAY;
 /// this does not. Fails on an unknown dataset or column, and when another append is under way.
 pub async fn append(aggregator: &Aggregator, dataset: &str, frames: Vec<DataFrame>) -> Result<i64, Error> {
     let table = Arc::clone(aggregator.lake().table(dataset)?);
-    let Some(fence) = Fence::take(aggregator.db(), "append").await? else {
+    let Some(fence) = AdvisoryLock::take(aggregator.db(), "append").await? else {
         return Err(Error::Busy("append".to_owned()));
     };
     let message = format!("rows added to {dataset}");
@@ -37,7 +37,7 @@ pub(super) async fn add(
     compute: &Compute,
     table: Arc<Table>,
     frames: Vec<DataFrame>,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     message: &str,
 ) -> Result<i64, Error> {
     let names = frames.iter().map(|frame| Ok(Name::of(&table, first_day(frame)?))).collect::<PolarsResult<Vec<_>>>()?;
@@ -51,8 +51,8 @@ pub(super) async fn add(
         });
         written.collect::<Result<Vec<_>, Error>>()
     };
-    let add = fence.write(compute, lake.dir(), paths, write).await?;
-    let mut tx = crate::begin(db).await?;
+    let add = pending::write(fence, compute, lake.dir(), paths, write).await?;
+    let mut tx = base::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange { add, ..TableChange::of(&table) };
     match commit::apply(&mut tx, &head, &[&change], message).await {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use base::{AdvisoryLock, Compute};
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use polars::prelude::*;
 use sqlx::PgPool;
 
 use super::{Lake, append, snapshot};
-use crate::compute::Compute;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::source::{Column as Declared, ColumnType};
 
 /// Its name among the datasets.
@@ -43,13 +42,13 @@ pub fn columns() -> Vec<Declared> {
 /// Write its one file, unless it is there.
 pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
     // A second replica waits and then finds it done.
-    let fence = Fence::wait(db, NAME).await?;
+    let fence = AdvisoryLock::wait(db, NAME).await?;
     let filled = fill_alone(db, lake, compute, &fence).await;
     fence.release().await;
     filled
 }
 
-async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Arc<Fence>) -> Result<(), Error> {
+async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Arc<AdvisoryLock>) -> Result<(), Error> {
     if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
         return Ok(());
     }

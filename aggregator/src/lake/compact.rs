@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
+use base::AdvisoryLock;
 use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
 use super::commit::{self, CommitError, Ended, TableChange};
 use super::file::{self, NewFile};
+use super::pending;
 use super::scan;
 use super::snapshot::{self, DataFile};
 use super::table::Table;
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ struct Month {
 ///
 /// One at a time across replicas; finds [`Error::Busy`] while another runs.
 pub async fn compact(aggregator: &Aggregator, quiet: TimeDelta) -> Result<Compacted, Error> {
-    let Some(fence) = Fence::take(aggregator.db(), "compaction").await? else {
+    let Some(fence) = AdvisoryLock::take(aggregator.db(), "compaction").await? else {
         return Err(Error::Busy("compaction".to_owned()));
     };
     let done = compact_alone(aggregator, &fence, quiet).await;
@@ -49,7 +50,11 @@ pub async fn compact(aggregator: &Aggregator, quiet: TimeDelta) -> Result<Compac
     done
 }
 
-async fn compact_alone(aggregator: &Aggregator, fence: &Arc<Fence>, quiet: TimeDelta) -> Result<Compacted, Error> {
+async fn compact_alone(
+    aggregator: &Aggregator,
+    fence: &Arc<AdvisoryLock>,
+    quiet: TimeDelta,
+) -> Result<Compacted, Error> {
     let sql = "SELECT t.table_name, make_date(y.partition_value::int, m.partition_value::int, 1) AS month
                FROM lake.ducklake_data_file f
                JOIN lake.ducklake_table t USING (table_id)
@@ -98,7 +103,7 @@ async fn files(aggregator: &Aggregator, month: &Month) -> Result<Vec<DataFile>, 
 /// Nothing is written of a month in which every row is marked as gone.
 async fn write(
     aggregator: &Aggregator,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     table: &Arc<Table>,
     month: &Month,
     files: &[DataFile],
@@ -114,7 +119,7 @@ async fn write(
         }
         file::write(&dir, &table, &name, &mut file::by_day(&rows)?).map(Some)
     };
-    fence.write(&aggregator.compute, aggregator.lake().dir(), paths, work).await
+    pending::write(fence, &aggregator.compute, aggregator.lake().dir(), paths, work).await
 }
 
 async fn swap(
@@ -124,7 +129,7 @@ async fn swap(
     files: &[DataFile],
     written: Option<NewFile>,
 ) -> Result<(), CommitError> {
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     let head = commit::lock(&mut tx).await?;
     let change = TableChange {
         add: written.into_iter().collect(),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base::AdvisoryLock;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{commit, file};
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 
 /// What an expiry did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -36,7 +36,9 @@ const FENCE: &str = "expiry";
 /// The catalogue forgets the files first and names them as pending; they are removed after that
 /// commit, here or by [`sweep`]. Polls' records go with the snapshots.
 pub async fn expire(aggregator: &Aggregator, keep: TimeDelta) -> Result<Expired, Error> {
-    let Some(fence) = Fence::take(aggregator.db(), FENCE).await? else { return Err(Error::Busy(FENCE.to_owned())) };
+    let Some(fence) = AdvisoryLock::take(aggregator.db(), FENCE).await? else {
+        return Err(Error::Busy(FENCE.to_owned()));
+    };
     let expired = expire_alone(aggregator, &fence, keep).await;
     fence.release().await;
     let expired = expired?;
@@ -46,9 +48,9 @@ pub async fn expire(aggregator: &Aggregator, keep: TimeDelta) -> Result<Expired,
     Ok(expired)
 }
 
-async fn expire_alone(aggregator: &Aggregator, fence: &Fence, keep: TimeDelta) -> Result<Expired, Error> {
+async fn expire_alone(aggregator: &Aggregator, fence: &AdvisoryLock, keep: TimeDelta) -> Result<Expired, Error> {
     let before = Utc::now() - keep;
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     let head = commit::lock(&mut tx).await?;
     let sql = "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id";
     let gone: Vec<i64> = sqlx::query_scalar(sql).bind(before).bind(head.snapshot_id).fetch_all(&mut *tx).await?;
@@ -103,7 +105,7 @@ pub async fn sweep(aggregator: &Aggregator) -> Result<Swept, Error> {
     }
     let mut swept = Swept::default();
     for (key, paths) in by_fence {
-        let Some(fence) = Fence::take_key(db, key).await? else {
+        let Some(fence) = AdvisoryLock::take_key(db, key).await? else {
             swept.spared += paths.len() as u64;
             continue;
         };

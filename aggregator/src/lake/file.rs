@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file under the lake's folder is named by the catalogue, by a staged part, or by
 //! `sync.pending_file`; so a crash leaves files that the sweep finds. Who writes does it through
-//! [`Fence::write`](crate::fence::Fence::write), which keeps the invariant when the lock is lost in the middle.
+//! [`pending::write`](super::pending::write), which keeps the invariant when the lock is lost in the middle.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};

@@ -8,13 +8,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use base::Compute;
 use moka::future::Cache;
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame};
 
 use super::scan;
 use super::snapshot::DataFile;
 use super::table::Table;
-use crate::compute::Compute;
 use crate::error::Error;
 use crate::metric::{self, CacheRead};
 

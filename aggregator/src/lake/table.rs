@@ -64,7 +64,7 @@ struct HeldColumn {
 /// [`Error::ColumnType`] when a declared type differs from the one held: files already written keep
 /// theirs.
 pub(crate) async fn ensure(db: &PgPool, name: &str, columns: &[Column], days: bool) -> Result<Table, Error> {
-    let mut tx = crate::begin(db).await?;
+    let mut tx = base::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
     let sql = "SELECT table_id FROM lake.ducklake_table WHERE table_name = $1 AND end_snapshot IS NULL";
     let held: Option<i64> = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *tx).await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::AdvisoryLock;
 use sqlx::PgConnection;
 
 use super::merge::{self, DatasetChange};
@@ -9,7 +10,6 @@ use super::read::Staged;
 use super::{Drops, PollOutcome};
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::lake::commit::{self as catalogue, CommitError, TableChange};
 use crate::lake::{expire, snapshot};
 use crate::source::client::Moved;
@@ -34,7 +34,7 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
         bytes: 0,
         resumed: false,
     };
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     let sql = "UPDATE sync.source
                SET complete_through = $2, horizon = $3, asked_at = now(), last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
@@ -49,7 +49,7 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
 pub(super) async fn staged(
     aggregator: &Aggregator,
     source: &Source,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     staged: &Staged,
     drops: Drops,
 ) -> Result<PollOutcome, Error> {
@@ -84,11 +84,11 @@ pub(super) async fn staged(
 async fn commit(
     aggregator: &Aggregator,
     source: &Source,
-    fence: &Fence,
+    fence: &AdvisoryLock,
     staged: &Staged,
     changes: &[DatasetChange],
 ) -> Result<PollOutcome, CommitError> {
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     let head = catalogue::lock(&mut tx).await?;
     for (dataset, parts) in &staged.datasets {
         let Some(last) = parts.last() else { continue };

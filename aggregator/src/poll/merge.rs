@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base::AdvisoryLock;
 use chrono::{Datelike, NaiveDate, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,9 +23,8 @@ use uuid::Uuid;
 use super::Drops;
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::lake::commit::TableChange;
-use crate::lake::{DataFile, Table, file, snapshot};
+use crate::lake::{DataFile, Table, file, pending, snapshot};
 use crate::source::{BUSINESS_DAY, Source, quarantine};
 use crate::stage::{self, StagedDataset, StagedPart};
 pub(super) use group::Counts;
@@ -71,7 +71,7 @@ struct Group {
 pub(super) async fn merge(
     aggregator: &Aggregator,
     source: &Source,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     base: i64,
     poll: Uuid,
     staged: &StagedDataset,
@@ -104,7 +104,8 @@ pub(super) async fn merge(
         let names = names(&table, &batch);
         let paths = file::pending(names.iter().flat_map(Names::all));
         let lake_dir = aggregator.lake().dir();
-        let merged = fence.write(&aggregator.compute, lake_dir, paths, move || work.run(batch, names)).await?;
+        let merged =
+            pending::write(fence, &aggregator.compute, lake_dir, paths, move || work.run(batch, names)).await?;
         discard_unused(aggregator, &merged).await?;
         Ok::<_, Error>(merged)
     };

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use base::AdvisoryLock;
 use polars::prelude::*;
 use sqlx::types::Json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -11,8 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
-use crate::lake::file;
+use crate::lake::{file, pending};
 use crate::source::breaker::BreakerState;
 use crate::source::client::{CallError, HeadAnswer, Moved, Page};
 use crate::source::page::{Layout, Parsed};
@@ -54,7 +54,11 @@ impl From<Error> for Interruption {
 }
 
 /// Read everything that is new, taking up an interrupted poll where it stopped.
-pub(super) async fn read(aggregator: &Aggregator, source: &Arc<Source>, fence: &Arc<Fence>) -> Result<Read, Error> {
+pub(super) async fn read(
+    aggregator: &Aggregator,
+    source: &Arc<Source>,
+    fence: &Arc<AdvisoryLock>,
+) -> Result<Read, Error> {
     let mut resumed = take_up(aggregator, source, fence).await?;
     // A source that changes its epoch in the middle of a whole re-read gets one more chance.
     for fresh in [false, true, true] {
@@ -81,7 +85,7 @@ pub(super) async fn read(aggregator: &Aggregator, source: &Arc<Source>, fence: &
 }
 
 /// The interrupted poll, if its declaration is today's and its files are all there.
-async fn take_up(aggregator: &Aggregator, source: &Source, fence: &Fence) -> Result<Option<StagedPoll>, Error> {
+async fn take_up(aggregator: &Aggregator, source: &Source, fence: &AdvisoryLock) -> Result<Option<StagedPoll>, Error> {
     let db = aggregator.db();
     let Some(poll) = stage::find(db, &source.declaration.name).await? else { return Ok(None) };
     let mut usable = poll.declaration == source.declaration.shape();
@@ -128,7 +132,7 @@ type Pages = (Vec<(StagedDataset, Vec<StagedPart>)>, u64);
 async fn read_pages(
     aggregator: &Aggregator,
     source: &Arc<Source>,
-    fence: &Arc<Fence>,
+    fence: &Arc<AdvisoryLock>,
     poll: &StagedPoll,
 ) -> Result<Pages, Interruption> {
     let mut all = Vec::new();
@@ -180,7 +184,7 @@ impl From<Error> for Stop {
 struct DatasetReader<'a> {
     aggregator: &'a Aggregator,
     source: &'a Arc<Source>,
-    fence: &'a Arc<Fence>,
+    fence: &'a Arc<AdvisoryLock>,
     poll: &'a StagedPoll,
     dataset: &'a Dataset,
     layout: Arc<Layout>,
@@ -270,7 +274,8 @@ impl DatasetReader<'_> {
         let bytes = i64::try_from(page.body.len()).unwrap_or(i64::MAX);
         let (rows, body) = (page.rows, page.body);
         let write = move || parse_and_write(&layout, &body, rows, &full);
-        let parsed = self.fence.write(&self.aggregator.compute, lake.dir(), vec![path.clone()], write).await?;
+        let parsed =
+            pending::write(self.fence, &self.aggregator.compute, lake.dir(), vec![path.clone()], write).await?;
         let Parsed { frame, refused, days } =
             parsed.map_err(|reason| Stop::Nonsense(format!("a page of `{}`: {reason}", self.dataset.name)))?;
         let staged = StagedPart {

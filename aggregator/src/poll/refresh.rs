@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::AdvisoryLock;
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
 
 use super::poll_source;
 use crate::Aggregator;
 use crate::error::Error;
-use crate::fence::Fence;
 use crate::metric::{self, CacheRead};
 
 /// A source whose horizon is held back is as old after a poll as before: it is not asked again for so long.
@@ -64,7 +64,7 @@ async fn in_turn(
             Err(Error::Busy(_)) => {}
             Err(error) => return Err(error),
         }
-        Fence::wait(aggregator.db(), &super::fence_name(&source)).await?.release().await;
+        AdvisoryLock::wait(aggregator.db(), &super::fence_name(&source)).await?.release().await;
         let now = complete_through(&aggregator, &source).await?;
         if let Some(through) = now.filter(|_| now != held) {
             return Ok(through);

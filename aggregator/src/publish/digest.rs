@@ -22,7 +22,7 @@ pub(super) fn of(result: &ReportResult, state: State, missing: &[Missing]) -> Po
         text.clear();
     }
     hash.update(text.as_bytes());
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(base::hex(&hash.finalize()))
 }
 
 fn row_text(frame: &DataFrame, row: usize, text: &mut String) -> PolarsResult<()> {

@@ -8,7 +8,8 @@ use polars::prelude::*;
 
 use super::ask::Bounds;
 use super::catalogue::{Catalogue, Schemas};
-use super::engine::{deep, execute, statement};
+use super::deep::deep;
+use super::engine::{execute, statement};
 use super::error::ReportError;
 use super::input::Input;
 use super::resolve::{Clock, for_caller};

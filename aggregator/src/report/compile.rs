@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use sha2::{Digest, Sha256};
 use sqlparser::ast::{Expr, OrderByKind, Query, Spanned};
 
 use super::bind::{Unfaithful, bind, parse};
@@ -87,7 +86,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     }
     check_chart(&header, &columns)?;
     check_findings(&header, &columns)?;
-    let digest = Sha256::digest(format!("{header_text}\n{inherited}\n{expanded}").as_bytes());
+    let digest = base::sha256_hex(format!("{header_text}\n{inherited}\n{expanded}"));
     let report = Report {
         name: source.name.clone(),
         datasets: views.datasets(&references.tables),
@@ -103,7 +102,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         check: header.check,
         publish: header.publish,
         origin: source.origin,
-        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest,
         derived: header.derived,
         days: header.days,
         engine: header.engine,

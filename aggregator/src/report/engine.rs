@@ -13,7 +13,7 @@ use polars::error::set_warning_function;
 use polars::prelude::{DataFrame, Engine as Polars};
 use polars::sql::SQLContext;
 use sqlparser::ast::Query;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::ask::Bounds;
 use super::bind::bind;
@@ -21,6 +21,7 @@ use super::cache::{Computed, Key, Results};
 use super::catalogue::{Catalogue, Listing, Schemas, listing};
 use super::check::check;
 use super::compile::Report;
+use super::deep::deep;
 use super::error::ReportError;
 use super::header;
 use super::input::{self, Input, Inputs};
@@ -28,10 +29,7 @@ use super::now::Clock;
 use super::resolve::{self, Resolved};
 use super::shape::shape;
 use crate::lake::{self, Lake};
-use crate::{Aggregator, Settings, metric, priority};
-
-/// Bytes of address space, of which only what is used costs memory.
-const STACK: usize = 256 << 20;
+use crate::{Aggregator, Settings, metric};
 
 /// Statements that are kept ready, of a few kilobytes each.
 const BINDINGS: u64 = 2_000;
@@ -206,23 +204,6 @@ async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, 
         tracing::warn!(%diagnostic, "a report or view is disabled: {diagnostic}");
     }
     Ok(Arc::new(catalogue))
-}
-
-/// Runs work on a thread with a deep stack: the engine recurses over a plan, and views make plans
-/// deeper than the two megabytes of an ordinary thread allow in a build without optimisation.
-///
-/// The thread yields to those that answer. The answer comes through the receiver; it is closed without one if the work
-/// panics.
-pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
-    let (answer, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
-    // A thread that cannot be had drops the sender, which the receiver sees as a stop.
-    drop(thread.spawn(move || {
-        priority::yield_to_others();
-        // Whoever asked may have gone; then nobody wants the answer.
-        drop(answer.send(work()));
-    }));
-    receiver
 }
 
 /// A report bound to resolved parameters.

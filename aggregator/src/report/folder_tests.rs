@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Origin};
 use super::company::{compute, frames, schemas};
-use super::engine::deep;
+use super::deep::deep;
 use super::error::ReportError;
 use super::header::ColumnType;
 

@@ -297,19 +297,11 @@ impl Checker<'_> {
     }
 
     fn duration(&self, key: &str, text: &Spanned<String>, prefix: &str) -> Result<Duration, DeclarationError> {
-        let seconds = text.get_ref().strip_prefix(prefix).and_then(|it| {
-            let (digits, unit) = it.split_at_checked(it.len().checked_sub(1)?)?;
-            let factor = match unit {
-                "s" => 1,
-                "m" => 60,
-                "h" => 3600,
-                _ => return None,
-            };
-            digits.parse::<u32>().ok().filter(|it| *it > 0)?.checked_mul(factor)
-        });
+        let span = text.get_ref().strip_prefix(prefix).and_then(|it| base::parse_span(it).ok());
         let reason =
             || format!("`{}` must read like \"{prefix}90s\", \"{prefix}5m\" or \"{prefix}1h\"", text.get_ref());
-        seconds.map(|it| Duration::from_secs(u64::from(it))).ok_or_else(|| self.fault(text.span().start, key, reason()))
+        span.filter(|it| !it.is_zero() && it.as_secs() <= u64::from(u32::MAX))
+            .ok_or_else(|| self.fault(text.span().start, key, reason()))
     }
 
     fn number(

@@ -67,7 +67,7 @@ pub async fn list(
 /// committed, what still does not stays in quarantine. Returns how many datasets are to come again.
 pub async fn ask_again(aggregator: &Aggregator, source: &str) -> Result<u64, Error> {
     let name = &aggregator.source(source)?.declaration.name;
-    let mut tx = crate::begin(aggregator.db()).await?;
+    let mut tx = base::begin(aggregator.db()).await?;
     // An empty shape equals no declared one, so the next poll begins these datasets at their start.
     let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
                (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";

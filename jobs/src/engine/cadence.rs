@@ -13,7 +13,7 @@ use chrono::{DateTime, Days, NaiveDateTime, Offset, SubsecRound, TimeDelta, Time
 use chrono_tz::Tz;
 use croner::{Cron, parser::CronParser};
 
-use super::span::{format_span, parse_span};
+use base::{format_span, parse_span};
 
 /// When a job is due.
 #[derive(Debug, Clone)]

@@ -72,7 +72,7 @@ pub async fn claim(
     replica: &str,
     length: Duration,
 ) -> Result<Option<Claim>, EngineError> {
-    let mut tx = aggregator::begin(pool).await?;
+    let mut tx = base::begin(pool).await?;
     // Claims of one job are taken one after the other, or two occurrences could each see no other running.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary jobs.run ' || $1, 0))")
         .bind(&declaration.name)
@@ -244,7 +244,7 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
         Ending::Retry { error, wait } => ("waiting", "failed", Some(error), None, None, Some(*wait), 0),
         Ending::Postponed { note, wait } => ("waiting", "postponed", None, Some(note), None, Some(*wait), 1),
     };
-    let mut tx = aggregator::begin(pool).await?;
+    let mut tx = base::begin(pool).await?;
     let job: Option<String> = sqlx::query_scalar(
         "UPDATE jobs.run
             SET status = $3, error = $4, note = $5, outcome = $6, attempt = attempt - $8, lease_until = NULL, owner = NULL,

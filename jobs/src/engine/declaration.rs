@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::{Cadence, EngineError, backoff, parse_span};
+use base::parse_span;
+
+use super::{Cadence, EngineError};
 use crate::webhook;
 
 /// One declared job.
@@ -77,7 +79,7 @@ impl Declaration {
     /// The wait before the next attempt, after `attempt` have failed.
     #[must_use]
     pub fn wait_after(&self, attempt: i32) -> Duration {
-        backoff(self.backoff, attempt, Duration::from_secs(3_600))
+        base::backoff(self.backoff, u32::try_from(attempt).unwrap_or_default(), Duration::from_secs(3_600))
     }
 }
 

@@ -89,7 +89,7 @@ impl Run {
     /// # Errors
     /// [`FenceLost`].
     pub async fn check(&self) -> Result<(), FenceLost> {
-        let mut tx = aggregator::begin(&self.pool).await?;
+        let mut tx = base::begin(&self.pool).await?;
         self.lease.check(&mut tx).await?;
         tx.rollback().await?;
         Ok(())

@@ -59,7 +59,7 @@ pub async fn plan_at(
     declaration: &Declaration,
     clock: Option<DateTime<Utc>>,
 ) -> Result<Planned, EngineError> {
-    let mut tx = aggregator::begin(pool).await?;
+    let mut tx = base::begin(pool).await?;
     // A replica with another declaration of this job registered it later: the schedule is no longer ours to plan.
     let row: Option<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
         "SELECT planned_through, clock_timestamp() FROM jobs.schedule WHERE job = $1 AND cadence = $2 FOR UPDATE",

@@ -78,8 +78,7 @@ impl Watch {
     }
 
     async fn record(&self, run: &Run, notice: &Notice, sent: Sent) -> Result<(), JobError> {
-        let mut tx =
-            aggregator::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
+        let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
         let attempts = notice.attempts + 1;
         let (error, is_over) = match sent {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use tokio::time::Instant;
+
+pub use base::begin;
 
 use crate::config::{Secret, ServiceConfig};
 
@@ -94,20 +96,6 @@ fn options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, DbE
         .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION), ("TimeZone", "UTC")])
         // Slow statements are seen in the metrics; statements in the log would be noise.
         .disable_statement_logging())
-}
-
-/// Begins a transaction, also when its caller goes away meanwhile.
-///
-/// sqlx 0.9.0 forgets a `BEGIN` whose answer nobody waited for (its issue 4393, mended after that release): the
-/// connection goes back into the pool inside that transaction, and whatever is written on it next is answered for and
-/// never committed. So beginning has a task of its own, which is not cancelled with a request or a run.
-///
-/// # Errors
-/// As [`PgPool::begin`].
-#[expect(clippy::disallowed_methods, reason = "this is what is to be used in its place")]
-pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let pool = pool.clone();
-    tokio::spawn(async move { pool.begin().await }).await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 async fn patiently(options: &PgConnectOptions) -> Result<PgConnection, DbError> {

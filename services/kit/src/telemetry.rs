@@ -1,5 +1,6 @@
 //! JSON logs on standard output; each line inside a request carries its correlation id.
 
+pub use base::error_chain as chain;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging with an `EnvFilter` text. Called again in one process (tests do), the first call stays.
@@ -19,16 +20,4 @@ pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> 
         tracing::debug!("logging was started before");
     }
     Ok(())
-}
-
-/// An error and all its causes in one line, for logs: `Display` of each layer says only its own part.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

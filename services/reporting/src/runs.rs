@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{
     AnswerError, Spool, Whole,
     rows::{Note, key},
-    spool::hex,
 };
 
 /// The job's name, and its kind.
@@ -118,7 +117,7 @@ impl Job for ReportRun {
             snapshot: result.snapshot,
             rows: rows as u64,
             bytes: whole.length,
-            sha256: hex(&whole.sha256),
+            sha256: base::hex(&whole.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })

@@ -67,13 +67,7 @@ impl Error {
 
     /// The message with the chain of causes, for the terminal.
     pub fn report(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(&format!(": {inner}"));
-            cause = inner.source();
-        }
-        text
+        base::error_chain(self)
     }
 }
 

@@ -64,7 +64,7 @@ async fn a_poll_that_lost_its_lock_writes_nothing_more_and_the_next_one_begins_w
     cut_locks(&it.db).await;
     reqwest::get(format!("{}/fourth/api/v1/changes", it.source.url())).await.unwrap();
     let outcome = poll.await.unwrap();
-    assert!(matches!(outcome, Err(Error::FenceLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::LockLost)), "{outcome:?}");
     sweep_all(&it).await;
     check_files(&it.db, it.aggregator.lake().dir()).await;
     assert!(it.poll().await.resumed);
@@ -78,7 +78,7 @@ async fn a_file_whose_name_was_forgotten_while_it_was_written_is_removed() {
     cut_locks(&it.db).await;
     sweep_all(&it).await;
     let outcome = appended.await.unwrap();
-    assert!(matches!(outcome, Err(Error::FenceLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::LockLost)), "{outcome:?}");
     check_files(&it.db, it.aggregator.lake().dir()).await;
 }
 

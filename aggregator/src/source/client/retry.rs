@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use base::{backoff, jittered};
 use chrono::{DateTime, Utc};
-use rand::RngExt;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::CallError;
@@ -20,9 +20,8 @@ pub(super) fn pause(error: &CallError, attempt: u32) -> Option<Duration> {
     if attempt >= RETRIES || !error.is_retryable() {
         return None;
     }
-    let bound = FIRST.saturating_mul(1 << attempt).min(LONGEST);
-    // Full jitter: any moment up to the bound, so that callers that failed together come back apart.
-    let jittered = bound.mul_f64(rand::rng().random_range(0.0..1.0));
+    let bound = backoff(FIRST, attempt + 1, LONGEST);
+    let jittered = jittered(bound);
     match error {
         CallError::Status { retry_after: Some(asked), .. } => Some((*asked).min(LONGEST).max(jittered)),
         _ => Some(jittered),

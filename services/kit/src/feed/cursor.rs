@@ -131,12 +131,7 @@ pub(super) fn shape(dataset: &Dataset, columns: &[&Column]) -> String {
     for column in columns {
         hash.update(format!(",{}:{}", column.name, column.ty.name()));
     }
-    hex(&hash.finalize(), 8)
-}
-
-/// The first `bytes` of a digest, in hexadecimal.
-pub(super) fn hex(digest: &[u8], bytes: usize) -> String {
-    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    base::hex(hash.finalize().get(..8).unwrap_or_default())
 }
 
 fn encode<T: Serialize>(value: &T) -> String {

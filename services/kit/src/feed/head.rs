@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::cursor::{HeadToken, hex};
+use super::cursor::HeadToken;
 use super::dataset::Dataset;
 use super::error::FeedError;
 use super::{Feed, identity, observe, sql};
@@ -118,7 +118,7 @@ fn digest(epoch: &str, horizon: u64, datasets: &[Dataset], highs: &[Option<u64>]
     if highs.iter().flatten().any(|high| *high >= horizon) {
         hash.update(format!("\nhorizon={horizon}"));
     }
-    hex(&hash.finalize(), 12)
+    base::hex(hash.finalize().get(..12).unwrap_or_default())
 }
 
 /// The tag names the witness of the answer that it came with: in a copy restored in place, equal

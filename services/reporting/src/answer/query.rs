@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
 
 use ::exports::Format;
-use ::jobs::engine::parse_span;
+use base::parse_span;
 use chrono::NaiveDate;
 
 use super::AnswerError;

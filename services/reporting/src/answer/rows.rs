@@ -8,10 +8,9 @@ use std::io::Write;
 use ::exports::{Column, Provenance};
 use ::jobs::document::Document;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{AnswerError, Answers, Coding, ReportRequest, Slot, Whole, spool::hex};
+use super::{AnswerError, Answers, Coding, ReportRequest, Slot, Whole};
 
 /// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,7 +55,7 @@ pub struct Made {
 /// The name of a file in the spool.
 #[must_use]
 pub fn key(what: &str, coding: Option<Coding>, identity: &str) -> String {
-    hex(&Sha256::digest(format!("{what} {} {identity}", coding.map_or("plain", Coding::name))))
+    base::sha256_hex(format!("{what} {} {identity}", coding.map_or("plain", Coding::name)))
 }
 
 /// Rows from memory, else from the spool, else made now.

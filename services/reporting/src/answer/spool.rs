@@ -214,13 +214,6 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// A digest from its hexadecimal digits.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<[u8; 32]> {
@@ -236,6 +229,8 @@ pub fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use base::hex;
+
     use super::*;
 
     fn bytes(bytes: &[u8]) -> impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()> {

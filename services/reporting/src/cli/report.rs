@@ -8,11 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use base::parse_span;
 use chrono::NaiveDate;
 use clap::Args;
 use comfy_table::CellAlignment;
 use exports::{Format, Kind};
-use jobs::{document::Document, engine::parse_span};
+use jobs::document::Document;
 
 use super::terminal::{explained, grouped, patiently, print, table, unless_read_enough};
 use crate::{

@@ -8,10 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kit::error::ApiError;
-use sha2::{Digest, Sha256};
 
 use super::BASE;
-use crate::answer::spool::hex;
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -26,7 +24,7 @@ struct Asset {
 
 impl Asset {
     fn new(name: &str, extension: &str, media_type: &'static str, bytes: &'static [u8]) -> Self {
-        let hash = hex(&Sha256::digest(bytes));
+        let hash = base::sha256_hex(bytes);
         Self { file: format!("{name}.{}.{extension}", hash.get(..16).unwrap_or_default()), media_type, bytes }
     }
 

@@ -18,7 +18,7 @@ use super::{
     pace::{Downloads, paced},
     range::{self, Wanted},
 };
-use crate::answer::{Coding, Whole, spool::hex};
+use crate::answer::{Coding, Whole};
 
 /// How large the pieces are in which bytes are read and sent: what a slow client holds of our memory, twice.
 pub const PIECE: u64 = 32 * 1024;
@@ -62,7 +62,7 @@ pub fn send(
     attachment: &Attachment,
     whole: Whole,
 ) -> Result<Response, ApiError> {
-    let etag = format!("\"{}\"", hex(whole.sha256.get(..16).unwrap_or_default()));
+    let etag = format!("\"{}\"", base::hex(whole.sha256.get(..16).unwrap_or_default()));
     let text = |name: HeaderName| client.headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::new(Body::empty());
     if conditional::evaluate(client.headers, &etag, Some(attachment.modified))? == Verdict::Unchanged {

@@ -3,7 +3,6 @@
 use chrono::NaiveDate;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::state::State;
@@ -98,8 +97,8 @@ pub(super) fn files(state: &State, day: NaiveDate) -> Result<Vec<String>> {
     let others = others - paths.len();
     for path in paths {
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let digest = Sha256::digest(&bytes);
-        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = base::sha256_hex(&bytes);
+        let short = digest.get(..16).unwrap_or_default();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         lines.push(format!("  {name:<44} {:>9} bytes   sha256 {short}…", bytes.len()));
     }

@@ -1,4 +1,4 @@
-//! The beginning of every transaction of `reporting_db`.
+//! The beginning of every transaction.
 
 use sqlx::{PgPool, Postgres, Transaction};
 

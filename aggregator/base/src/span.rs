@@ -40,9 +40,9 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span of time; write a number and a unit, such as 30s, 5m, 2h or 35d");
     let trimmed = text.trim();
-    let unit = trimmed.chars().last().ok_or_else(wrong)?;
-    let seconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds).ok_or_else(wrong)?;
-    let number: u64 = trimmed.trim_end_matches(unit).trim().parse().map_err(|_| wrong())?;
+    let (number, seconds) =
+        UNITS.iter().find_map(|(unit, size)| Some((trimmed.strip_suffix(*unit)?, *size))).ok_or_else(wrong)?;
+    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
@@ -53,13 +53,6 @@ pub fn format_span(span: Duration) -> String {
     let (unit, size) =
         UNITS.iter().find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size)).unwrap_or(&('s', 1));
     format!("{}{unit}", seconds / size)
-}
-
-/// The wait after so many failures, from 1: doubled after each, up to the longest.
-#[must_use]
-pub fn backoff(first: Duration, failures: i32, longest: Duration) -> Duration {
-    let doublings = u32::try_from(failures.max(1) - 1).unwrap_or(0).min(16);
-    first.saturating_mul(1 << doublings).min(longest)
 }
 
 #[cfg(test)]
@@ -75,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_refused_with_an_example() {
-        for text in ["", "5", "m", "-1s", "1.5h", "5 minutes", "99999999999999999999d"] {
+        for text in ["", "5", "m", "-1s", "1.5h", "5 minutes", "5mm", "99999999999999999999d"] {
             assert!(parse_span(text).unwrap_err().contains("such as"), "{text}");
         }
     }

@@ -1,0 +1,18 @@
+//! Helpers that every crate of the workspace may use. This crate depends on no other of the workspace, and on neither
+//! axum nor reqwest nor polars.
+
+mod advisory_lock;
+mod backoff;
+mod begin;
+mod compute;
+mod digest;
+mod error_chain;
+mod span;
+
+pub use advisory_lock::AdvisoryLock;
+pub use backoff::{backoff, jittered};
+pub use begin::begin;
+pub use compute::{Compute, yield_to_others};
+pub use digest::{hex, sha256_hex};
+pub use error_chain::error_chain;
+pub use span::{Span, format_span, parse_span};
