@@ -37,10 +37,9 @@ pub(crate) fn normalize(raw: &str) -> String {
 
 /// Whether nginx takes the path: escapes are whole and name no NUL, and no segment leads above the root.
 pub(crate) fn is_sound(raw: &str) -> bool {
-    let pairs = raw.split('%').skip(1);
-    let escapes = pairs.map(|after| hex_pair(after.as_bytes().get(..2)));
+    let mut escapes = raw.split('%').skip(1).map(|after| hex_pair(after.as_bytes().get(..2)));
     let mut depth = 0_i32;
-    escapes.into_iter().all(|code| code.is_some_and(|code| code != 0))
+    escapes.all(|code| code.is_some_and(|code| code != 0))
         && decode_unreserved(raw).split('/').all(|segment| {
             depth += match segment {
                 "" | "." => 0,

@@ -67,9 +67,9 @@ async fn status_of(gate: &Gate, request: &[u8]) -> u16 {
 fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        out.extend(unescaped(&rest[..at]));
-        let (inner, after) = rest[at + 1..].split_once('>').unwrap();
+    while let Some((before, tail)) = rest.split_once('<') {
+        out.extend(unescaped(before));
+        let (inner, after) = tail.split_once('>').unwrap();
         match inner.rsplit_once('*') {
             Some((text, times)) => out.extend(unescaped(text).repeat(times.parse().unwrap())),
             None => out.extend(key(inner).bytes()),
