@@ -27,7 +27,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let catalogue = many::catalogue().to_string_lossy();
     let builder = Stack::builder().only(&["reporting"]).env("reporting", "REPORTING_CATALOGUE_DIR", &catalogue);
     let stack = builder.start().await;
-    let (ours, token) = stack.door("reporting");
+    let (ours, token) = stack.upstream("reporting");
     let request = raw::get(PATH, &token);
     let mut body = Vec::new();
     let mut client = Raw::connect(ours).await?;
