@@ -34,7 +34,7 @@ pub(super) fn instead_of(function: &str) -> Option<&'static str> {
         "date_trunc" | "date_part" | "year" | "month" | "week" | "quarter" | "dayofweek" => {
             "join the calendar on business_day: week_start, month_start, quarter_start, iso_week, day_of_week"
         }
-        "ntile" => "FLOOR((ROW_NUMBER() OVER (…) - 1) * 5.0 / COUNT(*) OVER ()) + 1",
+        "ntile" => "5 * (RANK() OVER (…) - 1) in a CTE, held against multiples of COUNT(*) OVER () by CASE",
         "percentile_cont" | "percentile_disc" | "quantile_cont" => "MEDIAN, or ROW_NUMBER() against COUNT(*) OVER ()",
         "round" => "declare the column as money, which is rounded half to even at the edge, or keep the fraction",
         "now" | "current_date" | "today" => "a date parameter with default = \"today\"",
