@@ -41,7 +41,7 @@ impl AdvisoryLock {
     /// # Errors
     /// The database failed.
     pub async fn take_key(db: &PgPool, key: i64) -> Result<Option<Arc<Self>>, sqlx::Error> {
-        // Detached: the pool must never lend out a connection that holds a lock.
+        // Taken out of the pool, which must never lend out a connection that holds a lock.
         let mut connection = db.acquire().await?.detach();
         let taken: bool =
             sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await?;
