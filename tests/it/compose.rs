@@ -58,7 +58,7 @@ fn what_must_agree_is_given_to_both_sides() {
     for service in SERVICES {
         let prefix = service.to_uppercase();
         let env = compose.environment(service);
-        assert_eq!(env[&format!("{prefix}_GATEWAY_TOKEN")], secrets["TRIBUTARY_GATEWAY_TOKEN"], "{service}");
+        assert_eq!(env[&format!("{prefix}_GATEWAY_TOKEN")], secrets[&format!("TRIBUTARY_GATEWAY_TOKEN_{prefix}")]);
 
         let database = compose.environment(&format!("{service}-db"));
         assert_eq!(database["SERVICE"], service);
@@ -86,11 +86,22 @@ fn kong_reads_our_file_and_reaches_the_services_where_they_listen() {
     let wanted: BTreeSet<String> = stack::render::placeholders(gateway::TEMPLATE).into_iter().collect();
     assert_eq!(values.keys().cloned().collect::<BTreeSet<_>>(), wanted);
     gateway::check(&stack::render::render(gateway::TEMPLATE, &values).unwrap()).unwrap();
+    let mut taken = BTreeSet::new();
     for service in SERVICES {
         let prefix = service.to_uppercase();
         let listen = &compose.environment(service)[&format!("{prefix}_LISTEN")];
         let port = listen.rsplit_once(':').unwrap().1;
-        assert_eq!(values[&format!("TRIBUTARY_TARGET_{prefix}")], format!("{service}:{port}"));
+        // An address and not a name, which Kong would ask for only now and then.
+        let target = &values[&format!("TRIBUTARY_TARGET_{prefix}")];
+        let address = compose.service(service)["networks"]["private"]["ipv4_address"].as_str().unwrap();
+        assert_eq!(target, &format!("{address}:{port}"));
+        assert!(taken.insert(address.to_owned()), "{service}: {address} is another's");
+        let config = &compose.value["networks"]["private"]["ipam"]["config"][0];
+        let network = |text: &Value| text.as_str().unwrap().rsplit_once('.').unwrap().0.to_owned();
+        assert_eq!(network(&config["subnet"]), address.rsplit_once('.').unwrap().0);
+        // Whoever has no address of its own takes one from there.
+        assert!(config["ip_range"].as_str().unwrap().ends_with(".128/25"), "{config}");
+        assert!(address.rsplit_once('.').unwrap().1.parse::<u8>().unwrap() < 128, "{address}");
         assert!(compose.networks(service).contains("private"));
     }
     let kong = compose.environment("kong");
@@ -219,7 +230,8 @@ fn health_is_asked_where_the_services_answer() {
     }
     let kong: Value = serde_saphyr::from_str(gateway::TEMPLATE).unwrap();
     for upstream in kong["upstreams"].as_array().unwrap() {
-        assert_eq!(upstream["healthchecks"]["active"]["http_path"], "/health/live");
+        let service = upstream["name"].as_str().unwrap().trim_end_matches(".upstream");
+        assert_eq!(upstream["healthchecks"]["active"]["http_path"], format!("/health/live/{service}"));
     }
     let prometheus: Value = serde_saphyr::from_str(&read(".compose/prometheus.yml")).unwrap();
     let jobs = prometheus["scrape_configs"].as_array().unwrap();

@@ -27,7 +27,7 @@ async fn no_operation_answers_what_its_document_does_not_say() {
     let state = stack.state();
     let judged = ["inventory", "retail", "ecommerce"].map(|service| {
         let document = format!("{}/openapi.json", state.services[service].url);
-        let token = format!("x-gateway-token:{}", stack.gateway_token());
+        let token = format!("x-gateway-token:{}", stack.gateway_token(service));
         let args = [document, token, seed.clone(), examples.clone()];
         let judge = move || python(PROGRAM, &args.each_ref().map(String::as_str));
         async move { (service, tokio::task::spawn_blocking(judge).await.unwrap()) }

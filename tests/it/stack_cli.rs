@@ -10,7 +10,10 @@ use serde_json::Value;
 use system_tests::{Api, Folder, binaries, eventually, wait_until};
 
 fn stack(args: &[&str], data: &Path) -> Output {
-    Command::new(binaries::program("stack")).args(args).arg("--data-dir").arg(data).output().unwrap()
+    // What is meant for a person's psql reaches no connection of ours.
+    let foreign = [("PGSSLMODE", "verify-full"), ("PGOPTIONS", "-c no.such=1 -c nonsense=1"), ("PGHOST", "nowhere")];
+    let mut command = Command::new(binaries::program("stack"));
+    command.args(args).arg("--data-dir").arg(data).envs(foreign).output().unwrap()
 }
 
 fn heard(output: &Output) -> String {
@@ -37,6 +40,19 @@ fn kill(pid: &Value) {
 
 fn is_alive(pid: &Value) -> bool {
     ::stack::process::is_alive(u32::try_from(pid.as_u64().unwrap()).unwrap(), 0)
+}
+
+/// The same for a service by itself: it waits for its own database, and would name TLS if it heard of it.
+#[tokio::test]
+async fn a_service_takes_its_connection_from_its_own_settings_alone() {
+    let stack = system_tests::Stack::shared().await;
+    let run = |foreign: &[(&str, &str)]| {
+        let mut command = Command::new(binaries::program("reporting"));
+        command.arg("migrate").env_clear().envs(stack.environment("reporting"));
+        command.envs(foreign.iter().copied()).output().unwrap()
+    };
+    let output = run(&[("PGSSLMODE", "verify-full"), ("PGOPTIONS", "-c nonsense=1")]);
+    assert!(output.status.success(), "{}", heard(&output));
 }
 
 #[tokio::test]
@@ -117,7 +133,7 @@ async fn keys_token_and_passwords_are_rotated_by_the_secrets_file() {
     let path = data.join("secrets.toml");
     let mut secrets: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
     let turned = |value: &mut toml::Value| *value = value.as_str().unwrap().chars().rev().collect::<String>().into();
-    turned(&mut secrets["gateway_token"]);
+    secrets["gateway_tokens"].as_table_mut().unwrap().iter_mut().for_each(|(_, token)| turned(token));
     secrets["keys"].as_table_mut().unwrap().iter_mut().for_each(|(_, key)| turned(key));
     for (_, roles) in secrets["passwords"].as_table_mut().unwrap() {
         let roles = roles.as_table_mut().unwrap();

@@ -139,7 +139,7 @@ impl Stack {
 
     /// A client of one service on the private side, with the header that the gateway adds.
     pub fn direct(&self, service: &str) -> Api {
-        let token = &self.system.secrets().gateway_token;
+        let token = self.gateway_token(service);
         Api::new(&self.system.parts().url(service), &[("x-gateway-token", token)])
     }
 
@@ -147,12 +147,12 @@ impl Stack {
     pub fn upstream(&self, service: &str) -> (SocketAddr, String) {
         let url = self.system.parts().url(service);
         let address = url.trim_start_matches("http://").parse().expect("an address");
-        (address, format!("x-gateway-token: {}\r\n", self.system.secrets().gateway_token))
+        (address, format!("x-gateway-token: {}\r\n", self.gateway_token(service)))
     }
 
-    /// The token with which the gateway comes to the services.
-    pub fn gateway_token(&self) -> &str {
-        &self.system.secrets().gateway_token
+    /// The token with which the gateway comes to a service.
+    pub fn gateway_token(&self, service: &str) -> &str {
+        self.system.secrets().gateway_token(service)
     }
 
     /// URL of the gateway.

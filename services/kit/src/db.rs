@@ -1,5 +1,9 @@
 //! The pool of a service: bounded, named, patient at start, and clear about which errors mean "away".
 
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -87,6 +91,27 @@ fn pool(size: u32, options: PgConnectOptions) -> PgPool {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(120))
         .connect_lazy_with(options)
+}
+
+/// Starts this program anew without libpq's variables (`PGSSLMODE`, `PGOPTIONS` …), if it was given any.
+///
+/// sqlx and DuckDB's libpq take from them what an address does not say, and nothing unsets it there: connections come
+/// from our own settings alone. Called first in `main`; returns where there was nothing to leave out.
+///
+/// # Errors
+/// The program cannot be started anew.
+pub fn leave_out_libpq() -> io::Result<()> {
+    let is_libpq = |name: &OsString| name.as_encoded_bytes().starts_with(b"PG");
+    let given: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).filter(is_libpq).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let mut anew = Command::new(std::env::current_exe()?);
+    anew.args(std::env::args_os().skip(1));
+    for name in given {
+        anew.env_remove(name);
+    }
+    Err(anew.exec())
 }
 
 fn options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, DbError> {

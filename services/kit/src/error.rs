@@ -27,8 +27,8 @@ pub enum ApiError {
     /// 422: the idempotency key was used before with another body.
     #[error("this Idempotency-Key was used before with another body; use a new key for a new request")]
     IdempotencyKeyReused,
-    /// 403: the request did not come through the gateway.
-    #[error("this service answers only through the gateway")]
+    /// 403: the request did not come through the gateway, or was meant for another service.
+    #[error("this service answers only to its own gateway token; nothing was done")]
     Forbidden,
     /// 404: what the path names does not exist.
     #[error("there is no {what}")]

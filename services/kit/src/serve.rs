@@ -173,7 +173,7 @@ impl Api {
         api.merge(self.pages)
             .layer(middleware::from_fn_with_state(inbound.clone(), layers::through_gateway))
             .merge(documents)
-            .merge(self.health.router())
+            .merge(self.health.router(self.name))
             .route("/metrics", get(move || scrape(sources.clone())))
             .fallback(|| std::future::ready(ApiError::not_found("such path; /docs lists those there are")))
             .method_not_allowed_fallback(|| std::future::ready(ApiError::MethodNotAllowed))
@@ -286,6 +286,9 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
 
 /// The `main` of a binary: runs it on a runtime, and prints the error that ended it with all its causes.
 pub fn main<F: Future<Output = anyhow::Result<()>>>(program: F) -> ExitCode {
+    if let Err(error) = crate::db::leave_out_libpq() {
+        return fail(&error.into());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),

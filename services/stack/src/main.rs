@@ -1,7 +1,7 @@
 //! The `stack` command: the whole system on one machine.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -142,7 +142,11 @@ enum PortsArg {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
+    let ended = match kit::db::leave_out_libpq().map_err(Error::io("start", Path::new("stack"))) {
+        Ok(()) => run(Cli::parse().command).await,
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell when even this cannot be written.

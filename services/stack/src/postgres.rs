@@ -233,7 +233,7 @@ impl Cluster {
 
     /// How to connect to `database` of this cluster as `role`.
     pub fn connect(&self, database: &str, role: &str, secrets: &Secrets) -> PgConnectOptions {
-        PgConnectOptions::new()
+        PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
             .username(role)

@@ -92,7 +92,7 @@ impl Parts<'_> {
         let prefix = name.to_uppercase();
         let mut env = BTreeMap::new();
         env.insert(format!("{prefix}_LISTEN"), format!("127.0.0.1:{}", self.ports.of(name)));
-        env.insert(format!("{prefix}_GATEWAY_TOKEN"), self.secrets.gateway_token.clone());
+        env.insert(format!("{prefix}_GATEWAY_TOKEN"), self.secrets.gateway_token(name).to_owned());
         // There is no other replica whom the gateway should find meanwhile.
         env.insert(format!("{prefix}_SHUTDOWN_DELAY_SECONDS"), "1".to_owned());
         if let Some(cluster) = self.clusters.iter().find(|cluster| cluster.database.service == name) {
@@ -148,13 +148,16 @@ impl Parts<'_> {
 
     /// The values that `kong.yml` leaves open, by name.
     fn kong_names(&self) -> BTreeMap<String, String> {
-        let mut names = BTreeMap::from([("TRIBUTARY_GATEWAY_TOKEN".to_owned(), self.secrets.gateway_token.clone())]);
+        let mut names = BTreeMap::new();
         for consumer in CONSUMERS {
             names.insert(kong_key_name(consumer), self.secrets.key(consumer).to_owned());
         }
         for database in &DATABASES {
             let target = format!("127.0.0.1:{}", self.ports.of(database.service));
-            names.insert(format!("TRIBUTARY_TARGET_{}", database.service.to_uppercase()), target);
+            let service = database.service.to_uppercase();
+            let token = self.secrets.gateway_token(database.service).to_owned();
+            names.insert(format!("TRIBUTARY_GATEWAY_TOKEN_{service}"), token);
+            names.insert(format!("TRIBUTARY_TARGET_{service}"), target);
         }
         names
     }

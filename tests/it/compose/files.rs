@@ -44,7 +44,8 @@ impl Compose {
     }
 
     pub(super) fn networks(&self, name: &str) -> BTreeSet<String> {
-        strings(&self.service(name)["networks"]).into_iter().collect()
+        let networks = &self.service(name)["networks"];
+        strings(networks).into_iter().chain(names(networks)).collect()
     }
 }
 

@@ -65,8 +65,9 @@ fn a_value_that_nobody_gave_is_named() {
     let keys =
         ["STOREFRONT", "POS", "BACKOFFICE", "AGGREGATOR", "ANALYST", "OPERATOR", "SERVICE_RETAIL", "SERVICE_ECOMMERCE"];
     let mut want: Vec<String> = keys.iter().map(|key| format!("TRIBUTARY_KEY_{key}")).collect();
-    want.extend(["INVENTORY", "ECOMMERCE", "RETAIL", "REPORTING"].map(|name| format!("TRIBUTARY_TARGET_{name}")));
-    want.push("TRIBUTARY_GATEWAY_TOKEN".to_owned());
+    for service in ["INVENTORY", "ECOMMERCE", "RETAIL", "REPORTING"] {
+        want.extend(["TARGET", "GATEWAY_TOKEN"].map(|name| format!("TRIBUTARY_{name}_{service}")));
+    }
     want.sort();
     assert_eq!(names, want);
 }

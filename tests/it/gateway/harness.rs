@@ -11,7 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub(super) const TOKEN: &str = "token-of-the-test-gateway";
+/// The token that the test's gateway shows to a service.
+pub(super) fn token(service: &str) -> String {
+    format!("token-for-{service}")
+}
 
 /// A request as an upstream saw it; header names in lower case.
 #[derive(Debug, Clone)]
@@ -98,7 +101,7 @@ impl Upstream {
     /// What came, without the gateway's own health checks.
     pub(super) fn seen(&self) -> Vec<Seen> {
         let all = self.seen.lock().unwrap();
-        all.iter().filter(|seen| seen.target != "/health/live").cloned().collect()
+        all.iter().filter(|seen| !is_check(seen)).cloned().collect()
     }
 
     pub(super) fn last(&self) -> Seen {
@@ -106,11 +109,15 @@ impl Upstream {
     }
 }
 
+fn is_check(seen: &Seen) -> bool {
+    seen.target.starts_with("/health/live/")
+}
+
 async fn converse(stream: TcpStream, behaviour: Behaviour, notes: Arc<Mutex<Vec<Seen>>>) {
     let mut stream = BufReader::new(stream);
     while let Some(seen) = read_request(&mut stream).await {
         notes.lock().unwrap().push(seen.clone());
-        let act = if seen.target == "/health/live" { Act::ok("{}") } else { behaviour(&seen) };
+        let act = if is_check(&seen) { Act::ok("{}") } else { behaviour(&seen) };
         match act {
             Act::Send(bytes) if seen.method == "HEAD" => {
                 let head = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
@@ -253,8 +260,10 @@ pub(super) fn key(consumer: &str) -> String {
 pub(super) fn rendered(upstream: SocketAddr) -> String {
     let value = |name: &str| match name.strip_prefix("TRIBUTARY_KEY_") {
         Some(consumer) => key(&consumer.to_lowercase().replace('_', "-")),
-        None if name == "TRIBUTARY_GATEWAY_TOKEN" => TOKEN.to_owned(),
-        None => upstream.to_string(),
+        None => match name.strip_prefix("TRIBUTARY_GATEWAY_TOKEN_") {
+            Some(service) => token(&service.to_lowercase()),
+            None => upstream.to_string(),
+        },
     };
     let values = stack::render::placeholders(gateway::TEMPLATE).into_iter().map(|name| (name.clone(), value(&name)));
     stack::render::render(gateway::TEMPLATE, &values.collect()).unwrap()

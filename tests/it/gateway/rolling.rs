@@ -12,7 +12,7 @@ use system_tests::{Api, Stack, eventually};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
-use super::harness::{Gate, TOKEN};
+use super::harness::{self, Gate};
 
 /// Clients who work without pause, each on a connection that it keeps.
 const CLIENTS: usize = 8;
@@ -44,7 +44,7 @@ fn two_replicas(text: &str, replicas: [SocketAddr; 2], token: &str) -> String {
     assert!(after.contains(&single));
     let both = format!("targets: [{{ target: \"{one}\" }}, {{ target: \"{other}\" }}]");
     format!("{before}  - name: retail.upstream\n{}", after.replacen(&single, &both, 1))
-        .replace(TOKEN, token)
+        .replace(&harness::token("retail"), token)
         .replace("interval: 1", "interval: 0.1")
         .replace("second: 1000, minute: 30000,", "second: 1000000, minute: 60000000,")
 }
@@ -60,7 +60,7 @@ async fn a_replica_that_is_told_to_stop_fails_no_request_at_the_gateway() {
     stack.restart("retail").await;
     let first = stack.upstream("retail").0;
     let (_second, second) = replica(&stack).await;
-    let token = stack.gateway_token().to_owned();
+    let token = stack.gateway_token("retail").to_owned();
     for replica in [first, second] {
         let replica = Api::new(&format!("http://{replica}"), &[("x-gateway-token", &token)]);
         eventually("all connections of a replica", async || {
@@ -107,6 +107,32 @@ async fn a_replica_that_is_told_to_stop_fails_no_request_at_the_gateway() {
         sqlx::query_scalar("SELECT count(*) FROM stores").fetch_one(&stack.pool("retail_db").await).await.unwrap();
     let answered: u64 = answered.iter().map(|count| count.load(Ordering::Relaxed)).sum();
     assert_eq!(u64::try_from(made).unwrap(), answered, "nothing was sent twice");
+}
+
+/// What a restart of containers may do: retail's address has come to be ecommerce's.
+#[tokio::test]
+async fn a_service_at_anothers_address_does_nothing_and_is_soon_left_out() {
+    let stack = Stack::shared().await;
+    let (wrong, token) = (stack.upstream("ecommerce").0, stack.gateway_token("retail").to_owned());
+    // Checks that come late show what a request meets before them, and quick ones what they find.
+    let gate = async |interval: &str| {
+        let change = |text: &str| {
+            text.replace(&harness::token("retail"), &token).replace("interval: 1", &format!("interval: {interval}"))
+        };
+        Gate::changed(wrong, change).await
+    };
+    let early = gate("600").await;
+    let answer = early.get("backoffice", "/retail/api/v1/customers").await;
+    assert_eq!(answer.status(), 403);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("not-through-gateway") && text.contains("nothing was done"), "{text}");
+    let checked = gate("0.05").await;
+    eventually("the target to be left out", async || {
+        checked.get("backoffice", "/retail/api/v1/customers").await.status() == 503
+    })
+    .await;
+    assert_eq!(stack.direct("ecommerce").get("/health/live/ecommerce").await.status, 200);
+    assert_eq!(stack.direct("ecommerce").get("/health/live/retail").await.status, 404);
 }
 
 /// What a service waits for, by default, is what the shipped checks need.

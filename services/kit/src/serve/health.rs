@@ -1,4 +1,5 @@
-//! `/health/live`: the process runs. `/health/ready`: all it depends on answers, else 503 naming what does not.
+//! `/health/live`: the process runs; also `/health/live/NAME`, which only the service of that name answers.
+//! `/health/ready`: all it depends on answers, else 503 naming what does not.
 //! Both are 503 as soon as the service has been told to stop.
 
 use std::future::Future;
@@ -47,9 +48,12 @@ impl Health {
         self.0.push(check);
     }
 
-    pub(super) fn router(self) -> Router {
+    /// The paths of the service called `name`.
+    pub(super) fn router(self, name: &str) -> Router {
+        let live = || async { axum::Json(json!({"status": "ok"})) };
         Router::new()
-            .route(LIVE, get(|| async { axum::Json(json!({"status": "ok"})) }))
+            .route(LIVE, get(live))
+            .route(&format!("{LIVE}/{name}"), get(live))
             .route(READY, get(move || ready(self.clone())))
     }
 }

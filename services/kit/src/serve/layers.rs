@@ -76,7 +76,8 @@ pub(super) async fn drain_large_body(request: Request, next: Next) -> Response {
 ///
 /// The gateway checks liveness too: it sends the next requests to another replica while open requests are answered.
 pub(super) async fn announce_stop(stop: CancellationToken, request: Request, next: Next) -> Response {
-    if stop.is_cancelled() && [LIVE, READY].contains(&request.uri().path()) {
+    let path = request.uri().path();
+    if stop.is_cancelled() && (path == READY || path.starts_with(LIVE)) {
         let body = axum::Json(serde_json::json!({"status": "stopping", "failing": ["service"], "checks": {}}));
         return (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], body).into_response();
     }

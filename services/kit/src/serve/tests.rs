@@ -176,7 +176,9 @@ async fn readiness_names_the_dependency_that_fails() {
         response.text().await.unwrap(),
         r#"{"status":"unavailable","failing":["warehouse"],"checks":{"warehouse":"unavailable","till":"ok"}}"#
     );
-    assert_eq!(running.get("/health/live").await.status(), 200);
+    for (path, status) in [("/health/live", 200), ("/health/live/test", 200), ("/health/live/other", 404)] {
+        assert_eq!(running.get(path).await.status(), status, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -221,7 +223,7 @@ async fn a_stop_lets_open_requests_end() {
     }
     running.stop.cancel();
     // Answers close their connection, and health checks get 503.
-    for (path, status) in [("/docs", 200), ("/health/live", 503), ("/health/ready", 503)] {
+    for (path, status) in [("/docs", 200), ("/health/live", 503), ("/health/live/test", 503), ("/health/ready", 503)] {
         let answer = running.get(path).await;
         assert_eq!((answer.status().as_u16(), answer.headers()["connection"].to_str().unwrap()), (status, "close"));
     }
