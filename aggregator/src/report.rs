@@ -1,41 +1,11 @@
 //! Reports: one SQL file each over the lake, checked at load, bound safely, computed off the
 //! async threads, exact to the cent.
 //!
-//! `header`, `param` and `dates` say what a report asks for; `check` is the allow-list; `bind` makes
-//! values literals; `view` and `catalogue` put files together; `engine` runs what is left.
+//! `language` knows what a file says and what its statement may do, and reads no row; `run` computes it on a snapshot.
 
-mod ask;
-mod bind;
-mod bounds;
-mod cache;
-mod catalogue;
-mod check;
-mod compile;
-mod dates;
-mod deep;
-mod diagnostic;
-mod engine;
-mod error;
-mod header;
-mod input;
-mod now;
-mod param;
-mod resolve;
-mod schema;
-mod shape;
-mod value;
-mod view;
+mod language;
+mod run;
 
-#[cfg(test)]
-mod bounds_tests;
-#[cfg(test)]
-mod by_hand;
-#[cfg(test)]
-mod company;
-#[cfg(test)]
-mod escape_tests;
-#[cfg(test)]
-mod folder_tests;
 #[cfg(test)]
 mod tests;
 
@@ -47,21 +17,23 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
-pub use ask::{Bounds, Question, ask};
-pub use cache::Computed;
-pub use catalogue::{Catalogue, Origin, Schemas};
-pub use compile::Report;
-pub(crate) use deep::start_polars;
-pub use diagnostic::Diagnostic;
-pub(crate) use engine::Engine;
-pub use error::ReportError;
-pub use header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
-pub use param::{ParamType, Parameter};
-pub use view::View;
+pub use language::catalogue::{Catalogue, Origin, Schemas};
+pub use language::compile::Report;
+pub use language::diagnostic::Diagnostic;
+pub use language::header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
+pub use language::param::{ParamType, Parameter};
+pub use language::resolve::ParameterError;
+pub use language::view::View;
+pub use run::ask::{Bounds, Question, ask};
+pub use run::cache::Computed;
+pub(crate) use run::deep::start_polars;
+pub(crate) use run::engine::Engine;
+pub use run::error::ReportError;
 
 use crate::publish;
 use crate::source::SourceStatus;
 use crate::{Aggregator, metric};
+use language::resolve;
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -99,7 +71,7 @@ pub struct SourceFreshness {
 /// One look at the newest snapshot and the sources' status. Whatever is asked of the newest snapshot has one answer as
 /// long as [`present`] gives an equal one.
 #[derive(Debug, Clone)]
-pub struct Present(Arc<now::Now>);
+pub struct Present(Arc<run::now::Now>);
 
 impl PartialEq for Present {
     fn eq(&self, other: &Self) -> bool {
@@ -165,8 +137,8 @@ pub(crate) async fn run_for_day(
     business_day: NaiveDate,
     snapshot: Option<i64>,
 ) -> Result<Arc<ReportResult>, ReportError> {
-    let resolved = resolve::for_day(&report, business_day, ask::today(aggregator))?;
-    let bound = Arc::new(engine::bound(aggregator, &report, &resolved)?);
+    let resolved = resolve::for_day(&report, business_day, run::ask::today(aggregator))?;
+    let bound = Arc::new(run::engine::bound(aggregator, &report, &resolved)?);
     Question::new(aggregator, report, bound, snapshot).await?.compute(aggregator, Bounds::PUBLISHING).await
 }
 
@@ -190,7 +162,7 @@ pub fn days_behind(
     report: &Report,
     business_day: NaiveDate,
 ) -> Vec<RangeInclusive<NaiveDate>> {
-    resolve::days_behind(report, business_day, ask::today(aggregator))
+    resolve::days_behind(report, business_day, run::ask::today(aggregator))
 }
 
 /// The sources that a report reads.
@@ -237,7 +209,7 @@ pub async fn statement(
     params: &BTreeMap<String, String>,
 ) -> Result<(Arc<Report>, String), ReportError> {
     let report = find(&catalogue(aggregator), name)?;
-    let clock = ask::clock(aggregator, &report, params).await?;
+    let clock = run::ask::clock(aggregator, &report, params).await?;
     let bound = aggregator.reports.bound(aggregator, &report, params, clock).await?;
     Ok((report, bound.statement.text.to_string()))
 }

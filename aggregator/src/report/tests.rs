@@ -1,10 +1,16 @@
 //! The engine over frames in memory: what a file may hold, and figures that can be checked by eye.
 
+mod bounds;
+mod by_hand;
+pub(crate) mod company;
+mod escape;
+mod folder;
+
 use std::collections::BTreeMap;
 
-use super::catalogue::{Catalogue, Origin, Source};
-use super::company::{catalogue, compute, compute_within, frames, schemas};
-use super::error::ReportError;
+use crate::report::language::catalogue::{Catalogue, Origin, Source};
+use crate::report::run::error::ReportError;
+use company::{catalogue, compute, compute_within, frames, schemas};
 
 #[test]
 fn every_shipped_file_is_sound() {

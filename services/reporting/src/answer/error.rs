@@ -155,9 +155,7 @@ impl From<ReportError> for AnswerError {
     fn from(error: ReportError) -> Self {
         match error {
             ReportError::UnknownReport { name } => Self::UnknownReport { name },
-            ReportError::UnknownParameter { ref name, .. } | ReportError::BadParameter { ref name, .. } => {
-                Self::parameter(name.clone(), error.to_string())
-            }
+            ReportError::Parameter(ref wrong) => Self::parameter(wrong.name().to_owned(), error.to_string()),
             ReportError::UnknownSnapshot(_) => Self::parameter("snapshot", error.to_string()),
             ReportError::TooManyRows { .. } => Self::Request { detail: error.to_string() },
             ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },

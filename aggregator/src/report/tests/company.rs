@@ -6,15 +6,15 @@ use std::sync::Arc;
 use chrono::{NaiveDate, NaiveDateTime};
 use polars::prelude::*;
 
-use super::ask::Bounds;
-use super::catalogue::{Catalogue, Schemas};
-use super::deep::deep;
-use super::engine::{execute, statement};
-use super::error::ReportError;
-use super::input::Input;
-use super::resolve::{Clock, for_caller};
 use crate::lake::calendar;
 use crate::lake::scan::Measured;
+use crate::report::language::catalogue::{Catalogue, Schemas};
+use crate::report::language::resolve::{Clock, for_caller};
+use crate::report::run::ask::Bounds;
+use crate::report::run::deep::deep;
+use crate::report::run::engine::{execute, statement};
+use crate::report::run::error::ReportError;
+use crate::report::run::input::Input;
 use crate::source::{self, ColumnType, declare};
 
 /// Frames by dataset name.
@@ -49,7 +49,7 @@ pub(crate) fn compute_within(
     params: &[(&str, &str)],
     rows: usize,
 ) -> Result<DataFrame, ReportError> {
-    let report = super::find(catalogue, name)?;
+    let report = crate::report::find(catalogue, name)?;
     let given = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let resolved = for_caller(&report, &given, clock())?;
     let statement = statement(&report, &resolved)?;
@@ -84,9 +84,9 @@ pub(crate) fn catalogue() -> Arc<Catalogue> {
 /// The shipped declarations' datasets, by name.
 fn declared() -> BTreeMap<String, source::Dataset> {
     let files = [
-        include_str!("../../sources/ecommerce.toml"),
-        include_str!("../../sources/inventory.toml"),
-        include_str!("../../sources/retail.toml"),
+        include_str!("../../../sources/ecommerce.toml"),
+        include_str!("../../../sources/inventory.toml"),
+        include_str!("../../../sources/retail.toml"),
     ];
     let declarations = files.map(|text| declare::parse("shipped", text).unwrap());
     declarations.into_iter().flat_map(|it| it.datasets).map(|it| (it.name.clone(), it)).collect()

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::ask::Bounds;
-use super::diagnostic::Diagnostic;
+use crate::report::language::diagnostic::Diagnostic;
+use crate::report::language::resolve::ParameterError;
 
 /// Why a report could not be computed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,12 +15,9 @@ pub enum ReportError {
     /// Its file is faulty; the others work.
     #[error("the report \"{name}\" is disabled: {}", diagnostics.first().map(ToString::to_string).unwrap_or_default())]
     Broken { name: String, diagnostics: Vec<Diagnostic> },
-    /// The report has no such parameter.
-    #[error("there is no parameter \"{name}\"; the report takes {known}")]
-    UnknownParameter { name: String, known: String },
-    /// A parameter has a wrong value, or none.
-    #[error("the parameter \"{name}\" {detail}")]
-    BadParameter { name: String, detail: String },
+    /// A parameter is unknown, missing or has a wrong value.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// The result has more rows than one answer may hold.
     #[error("the result has more than {limit} rows: narrow the dates or set a limit{}", as_file(report, *limit < Bounds::IN_BACKGROUND.rows))]
     TooManyRows { report: String, limit: usize },
@@ -61,11 +59,9 @@ impl ReportError {
     #[must_use]
     pub const fn is_callers(&self) -> bool {
         match self {
-            Self::UnknownReport { .. }
-            | Self::UnknownParameter { .. }
-            | Self::BadParameter { .. }
-            | Self::TooManyRows { .. }
-            | Self::UnknownSnapshot(_) => true,
+            Self::UnknownReport { .. } | Self::Parameter(_) | Self::TooManyRows { .. } | Self::UnknownSnapshot(_) => {
+                true
+            }
             Self::Broken { .. }
             | Self::TimedOut { .. }
             | Self::Busy

@@ -186,8 +186,8 @@ fn plain(value: &toml::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::Parameter;
-    use crate::report::dates::anchors;
-    use crate::report::value::Value;
+    use crate::report::language::dates::anchors;
+    use crate::report::language::value::Value;
 
     fn parameter(declaration: &str) -> Parameter {
         toml::from_str(declaration).unwrap()

@@ -16,19 +16,19 @@ use sqlparser::ast::Query;
 use tokio::sync::Semaphore;
 
 use super::ask::Bounds;
-use super::bind::bind;
 use super::cache::{Computed, Key, Results};
-use super::catalogue::{Catalogue, Listing, Schemas, listing};
-use super::check::check;
-use super::compile::Report;
 use super::deep::deep;
 use super::error::ReportError;
-use super::header;
 use super::input::{self, Input, Inputs};
 use super::now::Clock;
-use super::resolve::{self, Resolved};
 use super::shape::shape;
 use crate::lake::{self, Lake};
+use crate::report::language::bind::bind;
+use crate::report::language::catalogue::{Catalogue, Listing, Schemas, listing};
+use crate::report::language::check::check;
+use crate::report::language::compile::Report;
+use crate::report::language::header;
+use crate::report::language::resolve::{self, ParameterError, Resolved};
 use crate::{Aggregator, Settings, metric};
 
 /// Statements that are kept ready, of a few kilobytes each.
@@ -211,7 +211,7 @@ pub(crate) fn bound(aggregator: &Aggregator, report: &Report, resolved: &Resolve
     Ok(Bound {
         parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
         statement: Arc::new(statement(report, resolved)?),
-        sources: super::sources_of(aggregator, report),
+        sources: crate::report::sources_of(aggregator, report),
         days: resolved.days.clone(),
     })
 }
@@ -225,13 +225,13 @@ pub(crate) struct Statement {
 
 /// The bound statement, after the second look that design demands: what will be executed is checked again, not what
 /// was read from the file.
-pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<Statement, ReportError> {
-    let refused = |detail: String| ReportError::BadParameter { name: culprit(resolved), detail };
+pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<Statement, ParameterError> {
+    let refused = |detail: String| ParameterError::Bad { name: culprit(resolved), detail };
     let (query, text) = bind(&report.query, &resolved.bindings)
         .map_err(|_| refused("holds a combination of quotes and backslashes that cannot be bound safely".to_owned()))?;
     let references = check(&query, &report.datasets).map_err(|fault| refused(fault.message))?;
     match references.placeholders.first() {
-        Some(name) => Err(ReportError::BadParameter { name: name.clone(), detail: "has no value".to_owned() }),
+        Some(name) => Err(ParameterError::Bad { name: name.clone(), detail: "has no value".to_owned() }),
         None => Ok(Statement { query, text: text.into() }),
     }
 }

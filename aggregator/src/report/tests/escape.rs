@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use polars::prelude::DataFrame;
 
-use super::catalogue::Catalogue;
 use super::company::{compute, frames};
-use super::error::ReportError;
-use super::tests::one;
+use super::one;
+use crate::report::language::catalogue::Catalogue;
+use crate::report::run::error::ReportError;
 
 /// What has broken other people's statements, and what is right for one type or another.
 const PIECES: [&str; 40] = [
@@ -144,7 +144,7 @@ fn no_value_of_any_type_escapes() {
             let text: String = (0..=any(4)).map(|_| PIECES[any(PIECES.len())]).collect();
             match ask(&text) {
                 Ok(rows) => assert_eq!(Some(ids(&rows)), meant(&text), "{declaration}: {text:?}"),
-                Err(ReportError::BadParameter { .. }) => {}
+                Err(ReportError::Parameter(_)) => {}
                 Err(error) => panic!("{declaration}: {text:?}: {error}: {:?}", std::error::Error::source(&error)),
             }
         }

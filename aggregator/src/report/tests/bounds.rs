@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::bind::parse;
-use super::bounds::{Extent, Outgrown, Reach, prove};
 use super::company::{Frames, catalogue, compute, frames};
-use super::error::ReportError;
+use crate::report::language::bind::parse;
+use crate::report::language::bounds::{Extent, Outgrown, Reach, prove};
+use crate::report::run::error::ReportError;
 
 /// Eleven million lines of at most a million each (in cents), and three hundred shops.
 fn extents() -> BTreeMap<String, Extent> {

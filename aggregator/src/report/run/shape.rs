@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use polars::prelude::{ChunkApply as _, Column, DataFrame, DataType, Float64Chunked, IntoColumn as _, PolarsError};
 
-use super::compile::Report;
 use super::error::ReportError;
-use super::header::{ColumnType, ReportColumn};
+use crate::report::language::compile::Report;
+use crate::report::language::header::{ColumnType, ReportColumn};
 
 /// Beyond it a float no longer counts cents one by one.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use chrono::{Days, NaiveDate, Utc};
 
 use super::cache::Computed;
-use super::compile::Report;
 use super::engine::Bound;
 use super::error::ReportError;
 use super::now::Now;
-use super::{ReportResult, SourceFreshness, catalogue, find, freshness, freshness_of, resolve};
+use crate::report::language::compile::Report;
+use crate::report::language::resolve;
+use crate::report::{ReportResult, SourceFreshness, catalogue, find, freshness, freshness_of};
 use crate::{Aggregator, publish};
 
 /// The bounds on computing one report.
@@ -64,7 +65,7 @@ pub async fn ask(
 }
 
 impl Question {
-    pub(super) async fn new(
+    pub(crate) async fn new(
         aggregator: &Aggregator,
         report: Arc<Report>,
         bound: Arc<Bound>,
@@ -128,12 +129,12 @@ impl Question {
 }
 
 /// Today in the company's zone.
-pub(super) fn today(aggregator: &Aggregator) -> NaiveDate {
+pub(crate) fn today(aggregator: &Aggregator) -> NaiveDate {
     Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive()
 }
 
 /// The days that a caller's relative ones are counted from.
-pub(super) async fn clock(
+pub(crate) async fn clock(
     aggregator: &Aggregator,
     report: &Report,
     params: &BTreeMap<String, String>,

@@ -167,7 +167,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Unfaithful, bind, parse};
-    use crate::report::value::{Decimal, Value};
+    use crate::report::language::value::{Decimal, Value};
 
     fn bound(sql: &str, value: Value) -> Result<String, Unfaithful> {
         bind(&parse(sql).unwrap(), &BTreeMap::from([("p".to_owned(), value)])).map(|(_, text)| text)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use polars::prelude::{DataType, PlSmallStr, PolarsResult, SchemaRef, col};
 use sqlparser::ast::Query;
 
-use super::bounds::{self, Extent, Outgrown, Reach};
-use super::compile::Report;
 use super::error::ReportError;
 use crate::lake::scan::Measured;
+use crate::report::language::bounds::{self, Extent, Outgrown, Reach};
+use crate::report::language::compile::Report;
 
 /// The datasets of a report, by name.
 pub(crate) type Inputs = BTreeMap<String, Input>;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, Origin};
 use super::company::{compute, frames, schemas};
-use super::deep::deep;
-use super::error::ReportError;
-use super::header::ColumnType;
+use crate::report::language::catalogue::{Catalogue, Origin};
+use crate::report::language::header::ColumnType;
+use crate::report::run::deep::deep;
+use crate::report::run::error::ReportError;
 
 fn load(folder: &Path) -> Arc<Catalogue> {
     let folder = folder.to_owned();
@@ -52,7 +52,7 @@ fn a_view_of_ones_own_serves_the_shipped_reports() {
     let folder = tempfile::tempdir().unwrap();
     let day = [("from", "2026-03-08"), ("to", "2026-03-08")];
     let shipped = compute(&load(folder.path()), &frames(), "channel_mix", &day).unwrap();
-    let view = include_str!("../../views/sales.sql");
+    let view = include_str!("../../../views/sales.sql");
     put(folder.path(), "views/sales.sql", &view.replace("WHERE status = 'completed'", "WHERE status = 'voided'"));
     let own = compute(&load(folder.path()), &frames(), "channel_mix", &day).unwrap();
     assert_eq!((shipped.height(), own.height()), (2, 2));
@@ -88,7 +88,7 @@ fn a_report_inherits_what_it_does_not_say_itself() {
     assert!(because("other").contains("\"sails\", which is no sound view"), "{}", because("other"));
 
     // A shared header is part of what a kept result hangs on.
-    let view = include_str!("../../views/sales.sql").replace("\"$from - span\"", "\"$from - 1d\"");
+    let view = include_str!("../../../views/sales.sql").replace("\"$from - span\"", "\"$from - 1d\"");
     put(folder.path(), "views/sales.sql", &view);
     assert_ne!(load(folder.path()).get("channel_mix").unwrap().digest, catalogue.get("channel_mix").unwrap().digest);
 }

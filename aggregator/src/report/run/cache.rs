@@ -11,9 +11,9 @@ use moka::future::Cache;
 use polars::prelude::DataFrame;
 use tokio::sync::OnceCell;
 
-use super::compile::Report;
 use super::engine::Bound;
 use super::error::ReportError;
+use crate::report::language::compile::Report;
 
 /// Kibibytes of frames that are kept.
 const CAPACITY: u64 = 256 * 1024;

@@ -7,9 +7,29 @@ use chrono::{Days, NaiveDate};
 
 use super::compile::Report;
 use super::dates::{self, Anchors};
-use super::error::ReportError;
 use super::header::DayRange;
 use super::value::Value;
+
+/// What is wrong with a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// The report has no such parameter.
+    #[error("there is no parameter \"{name}\"; the report takes {known}")]
+    Unknown { name: String, known: String },
+    /// It has a wrong value, or none.
+    #[error("the parameter \"{name}\" {detail}")]
+    Bad { name: String, detail: String },
+}
+
+impl ParameterError {
+    /// The parameter.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. } | Self::Bad { name, .. } => name,
+        }
+    }
+}
 
 /// Everything a run needs besides the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +56,11 @@ pub(crate) fn for_caller(
     report: &Report,
     given: &BTreeMap<String, String>,
     clock: Clock,
-) -> Result<Resolved, ReportError> {
+) -> Result<Resolved, ParameterError> {
     if let Some(name) = given.keys().find(|name| !report.params.contains_key(*name)) {
         let known: Vec<&str> = report.params.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(ReportError::UnknownParameter { name: name.clone(), known });
+        return Err(ParameterError::Unknown { name: name.clone(), known });
     }
     let anchors = dates::anchors(clock.today, clock.complete);
     let mut parameters = BTreeMap::new();
@@ -50,7 +70,7 @@ pub(crate) fn for_caller(
             (None, Some(default)) => parameter.read_toml(default, &anchors),
             (None, None) => Err("is required".to_owned()),
         };
-        let value = value.map_err(|detail| ReportError::BadParameter { name: name.clone(), detail })?;
+        let value = value.map_err(|detail| ParameterError::Bad { name: name.clone(), detail })?;
         parameters.insert(name.clone(), value);
     }
     complete(report, parameters, anchors)
@@ -71,7 +91,7 @@ pub(crate) fn days_behind(
 }
 
 /// Resolves the `[publish]` binding for a business day.
-pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate) -> Result<Resolved, ReportError> {
+pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate) -> Result<Resolved, ParameterError> {
     let mut anchors = dates::anchors(today, business_day);
     // The week and the month so far, as they stood on the day.
     let then = dates::anchors(business_day, business_day);
@@ -87,7 +107,7 @@ pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate
             Some(value) => parameter.read_toml(value, &anchors),
             None => Err("has neither a default nor a binding".to_owned()),
         };
-        let value = value.map_err(|detail| ReportError::BadParameter { name: name.clone(), detail })?;
+        let value = value.map_err(|detail| ParameterError::Bad { name: name.clone(), detail })?;
         parameters.insert(name.clone(), value);
     }
     complete(report, parameters, anchors)
@@ -97,7 +117,7 @@ fn complete(
     report: &Report,
     parameters: BTreeMap<String, Value>,
     mut anchors: Anchors,
-) -> Result<Resolved, ReportError> {
+) -> Result<Resolved, ParameterError> {
     for (name, value) in &parameters {
         if let Value::Date(day) = value {
             anchors.insert(format!("${name}"), *day);
@@ -107,10 +127,10 @@ fn complete(
         && from > to
     {
         let detail = format!("must not be after \"to\" ({from} is after {to})");
-        return Err(ReportError::BadParameter { name: "from".to_owned(), detail });
+        return Err(ParameterError::Bad { name: "from".to_owned(), detail });
     }
     let day = |name: &str, text: &str| {
-        dates::parse(text, &anchors).ok_or_else(|| ReportError::BadParameter {
+        dates::parse(text, &anchors).ok_or_else(|| ParameterError::Bad {
             name: name.to_owned(),
             detail: "leads to days that are out of range".to_owned(),
         })
@@ -119,7 +139,7 @@ fn complete(
     for (name, text) in &report.derived {
         bindings.insert(name.clone(), Value::Date(day("from", text)?));
     }
-    let range = |days: &DayRange| Ok::<_, ReportError>(day("from", &days.from)?..=day("to", &days.to)?);
+    let range = |days: &DayRange| Ok::<_, ParameterError>(day("from", &days.from)?..=day("to", &days.to)?);
     let days = apart(report.days.iter().map(range).collect::<Result<_, _>>()?);
     Ok(Resolved { parameters, bindings, days })
 }
@@ -142,7 +162,7 @@ fn apart(mut ranges: Vec<RangeInclusive<NaiveDate>>) -> Vec<RangeInclusive<Naive
 #[cfg(test)]
 mod tests {
     use super::{apart, days_behind};
-    use crate::report::company::{catalogue, day};
+    use crate::report::tests::company::{catalogue, day};
 
     #[test]
     fn what_is_published_hangs_on_its_day_on_those_before_and_on_those_a_year_ago() {

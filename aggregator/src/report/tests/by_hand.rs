@@ -11,9 +11,9 @@ use include_dir::{Dir, include_dir};
 use polars::prelude::{AnyValue, DataFrame};
 
 use super::company::{catalogue, compute, frames, words};
-use super::header::ColumnType;
+use crate::report::language::header::ColumnType;
 
-static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/by_hand");
+static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/tests/by_hand");
 
 #[test]
 fn every_report_gives_what_was_computed_by_hand() {

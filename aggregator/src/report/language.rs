@@ -1,0 +1,19 @@
+//! The language of reports: what a file may say, and the statement that it means for given values. No database, no
+//! task.
+//!
+//! `header`, `param` and `dates` say what a report asks for; `check` is the allow-list; `bind` makes values literals;
+//! `bounds` proves that no number outgrows its type; `view`, `compile` and `catalogue` put files together.
+
+pub(crate) mod bind;
+pub(crate) mod bounds;
+pub(crate) mod catalogue;
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod dates;
+pub(crate) mod diagnostic;
+pub(crate) mod header;
+pub(crate) mod param;
+pub(crate) mod resolve;
+pub(crate) mod schema;
+pub(crate) mod value;
+pub(crate) mod view;
