@@ -47,8 +47,8 @@ pub enum Error {
     /// A snapshot that never was, or whose files have expired.
     #[error("snapshot {0} is not in the lake (never made, or expired)")]
     UnknownSnapshot(i64),
-    /// Another poll of the same source is running, here or in another replica.
-    #[error("another poll of `{0}` is running")]
+    /// The same work is being done, here or in another replica.
+    #[error("another `{0}` is running")]
     Busy(String),
     /// The source could not be asked, or answered with something that cannot be used.
     #[error("source `{name}` failed")]

@@ -60,9 +60,9 @@ pub enum Drops {
 
 /// Poll a source: read what is new and commit it as one snapshot.
 ///
-/// Fails with [`Error::Busy`] while another poll of the source runs, in this process or another.
-/// Every other failure is written into `sync.poll` and the source's status before it is returned;
-/// what was staged stays and the next poll goes on from it.
+/// Waits for another poll of the source, in this process or another, to end: what this one brings was asked for
+/// after that one began. A failure is written into `sync.poll` and the source's status before it is returned; what
+/// was staged stays and the next poll goes on from it.
 pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOutcome, Error> {
     poll_with(aggregator, source, Drops::Guarded).await
 }
@@ -70,39 +70,55 @@ pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOu
 /// [`poll_source`], with a word on what a whole re-read may drop.
 pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> Result<PollOutcome, Error> {
     let source = aggregator.source(source)?;
+    let lock = AdvisoryLock::wait(aggregator.db(), &lock_name(&source.declaration.name)).await?;
+    poll_locked(aggregator, source, lock, drops).await
+}
+
+/// [`poll_source`], or `None` at once where another poll of the source runs.
+async fn poll_unless_running(aggregator: &Aggregator, source: &str) -> Result<Option<PollOutcome>, Error> {
+    let source = aggregator.source(source)?;
+    match AdvisoryLock::take(aggregator.db(), &lock_name(&source.declaration.name)).await? {
+        Some(lock) => poll_locked(aggregator, source, lock, Drops::Guarded).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn poll_locked(
+    aggregator: &Aggregator,
+    source: &Arc<Source>,
+    lock: Arc<AdvisoryLock>,
+    drops: Drops,
+) -> Result<PollOutcome, Error> {
     let name = source.declaration.name.as_str();
-    let Some(fence) = AdvisoryLock::take(aggregator.db(), &fence_name(name)).await? else {
-        return Err(Error::Busy(name.to_owned()));
-    };
     let (started, clock) = (Utc::now(), Instant::now());
-    let result = fenced(aggregator, source, &fence, drops).await;
+    let result = read_and_commit(aggregator, source, &lock, drops).await;
     if let Err(error) = &result {
         note_failure(aggregator, name, started, error).await;
     }
-    fence.release().await;
+    lock.release().await;
     metric::poll(name, result.as_ref().ok(), clock.elapsed());
     crate::report::moved_on(aggregator);
     result
 }
 
 /// Name of the lock that the one poller of a source holds.
-fn fence_name(source: &str) -> String {
+fn lock_name(source: &str) -> String {
     format!("poll {source}")
 }
 
-async fn fenced(
+async fn read_and_commit(
     aggregator: &Aggregator,
     source: &Arc<Source>,
-    fence: &Arc<AdvisoryLock>,
+    lock: &Arc<AdvisoryLock>,
     drops: Drops,
 ) -> Result<PollOutcome, Error> {
     let name = source.declaration.name.as_str();
     let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
                ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";
     sqlx::query(sql).bind(name).execute(aggregator.db()).await?;
-    match read::read(aggregator, source, fence).await? {
+    match read::read(aggregator, source, lock).await? {
         read::Read::Unchanged(moved) => commit::unchanged(aggregator, source, &moved).await,
-        read::Read::Staged(staged) => commit::staged(aggregator, source, fence, &staged, drops).await,
+        read::Read::Staged(staged) => commit::staged(aggregator, source, lock, &staged, drops).await,
     }
 }
 

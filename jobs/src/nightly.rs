@@ -129,8 +129,6 @@ async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
     for source in aggregator.sources() {
         let name = &source.declaration.name;
         match poll::one(Arc::clone(aggregator), name.clone(), PollArguments::default()).await {
-            // Whoever is polling it right now brings what we would have brought.
-            Err(aggregator::Error::Busy(_)) => {}
             Ok(outcome) => {
                 run.log(format!(
                     "{name}: {} rows read, complete through {}",

@@ -7,7 +7,7 @@ use base::AdvisoryLock;
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
 
-use super::poll_source;
+use super::poll_unless_running;
 use crate::Aggregator;
 use crate::error::Error;
 use crate::metric::{self, CacheRead};
@@ -59,12 +59,10 @@ async fn in_turn(
     held: Option<DateTime<Utc>>,
 ) -> Result<DateTime<Utc>, Error> {
     loop {
-        match poll_source(&aggregator, &source).await {
-            Ok(outcome) => return Ok(outcome.complete_through),
-            Err(Error::Busy(_)) => {}
-            Err(error) => return Err(error),
+        if let Some(outcome) = poll_unless_running(&aggregator, &source).await? {
+            return Ok(outcome.complete_through);
         }
-        AdvisoryLock::wait(aggregator.db(), &super::fence_name(&source)).await?.release().await;
+        AdvisoryLock::wait(aggregator.db(), &super::lock_name(&source)).await?.release().await;
         let now = complete_through(&aggregator, &source).await?;
         if let Some(through) = now.filter(|_| now != held) {
             return Ok(through);

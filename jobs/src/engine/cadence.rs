@@ -43,6 +43,10 @@ impl Cadence {
             return Err(format!("`{line}` must have five fields: minute hour day-of-month month day-of-week"));
         }
         let pattern = CronParser::new().parse(line).map_err(|error| format!("`{line}` is no cron line: {error}"))?;
+        // The line has no years, so one that comes at all comes after any instant.
+        if next_wall(&pattern, DateTime::UNIX_EPOCH.naive_utc(), true).is_none() {
+            return Err(format!("`{line}` never comes: no such month has such a day"));
+        }
         Ok(Self::Cron { line: line.to_owned(), zone, pattern: Box::new(pattern) })
     }
 

@@ -137,9 +137,13 @@ fn intervals_are_aligned_to_the_epoch_and_know_no_zone() {
 }
 
 #[test]
-fn a_line_that_never_comes_ends_the_search() {
-    let cadence = Cadence::cron("0 0 30 2 *", Tz::UTC).unwrap();
-    assert_eq!(cadence.next_after(utc("2026-01-01T00:00:00Z")), None);
+fn a_line_that_never_comes_is_refused_and_one_that_comes_rarely_is_not() {
+    for line in ["0 0 30 2 *", "30 2 31 4,6,9,11 *"] {
+        let refused = Cadence::cron(line, Tz::UTC).unwrap_err();
+        assert!(refused.contains("never comes"), "{refused}");
+    }
+    let leap = Cadence::cron("0 0 29 2 *", Tz::UTC).unwrap();
+    assert_eq!(leap.next_after(utc("2026-01-01T00:00:00Z")), Some(utc("2028-02-29T00:00:00Z")));
 }
 
 #[test]

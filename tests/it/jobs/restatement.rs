@@ -5,7 +5,7 @@ use chrono_tz::America::Toronto;
 use serde_json::{Value, json};
 use system_tests::Stack;
 
-use super::desk::run_job;
+use super::desk::{desk, jobs_file, run_job};
 use crate::company::Company;
 
 /// A day that ended everywhere long ago, and noon of it in the store.
@@ -26,7 +26,8 @@ pub(super) async fn revisions(stack: &Stack, report: &str, day: NaiveDate) -> Ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte() {
-    let stack = Stack::start().await;
+    let file = jobs_file("");
+    let stack = desk(&file).start().await;
     let company = Company::found(&stack, 100).await;
     let (day, noon) = past_day(4);
     let (after, _) = past_day(3);
@@ -89,6 +90,7 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
         ("business_day=2026-01-01", 404),
         (&*format!("business_day={day}&from=2&to=2"), 400),
         (&*format!("business_day={day}&to=1"), 404),
+        (&*format!("business_day={day}&to={}", i32::MIN), 400),
         (&*format!("business_day={day}&from=1&to=9"), 404),
         ("", 400),
     ] {
@@ -100,7 +102,8 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_sale_of_a_year_ago_restates_the_day_that_is_held_against_it() {
-    let stack = Stack::start().await;
+    let file = jobs_file("");
+    let stack = desk(&file).start().await;
     let company = Company::found(&stack, 100).await;
     let (day, noon) = past_day(4);
     let till = stack.api("pos");
