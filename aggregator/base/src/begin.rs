@@ -8,10 +8,14 @@ use sqlx::{PgPool, Postgres, Transaction};
 /// connection goes back into the pool inside that transaction, and whatever is written on it next is answered for and
 /// never committed. So beginning has a task of its own, which is not cancelled with a request or a run.
 ///
+/// The level is named: a server's `default_transaction_isolation` would turn contention into errors.
+///
 /// # Errors
 /// As [`PgPool::begin`].
 #[expect(clippy::disallowed_methods, reason = "this is what is to be used in its place")]
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let pool = pool.clone();
-    tokio::spawn(async move { pool.begin().await }).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    tokio::spawn(async move { pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await })
+        .await
+        .map_err(|_| sqlx::Error::WorkerCrashed)?
 }

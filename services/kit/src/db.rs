@@ -26,6 +26,15 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// transaction holds back the horizon of every change feed.
 const IDLE_IN_TRANSACTION: &str = "15s";
 
+/// How soon the server gives up a client whose host is gone, and with it the client's locks: 10 s of silence, then three
+/// questions 5 s apart, and 20 s for what was sent and not acknowledged. Linux's own default is above two hours.
+const DEAD_CLIENT: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20s"),
+];
+
 /// Why a service could not get at its database at start.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -52,11 +61,16 @@ pub async fn open(config: &ServiceConfig, name: &'static str, migrations: &Migra
 /// Runs the migrations that have not run yet, waiting for a database that is still coming up.
 /// Several processes may try at once: sqlx lets one in at a time.
 ///
+/// Migrations that this program does not know are a newer version's, which only adds: it starts all the same, so that
+/// two versions can run side by side and the older one can come back.
+///
 /// # Errors
 /// See [`DbError`].
 pub async fn migrate(url: &Secret, name: &'static str, migrations: &Migrator) -> Result<(), DbError> {
     let options = options(url, name)?;
     let mut connection = patiently(&options).await?;
+    let mut migrations = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
+    migrations.set_ignore_missing(true);
     migrations.run(&mut connection).await.map_err(DbError::Migrate)?;
     if let Err(error) = connection.close().await {
         tracing::debug!(error = crate::telemetry::chain(&error), "the migrating connection did not close cleanly");
@@ -100,6 +114,7 @@ fn pool(size: u32, options: PgConnectOptions) -> PgPool {
 ///
 /// # Errors
 /// The program cannot be started anew.
+#[expect(clippy::disallowed_methods, reason = "these variables are libpq's, and no settings of ours")]
 pub fn leave_out_libpq() -> io::Result<()> {
     let is_libpq = |name: &OsString| name.as_encoded_bytes().starts_with(b"PG");
     let given: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).filter(is_libpq).collect();
@@ -118,7 +133,12 @@ fn options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, DbE
     Ok(PgConnectOptions::from_str(url.expose())
         .map_err(DbError::Url)?
         .application_name(application_name)
-        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION), ("TimeZone", "UTC")])
+        .options([
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+            ("TimeZone", "UTC"),
+            ("default_transaction_isolation", "read committed"),
+        ])
+        .options(DEAD_CLIENT)
         // Slow statements are seen in the metrics; statements in the log would be noise.
         .disable_statement_logging())
 }
@@ -128,7 +148,9 @@ async fn patiently(options: &PgConnectOptions) -> Result<PgConnection, DbError> 
     loop {
         match PgConnection::connect_with(options).await {
             Ok(connection) => return Ok(connection),
-            Err(error) if Fault::of(&error) == Fault::Away && Instant::now() < deadline => {
+            Err(error)
+                if Fault::of(&error) == Fault::Away && !is_configuration(&error) && Instant::now() < deadline =>
+            {
                 tracing::debug!(error = crate::telemetry::chain(&error), "the database is not up yet");
                 tokio::time::sleep(START_PAUSE).await;
             }
@@ -142,6 +164,13 @@ async fn patiently(options: &PgConnectOptions) -> Result<PgConnection, DbError> 
             }
         }
     }
+}
+
+/// Whether waiting cannot help a program that starts: a refused login, or something that speaks the protocol and does not
+/// take what a session asks for, such as a pooler.
+fn is_configuration(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("28") || code == "08P01")
 }
 
 /// What a database error means to a caller.
@@ -167,14 +196,15 @@ impl Fault {
             // A connection cut in the middle of a message.
             sqlx::Error::Protocol(_) => Self::Away,
             sqlx::Error::Database(error) => match error.code().as_deref().unwrap_or_default() {
-                // Admin shutdown, crash shutdown, cannot connect now, idle session ended.
-                "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Away,
+                // Admin shutdown, crash shutdown, cannot connect now, idle session ended, and a standby that only reads.
+                "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25006" => Self::Away,
                 // Serialization failure, deadlock, statement timeout, lock not available.
                 "40001" | "40P01" | "57014" | "55P03" => Self::Contended,
                 // Number, date or time zone out of range; a NUL in text or in JSON.
                 "22003" | "22008" | "22023" | "22021" | "22P05" => Self::Value,
-                // Connection exceptions; insufficient resources; system errors such as a full disk.
-                code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Self::Away,
+                // Connection exceptions; a password that no longer holds; insufficient resources; system errors such as
+                // a full disk.
+                code if ["08", "28", "53", "58"].iter().any(|class| code.starts_with(class)) => Self::Away,
                 _ => Self::Other,
             },
             _ => Self::Other,

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// The filter does not parse.
 pub fn init(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
+    // Half of the lines would be the scheduler's clock telling that it was made; what the filter says of it comes later
+    // and so holds.
+    let filter = EnvFilter::try_new(format!("tokio_cron_scheduler=warn,{filter}"))?;
     let started = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

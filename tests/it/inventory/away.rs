@@ -29,6 +29,41 @@ async fn without_its_database_it_answers_503_and_recovers() {
     api.post_json("/api/v1/categories", &body(), 201).await;
 }
 
+#[tokio::test]
+async fn a_database_that_only_reads_or_no_longer_knows_its_password_is_away() {
+    let stack = alone(Stack::builder()).await;
+    let api = stack.direct("inventory");
+    let body = || json!({"name": unique()});
+    let owner = stack.pool_as("inventory_db", "postgres").await;
+    let role =
+        sqlx::query_scalar::<_, String>("SELECT usename FROM pg_stat_activity WHERE application_name = 'inventory'");
+    let role = role.fetch_one(&owner).await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
+    for (wrong, right) in
+        [("SET default_transaction_read_only = on", "RESET default_transaction_read_only"), ("NOLOGIN", "LOGIN")]
+    {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("ALTER ROLE {role} {wrong}"))).execute(&owner).await.unwrap();
+        sqlx::query(end).bind(&role).execute(&owner).await.unwrap();
+        let reply = api.post("/api/v1/categories", &body()).await.expect(503);
+        assert!(reply.header("retry-after").is_some(), "{wrong}: {}", reply.text());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("ALTER ROLE {role} {right}"))).execute(&owner).await.unwrap();
+        sqlx::query(end).bind(&role).execute(&owner).await.unwrap();
+        api.post_json("/api/v1/categories", &body(), 201).await;
+    }
+}
+
+#[tokio::test]
+async fn a_version_starts_on_the_schema_of_a_newer_one() {
+    let mut stack = alone(Stack::builder()).await;
+    let owner = stack.pool_as("inventory_db", "inventory_owner").await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a later version', true, '\\x00', 0)";
+    sqlx::query(newer).execute(&owner).await.unwrap();
+    stack.kill("inventory");
+    stack.restart("inventory").await;
+    stack.direct("inventory").get("/health/ready").await.expect(200);
+}
+
 /// Idle memory of each transactional service, in kilobytes; the bound is a promise to whoever pays for machines.
 #[tokio::test]
 async fn an_idle_service_needs_less_than_30_megabytes() {
