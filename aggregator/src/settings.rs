@@ -1,6 +1,7 @@
 //! What the aggregator is told by whoever runs it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where things are, and in which zone and currency the company counts.
 #[derive(Debug, Clone)]
@@ -19,4 +20,7 @@ pub struct Settings {
     pub sources_dir: Option<PathBuf>,
     /// Folder with further `reports/` and `views/`.
     pub catalogue_dir: Option<PathBuf>,
+    /// By how much the clocks of this process, of the reporting database and of a source may differ before no figure
+    /// that depends on them is final.
+    pub clock_tolerance: Duration,
 }

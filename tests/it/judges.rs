@@ -75,6 +75,7 @@ impl Court {
             currency: "EUR".to_owned(),
             sources_dir: Some(folder.path().to_owned()),
             catalogue_dir: Some(folder.path().join("own")),
+            clock_tolerance: std::time::Duration::from_secs(120),
         };
         let aggregator = Aggregator::open(db, settings).await.unwrap();
         for source in ["inventory", "ecommerce", "retail"] {

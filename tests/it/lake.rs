@@ -155,6 +155,7 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         currency: "EUR".to_owned(),
         sources_dir: Some(folder.path().to_owned()),
         catalogue_dir: None,
+        clock_tolerance: std::time::Duration::from_secs(120),
     }
 }
 

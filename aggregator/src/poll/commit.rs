@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::AdvisoryLock;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::merge::{self, DatasetChange};
@@ -21,7 +22,7 @@ const TRIES: u32 = 8;
 
 /// Nothing changed, which is worth knowing: the source is complete up to a later instant.
 pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &Moved) -> Result<PollOutcome, Error> {
-    let outcome = PollOutcome {
+    let mut outcome = PollOutcome {
         source: source.declaration.name.clone(),
         snapshot: None,
         complete_through: moved.as_of,
@@ -36,9 +37,10 @@ pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &
     };
     let mut tx = base::begin(aggregator.db()).await?;
     let sql = "UPDATE sync.source
-               SET complete_through = $2, horizon = $3, asked_at = now(), last_success = now(), failures = 0, error = NULL
+               SET horizon = $2, asked_at = now(), last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
-    sqlx::query(sql).bind(&outcome.source).bind(moved.as_of).bind(&moved.horizon).execute(&mut *tx).await?;
+    sqlx::query(sql).bind(&outcome.source).bind(&moved.horizon).execute(&mut *tx).await?;
+    outcome.complete_through = complete_through(&mut tx, &outcome.source, moved.as_of).await?;
     note(&mut tx, &outcome, "unchanged", None).await?;
     tx.commit().await?;
     Ok(outcome)
@@ -128,16 +130,33 @@ async fn commit(
         }
     }
     let sql = "UPDATE sync.source
-               SET declaration = $2, etag = $3, epoch = $4, horizon = $5, complete_through = $6,
-                   asked_at = $7, last_success = now(), failures = 0, error = NULL
+               SET declaration = $2, etag = $3, epoch = $4, horizon = $5,
+                   asked_at = $6, last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
     let update = sqlx::query(sql).bind(&outcome.source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
-    let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.as_of);
-    let update = update.bind(staged.poll.started_at);
+    let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.started_at);
     update.execute(&mut *tx).await?;
+    outcome.complete_through = complete_through(&mut tx, &outcome.source, staged.poll.as_of).await?;
     note(&mut tx, &outcome, "committed", Some(staged)).await?;
     tx.commit().await?;
     Ok(outcome)
+}
+
+/// Move how far a source is complete, never beyond this database's clock: what a source says of a time that has not come
+/// is its clock's error, which is written down.
+async fn complete_through(
+    tx: &mut PgConnection,
+    source: &str,
+    as_of: DateTime<Utc>,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    // PostgreSQL's timestamps end in the year 294276, chrono's do not.
+    let as_of = as_of.min(DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(as_of));
+    let sql = "UPDATE sync.source
+               SET complete_through = least($2, clock_timestamp()),
+                   clock_ahead_seconds = greatest(0, extract(epoch FROM $2 - clock_timestamp()))::bigint
+               WHERE name = $1
+               RETURNING complete_through";
+    sqlx::query_scalar(sql).bind(source).bind(as_of).fetch_one(tx).await
 }
 
 fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollOutcome {

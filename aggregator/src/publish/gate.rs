@@ -1,6 +1,6 @@
 //! What keeps a day's figures from being final: decided by the data, not by the clock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub struct Gate {
     snapshot: i64,
     zones: Arc<Vec<Tz>>,
     grace: Duration,
+    tolerance: i64,
+    /// Seconds by which the database's clock is ahead of this process's.
+    database_ahead: i64,
 }
 
 impl Gate {
@@ -54,7 +57,11 @@ impl Gate {
     pub async fn read(aggregator: &Aggregator, grace: Duration) -> Result<Self, Error> {
         let sources = source::status(aggregator).await?;
         let snapshot = lake::snapshot::current(aggregator.db()).await?;
-        Ok(Self { sources, snapshot, zones: zones(aggregator, snapshot).await?, grace })
+        let zones = zones(aggregator, snapshot).await?;
+        let database: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(aggregator.db()).await?;
+        let database_ahead = (database - Utc::now()).num_seconds();
+        let tolerance = i64::try_from(aggregator.settings().clock_tolerance.as_secs()).unwrap_or(i64::MAX);
+        Ok(Self { sources, snapshot, zones, grace, tolerance, database_ahead })
     }
 
     /// The snapshot that reports are computed on.
@@ -72,14 +79,24 @@ impl Gate {
     /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.
     #[must_use]
     pub fn missing(&self, aggregator: &Aggregator, report: &Report, business_day: NaiveDate) -> Vec<Missing> {
+        self.missing_of(&sources_of(aggregator, report), &report.datasets, business_day)
+    }
+
+    /// What these datasets of these sources lack for the day.
+    #[must_use]
+    pub fn missing_of(
+        &self,
+        wanted: &BTreeSet<String>,
+        datasets: &BTreeSet<String>,
+        business_day: NaiveDate,
+    ) -> Vec<Missing> {
         let needed = self.needed(business_day);
-        let wanted = sources_of(aggregator, report);
         let mut missing = Vec::new();
         for status in self.sources.iter().filter(|status| wanted.contains(&status.name)) {
-            if status.complete_through.is_none_or(|through| through < needed) {
+            if self.clocks_differ(status).is_some() || status.complete_through.is_none_or(|through| through < needed) {
                 missing.push(Missing { source: status.name.clone(), dataset: None, reason: Reason::Incomplete });
             }
-            let quarantined = status.quarantined_by_dataset.keys().filter(|dataset| report.datasets.contains(*dataset));
+            let quarantined = status.quarantined_by_dataset.keys().filter(|dataset| datasets.contains(*dataset));
             missing.extend(quarantined.map(|dataset| Missing {
                 source: status.name.clone(),
                 dataset: Some(dataset.clone()),
@@ -88,6 +105,17 @@ impl Gate {
         }
         missing.sort();
         missing
+    }
+
+    /// Which clocks differ by more than is tolerated, in words: then nobody knows whether a day is over.
+    fn clocks_differ(&self, status: &SourceStatus) -> Option<String> {
+        let (tolerance, database) = (self.tolerance, self.database_ahead);
+        if database.abs() > tolerance {
+            let side = if database > 0 { "ahead of" } else { "behind" };
+            return Some(format!("the reporting database's clock is {} s {side} this process's", database.abs()));
+        }
+        let ahead = status.clock_ahead_seconds;
+        (ahead > tolerance).then(|| format!("its clock is {ahead} s ahead of the reporting database's"))
     }
 
     /// What is missing in words, with the moments that [`Missing`] leaves out.
@@ -100,6 +128,9 @@ impl Gate {
             }
             Reason::Incomplete => {
                 let status = self.sources.iter().find(|status| status.name == *source);
+                if let Some(difference) = status.and_then(|status| self.clocks_differ(status)) {
+                    return format!("{source}: {difference}");
+                }
                 let through = status.and_then(|status| status.complete_through);
                 let through = through
                     .map_or_else(|| "never read".to_owned(), |at| format!("complete through {}", at.to_rfc3339()));

@@ -22,6 +22,10 @@ use crate::settings::Settings;
 
 /// The largest page body that is taken, in bytes.
 const LARGEST_PAGE: usize = 512 * 1024 * 1024;
+/// The largest head that is taken, in bytes: hundreds of datasets.
+const LARGEST_HEAD: usize = 1024 * 1024;
+/// Bytes of a refusal that are read: what it says is for people.
+const LARGEST_REFUSAL: usize = 64 * 1024;
 /// Bytes of a field that room is made for, more than most have.
 const FIELD: usize = 16;
 /// Time a head may take; it is a few hundred bytes.
@@ -77,7 +81,7 @@ impl Client {
                 return Ok(HeadAnswer::Unchanged(protocol::Moved::from_headers(response.headers())?));
             }
             let etag = protocol::header(response.headers(), ETAG.as_str())?.to_owned();
-            let body = response.bytes().await.map_err(CallError::from_request)?;
+            let body = read_body(response, 0, LARGEST_HEAD).await?;
             Ok(HeadAnswer::Changed(protocol::Head::parse(&body, etag)?))
         })
         .await
@@ -104,11 +108,12 @@ impl Client {
             let request = self.get(url).timeout(self.timeout).header(ACCEPT, "text/csv").query(&query);
             let response = accepted(request.send().await.map_err(CallError::from_request)?).await?;
             let mut page = Page::from_headers(response.headers())?;
+            page.check(self.page, after)?;
             if let Some(next) = &page.next {
                 // Nobody listens when the page was cancelled.
                 ends.send(next.clone()).ok();
             }
-            page.body = read_body(response, page.rows.saturating_mul(row)).await?;
+            page.body = read_body(response, page.rows.saturating_mul(row), LARGEST_PAGE).await?;
             Ok(page)
         })
         .await
@@ -167,18 +172,20 @@ async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Call
     }
     let retry_after = retry::after_header(response.headers(), chrono::Utc::now());
     // The explanation is for people; without one the status must do.
-    let body = response.bytes().await.unwrap_or_default();
+    let body = read_body(response, 0, LARGEST_REFUSAL).await.unwrap_or_default();
     Err(CallError::from_status(status, retry_after, &body))
 }
 
 /// `likely` is the size to make room for. What is not filled costs an address and no memory; what is too small is moved
 /// each time that it has doubled.
-async fn read_body(mut response: reqwest::Response, likely: usize) -> Result<Vec<u8>, CallError> {
+///
+/// An answer of more than `most` bytes is refused as soon as it is.
+async fn read_body(mut response: reqwest::Response, likely: usize, most: usize) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
-    body.try_reserve(likely.min(LARGEST_PAGE)).ok();
+    body.try_reserve(likely.min(most)).ok();
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_request)? {
-        if body.len() + chunk.len() > LARGEST_PAGE {
-            return Err(CallError::Unusable(format!("a page is larger than {LARGEST_PAGE} bytes")));
+        if body.len() + chunk.len() > most {
+            return Err(CallError::Unusable(format!("an answer is larger than {most} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

@@ -28,6 +28,8 @@ pub struct SourceStatus {
     pub stale: bool,
     /// Seconds by which the source itself was behind when last asked: a transaction held open there.
     pub lag_seconds: Option<i64>,
+    /// Seconds by which the source's clock was ahead of the reporting database's when last polled; 0 when it was not.
+    pub clock_ahead_seconds: i64,
     /// State of this process's circuit breaker.
     pub breaker: BreakerState,
     /// Rows in quarantine.
@@ -63,13 +65,15 @@ struct Row {
     complete_through: Option<DateTime<Utc>>,
     asked_at: Option<DateTime<Utc>>,
     last_success: Option<DateTime<Utc>>,
+    clock_ahead_seconds: i64,
     failures: i64,
     error: Option<String>,
 }
 
 /// The status of every declared source, by name, as of now.
 pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error> {
-    let sql = "SELECT name, complete_through, asked_at, last_success, failures, error FROM sync.source";
+    let sql =
+        "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error FROM sync.source";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
     let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
     let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
@@ -94,6 +98,7 @@ pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error>
             age_seconds,
             stale: age_seconds.is_none_or(|age| age > allowed),
             lag_seconds: complete_through.zip(asked_at).map(|(through, asked)| (asked - through).num_seconds().max(0)),
+            clock_ahead_seconds: row.map_or(0, |it| it.clock_ahead_seconds),
             breaker: source.client.breaker.state(instant),
             quarantined: by_dataset.values().sum(),
             quarantined_by_dataset: by_dataset,

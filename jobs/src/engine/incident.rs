@@ -22,6 +22,8 @@ pub enum Kind {
     ReconciliationDrift,
     /// A source has rows that do not fit their declaration.
     Quarantine,
+    /// The clocks of a source, of the database and of this process differ by more than is tolerated.
+    Clock,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::SourceStale => "source_stale",
             Self::ReconciliationDrift => "reconciliation_drift",
             Self::Quarantine => "quarantine",
+            Self::Clock => "clock",
         }
     }
 }

@@ -68,7 +68,14 @@ pub(super) async fn look(
         stale(source, limit.copied().unwrap_or(Span(declared)), first_polls.get(&source.name).copied(), run.now)
     });
     let quarantined = sources.iter().filter(|source| source.quarantined > settings.quarantine).map(quarantined);
-    let mut seen = vec![(Kind::SourceStale, stale.collect()), (Kind::Quarantine, quarantined.collect())];
+    let tolerance = i64::try_from(aggregator.settings().clock_tolerance.as_secs()).unwrap_or(i64::MAX);
+    let process = clock_of_process((run.now - Utc::now()).num_seconds(), tolerance);
+    let ahead = sources.iter().filter(|source| source.clock_ahead_seconds > tolerance).map(clock_of_source);
+    let mut seen = vec![
+        (Kind::SourceStale, stale.collect()),
+        (Kind::Quarantine, quarantined.collect()),
+        (Kind::Clock, ahead.chain(process).collect()),
+    ];
     if let Some(drift) = &settings.drift {
         match drifted(aggregator, drift).await {
             Ok(finding) => seen.push((Kind::ReconciliationDrift, finding.into_iter().collect())),
@@ -119,6 +126,32 @@ fn quarantined(source: &SourceStatus) -> Finding {
         ),
         facts: json!({ "rows": source.quarantined, "by_dataset": source.quarantined_by_dataset }),
     }
+}
+
+fn clock_of_source(source: &SourceStatus) -> Finding {
+    let (name, ahead) = (&source.name, source.clock_ahead_seconds);
+    Finding {
+        kind: Kind::Clock,
+        subject: name.clone(),
+        summary: format!(
+            "The clock of {name} is {ahead} s ahead of the reporting database's; no figure of it becomes final until \
+             they agree."
+        ),
+        facts: json!({ "ahead_seconds": ahead }),
+    }
+}
+
+/// `ahead`: seconds by which the database's clock is ahead of this process's.
+fn clock_of_process(ahead: i64, tolerance: i64) -> Option<Finding> {
+    (ahead.abs() > tolerance).then(|| Finding {
+        kind: Kind::Clock,
+        subject: "reporting_db".to_owned(),
+        summary: format!(
+            "The reporting database's clock and the service's are {} s apart; no figure becomes final until they agree.",
+            ahead.abs()
+        ),
+        facts: json!({ "ahead_seconds": ahead }),
+    })
 }
 
 async fn drifted(aggregator: &Aggregator, drift: &Drift) -> anyhow::Result<Option<Finding>> {

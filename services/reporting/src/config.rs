@@ -34,6 +34,8 @@ pub struct Config {
     pub sources_dir: Option<PathBuf>,
     /// Folder with further `reports/` and `views/`.
     pub catalogue_dir: Option<PathBuf>,
+    /// By how much the clocks of process, database and sources may differ before a figure is final.
+    pub clock_tolerance: Duration,
     /// File that declares the jobs; the shipped one when absent.
     pub jobs_file: Option<PathBuf>,
     /// Whether this process runs scheduled jobs.
@@ -73,6 +75,11 @@ impl Config {
             spool_bytes: vars.or("SPOOL_BYTES", "10000000000", "most bytes of spooled downloads")?,
             sources_dir: vars.optional("SOURCES_DIR", "folder with further source declarations (*.toml)")?,
             catalogue_dir: vars.optional("CATALOGUE_DIR", "folder with further reports/*.sql and views/*.sql")?,
+            clock_tolerance: vars.seconds_or(
+                "CLOCK_TOLERANCE_SECONDS",
+                "120",
+                "how far the clocks of process, database and sources may differ, in seconds",
+            )?,
             jobs_file: vars.optional("JOBS", "TOML file that declares the jobs")?,
             scheduler: vars.or("SCHEDULER", "true", "whether this process runs scheduled jobs: true or false")?,
             lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,

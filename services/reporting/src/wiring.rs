@@ -93,6 +93,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         currency: config.currency.code().to_owned(),
         sources_dir: config.sources_dir.clone(),
         catalogue_dir: config.catalogue_dir.clone(),
+        clock_tolerance: config.clock_tolerance,
     };
     let aggregator = Aggregator::open(work.clone(), settings).await?;
     std::fs::create_dir_all(&config.exports_dir)

@@ -51,6 +51,7 @@ pub(crate) fn settings(stack: &Stack) -> Settings {
         currency: "EUR".to_owned(),
         sources_dir: None,
         catalogue_dir: None,
+        clock_tolerance: std::time::Duration::from_secs(120),
     }
 }
 

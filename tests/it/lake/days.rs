@@ -19,6 +19,7 @@ pub(super) async fn beside(stack: &Stack) -> Arc<Aggregator> {
         currency: "CAD".to_owned(),
         sources_dir: None,
         catalogue_dir: None,
+        clock_tolerance: std::time::Duration::from_secs(120),
     };
     Aggregator::open(db, settings).await.unwrap()
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aggregator::poll::poll_source;
+use aggregator::publish::Gate;
 use aggregator::source::{self, breaker::BreakerState, quarantine};
+use chrono::{TimeDelta, Utc};
 use system_tests::source::Fault;
 use system_tests::wait_until;
 
@@ -166,4 +168,48 @@ async fn a_mended_declaration_reads_the_quarantined_rows_again_by_itself() {
     assert_eq!(it.poll().await.rows_added, 1);
     assert!(quarantine::list(&it.db, "fourth", None, 0, 10).await.unwrap().is_empty());
     it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_beyond_its_bounds_is_refused_and_asked_for_again() {
+    let it = filled().await;
+    for fault in [Fault::Announces(u64::MAX), Fault::Announces(4), Fault::Stands] {
+        it.source.break_next([Fault::None, Fault::None, fault]);
+        it.visit(50, 1, "2026-03-03T00:00:00.000000Z", 1);
+        it.poll().await;
+        it.check_equal().await;
+        it.source.model().delete("visits", &[50, 1]);
+    }
+    it.source.take_requests();
+    it.source.break_next([Fault::Padded(2 * 1024 * 1024)]);
+    it.poll().await;
+    let heads = it.source.take_requests().iter().filter(|it| it.ends_with("/changes")).count();
+    assert_eq!(heads, 2, "a head of two megabytes is none");
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_whose_clock_is_ahead_is_read_and_not_believed() {
+    let it = filled().await;
+    for ahead in [TimeDelta::days(1), TimeDelta::days(365 * 7_000)] {
+        it.source.model().clock_ahead = ahead;
+        // Once with rows and once without.
+        for _ in 0..2 {
+            let outcome = it.poll().await;
+            assert!(outcome.complete_through <= Utc::now(), "{outcome:?}");
+            let status = source::status(&it.aggregator).await.unwrap();
+            let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
+            assert!((ahead.num_seconds() - fourth.clock_ahead_seconds).abs() < 60, "{fourth:?}");
+        }
+        it.visit(60, 1, "2026-03-03T00:00:00.000000Z", 1);
+    }
+    let day = "2026-03-01".parse().unwrap();
+    let missing = async || {
+        let gate = Gate::read(&it.aggregator, Duration::ZERO).await.unwrap();
+        gate.missing_of(&["fourth".to_owned()].into(), &["visits".to_owned()].into(), day).len()
+    };
+    assert_eq!(missing().await, 1, "no day of it is over");
+    it.source.model().clock_ahead = TimeDelta::zero();
+    it.poll().await;
+    assert_eq!(missing().await, 0);
 }

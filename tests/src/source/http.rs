@@ -23,6 +23,12 @@ pub enum Fault {
     RowsMissing(usize),
     /// A whole answer with a body that is none.
     Nonsense,
+    /// The page's headers announce so many rows.
+    Announces(u64),
+    /// The page says that more follows where it began.
+    Stands,
+    /// Spaces before the body, so many.
+    Padded(usize),
     /// One byte at a time, with a pause after each.
     Drip(Duration),
     /// All but the last byte; that one when another request has come.
@@ -86,14 +92,21 @@ fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
             return respond(*status, &[("retry-after", &after.to_string())], "{\"detail\":\"broken on purpose\"}");
         }
         Fault::Nonsense => return respond(200, &[], "<html>not found, but fine</html>"),
-        Fault::None | Fault::CutAt(_) | Fault::RowsMissing(_) | Fault::Drip(_) | Fault::HeldUntilAsked => {}
+        Fault::None
+        | Fault::CutAt(_)
+        | Fault::RowsMissing(_)
+        | Fault::Announces(_)
+        | Fault::Stands
+        | Fault::Padded(_)
+        | Fault::Drip(_)
+        | Fault::HeldUntilAsked => {}
     }
     let url = reqwest::Url::parse(&format!("http://source{target}")).expect("a request's target");
     let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let get = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let model = lock(&shared.model);
     let (etag, epoch, horizon) = (model.etag(), model.epoch(), model.horizon().to_string());
-    let as_of = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let as_of = (Utc::now() + model.clock_ahead).to_rfc3339_opts(SecondsFormat::Micros, true);
     let common = [
         ("etag", etag.as_str()),
         ("tributary-epoch", &epoch),
@@ -103,20 +116,23 @@ fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
     let Some(dataset) = url.path().strip_prefix("/fourth/api/v1/changes/") else {
         let known =
             request.lines().any(|line| line.to_lowercase().strip_prefix("if-none-match: ") == Some(etag.as_str()));
-        return if known { respond(304, &common, "") } else { respond(200, &common, &model.head(&as_of).to_string()) };
+        let pad = if let Fault::Padded(spaces) = fault { " ".repeat(*spaces) } else { String::new() };
+        let head = || format!("{pad}{}", model.head(&as_of));
+        return if known { respond(304, &common, "") } else { respond(200, &common, &head()) };
     };
     let columns: Vec<&str> = get("columns").unwrap_or_default().split(',').collect();
     let limit = get("limit").and_then(|it| it.parse().ok()).unwrap_or(100);
     match model.page(dataset, &columns, get("after"), get("head").unwrap_or_default(), limit) {
         Ok(page) => {
-            let rows = page.rows.to_string();
+            let rows = if let Fault::Announces(rows) = fault { rows.to_string() } else { page.rows.to_string() };
             let mut headers = vec![
                 ("content-type", "text/csv"),
                 ("tributary-epoch", epoch.as_str()),
                 ("tributary-rows", &rows),
                 ("tributary-resume", &page.resume),
             ];
-            headers.extend(page.next.as_deref().map(|it| ("tributary-next", it)));
+            let next = if matches!(fault, Fault::Stands) { get("after") } else { page.next.as_deref() };
+            headers.extend(next.map(|it| ("tributary-next", it)));
             let mut body = page.body;
             if let Fault::RowsMissing(lines) = fault {
                 let keep = body.lines().count().saturating_sub(*lines).max(1);

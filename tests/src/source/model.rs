@@ -26,6 +26,8 @@ struct Row {
 /// The source's state. Every change is a transaction of its own.
 #[derive(Debug, Clone)]
 pub struct Model {
+    /// By how much its clock is ahead of the right one.
+    pub clock_ahead: chrono::TimeDelta,
     epoch: u32,
     xid: u64,
     /// A transaction that has begun and not ended holds the horizon here.
@@ -53,7 +55,7 @@ pub(super) enum Refusal {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { epoch: 1, xid: 100, held: None, datasets: BTreeMap::new() }
+        Self { clock_ahead: chrono::TimeDelta::zero(), epoch: 1, xid: 100, held: None, datasets: BTreeMap::new() }
     }
 }
 

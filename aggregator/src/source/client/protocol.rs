@@ -85,6 +85,20 @@ impl Page {
             body: Vec::new(),
         })
     }
+
+    /// A page holds at most the rows that were asked for, and moves on.
+    pub(super) fn check(&self, limit: u32, after: Option<&str>) -> Result<(), CallError> {
+        if usize::try_from(limit).is_ok_and(|limit| self.rows > limit) {
+            let reason = format!("a page announces {} rows, {limit} were asked for", self.rows);
+            return Err(CallError::Unusable(reason));
+        }
+        if self.next.as_deref().is_some_and(|next| Some(next) == after || self.rows == 0) {
+            return Err(CallError::Unusable(
+                "a page says that more follows where it began: it leads nowhere".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, CallError> {

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
-    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "breaker": {"state": "closed"}, "quarantined": 0,
+    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "breaker": {"state": "closed"}, "quarantined": 0,
     "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"],
 }))]
 pub struct SourceView {
@@ -38,6 +38,9 @@ pub struct SourceView {
     pub last_success: Option<DateTime<Utc>>,
     /// Seconds by which the source itself was behind when last asked.
     pub lag_seconds: Option<i64>,
+    /// Seconds by which its clock was ahead of the reporting database's when last polled; beyond the tolerance no figure
+    /// of it is final.
+    pub clock_ahead_seconds: i64,
     /// State of this process's circuit breaker.
     #[schema(value_type = Object)]
     pub breaker: serde_json::Value,
@@ -98,6 +101,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
         stale: status.stale,
         last_success: status.last_success,
         lag_seconds: status.lag_seconds,
+        clock_ahead_seconds: status.clock_ahead_seconds,
         breaker: serde_json::to_value(status.breaker).map_err(ApiError::internal)?,
         quarantined: status.quarantined,
         quarantined_by_dataset: status.quarantined_by_dataset,
