@@ -9,8 +9,8 @@ use sqlx::{PgConnection, PgPool};
 use super::{Declaration, EngineError, Lease, Overlap, incident, planner};
 use crate::metric;
 
-/// How often a run may lose its process before it is given up.
-const MOST_TAKEOVERS: i32 = 25;
+/// How often a run may lose its process, without coming further in between, before it is given up: it may be what ends it.
+const MOST_TAKEOVERS: i32 = 2;
 
 /// A run that is ours.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub struct Claim {
 struct Candidate {
     id: i64,
     status: super::RunStatus,
+    cancel_requested: bool,
     origin: String,
     attempt: i32,
     takeovers: i32,
@@ -79,7 +80,8 @@ pub async fn claim(
         .execute(&mut *tx)
         .await?;
     let candidate: Option<Candidate> = sqlx::query_as(
-        "SELECT id, status, origin, attempt, takeovers, fence, arguments, progress, started_at, scheduled_for, created_at
+        "SELECT id, status, cancel_requested_at IS NOT NULL AS cancel_requested, origin, attempt, takeovers, fence,
+                arguments, progress, started_at, scheduled_for, created_at
            FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
@@ -104,6 +106,12 @@ pub async fn claim(
             Some("its process fell silent"),
         )
         .await?;
+        if candidate.cancel_requested {
+            cancelled(&mut tx, &candidate).await?;
+            tx.commit().await?;
+            metric::runs(&declaration.name, "cancelled", 1);
+            return Ok(None);
+        }
         if candidate.takeovers >= MOST_TAKEOVERS {
             give_up(&mut tx, &declaration.name, &candidate).await?;
             tx.commit().await?;
@@ -188,6 +196,19 @@ async fn has_older(
     .bind(candidate.scheduled_for)
     .fetch_one(connection)
     .await
+}
+
+/// Whoever ran it fell silent before it could see the wish.
+async fn cancelled(connection: &mut PgConnection, candidate: &Candidate) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE jobs.run SET status = 'cancelled', fence = fence + 1, lease_until = NULL, owner = NULL,
+                finished_at = clock_timestamp()
+          WHERE id = $1",
+    )
+    .bind(candidate.id)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate) -> Result<(), sqlx::Error> {

@@ -297,7 +297,7 @@ pub(super) async fn log(pool: &PgPool, run: i64, line: &str) -> Result<(), sqlx:
 }
 
 pub(super) async fn progress(pool: &PgPool, lease: &Lease, progress: &Value) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE jobs.run SET progress = $3 WHERE id = $1 AND fence = $2 AND status = 'running'")
+    sqlx::query("UPDATE jobs.run SET progress = $3, takeovers = 0 WHERE id = $1 AND fence = $2 AND status = 'running'")
         .bind(lease.run)
         .bind(lease.fence)
         .bind(progress)

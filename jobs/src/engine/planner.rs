@@ -1,10 +1,11 @@
 //! Occurrences become rows: what is due since the last look, and what was missed meanwhile.
 //!
 //! Each scheduled job has a row in `jobs.schedule` that says through which instant its occurrences are accounted for.
-//! Planning moves that instant to now under the row's lock, so any number of replicas may plan, and none twice.
+//! Planning moves that instant to now under the row's lock, so any number of replicas may plan, and none twice. Where
+//! the database's clock has gone back, the plan goes back with it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{CatchUp, Declaration, EngineError};
 use crate::metric;
@@ -68,11 +69,15 @@ pub async fn plan_at(
     .bind(declaration.cadence.to_string())
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((planned_through, database_now)) = row else { return Ok(Planned::default()) };
+    let Some((mut planned_through, database_now)) = row else { return Ok(Planned::default()) };
     let now = clock.unwrap_or(database_now);
+    if planned_through > now {
+        planned_through = take_back(&mut tx, declaration, now).await?;
+    }
     let occurrences = declaration.cadence.between(planned_through, now, MOST_OCCURRENCES);
     let next = declaration.cadence.next_after(now).map(|next| (next, next - now));
     if occurrences.is_empty() {
+        tx.commit().await?;
         return Ok(Planned { next, ..Planned::default() });
     }
     let decisions = decide(declaration, &occurrences, now);
@@ -98,6 +103,32 @@ pub async fn plan_at(
     let skipped = decisions.iter().flatten().count();
     metric::runs(&declaration.name, "skipped", skipped as u64);
     Ok(Planned { queued: occurrences.len() - skipped, skipped, next })
+}
+
+/// The clock went back: what was planned in a future that did not come is taken back, and comes again when it is due.
+/// What has begun stays: its occurrence has happened. Returns through when occurrences are accounted for now.
+async fn take_back(
+    connection: &mut PgConnection,
+    declaration: &Declaration,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    let taken = sqlx::query(
+        "DELETE FROM jobs.run
+          WHERE job = $1 AND scheduled_for > $2 AND origin = 'schedule' AND started_at IS NULL
+            AND status IN ('queued', 'waiting', 'skipped')",
+    )
+    .bind(&declaration.name)
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1")
+        .bind(&declaration.name)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    let taken = taken.rows_affected();
+    tracing::warn!(job = declaration.name, taken, "the database's clock went back; the plan follows it");
+    Ok(now)
 }
 
 /// For each due occurrence, oldest first: none to run it, or the reason why it is skipped.

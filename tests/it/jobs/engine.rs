@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DurationRound as _, SubsecRound as _, TimeDelta, Utc};
 use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, Scheduler, history, planner};
 use serde_json::json;
+use sqlx::PgPool;
 use system_tests::{eventually, wait_until};
 use tokio::sync::Notify;
 
@@ -234,4 +235,74 @@ async fn a_job_with_much_to_make_up_for_keeps_no_other_from_its_turn() {
     let jobs: Vec<&str> = due.iter().map(|run| run.job.as_str()).collect();
     assert_eq!(jobs[..2], ["crowded", "lonely"], "the first of each: {jobs:?}");
     assert!(due.windows(2).all(|pair| pair[0].job != pair[1].job || pair[0].scheduled_for < pair[1].scheduled_for));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_leaves_no_hole_in_the_plan() {
+    let pool = database().await;
+    let cadence = Cadence::cron("0 * * * *", chrono_tz::UTC).unwrap();
+    let declaration = Declaration { catch_up: CatchUp::Latest, ..Declaration::new("ahead", cadence) };
+    planner::register(&pool, &declaration).await.unwrap();
+    let begin = "UPDATE jobs.schedule SET planned_through = '2026-03-06T11:30:00Z' WHERE job = 'ahead'";
+    sqlx::query(begin).execute(&pool).await.unwrap();
+    let plan = async |now: &str| planner::plan_at(&pool, &declaration, Some(at(now))).await.unwrap();
+    let seen = async || {
+        let rows = history::page(&pool, "ahead", None, 100).await.unwrap();
+        rows.iter().rev().map(|row| (row.scheduled_for, row.status)).collect::<Vec<_>>()
+    };
+    assert_eq!(plan("2026-03-06T12:00:30Z").await.queued, 1);
+    let noon = (at("2026-03-06T12:00:00Z"), RunStatus::Queued);
+    assert_eq!(seen().await, [noon]);
+    // A day ahead for a moment: a day of occurrences is planned, most of them as missed.
+    assert!(plan("2026-03-07T12:00:30Z").await.skipped > 20);
+    plan("2026-03-06T12:30:00Z").await;
+    assert_eq!(seen().await, [noon], "what did not come is taken back");
+    assert_eq!(plan("2026-03-06T13:00:30Z").await.queued, 1);
+    assert_eq!(seen().await, [noon, (at("2026-03-06T13:00:00Z"), RunStatus::Queued)]);
+    // Ten minutes back, over an occurrence that has begun: it has happened.
+    let begun = "UPDATE jobs.run SET started_at = clock_timestamp() WHERE job = 'ahead' AND scheduled_for = $1";
+    sqlx::query(begun).bind(at("2026-03-06T13:00:00Z")).execute(&pool).await.unwrap();
+    plan("2026-03-06T12:55:00Z").await;
+    assert_eq!(plan("2026-03-06T13:01:00Z").await.queued, 1, "it is due again");
+    assert_eq!(seen().await.len(), 2, "and there already");
+}
+
+/// As if its process had been killed right after it began.
+async fn silence(pool: &PgPool, job: &str) {
+    let claimed = "UPDATE jobs.run SET status = 'running', started_at = clock_timestamp(), attempt = 1, owner = 'gone',
+                          fence = fence + 1, lease_until = clock_timestamp() - interval '1 s'
+                    WHERE job = $1 AND status <> 'failed'";
+    sqlx::query(claimed).bind(job).execute(pool).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_its_process_is_given_up_and_one_that_comes_further_is_not() {
+    let pool = database().await;
+    let runner = replica(&pool, &declaration("deadly"), &Arc::new(Counter::default()));
+    let occurrence = at("2026-03-01T02:30:00Z");
+    let row = runner.request("deadly", occurrence, &json!({})).await.unwrap();
+    let takeovers = "UPDATE jobs.run SET takeovers = $1 WHERE job = 'deadly'";
+    sqlx::query(takeovers).bind(2).execute(&pool).await.unwrap();
+    silence(&pool, "deadly").await;
+    let failed = runner.run("deadly", occurrence).await.unwrap();
+    assert_eq!((failed.id, failed.status), (row.id, RunStatus::Failed));
+    assert!(failed.error.unwrap().contains("fell silent 3 times"));
+
+    let other = at("2026-03-02T02:30:00Z");
+    runner.request("deadly", other, &json!({})).await.unwrap();
+    silence(&pool, "deadly").await;
+    assert_eq!(runner.run("deadly", other).await.unwrap().status, RunStatus::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_cancelled_while_its_process_was_gone_is_not_taken_over() {
+    let pool = database().await;
+    let counter = Arc::new(Counter::default());
+    let runner = replica(&pool, &declaration("unwanted"), &counter);
+    let occurrence = at("2026-03-01T02:30:00Z");
+    let row = runner.request("unwanted", occurrence, &json!({})).await.unwrap();
+    silence(&pool, "unwanted").await;
+    history::cancel(&pool, row.id).await.unwrap();
+    assert_eq!(runner.run("unwanted", occurrence).await.unwrap().status, RunStatus::Cancelled);
+    assert_eq!(counter.begun.load(Ordering::SeqCst), 0);
 }
