@@ -142,6 +142,9 @@ pub async fn get(
         Some(to) => to,
         None => publish::revision(&state.pool, &name, business_day, None).await.map_err(AnswerError::from)?.revision,
     };
+    if to < 1 {
+        return Err(ApiError::bad_parameter("to", "revisions are numbered from 1".to_owned()));
+    }
     let from = from.unwrap_or(to - 1);
     if from >= to {
         return Err(ApiError::bad_parameter("from", format!("revision {from} is not before revision {to}")));
