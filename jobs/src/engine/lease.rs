@@ -44,20 +44,25 @@ impl Lease {
     /// # Errors
     /// [`FenceLost`]; the transaction must then be rolled back.
     pub async fn check(&self, connection: &mut PgConnection) -> Result<(), FenceLost> {
-        let cancelled: Option<bool> = sqlx::query_scalar(
-            "SELECT cancel_requested_at IS NOT NULL FROM jobs.run
+        let found: Option<(bool, bool)> = sqlx::query_as(
+            "SELECT cancel_requested_at IS NOT NULL, takeovers > 0 FROM jobs.run
               WHERE id = $1 AND fence = $2 AND status = 'running'
                 FOR UPDATE",
         )
         .bind(self.run)
         .bind(self.fence)
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
-        match cancelled {
-            Some(false) => Ok(()),
-            Some(true) => Err(FenceLost::Cancelled { run: self.run }),
-            None => Err(FenceLost::TakenOver { run: self.run }),
+        let taken_over = match found {
+            Some((false, taken_over)) => taken_over,
+            Some((true, _)) => return Err(FenceLost::Cancelled { run: self.run }),
+            None => return Err(FenceLost::TakenOver { run: self.run }),
+        };
+        if taken_over {
+            // What is written with this comes further than the attempts that fell silent before it.
+            sqlx::query("UPDATE jobs.run SET takeovers = 0 WHERE id = $1").bind(self.run).execute(connection).await?;
         }
+        Ok(())
     }
 
     /// Prolong the lease once.
