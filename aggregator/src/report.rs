@@ -28,6 +28,7 @@ pub use run::ask::{Bounds, Question, ask};
 pub use run::cache::Computed;
 pub(crate) use run::deep::start_polars;
 pub(crate) use run::engine::Engine;
+pub use run::engine::check_files;
 pub use run::error::ReportError;
 
 use crate::publish;

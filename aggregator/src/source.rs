@@ -38,22 +38,30 @@ pub struct Source {
 
 /// Load the shipped declarations and those of the optional folder, sorted by source name.
 pub(crate) fn load(settings: &Settings) -> Result<Vec<Arc<Source>>, Error> {
+    let opened = |declaration| {
+        let client = Client::new(settings, &declaration);
+        Arc::new(Source { declaration, client })
+    };
+    Ok(declarations(settings.sources_dir.as_deref())?.into_iter().map(opened).collect())
+}
+
+/// The shipped declarations and those of a folder, by name.
+pub(crate) fn declarations(folder: Option<&Path>) -> Result<Vec<Declaration>, Error> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for file in SHIPPED.files() {
         let name = file.path().to_string_lossy().into_owned();
         files.insert(name, file.contents_utf8().unwrap_or_default().to_owned());
     }
-    if let Some(folder) = &settings.sources_dir {
+    if let Some(folder) = folder {
         read_folder(folder, &mut files)?;
     }
-    let mut sources: Vec<Arc<Source>> = Vec::with_capacity(files.len());
+    let mut sources: Vec<Declaration> = Vec::with_capacity(files.len());
     for (file, text) in files {
         let declaration = declare::parse(&file, &text)?;
         refuse_doubles(&file, &declaration, &sources)?;
-        let client = Client::new(settings, &declaration);
-        sources.push(Arc::new(Source { declaration, client }));
+        sources.push(declaration);
     }
-    sources.sort_by(|a, b| a.declaration.name.cmp(&b.declaration.name));
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(sources)
 }
 
@@ -69,11 +77,10 @@ fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()
 }
 
 /// A dataset is one table of the lake, so its name belongs to one source.
-fn refuse_doubles(file: &str, new: &Declaration, others: &[Arc<Source>]) -> Result<(), DeclarationError> {
+fn refuse_doubles(file: &str, new: &Declaration, others: &[Declaration]) -> Result<(), DeclarationError> {
     let fault =
         |key: &str, reason: String| DeclarationError { file: file.to_owned(), line: 1, key: key.to_owned(), reason };
     for other in others {
-        let other = &other.declaration;
         if other.name == new.name {
             return Err(fault("source.name", format!("`{}` is declared in another file too", new.name)));
         }

@@ -38,8 +38,13 @@ impl Table {
 
     /// What a frame of the whole table looks like.
     pub fn schema(&self) -> Schema {
-        self.columns().map(|it| Field::new(it.name.as_str().into(), it.kind.data_type())).collect()
+        schema(self.columns())
     }
+}
+
+/// What a frame of these columns looks like.
+pub(crate) fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
+    columns.into_iter().map(|it| Field::new(it.name.as_str().into(), it.kind.data_type())).collect()
 }
 
 /// Note where the files are, so that DuckDB checks its `DATA_PATH` against it.

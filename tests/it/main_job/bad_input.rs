@@ -42,7 +42,7 @@ async fn wrong_settings_and_files_are_named_with_the_place() {
     // So are an unknown variable and one whose value makes no sense.
     for (variable, value) in [("REPORTING_LAKE_FOLDER", "/x"), ("REPORTING_TIME_ZONE", "Mars/Olympus")] {
         stack.system().set_extra("reporting", vec![(variable.to_owned(), value.to_owned())]);
-        let said = refused(&stack.cli("reporting", &["check-catalog"]).await);
+        let said = refused(&stack.cli("reporting", &["migrate"]).await);
         assert!(said.contains(variable), "{said}");
     }
 }

@@ -214,6 +214,10 @@ async fn every_command_does_its_work_and_says_so() {
     let sound = done(&stack, &["check-catalog"]).await;
     assert!(sound.contains("reports are sound"), "{sound}");
     assert!(done(&stack, &["check-catalog", "--list"]).await.contains("store_performance"));
+    // It needs neither a database nor a setting, only files.
+    let mut alone = Command::new(binaries::program("reporting"));
+    let (code, out, said_so) = said(&alone.args(["check-catalog", "--list"]).env_clear().output().unwrap());
+    assert!(code == 0 && out.contains("store_performance"), "{out}{said_so}");
     let catalogue: Value = serde_json::from_str(&done(&stack, &["check-catalog", "--json"]).await).unwrap();
     assert!(catalogue["reports"].as_array().unwrap().len() > 30);
     let polled = done(&stack, &["poll", "--all"]).await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ use crate::report::language::check::check;
 use crate::report::language::compile::Report;
 use crate::report::language::header;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
-use crate::{Aggregator, Settings, metric};
+use crate::{Aggregator, Error, Settings, metric, source};
 
 /// Statements that are kept ready, of a few kilobytes each.
 const BINDINGS: u64 = 2_000;
@@ -66,10 +66,29 @@ pub(crate) struct Bound {
 /// What a binding depends on: the report's digest, what the caller gave, and the days that relative ones mean.
 type Asked = (String, BTreeMap<String, String>, resolve::Clock);
 
+/// The catalogue of the shipped reports and a folder's, over the shipped sources and a folder's, checked without a
+/// database: what an engine on these folders would load.
+///
+/// # Errors
+/// A folder that cannot be read, or a source's declaration that is wrong. What is wrong with a report or a view is in
+/// the catalogue.
+pub async fn check_files(sources: Option<&Path>, catalogue: Option<PathBuf>) -> Result<Arc<Catalogue>, Error> {
+    log_warnings();
+    let declared = source::declarations(sources)?;
+    let datasets = declared.iter().flat_map(|it| &it.datasets).map(|it| (it.name.clone(), it.lake_columns()));
+    let tables = datasets.chain([(lake::calendar::NAME.to_owned(), lake::calendar::columns())]);
+    let schemas = tables.map(|(name, columns)| (name, Arc::new(lake::table::schema(&columns)))).collect();
+    Ok(read(catalogue, schemas).await?)
+}
+
+/// What polars has to say belongs into the log, not onto standard error in its own form.
+fn log_warnings() {
+    set_warning_function(|text, _| tracing::debug!(text, "polars warns: {text}"));
+}
+
 impl Engine {
     pub(crate) async fn load(settings: &Settings, lake: &Lake) -> Result<Self, ReportError> {
-        // What polars has to say belongs into the log, not onto standard error in its own form.
-        set_warning_function(|text, _| tracing::debug!(text, "polars warns: {text}"));
+        log_warnings();
         let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
         let schemas: Schemas = lake.datasets().filter_map(schema).collect();
         let listed = listed(settings.catalogue_dir.clone()).await;
