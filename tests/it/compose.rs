@@ -153,7 +153,7 @@ fn the_command_that_compose_runs_writes_what_kong_reads() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     gateway::check(&text).unwrap();
-    assert!(text.contains("{ target: \"retail:8080\" }") && text.contains(&env["TRIBUTARY_KEY_POS"]));
+    assert!(text.contains("{ target: \"172.31.240.13:8080\" }") && text.contains(&env["TRIBUTARY_KEY_POS"]));
 
     env.remove("TRIBUTARY_KEY_POS");
     let output = render(env);

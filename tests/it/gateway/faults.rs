@@ -38,8 +38,8 @@ fn each_fault_is_named_by_its_path() {
         ("- name: prometheus", "- name: ip-restriction", "plugins[3].name: plugin 'ip-restriction' is not implemented"),
         ("generator: uuid", "generator: tracker", "plugins[0].config.generator: unknown variant `tracker`"),
         ("origins: [\"*\"]", "origins: [\"https://x\"]", "plugins[1].config.origins[0]: unknown variant"),
-        ("consumer: pos", "consumer: nobody", "plugins[7].consumer: is not the username"),
-        ("second: 200, minute: 6000,", "second: 200, minute: 10,", "plugins[5].config: the limit of a longer period"),
+        ("consumer: pos", "consumer: nobody", "plugins[6].consumer: is not the username"),
+        ("second: 200, minute: 6000,", "second: 200, minute: 10,", "plugins[4].config: the limit of a longer period"),
         (
             "key: \"key-of-pos\"",
             "key: \"key-of-storefront\"",
