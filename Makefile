@@ -5,6 +5,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug
 # `make demo DATA=/some/folder` keeps its data elsewhere.
 DATA ?= .data
+# `make demo PORTS=auto` takes free ports where the fixed ones are busy.
+PORTS ?= fixed
 
 .PHONY: help setup setup-demo build demo down test soak bench screenshots lint
 
@@ -21,10 +23,10 @@ build: ## Build everything once; demo and test share it
 	$(CARGO) build --workspace
 
 demo: setup-demo build ## Start everything, tell 90 days of history, publish it, show last night's report
-	@$(BIN)/stack demo --data-dir $(DATA)
+	@$(BIN)/stack demo --data-dir '$(DATA)' --ports $(PORTS)
 
 down: ## Stop what `make demo` left running; its data stays
-	@if [ -x $(BIN)/stack ]; then $(BIN)/stack down --data-dir $(DATA); else echo "nothing was built, so nothing runs"; fi
+	@if [ -x $(BIN)/stack ]; then $(BIN)/stack down --data-dir '$(DATA)'; else echo "nothing was built, so nothing runs"; fi
 
 test: setup build ## Every test, on real PostgreSQL and real processes
 	$(CARGO) test --workspace

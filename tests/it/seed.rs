@@ -86,7 +86,25 @@ async fn the_history_is_told_once_and_its_books_agree_but_for_the_drift() {
     .unwrap();
     assert_eq!(empty, 1, "the first store has run out of one product");
 
+    // A live sale in between is no part of the history.
+    let sold_since = "UPDATE stock SET on_hand = on_hand - 1 WHERE on_hand > 5";
+    let touched = sqlx::query(sold_since).execute(&inventory).await.unwrap().rows_affected();
+    let counts = async || -> i64 {
+        sqlx::query_scalar("SELECT sum(on_hand)::bigint FROM stock").fetch_one(&inventory).await.unwrap()
+    };
+    let before = counts().await;
+    assert!(touched > 0);
+    let again = tell().await;
+    assert_eq!(again.0.len(), 1, "{:?}", again.0);
+    assert_eq!((&sold, &ordered, &moved), (&again.1, &again.2, &again.3), "telling it again changes nothing");
+    // Interrupted before its end, it is completed, and what was counted stays as it is.
+    let note = stack.state().lake.with_file_name("seed.json");
+    let text = std::fs::read_to_string(&note).unwrap();
+    std::fs::write(&note, text.replace("\"whole\":true", "\"whole\":false")).unwrap();
     let again = tell().await;
     assert_eq!((sold, ordered, moved), (again.1, again.2, again.3), "telling it again changes nothing");
     assert!(again.0.iter().filter(|line| line.ends_with("known already")).all(|line| line.contains(" 0 applied")));
+    assert_eq!(counts().await, before);
+    let other = seed::run(&stack.state(), &Plan { days: 7, ..plan() }, &mut |_: &str| ()).await.unwrap_err();
+    assert!(other.to_string().contains("--days 14"), "{other}");
 }

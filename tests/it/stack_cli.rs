@@ -100,6 +100,69 @@ async fn up_status_killed_up_again_down() {
     assert!(down.status.success() && heard(&down).contains("nothing is running"), "{}", heard(&down));
 }
 
+const OWN: &str = r#"/*---
+title = "Stores"
+description = "One row for each store, by code."
+section = "Own"
+grain = "moment"
+key = ["code"]
+[columns]
+code = { type = "string", title = "Code" }
+---*/
+SELECT code FROM stores ORDER BY code
+"#;
+
+#[tokio::test]
+async fn a_command_gets_the_running_systems_settings_and_a_backup_becomes_a_folder_of_its_own() {
+    let folder = Folder::new();
+    let (data, copy, new) = (folder.path().join("it's here"), folder.path().join("copy"), folder.path().join("new"));
+    let named = |data: &Path, before: &[&str], after: &[&str]| {
+        let mut command = Command::new(binaries::program("stack"));
+        let output = command.args(before).arg("--data-dir").arg(data).args(after).output().unwrap();
+        (output.status.success(), heard(&output))
+    };
+    let (ran, said) = named(&data, &["run"], &["reporting", "poll", "--all"]);
+    assert!(!ran && said.contains("no stack is running"), "{said}");
+    up(&data);
+    let before = state(&data);
+    let office = |state: &Value| {
+        let key = state["keys"]["backoffice"].as_str().unwrap().to_owned();
+        Api::new(state["gateway"].as_str().unwrap(), &[("apikey", &key)])
+    };
+    let store = serde_json::json!({"code": "ULM", "name": "Ulm", "city": "Ulm", "time_zone": "Europe/Berlin"});
+    office(&before).post_json("/retail/api/v1/stores", &store, 201).await;
+    std::fs::write(data.join("catalogue/reports/own_stores.sql"), OWN).unwrap();
+    for (after, expected) in [
+        (&["reporting", "check-catalog", "--list"][..], "own_stores"),
+        (&["reporting", "poll", "--all"], "retail"),
+        (&["reporting", "run-report", "own_stores"], "ULM"),
+    ] {
+        let (ran, said) = named(&data, &["run"], after);
+        assert!(ran && said.contains(expected), "{after:?}: {said}");
+    }
+    let (ran, said) = named(&data, &["run"], &["psql"]);
+    assert!(!ran && said.contains("`psql` is no service"), "{said}");
+
+    let (from, to) = (copy.to_str().unwrap(), copy.to_str().unwrap());
+    let (ran, said) = named(&data, &["backup"], &[to]);
+    assert!(ran && said.contains("is whole"), "{said}");
+    let (ran, said) = named(&data, &["backup"], &[to]);
+    assert!(!ran && said.contains("exists already"), "{said}");
+    assert!(stack(&["down"], &data).status.success());
+    let (ran, said) = named(&data, &["restore"], &[from]);
+    assert!(!ran && said.contains("exists already"), "{said}");
+    let (ran, said) = named(&new, &["restore"], &[folder.path().to_str().unwrap()]);
+    assert!(!ran && said.contains("is no whole backup") && !new.exists(), "{said}");
+    let (ran, said) = named(&new, &["restore"], &[from]);
+    assert!(ran, "{said}");
+    up(&new);
+    let stores = office(&state(&new)).get_all("/retail/api/v1/stores").await;
+    assert_eq!(stores.iter().map(|it| it["code"].clone()).collect::<Vec<_>>(), ["ULM"]);
+    let (ran, said) = named(&new, &["run"], &["reporting", "run-report", "own_stores"]);
+    assert!(ran && said.contains("ULM"), "{said}");
+    assert!(stack(&["down"], &new).status.success());
+}
+
 /// Also what Ctrl-C does to a stack at its terminal.
 #[test]
 fn databases_alone_are_started_to_restore_a_backup_into() {

@@ -43,7 +43,7 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
         }
         Err(error) => return Err(error),
     };
-    seed::run(&state, plan, tell).await?;
+    let plan = seed::run(&state, plan, tell).await?;
 
     let reporting = Reporting::new(&state)?;
     let polls = Instant::now();
@@ -83,12 +83,20 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
     Ok(())
 }
 
+/// A word that a shell reads as it is.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@,".contains(&byte);
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// Where to go from here, with the keys of this data folder.
 fn summary(state: &State, layout: &Layout, last: chrono::NaiveDate) -> String {
     let key = |consumer: &str| state.keys.get(consumer).map_or("", String::as_str);
     let (gateway, analyst, operator) = (&state.gateway, key("analyst"), key("operator"));
     let reports = format!("{gateway}/reporting/api/v1/reports");
-    let folder = layout.root().display();
+    let folder = quoted(&layout.root().to_string_lossy());
+    let program = std::env::current_exe().map_or_else(|_| "stack".to_owned(), |it| quoted(&it.to_string_lossy()));
+    let pos = key("pos");
     let lake = state.readers.get("lake_reader").map_or("", String::as_str);
     format!(
         "
@@ -100,9 +108,11 @@ As Parquet    curl -H 'apikey: {analyst}' -o products.parquet '{reports}/product
 Freshness     curl -H 'apikey: {analyst}' '{gateway}/reporting/api/v1/sources'
 Poll now      curl -H 'apikey: {operator}' -H 'content-type: application/json' -d '{{}}' '{gateway}/reporting/api/v1/sources/retail/poll'
 In DuckDB     ATTACH 'ducklake:postgres:{lake}' AS lake (DATA_PATH '{}/', METADATA_SCHEMA 'lake', READ_ONLY);
-Live traffic  stack simulate --data-dir {folder}
-What runs     stack status --data-dir {folder}
-Stop          make down   (or: stack down --data-dir {folder}; the data stays, remove the folder to forget it)",
+A till's key  {pos}
+Your reports  {folder}/catalogue/reports/NAME.sql, read as soon as it is there; {program} run --data-dir {folder} reporting check-catalog
+Live traffic  {program} simulate --data-dir {folder}
+What runs     {program} status --data-dir {folder}
+Stop          make down DATA={folder}   (the data stays; remove the folder to forget it)",
         state.lake.display()
     )
 }

@@ -12,11 +12,14 @@ pub enum Error {
     #[error("{program} was not found ({looked}).\n  {install}")]
     MissingProgram { program: String, looked: String, install: String },
     /// One or more ports are taken by somebody else.
-    #[error("{}.\n  Stop what holds them, or let the stack choose free ones: `stack up --ports auto`.", list.join("; "))]
+    #[error("{}.\n  Stop what holds them, or let the stack choose free ones: `stack up --ports auto` (`make demo PORTS=auto`).", list.join("; "))]
     PortsBusy { list: Vec<String> },
     /// Another `stack up` owns this data folder.
     #[error("a stack is already running on {} (process {pid}).\n  `stack status` shows it, `stack down` stops it, another --data-dir starts a second one.", data.display())]
     AlreadyRunning { pid: u32, data: PathBuf },
+    /// A stack takes this data folder into use.
+    #[error("a stack is starting on {} (process {pid}).\n  It is ready within a minute; `stack down` ends it.", data.display())]
+    Starting { pid: u32, data: PathBuf },
     /// Nothing runs on this data folder.
     #[error("no stack is running on {}.\n  Start one with `stack up`, or name its folder with --data-dir.", data.display())]
     NotRunning { data: PathBuf },

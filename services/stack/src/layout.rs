@@ -73,16 +73,23 @@ impl Layout {
         self.root.join("spool")
     }
 
+    /// The user's own `reports/`, `views/` and `sources/`.
+    pub fn catalogue(&self) -> PathBuf {
+        self.root.join("catalogue")
+    }
+
     /// Creates the folders that are not there yet.
     pub fn create(&self) -> Result<()> {
         // PostgreSQL's own user enters the root, and nobody else's any folder in it.
         std::fs::create_dir_all(&self.root).map_err(Error::io("create the folder", &self.root))?;
-        for folder in [self.root.join("log"), self.run(), self.lake(), self.exports(), self.spool()] {
+        let own = ["reports", "views", "sources"].map(|name| self.catalogue().join(name));
+        for folder in [self.root.join("log"), self.run(), self.lake(), self.exports(), self.spool()].iter().chain(&own)
+        {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o750)
-                .create(&folder)
-                .map_err(Error::io("create the folder", &folder))?;
+                .create(folder)
+                .map_err(Error::io("create the folder", folder))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //!
 //! The binary is `stack`; the system tests use the same code, so that what they start is what `stack up` starts.
 
+pub mod backup;
 pub mod databases;
 pub mod demo;
 pub mod down;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod ready;
 pub mod render;
 pub mod roles;
+pub mod run;
 pub mod secrets;
 pub mod seed;
 pub mod services;

@@ -11,7 +11,7 @@ use stack::error::{Error, Result};
 use stack::layout::Layout;
 use stack::ports::Choice;
 use stack::up::{self, Up};
-use stack::{demo, down, kong_config, seed, simulate, status};
+use stack::{backup, demo, down, kong_config, run, seed, simulate, status};
 
 /// Runs Tributary on one machine: four PostgreSQL clusters, the gateway and the four services.
 #[derive(Debug, Parser)]
@@ -82,6 +82,28 @@ enum Command {
         /// For programs: counts, latencies in milliseconds, errors by kind.
         #[arg(long)]
         json: bool,
+    },
+    /// Run a command of a service with the running system's settings: `stack run reporting check-catalog`.
+    Run {
+        #[command(flatten)]
+        folder: Folder,
+        /// The service's program and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Copy databases, lake and exports of the running system into a new folder.
+    Backup {
+        #[command(flatten)]
+        folder: Folder,
+        /// The folder to write, which must not exist.
+        to: PathBuf,
+    },
+    /// Make a new data folder from a backup; `stack up` starts it.
+    Restore {
+        #[command(flatten)]
+        folder: Folder,
+        /// The folder that `stack backup` wrote.
+        from: PathBuf,
     },
     /// Print kong.yml with keys, token and targets filled in from the environment, for a real Kong.
     KongConfig {
@@ -179,7 +201,7 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Seed { folder, history } => {
             let state = status::read(&Layout::new(&folder.data_dir)?)?;
-            seed::run(&state, &history.into(), &mut say).await
+            seed::run(&state, &history.into(), &mut say).await.map(drop)
         }
         Command::Simulate { folder, rate, seconds, users, seed, json } => {
             let state = status::read(&Layout::new(&folder.data_dir)?)?;
@@ -198,6 +220,9 @@ async fn run(command: Command) -> Result<()> {
             say(&if json { format!("{:#}", tally.json()) } else { tally.table() });
             Ok(())
         }
+        Command::Run { folder, command } => run::run(&Layout::new(&folder.data_dir)?, &command),
+        Command::Backup { folder, to } => backup::take(&Layout::new(&folder.data_dir)?, &to, say),
+        Command::Restore { folder, from } => backup::restore(&Layout::new(&folder.data_dir)?, &from, say).await,
         Command::KongConfig { secrets, output } => {
             let config = kong_config::render(secrets.as_deref())?;
             match output {

@@ -142,7 +142,9 @@ impl Server {
             .arg(password)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .current_dir("/");
+            .current_dir("/")
+            // Ctrl-C is the stack's to hear: it stops when this is done, and removes nothing half made.
+            .process_group(0);
         if !cluster.durable {
             // Small WAL files make a throw-away cluster half the size, and twice as quick to make.
             command.args(["--no-sync", "--wal-segsize", "1"]);

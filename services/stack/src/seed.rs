@@ -7,6 +7,7 @@ mod api;
 mod company;
 mod history;
 mod movements;
+mod note;
 mod orders;
 pub(crate) mod random;
 mod sales;
@@ -15,15 +16,17 @@ mod table;
 use std::time::Instant;
 
 use chrono::{Days, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 
 use self::api::{Api, Import};
 use self::company::Company;
 use self::history::Document;
+use self::note::{Note, Told};
 use crate::error::{Error, Result};
 use crate::state::State;
 
 /// How much history to tell.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub days: u32,
     pub stores: u32,
@@ -31,7 +34,7 @@ pub struct Plan {
     pub customers: u32,
     /// Another number tells another history.
     pub seed: u64,
-    /// The last business day; `None` is yesterday in each zone, so that last night's reports are full.
+    /// The last business day; `None` is the newest that is over at every store.
     pub until: Option<NaiveDate>,
 }
 
@@ -49,17 +52,33 @@ impl Plan {
     }
 }
 
-/// Tells the history to a running system.
+/// Tells the history to a running system; returns it with its last day. A history that has been told whole is left as it
+/// is: what happened since is no part of it.
 ///
 /// # Errors
-/// [`Error::Call`] when a part of the system refuses or does not answer; what was told stays, and a repeat completes it.
-pub async fn run(state: &State, plan: &Plan, tell: &mut impl FnMut(&str)) -> Result<()> {
+/// [`Error::Usage`] when another history was told before. [`Error::Call`] when a part of the system refuses or does not
+/// answer; what was told stays, and a repeat completes it.
+pub async fn run(state: &State, plan: &Plan, tell: &mut impl FnMut(&str)) -> Result<Plan> {
     let begun = Instant::now();
     let zone =
         state.time_zone.parse().map_err(|_| Error::Usage(format!("{} is not an IANA time zone", state.time_zone)))?;
-    let api = Api::new(state)?;
     let company = Company::new(plan, zone);
+    let zones = company.stores.iter().map(|store| store.zone).chain([zone]);
+    let note = Note::of(state);
+    let Told { plan, whole } = note.begin(plan, zones)?;
+    if whole {
+        let last = plan.until.map_or_else(String::new, |last| format!(" up to {last}"));
+        tell(&format!("seed: {} days of history{last} have been told before; nothing is told again", plan.days));
+        return Ok(plan);
+    }
+    let api = Api::new(state)?;
+    history_of(&api, &company, &plan, tell).await?;
+    note.write(&Told { plan: plan.clone(), whole: true })?;
+    tell(&format!("seed: everything took {:.1} s", begun.elapsed().as_secs_f32()));
+    Ok(plan)
+}
 
+async fn history_of(api: &Api, company: &Company, plan: &Plan, tell: &mut impl FnMut(&str)) -> Result<()> {
     tell("seed: products, stores, locations and customers");
     api.import(Import::Products, company.products_csv(), tell).await?;
     api.import(Import::Stores, company.stores_csv(), tell).await?;
@@ -67,37 +86,43 @@ pub async fn run(state: &State, plan: &Plan, tell: &mut impl FnMut(&str)) -> Res
     for location in company.locations(&store_ids)? {
         api.create("/inventory/api/v1/locations", &location).await?;
     }
+    let location_ids = api.ids("/inventory/api/v1/locations", "code").await?;
     api.import(Import::Customers, company.customers_csv(), tell).await?;
     let product_ids = api.ids("/inventory/api/v1/products", "sku").await?;
 
     tell("seed: working out the history");
-    let sold = sales::history(&company, plan);
-    let ordered = orders::history(&company, plan);
-    let (movements, stock) = movements::history(&company, plan, &sold, &ordered);
+    let sold = sales::history(company, plan);
+    let ordered = orders::history(company, plan);
+    let (movements, stock) = movements::history(company, plan, &sold, &ordered);
 
     let (originals, returns): (Vec<&Document>, Vec<&Document>) =
         sold.iter().partition(|document| document.original.is_none());
     let ordered_refs: Vec<&orders::Order> = ordered.iter().collect();
     // Returns come after the sales that they give back.
     for part in originals.chunks(table::PART).chain(returns.chunks(table::PART)) {
-        api.import(Import::Sales, table::sales_csv(&company, part, &product_ids)?, tell).await?;
+        api.import(Import::Sales, table::sales_csv(company, part, &product_ids)?, tell).await?;
     }
     for part in ordered_refs.chunks(table::PART) {
-        api.import(Import::Orders, table::orders_csv(&company, part, &product_ids)?, tell).await?;
+        api.import(Import::Orders, table::orders_csv(company, part, &product_ids)?, tell).await?;
     }
     for part in movements::parts(&movements) {
         api.import(Import::Movements, movements::movements_csv(part), tell).await?;
     }
-    api.import(Import::Stock, movements::stock_csv(&stock), tell).await?;
-    for drift in movements::drift(&company, plan) {
+    // Where stock was counted before, it has moved since: another count would undo what was sold.
+    let counted = api.counted().await?;
+    let (known, open): (Vec<_>, Vec<_>) = stock.into_iter().partition(|(sku, location, _)| {
+        let key = product_ids.get(sku).copied().zip(location_ids.get(location).copied());
+        key.is_some_and(|key| counted.contains(&key))
+    });
+    if !known.is_empty() {
+        tell(&format!("seed: stock: {} places have been counted before and stay as they are", known.len()));
+    }
+    if !open.is_empty() {
+        api.import(Import::Stock, movements::stock_csv(&open), tell).await?;
+    }
+    for drift in movements::drift(company, plan) {
         tell(&format!("seed: deliberate drift for the stock reconciliation to find: {drift}"));
     }
-    tell(&format!(
-        "seed: {} sales and returns, {} orders, {} movements in {:.1} s",
-        sold.len(),
-        ordered.len(),
-        movements.len(),
-        begun.elapsed().as_secs_f32()
-    ));
+    tell(&format!("seed: {} sales and returns, {} orders, {} movements", sold.len(), ordered.len(), movements.len()));
     Ok(())
 }

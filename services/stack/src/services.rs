@@ -126,6 +126,8 @@ impl Parts<'_> {
                 env.insert("REPORTING_LAKE_DIR".to_owned(), path(self.layout.lake()));
                 env.insert("REPORTING_EXPORTS_DIR".to_owned(), path(self.layout.exports()));
                 env.insert("REPORTING_SPOOL_DIR".to_owned(), path(self.layout.spool()));
+                env.insert("REPORTING_CATALOGUE_DIR".to_owned(), path(self.layout.catalogue()));
+                env.insert("REPORTING_SOURCES_DIR".to_owned(), path(self.layout.catalogue().join("sources")));
             }
             _ => {}
         }

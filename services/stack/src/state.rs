@@ -29,6 +29,8 @@ pub struct State {
     pub exports: PathBuf,
     /// IANA zone of the head office and the online shop.
     pub time_zone: String,
+    /// The environment of each service, which `stack run` gives to a command.
+    pub environment: BTreeMap<String, BTreeMap<String, String>>,
     /// The process that holds the stack together.
     pub stack: Daemon,
     /// Every process by name, databases and gateway included.

@@ -12,12 +12,12 @@ use crate::state::State;
 /// The state of the running stack.
 ///
 /// # Errors
-/// [`Error::NotRunning`] when none runs on this folder.
+/// [`Error::NotRunning`] when none runs on this folder, [`Error::Starting`] when one is not ready yet.
 pub fn read(layout: &Layout) -> Result<State> {
-    let not_running = || Error::NotRunning { data: layout.root().to_owned() };
-    lock::holder(layout)?.ok_or_else(not_running)?;
-    // The lock is taken before the state is written: a stack that is only starting has none yet.
-    State::read(layout)?.ok_or_else(not_running)
+    let data = || layout.root().to_owned();
+    let pid = lock::holder(layout)?.ok_or_else(|| Error::NotRunning { data: data() })?;
+    // The lock is taken before the state is written.
+    State::read(layout)?.ok_or_else(|| Error::Starting { pid, data: data() })
 }
 
 /// The state as a table for people, each service asked for its health.

@@ -337,6 +337,11 @@ impl System {
             lake: self.layout.lake(),
             exports: self.layout.exports(),
             time_zone: self.company.time_zone.clone(),
+            environment: self
+                .services
+                .iter()
+                .map(|name| ((*name).to_owned(), parts.service(name).env.into_iter().collect()))
+                .collect(),
             stack: Daemon { pid: me, started: crate::process::start_time(me).unwrap_or_default() },
             processes: self
                 .members

@@ -72,7 +72,7 @@ pub async fn run(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     if fresh && !up.empty && !up.databases {
         let plan = seed::Plan::default();
         let told = tokio::select! {
-            told = seed::run(&state, &plan, &mut tell) => told,
+            told = seed::run(&state, &plan, &mut tell) => told.map(drop),
             () = stop.asked() => Ok(()),
         };
         if let Err(error) = told {
@@ -190,8 +190,6 @@ const FAILED: &str = "failed: ";
 /// The background half of [`detach`]: tells the terminal until it is ready, and its log all the time.
 pub async fn run_in_background(up: &Up) -> Result<()> {
     use std::io::Write;
-    // Away from the terminal's session: closing it must not end the stack. Fails only for a session's leader.
-    rustix::process::setsid().ok();
     let layout = Layout::new(&up.data)?;
     let mut ready = false;
     let tell = |line: &str| {
@@ -199,7 +197,12 @@ pub async fn run_in_background(up: &Up) -> Result<()> {
             // The terminal may have gone away; the stack goes on.
             writeln!(std::io::stdout(), "{line}").ok();
         }
-        ready |= line == READY;
+        if line == READY {
+            ready = true;
+            // Away from the terminal's session: until now Ctrl-C ends what was begun, from now on closing the terminal
+            // does not end the stack. Fails only for a session's leader.
+            rustix::process::setsid().ok();
+        }
         log(&layout, line);
     };
     let outcome = run(up, tell).await;

@@ -1,6 +1,6 @@
 //! The gateway as the back office uses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -94,23 +94,35 @@ impl Api {
 
     /// `id` by another column, over every page of a collection.
     pub(super) async fn ids(&self, path: &str, by: &str) -> Result<BTreeMap<String, i64>> {
+        let items = self.items(path).await?;
+        let pairs = items.iter().filter_map(|item| Some((item[by].as_str()?.to_owned(), item["id"].as_i64()?)));
+        Ok(pairs.collect())
+    }
+
+    /// Product and location of every count.
+    pub(super) async fn counted(&self) -> Result<BTreeSet<(i64, i64)>> {
+        let items = self.items("/inventory/api/v1/stock").await?;
+        let pairs = items.iter().filter_map(|item| Some((item["product_id"].as_i64()?, item["location_id"].as_i64()?)));
+        Ok(pairs.collect())
+    }
+
+    /// Every page of a collection.
+    async fn items(&self, path: &str) -> Result<Vec<Value>> {
         let what = format!("GET {path}");
-        let mut ids = BTreeMap::new();
+        let mut items = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let mut request = self.client.get(self.url(path)).query(&[("limit", "200")]);
             if let Some(after) = &after {
                 request = request.query(&[("after", after)]);
             }
-            let page = self.send(&what, request).await?;
-            for item in page["items"].as_array().into_iter().flatten() {
-                if let (Some(name), Some(id)) = (item[by].as_str(), item["id"].as_i64()) {
-                    ids.insert(name.to_owned(), id);
-                }
+            let mut page = self.send(&what, request).await?;
+            if let Some(found) = page["items"].as_array_mut() {
+                items.append(found);
             }
             match page["next"].as_str() {
                 Some(next) => after = Some(next.to_owned()),
-                None => return Ok(ids),
+                None => return Ok(items),
             }
         }
     }
