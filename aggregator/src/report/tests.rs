@@ -5,6 +5,7 @@ mod by_hand;
 pub(crate) mod company;
 mod escape;
 mod folder;
+mod fuzz;
 
 use std::collections::BTreeMap;
 
@@ -115,7 +116,7 @@ fn a_faulty_file_says_where_and_why() {
         (GOOD.replace(sql, "DROP TABLE stores"), "one SELECT", 1),
         (GOOD.replace(sql, &format!("{sql}; SELECT 1")), "exactly one statement", 1),
         (GOOD.replace("FROM stores", "FROM shops"), "no dataset or view \"shops\"", 12),
-        (GOOD.replace("SELECT store_id FROM", "SELECT store_idd AS store_id FROM"), "store_idd", 1),
+        (GOOD.replace("SELECT store_id FROM", "SELECT store_idd AS store_id FROM"), "store_idd", 12),
         (GOOD.replace("ORDER BY store_id", ""), "ORDER BY lacks store_id", 12),
         (GOOD.replace("$store ", "'x' "), "parameter store is not used", 1),
         (GOOD.replace("$store ", "$shop "), "$shop stands in the SQL", 1),
@@ -147,12 +148,11 @@ fn a_faulty_file_says_where_and_why() {
 #[test]
 fn a_text_parameter_is_only_ever_a_text() {
     let catalogue = one(GOOD);
-    for value in ["Alpha", "O'Hara", "' OR 1=1 --", "'; DROP TABLE stores; --", "\" OR 1=1", "$store"] {
+    for value in ["Alpha", "\\' OR 1=1 --", "O'Hara", "' OR 1=1 --", "'; DROP TABLE stores; --", "\" OR 1=1", "$store"]
+    {
         let frame = compute(&catalogue, &frames(), "one", &[("store", value)]).unwrap();
         assert_eq!(frame.height(), if value == "Alpha" { 2 } else { 3 }, "{value}");
     }
-    let refused = compute(&catalogue, &frames(), "one", &[("store", "\\' OR 1=1 --")]).unwrap_err();
-    assert!(refused.is_callers(), "{refused}");
 }
 
 #[test]

@@ -245,8 +245,9 @@ impl Visitor for Checker<'_> {
             | Expr::Exists { .. }
             | Expr::Between { .. }
             | Expr::Nested(_)
+            | Expr::Substring { substring_from: Some(_), .. }
             | Expr::Case { .. }
-            | Expr::Like { any: false, .. } => ControlFlow::Continue(()),
+            | Expr::Like { any: false, escape_char: None, .. } => ControlFlow::Continue(()),
             Expr::Floor { field, .. } | Expr::Ceil { field, .. } => match field {
                 CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => ControlFlow::Continue(()),
                 _ => refuse(expr, "FLOOR and CEIL take one number"),

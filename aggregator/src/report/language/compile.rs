@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use polars::prelude::Schema;
 use sqlparser::ast::{Expr, OrderByKind, Query, Spanned};
 
 use super::bind::{Unfaithful, bind, parse};
@@ -79,8 +80,10 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     check_order(&query, &header.key)?;
     let expanded = views.expand(&query, &references.tables)?;
     let values = samples(&header, &mut anchors)?;
-    let (_, text) = bind(&expanded, &values).map_err(unfaithful)?;
-    let mut columns = match_columns(&header, &text, schemas)?;
+    // As it was written, so that what is wrong has a place in this file; the views were looked at before.
+    let (bound, _) = bind(&query, &values).map_err(unfaithful)?;
+    let mut columns = match_columns(&header, &output(&bound, schemas, &views.schemas())?)?;
+    bind(&expanded, &values).map_err(unfaithful)?;
     for column in columns.iter_mut().filter(|column| column.note.is_none()) {
         column.note = views.measure(&references.tables, &column.name).cloned();
     }
@@ -222,8 +225,7 @@ fn unfaithful(error: Unfaithful) -> Fault {
 }
 
 /// The declared columns in the statement's order; each must be there, once, in a fitting type.
-fn match_columns(header: &ReportHeader, sql: &str, schemas: &Schemas) -> Result<Vec<ReportColumn>, Fault> {
-    let schema = output(sql, schemas)?;
+fn match_columns(header: &ReportHeader, schema: &Schema) -> Result<Vec<ReportColumn>, Fault> {
     let mut declared = header.columns(schema.iter_names().map(|name| name.as_str()))?;
     let mut columns = Vec::with_capacity(schema.len());
     for (name, found) in schema.iter() {

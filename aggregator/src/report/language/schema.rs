@@ -1,32 +1,22 @@
-//! Asking the engine, without any row, what a statement gives and whether its columns exist.
+//! What a statement gives, found out without any row, and what a column of a report may be made of.
 
-use polars::prelude::{DataFrame, DataType, IntoLazy, PolarsError, Schema};
-use polars::sql::SQLContext;
+use polars::prelude::{DataFrame, DataType, IntoLazy, Schema};
+use sqlparser::ast::Query;
 
 use super::catalogue::Schemas;
 use super::diagnostic::Fault;
 use super::header::ColumnType;
+use super::plan::plan;
 
-/// The columns that a statement gives.
-pub(crate) fn output(sql: &str, schemas: &Schemas) -> Result<Schema, Fault> {
-    let mut context = SQLContext::new();
-    for (name, schema) in schemas {
-        context.register(name, DataFrame::empty_with_schema(schema).lazy());
-    }
-    let plan = context.execute(sql).and_then(|mut plan| plan.collect_schema());
-    plan.map(|schema| schema.as_ref().clone()).map_err(|error| engine_fault(&error))
-}
-
-/// The engine tells no place, but most often the column it misses.
-fn engine_fault(error: &PolarsError) -> Fault {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    match error {
-        PolarsError::ColumnNotFound(_) => Fault::new(format!("unknown column: {first}")),
-        PolarsError::SQLInterface(_) | PolarsError::SQLSyntax(_) => Fault::new(first)
-            .hint("the engine does not take this form; see the table of forms that work in aggregator/README.md"),
-        _ => Fault::new(first),
-    }
+/// The columns that a bound statement gives.
+///
+/// # Errors
+/// What has no meaning in it, with its place.
+pub(crate) fn output<'s>(query: &Query, schemas: &'s Schemas, views: &'s Schemas) -> Result<Schema, Fault> {
+    let empty = |(name, schema): (&'s String, &'s polars::prelude::SchemaRef)| {
+        (name, DataFrame::empty_with_schema(schema).lazy(), &**schema)
+    };
+    plan(query, schemas.iter().chain(views).map(empty)).map(|(_, schema)| schema)
 }
 
 /// Whether a column of this type can become the declared one.

@@ -1,17 +1,21 @@
 //! Views: statements that several reports share, put into a report's WITH when it uses them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use polars::prelude::Schema;
+use polars::prelude::{Schema, SchemaRef};
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{Cte, Ident, Query, TableAlias, With};
 
-use super::bind::parse;
+use super::bind::{parse, printed, read_back};
 use super::catalogue::{Schemas, Source};
 use super::check::check;
 use super::diagnostic::{Diagnostic, Fault};
 use super::header::{Shared, ViewHeader, read, split};
 use super::schema::output;
+
+/// Views that a statement may come down to: each makes the plan deeper.
+const MOST: usize = 50;
 
 /// One compiled view.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct View {
     /// What reports may inherit, and the header in which it is written.
     shared: Option<(Shared, String)>,
     query: Query,
+    /// Its columns, once it is sound.
+    schema: SchemaRef,
     /// Datasets and views it reads itself.
     reads: BTreeSet<String>,
 }
@@ -59,9 +65,10 @@ impl Views {
             .find(|(_, view)| view.reads.iter().all(|read| schemas.contains_key(read) || sound.0.contains_key(read)))
             .map(|(name, _)| *name)
         {
-            let Some(view) = waiting.remove(name) else { break };
-            match sound.expand(&view.query, &view.reads).and_then(|query| output(&query.to_string(), schemas)) {
-                Ok(Schema { .. }) => {
+            let Some(mut view) = waiting.remove(name) else { break };
+            match output(&view.query, schemas, &sound.schemas()) {
+                Ok(schema) => {
+                    view.schema = Arc::new(schema);
                     sound.0.insert(name.to_owned(), view);
                 }
                 Err(fault) => {
@@ -86,6 +93,11 @@ impl Views {
         self.0.keys()
     }
 
+    /// The columns of each view.
+    pub(crate) fn schemas(&self) -> Schemas {
+        self.0.iter().map(|(name, view)| (name.clone(), Arc::clone(&view.schema))).collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &View> {
         self.0.values()
     }
@@ -97,13 +109,16 @@ impl Views {
             self.collect(read, &mut order);
         }
         let mut query = query.clone();
+        if order.len() > MOST {
+            return Err(Fault::new(format!("reads {} views through each other, of at most {MOST}", order.len())));
+        }
         if !order.is_empty() {
             let own = query.with.take().map(|with| with.cte_tables).unwrap_or_default();
             let cte_tables = order.into_iter().map(cte).chain(own).collect();
             query.with = Some(With { with_token: AttachedToken::empty(), recursive: false, cte_tables });
         }
         // Printed and parsed once, so that later comparisons see a tree that a parser made.
-        parse(&query.to_string())
+        read_back(&printed(&query))
     }
 
     /// Views in the order in which they must be defined, each once.
@@ -169,5 +184,6 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
         return Err(Fault::new("a view has neither ORDER BY nor LIMIT: the report orders"));
     }
     let shared = report.map(|report| (report, header.to_owned()));
-    Ok(View { name: source.name.clone(), title, description, measures, shared, query, reads: references.tables })
+    let (name, reads, schema) = (source.name.clone(), references.tables, Arc::new(Schema::default()));
+    Ok(View { name, title, description, measures, shared, query, schema, reads })
 }

@@ -10,8 +10,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use moka::future::Cache;
 use polars::error::set_warning_function;
-use polars::prelude::{DataFrame, Engine as Polars};
-use polars::sql::SQLContext;
+use polars::prelude::{DataFrame, Engine as Polars, PolarsError};
 use sqlparser::ast::Query;
 use tokio::sync::Semaphore;
 
@@ -28,6 +27,7 @@ use crate::report::language::catalogue::{Catalogue, Listing, Schemas, listing};
 use crate::report::language::check::check;
 use crate::report::language::compile::Report;
 use crate::report::language::header;
+use crate::report::language::plan::plan;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
 use crate::{Aggregator, Error, Settings, metric, source};
 
@@ -271,12 +271,12 @@ pub(crate) fn execute(
 ) -> Result<DataFrame, ReportError> {
     let engine = |source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
     input::prove(report, &statement.query, &inputs)?;
-    let mut context = SQLContext::new();
-    for (name, input) in inputs {
-        context.register(&name, input.measured.frame);
-    }
+    let tables = inputs.iter().map(|(name, input)| (name, input.measured.frame.clone(), &*input.schema));
+    // What was sound over empty tables is sound over these.
+    let (plan, _) =
+        plan(&statement.query, tables).map_err(|fault| engine(PolarsError::ComputeError(fault.message.into())))?;
     let limit = u32::try_from(rows).unwrap_or(u32::MAX - 1);
-    let plan = context.execute(&statement.text).map_err(engine)?.limit(limit + 1);
+    let plan = plan.limit(limit + 1);
     let with = match report.engine {
         header::Engine::Streaming => Polars::Streaming,
         header::Engine::InMemory => Polars::InMemory,

@@ -13,8 +13,6 @@ use super::{NARROW, Outgrown, Prover, Reach, WIDE};
 /// Seconds from the epoch to the year 9999, and characters of the longest text.
 const SECONDS: f64 = 253_402_300_800.0;
 const CHARACTERS: f64 = 1_073_741_824.0;
-/// What the engine counts rows with, before the binder makes it a `BIGINT`.
-const COUNTER: f64 = 4_294_967_295.0;
 
 type Found = Result<Option<Reach>, Outgrown>;
 
@@ -120,13 +118,13 @@ impl Prover<'_> {
         let first = arguments.first().copied().flatten().unwrap_or(Reach::UNKNOWN);
         Ok(match function.name.to_string().to_ascii_lowercase().as_str() {
             "count" | "row_number" | "rank" | "dense_rank" => {
-                Some(spread(Reach { max: scope.rows, mass: scope.rows, holds: COUNTER }))
+                Some(spread(Reach { max: scope.rows, mass: scope.rows, holds: WIDE }))
             }
             "sum" => Some(spread(Reach { max: first.mass, ..first }.checked(at)?)),
             "avg" | "median" => Some(spread(Reach { holds: f64::INFINITY, ..first })),
             // No more than twice the widest distance.
             "stddev" => Some(Reach { max: first.max * 4.0, mass: f64::INFINITY, holds: f64::INFINITY }),
-            "length" => Some(Reach { max: CHARACTERS, mass: f64::INFINITY, holds: COUNTER }),
+            "length" => Some(Reach { max: CHARACTERS, mass: f64::INFINITY, holds: WIDE }),
             "min" | "max" | "first_value" | "lag" | "lead" | "coalesce" | "greatest" | "least" | "nullif" | "abs" => {
                 arguments.into_iter().reduce(either).flatten().map(spread)
             }
@@ -158,7 +156,9 @@ fn literal(value: &Value, rows: f64) -> Option<Reach> {
 /// The number that an expression is, if it is one as it stands.
 fn number(expr: &Expr) -> Option<f64> {
     match expr {
-        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => number(inner),
+        Expr::Nested(inner)
+        | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner }
+        | Expr::Cast { data_type: DataType::Double(_), expr: inner, .. } => number(inner),
         Expr::Value(value) => match &value.value {
             Value::Number(digits, _) => digits.parse().ok(),
             _ => None,
