@@ -16,10 +16,11 @@ COPY services/gateway/Cargo.toml services/gateway/
 COPY services/stack/Cargo.toml services/stack/
 COPY aggregator/Cargo.toml aggregator/
 COPY aggregator/base/Cargo.toml aggregator/base/
+COPY aggregator/lake/Cargo.toml aggregator/lake/
 COPY jobs/Cargo.toml jobs/
 COPY exports/Cargo.toml exports/
 COPY tests/Cargo.toml tests/
-RUN for manifest in services/*/Cargo.toml aggregator/Cargo.toml aggregator/base/Cargo.toml jobs/Cargo.toml exports/Cargo.toml tests/Cargo.toml; do \
+RUN for manifest in services/*/Cargo.toml aggregator/Cargo.toml aggregator/base/Cargo.toml aggregator/lake/Cargo.toml jobs/Cargo.toml exports/Cargo.toml tests/Cargo.toml; do \
         folder=$(dirname "$manifest"); mkdir -p "$folder/src"; : > "$folder/src/lib.rs"; \
         # A manifest may name a benchmark or a test; the empty crate has none.
         sed -i -E '/^\[\[(bench|test)\]\]/,/^$/d' "$manifest"; \

@@ -1,60 +1,76 @@
 //! Polls the services through the gateway, keeps what it learned in a lake, and computes and
 //! publishes reports over it.
 //!
-//! `source` asks, `stage` keeps what has come so far, `lake` holds committed snapshots with
-//! `reporting_db` as their catalogue, and `poll` leads rows from the first to the last. Invariant:
-//! nothing reads the lake but through one snapshot number, and nothing writes it but through
-//! `lake::commit`, under one row lock.
+//! `source` asks, the crate `lake` holds committed snapshots with `reporting_db` as their catalogue, `poll` leads rows
+//! from the one into the other, `report` computes on a snapshot, and `publish` keeps what was computed for a day. Each
+//! knows those before it and none behind it; this file opens and holds them.
 
 mod error;
-pub mod lake;
 pub mod metric;
 pub mod poll;
 pub mod publish;
 pub mod report;
 mod settings;
 pub mod source;
-mod stage;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::Compute;
+use chrono::{TimeDelta, Utc};
+use lake::{Expired, Lake, LakeError};
+use metrics::gauge;
 use sqlx::PgPool;
 
 pub use error::Error;
 pub use settings::Settings;
 
-use lake::Lake;
-use source::{Dataset, Source};
+use poll::Poller;
+use publish::Publisher;
+use report::{Catalogue, Reports};
+use source::{SourceStatus, Sources};
 
-/// The aggregator's context: pool, settings, declared sources and the lake's tables.
+/// The parts of the aggregator, opened on one database.
 #[derive(Debug)]
 pub struct Aggregator {
     db: PgPool,
     settings: Settings,
-    sources: Vec<Arc<Source>>,
-    lake: Lake,
-    heads: source::Heads,
-    polls: poll::Shared,
-    compute: Compute,
-    reports: report::Engine,
+    sources: Arc<Sources>,
+    lake: Arc<Lake>,
+    poller: Arc<Poller>,
+    reports: Arc<Reports>,
+    publisher: Publisher,
+}
+
+/// The catalogue of the shipped reports and a folder's, over the shipped sources and a folder's, checked without a
+/// database: what an aggregator on these folders would load.
+///
+/// # Errors
+/// A folder that cannot be read, or a source's declaration that is wrong. What is wrong with a report or a view is in
+/// the catalogue.
+pub async fn check_files(sources: Option<&Path>, catalogue: Option<PathBuf>) -> Result<Arc<Catalogue>, Error> {
+    let mut tables = source::tables(&source::declarations(sources)?);
+    tables.push(lake::calendar::definition());
+    Ok(report::check_files(&tables, catalogue).await?)
 }
 
 impl Aggregator {
     /// Load the declarations and bring the lake's tables in line with them.
     ///
-    /// The database must have been migrated. Fails on a faulty declaration, on a column whose
-    /// declared type differs from the lake's, and when the lake's folder cannot be made.
+    /// The database must have been migrated.
+    ///
+    /// # Errors
+    /// On a faulty declaration, on a column whose declared type differs from the lake's, when the lake's folder cannot
+    /// be made, and when the database fails.
     pub async fn open(db: PgPool, settings: Settings) -> Result<Arc<Self>, Error> {
         report::start_polars().await;
-        let sources = source::load(&settings)?;
+        let sources = Arc::new(Sources::load(db.clone(), &settings)?);
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
-        let compute = Compute::new();
-        let lake = Lake::open(&db, &settings.lake_dir, &sources, &compute).await?;
-        let reports = report::Engine::load(&settings, &lake).await?;
+        let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.time_zone).await?;
+        let poller = Arc::new(Poller::new(Arc::clone(&sources), Arc::clone(&lake)));
+        let reports = Reports::open(&sources, &lake, poller.commits(), &settings).await?;
         publish::prepare(&db, &reports.catalogue()).await?;
-        let (heads, polls) = (source::Heads::new(), poll::Shared::new());
-        Ok(Arc::new(Self { db, settings, sources, lake, heads, polls, compute, reports }))
+        let publisher = Publisher::new(db.clone(), Arc::clone(&reports), settings.currency.clone());
+        Ok(Arc::new(Self { db, settings, sources, lake, poller, reports, publisher }))
     }
 
     /// Pool of `reporting_db`.
@@ -67,26 +83,67 @@ impl Aggregator {
         &self.settings
     }
 
-    /// The declared sources, by name.
-    pub fn sources(&self) -> &[Arc<Source>] {
+    /// The declared sources.
+    pub fn sources(&self) -> &Arc<Sources> {
         &self.sources
     }
 
-    /// The declared source of that name.
-    pub fn source(&self, name: &str) -> Result<&Arc<Source>, Error> {
-        let found = self.sources.iter().find(|it| it.declaration.name == name);
-        found.ok_or_else(|| Error::UnknownSource(name.to_owned()))
-    }
-
-    /// A declared dataset and the source it comes from; `None` for `calendar` and unknown names.
-    pub fn dataset(&self, name: &str) -> Option<(&Arc<Source>, &Dataset)> {
-        self.sources
-            .iter()
-            .find_map(|source| Some((source, source.declaration.datasets.iter().find(|it| it.name == name)?)))
-    }
-
-    /// The lake's tables and folder.
-    pub fn lake(&self) -> &Lake {
+    /// The lake.
+    pub fn lake(&self) -> &Arc<Lake> {
         &self.lake
+    }
+
+    /// What polls the sources into the lake.
+    pub fn poller(&self) -> &Arc<Poller> {
+        &self.poller
+    }
+
+    /// The catalogue of reports, and what computes them.
+    pub fn reports(&self) -> &Arc<Reports> {
+        &self.reports
+    }
+
+    /// What makes revisions of reports.
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// Reads the catalogue's files again, and makes tables and views for what is published newly; runs that have begun
+    /// end with the old one.
+    ///
+    /// # Errors
+    /// When the database fails; the reports work all the same, and the tables of new ones are made when they are
+    /// published.
+    pub async fn reload(&self) -> Result<Arc<Catalogue>, Error> {
+        let catalogue = self.reports.reload().await?;
+        publish::prepare(&self.db, &catalogue).await?;
+        Ok(catalogue)
+    }
+
+    /// [`Self::reload`], if the files of the user's folder are others than they were; the catalogue, if so.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub async fn reload_if_changed(&self) -> Result<Option<Arc<Catalogue>>, Error> {
+        if self.reports.has_changed().await { self.reload().await.map(Some) } else { Ok(None) }
+    }
+
+    /// Let go of snapshots older than `keep`, the newest one excepted, of the files that only they need, and of what is
+    /// known of polls from before them.
+    ///
+    /// # Errors
+    /// As [`Lake::expire`].
+    pub async fn expire(&self, keep: TimeDelta) -> Result<Expired, LakeError> {
+        let before = Utc::now() - keep;
+        let expired = self.lake.expire(keep).await?;
+        self.poller.forget(before).await?;
+        Ok(expired)
+    }
+
+    /// Set the gauges of caches and sources; call it before metrics are read.
+    pub fn observe(&self, sources: &[SourceStatus]) {
+        gauge!(metric::CACHE_BYTES, "cache" => metric::HEADS).set(self.sources.head_bytes() as f64);
+        gauge!(metric::CACHE_BYTES, "cache" => lake::metric::REFERENCE).set(self.lake.reference_bytes() as f64);
+        sources.iter().for_each(SourceStatus::observe);
     }
 }

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-
-use crate::Aggregator;
-use crate::poll::PollOutcome;
-use crate::publish::State;
-use crate::source::SourceStatus;
-use crate::source::breaker::BreakerState;
+pub use lake::metric::CACHE_READS;
+use lake::metric::{CacheRead, REFERENCE};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
 /// Polls by `source` and `outcome` (`unchanged`, `committed`, `failed`).
 pub const POLLS: &str = "tributary_polls_total";
@@ -32,8 +28,6 @@ pub const BREAKER: &str = "tributary_source_breaker";
 pub const QUARANTINED: &str = "tributary_source_quarantined_rows";
 /// Commits that had to be computed again because another came first.
 pub const OVERTAKEN: &str = "tributary_lake_overtaken_commits_total";
-/// Reads of a `cache` (`heads`, `reference`, `polls`) by `result` (`hit`, `load`, `stale`).
-pub const CACHE_READS: &str = "tributary_cache_reads_total";
 /// Bytes that a `cache` holds.
 pub const CACHE_BYTES: &str = "tributary_cache_bytes";
 /// Seconds a report's statement took, without waiting for its turn, by `report`.
@@ -80,8 +74,8 @@ pub fn describe() {
     for from in [FROM_CACHE, FROM_COMPUTE] {
         counter!(REPORT_RESULTS, "from" => from).increment(0);
     }
-    for state in [State::Provisional, State::Final] {
-        counter!(REVISIONS, "state" => state.name()).increment(0);
+    for state in ["provisional", "final"] {
+        counter!(REVISIONS, "state" => state).increment(0);
     }
 }
 
@@ -108,36 +102,8 @@ const CALL_RESULTS: [&str; 4] = ["ok", "retried", "failed", "refused"];
 
 /// The cache of sources' heads.
 pub(crate) const HEADS: &str = "heads";
-/// The cache of decoded reference sets.
-pub(crate) const REFERENCE: &str = "reference";
 /// Polls that several callers share.
 pub(crate) const POLLS_SHARED: &str = "polls";
-
-/// What came of a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CacheRead {
-    /// Held.
-    Hit,
-    /// Loaded, or waited for with others.
-    Load,
-    /// The load failed or took too long: an older one was served.
-    Stale,
-}
-
-impl CacheRead {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Load => "load",
-            Self::Stale => "stale",
-        }
-    }
-}
-
-/// A cache was read.
-pub(crate) fn cache(name: &'static str, read: CacheRead) {
-    counter!(CACHE_READS, "cache" => name, "result" => read.name()).increment(1);
-}
 
 const FROM_CACHE: &str = "cache";
 const FROM_COMPUTE: &str = "compute";
@@ -160,33 +126,6 @@ pub(crate) fn report(report: &str, took: Duration, rows: Option<usize>) {
     counter!(REPORT_ROWS, "report" => report.to_owned()).increment(rows.unwrap_or(0) as u64);
 }
 
-/// A revision was published.
-pub(crate) fn revision(state: State) {
-    counter!(REVISIONS, "state" => state.name()).increment(1);
-}
-
-/// A poll ended.
-pub(crate) fn poll(source: &str, outcome: Option<&PollOutcome>, took: Duration) {
-    let word = match outcome {
-        Some(PollOutcome { pages: 0, .. }) => "unchanged",
-        Some(_) => "committed",
-        None => "failed",
-    };
-    counter!(POLLS, "source" => source.to_owned(), "outcome" => word).increment(1);
-    histogram!(POLL_SECONDS, "source" => source.to_owned()).record(took.as_secs_f64());
-    let Some(outcome) = outcome else { return };
-    for (word, rows) in [
-        ("read", outcome.rows_read),
-        ("added", outcome.rows_added),
-        ("changed", outcome.rows_changed),
-        ("removed", outcome.rows_removed),
-        ("quarantined", outcome.rows_quarantined),
-    ] {
-        counter!(POLL_ROWS, "source" => source.to_owned(), "what" => word).increment(rows.unsigned_abs());
-    }
-    counter!(POLL_BYTES, "source" => source.to_owned()).increment(outcome.bytes.unsigned_abs());
-}
-
 /// A call to a source was answered, is tried again, failed or was not sent.
 pub(crate) fn call(source: &str, result: &'static str) {
     counter!(CALLS, "source" => source.to_owned(), "result" => result).increment(1);
@@ -195,27 +134,4 @@ pub(crate) fn call(source: &str, result: &'static str) {
 /// A commit was overtaken.
 pub(crate) fn overtaken() {
     counter!(OVERTAKEN).increment(1);
-}
-
-/// Set the gauges from the sources' status; call it before metrics are read.
-pub fn observe(aggregator: &Aggregator, sources: &[SourceStatus]) {
-    gauge!(CACHE_BYTES, "cache" => HEADS).set(aggregator.heads.bytes() as f64);
-    gauge!(CACHE_BYTES, "cache" => REFERENCE).set(aggregator.lake.reference_bytes() as f64);
-    for source in sources {
-        let name = || source.name.clone();
-        let breaker = match source.breaker {
-            BreakerState::Closed => 0.0,
-            BreakerState::HalfOpen => 1.0,
-            BreakerState::Open => 2.0,
-        };
-        gauge!(BREAKER, "source" => name()).set(breaker);
-        gauge!(STALE, "source" => name()).set(if source.stale { 1.0 } else { 0.0 });
-        gauge!(QUARANTINED, "source" => name()).set(source.quarantined as f64);
-        if let Some(through) = source.complete_through {
-            gauge!(COMPLETE_THROUGH, "source" => name()).set(through.timestamp_micros() as f64 / 1e6);
-        }
-        if let Some(lag) = source.lag_seconds {
-            gauge!(LAG, "source" => name()).set(lag as f64);
-        }
-    }
 }

@@ -4,23 +4,29 @@
 //! interrupted anywhere is taken up by the next one behind the last page it staged.
 
 mod commit;
+mod commits;
+mod error;
 mod merge;
+pub mod quarantine;
 mod read;
 mod refresh;
+mod stage;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::AdvisoryLock;
 use chrono::{DateTime, Utc};
+use lake::Lake;
+use metrics::{counter, histogram};
 use serde::Serialize;
+use sqlx::PgPool;
+use tokio::sync::watch;
 
-use crate::Aggregator;
-use crate::error::Error;
 use crate::metric;
-use crate::source::Source;
-pub(crate) use refresh::Shared;
-pub use refresh::no_older;
+use crate::source::{Source, Sources};
+use commits::Commits;
+pub use error::PollError;
 
 /// What a poll came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +55,7 @@ pub struct PollOutcome {
     pub resumed: bool,
 }
 
-/// What a whole re-read may do to rows that did not come again.
+/// What a full refresh may do to rows that did not come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drops {
     /// Refuse to drop more than the share that the declaration allows.
@@ -58,47 +64,100 @@ pub enum Drops {
     Allowed,
 }
 
-/// Poll a source: read what is new and commit it as one snapshot.
-///
-/// Waits for another poll of the source, in this process or another, to end: what this one brings was asked for
-/// after that one began. A failure is written into `sync.poll` and the source's status before it is returned; what
-/// was staged stays and the next poll goes on from it.
-pub async fn poll_source(aggregator: &Aggregator, source: &str) -> Result<PollOutcome, Error> {
-    poll_with(aggregator, source, Drops::Guarded).await
+/// Polls the declared sources into the lake.
+#[derive(Debug)]
+pub struct Poller {
+    sources: Arc<Sources>,
+    lake: Arc<Lake>,
+    /// Polls under way for readers.
+    shared: refresh::Shared,
+    commits: Commits,
 }
 
-/// [`poll_source`], with a word on what a whole re-read may drop.
-pub async fn poll_with(aggregator: &Aggregator, source: &str, drops: Drops) -> Result<PollOutcome, Error> {
-    let source = aggregator.source(source)?;
-    let lock = AdvisoryLock::wait(aggregator.db(), &lock_name(&source.declaration.name)).await?;
-    poll_locked(aggregator, source, lock, drops).await
-}
-
-/// [`poll_source`], or `None` at once where another poll of the source runs.
-async fn poll_unless_running(aggregator: &Aggregator, source: &str) -> Result<Option<PollOutcome>, Error> {
-    let source = aggregator.source(source)?;
-    match AdvisoryLock::take(aggregator.db(), &lock_name(&source.declaration.name)).await? {
-        Some(lock) => poll_locked(aggregator, source, lock, Drops::Guarded).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-async fn poll_locked(
-    aggregator: &Aggregator,
-    source: &Arc<Source>,
-    lock: Arc<AdvisoryLock>,
+/// A poll under way: of one source, under its lock.
+#[derive(Clone, Copy)]
+struct Poll<'a> {
+    lake: &'a Lake,
+    source: &'a Arc<Source>,
+    lock: &'a Arc<AdvisoryLock>,
     drops: Drops,
-) -> Result<PollOutcome, Error> {
-    let name = source.declaration.name.as_str();
-    let (started, clock) = (Utc::now(), Instant::now());
-    let result = read_and_commit(aggregator, source, &lock, drops).await;
-    if let Err(error) = &result {
-        note_failure(aggregator, name, started, error).await;
+}
+
+impl Poll<'_> {
+    fn db(&self) -> &PgPool {
+        self.lake.db()
     }
-    lock.release().await;
-    metric::poll(name, result.as_ref().ok(), clock.elapsed());
-    crate::report::moved_on(aggregator);
-    result
+
+    fn name(&self) -> &str {
+        &self.source.declaration.name
+    }
+}
+
+impl Poller {
+    pub(crate) fn new(sources: Arc<Sources>, lake: Arc<Lake>) -> Self {
+        Self { sources, lake, shared: refresh::Shared::new(), commits: Commits::default() }
+    }
+
+    /// A version that rises with every commit that this process learns of.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.version()
+    }
+
+    /// Poll a source: read what is new and commit it as one snapshot.
+    ///
+    /// Waits for another poll of the source, in this process or another, to end: what this one brings was asked for
+    /// after that one began.
+    ///
+    /// # Errors
+    /// A failure is written into `sync.poll` and the source's status before it is returned; what was staged stays and
+    /// the next poll goes on from it.
+    pub async fn poll(&self, source: &str, drops: Drops) -> Result<PollOutcome, PollError> {
+        let source = self.sources.get(source)?;
+        let lock = AdvisoryLock::wait(self.lake.db(), &lock_name(&source.declaration.name)).await?;
+        self.poll_locked(source, lock, drops).await
+    }
+
+    /// [`Self::poll`], or `None` at once where another poll of the source runs.
+    async fn poll_unless_running(&self, source: &str) -> Result<Option<PollOutcome>, PollError> {
+        let source = self.sources.get(source)?;
+        match AdvisoryLock::take(self.lake.db(), &lock_name(&source.declaration.name)).await? {
+            Some(lock) => self.poll_locked(source, lock, Drops::Guarded).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn poll_locked(
+        &self,
+        source: &Arc<Source>,
+        lock: Arc<AdvisoryLock>,
+        drops: Drops,
+    ) -> Result<PollOutcome, PollError> {
+        let name = source.declaration.name.as_str();
+        let (started, clock) = (Utc::now(), Instant::now());
+        let result = Poll { lake: &self.lake, source, lock: &lock, drops }.read_and_commit().await;
+        if let Err(error) = &result {
+            note_failure(self.lake.db(), name, started, error).await;
+        }
+        lock.release().await;
+        count(name, result.as_ref().ok(), clock.elapsed());
+        self.commits.polled(name, result.as_ref().ok());
+        result
+    }
+
+    /// Let go of what is known of polls and changed days from before an instant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn forget(&self, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        for sql in [
+            "DELETE FROM sync.poll WHERE finished_at < $1",
+            "DELETE FROM sync.changed_day WHERE recorded_at < $1",
+            "DELETE FROM sync.quarantine WHERE resolved_at < $1",
+        ] {
+            sqlx::query(sql).bind(before).execute(self.lake.db()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Name of the lock that the one poller of a source holds.
@@ -106,27 +165,23 @@ fn lock_name(source: &str) -> String {
     format!("poll {source}")
 }
 
-async fn read_and_commit(
-    aggregator: &Aggregator,
-    source: &Arc<Source>,
-    lock: &Arc<AdvisoryLock>,
-    drops: Drops,
-) -> Result<PollOutcome, Error> {
-    let name = source.declaration.name.as_str();
-    let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
-               ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";
-    sqlx::query(sql).bind(name).execute(aggregator.db()).await?;
-    match read::read(aggregator, source, lock).await? {
-        read::Read::Unchanged(moved) => commit::unchanged(aggregator, source, &moved).await,
-        read::Read::Staged(staged) => commit::staged(aggregator, source, lock, &staged, drops).await,
+impl Poll<'_> {
+    async fn read_and_commit(&self) -> Result<PollOutcome, PollError> {
+        let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
+                   ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";
+        sqlx::query(sql).bind(self.name()).execute(self.db()).await?;
+        match self.read().await? {
+            read::Read::Unchanged(moved) => self.commit_unchanged(&moved).await,
+            read::Read::Staged(staged) => self.commit_staged(&staged).await,
+        }
     }
 }
 
 /// A failure that cannot be written down is logged; the caller gets the first error in any case.
-async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc>, error: &Error) {
+async fn note_failure(db: &PgPool, name: &str, started: DateTime<Utc>, error: &PollError) {
     let reason = base::error_chain(error);
     let note = async {
-        let mut tx = base::begin(aggregator.db()).await?;
+        let mut tx = base::begin(db).await?;
         let sql = "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
                    VALUES ($1, $2, greatest(now(), $2), 'failed', $3)";
         sqlx::query(sql).bind(name).bind(started).bind(&reason).execute(&mut *tx).await?;
@@ -137,4 +192,26 @@ async fn note_failure(aggregator: &Aggregator, name: &str, started: DateTime<Utc
     if let Err(unwritten) = note.await {
         tracing::warn!(source = name, %unwritten, reason, "a failed poll could not be written down");
     }
+}
+
+/// A poll ended.
+fn count(source: &str, outcome: Option<&PollOutcome>, took: Duration) {
+    let word = match outcome {
+        Some(PollOutcome { pages: 0, .. }) => "unchanged",
+        Some(_) => "committed",
+        None => "failed",
+    };
+    counter!(metric::POLLS, "source" => source.to_owned(), "outcome" => word).increment(1);
+    histogram!(metric::POLL_SECONDS, "source" => source.to_owned()).record(took.as_secs_f64());
+    let Some(outcome) = outcome else { return };
+    for (word, rows) in [
+        ("read", outcome.rows_read),
+        ("added", outcome.rows_added),
+        ("changed", outcome.rows_changed),
+        ("removed", outcome.rows_removed),
+        ("quarantined", outcome.rows_quarantined),
+    ] {
+        counter!(metric::POLL_ROWS, "source" => source.to_owned(), "what" => word).increment(rows.unsigned_abs());
+    }
+    counter!(metric::POLL_BYTES, "source" => source.to_owned()).increment(outcome.bytes.unsigned_abs());
 }

@@ -7,29 +7,30 @@
 mod diff;
 mod digest;
 mod error;
-mod fence;
 mod gate;
+mod lock;
 mod read;
 mod rows;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
+use metrics::counter;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
-pub use fence::{Fence, FenceLost, NoFence};
-pub use gate::{Gate, Missing, Reason, day_end};
+pub use gate::{Gate, Missing, Reason};
+pub use lock::{Lock, LockLost, NoLock};
 pub use read::{
     PublishedColumn, PublishedRows, Restated, Revision, last_day, of_day, restated, revision, revision_rows, revisions,
     rows_of,
 };
 
-use crate::Aggregator;
 use crate::metric;
-use crate::report::{self, Catalogue, Grain, Report, ReportResult};
+use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
 
 /// What [`publish`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -69,102 +70,129 @@ impl State {
     }
 }
 
-/// Computes a report for a business day on the gate's snapshot and publishes it, unless the current revision says the
-/// same.
-///
-/// The fence is checked first in the transaction that writes, so that a run which was taken over
-/// publishes nothing. The state follows from the data: `final` when the gate finds nothing missing. A revision that is
-/// not the day's first carries its cause: the rows that came to the lake since the one before.
-///
-/// # Errors
-/// When the report cannot be computed or is not published, or the fence or the database is lost;
-/// nothing has been written then.
-pub async fn publish(
-    aggregator: &Aggregator,
-    name: &str,
-    business_day: NaiveDate,
-    gate: &Gate,
-    fence: &dyn Fence,
-) -> Result<Published, PublishError> {
-    let report = report::find(&report::catalogue(aggregator), name)?;
-    if report.publish.is_none() {
-        return Err(PublishError::NotPublished { report: name.to_owned() });
-    }
-    let missing = gate.missing(aggregator, &report, business_day);
-    let result = report::run_for_day(aggregator, report, business_day, Some(gate.snapshot())).await?;
-    write(aggregator, &result, business_day, missing, fence).await
+/// Makes revisions of reports.
+#[derive(Debug)]
+pub struct Publisher {
+    db: PgPool,
+    reports: Arc<Reports>,
+    /// An ISO 4217 code.
+    currency: String,
 }
 
-async fn write(
-    aggregator: &Aggregator,
-    result: &ReportResult,
-    business_day: NaiveDate,
-    missing: Vec<Missing>,
-    fence: &dyn Fence,
-) -> Result<Published, PublishError> {
-    let report = &result.report;
-    let state = if missing.is_empty() { State::Final } else { State::Provisional };
-    let digest = digest::of(result, state, &missing)?;
-    let mut tx = base::begin(aggregator.db()).await?;
-    fence.check(&mut tx).await?;
-    // Publishers of one report and day take turns; the primary key would refuse the second anyway.
-    let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";
-    sqlx::query(turn).bind(&report.name).bind(business_day).execute(&mut *tx).await?;
-    let version = ensure_version(&mut tx, report).await?;
-    let current = read::current(&mut tx, &report.name, business_day).await?;
-    let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
-    let mut published = Published {
-        report: report.name.clone(),
-        business_day,
-        revision: 0,
-        state,
-        changed: false,
-        row_count,
-        digest,
-        missing,
-    };
-    if let Some(current) = &current
-        && current.digest == published.digest
-    {
-        published.revision = current.revision;
-        tx.commit().await?;
-        return Ok(published);
+impl Publisher {
+    pub(crate) fn new(db: PgPool, reports: Arc<Reports>, currency: String) -> Self {
+        Self { db, reports, currency }
     }
-    let cause = match &current {
-        Some(current) => {
-            let days = report::days_behind(aggregator, report, business_day);
-            cause(&mut tx, report, &days, current.snapshot, result.snapshot).await?
+
+    /// Computes a report for a business day on the gate's snapshot and publishes it, unless the current revision says
+    /// the same.
+    ///
+    /// The lock is checked first in the transaction that writes, so that a run which was taken over publishes nothing.
+    /// The state follows from the data: `final` when the gate finds nothing missing. A revision that is not the day's
+    /// first carries its cause: the rows that came to the lake since the one before.
+    ///
+    /// # Errors
+    /// When the report cannot be computed or is not published, or the lock or the database is lost;
+    /// nothing has been written then.
+    pub async fn publish(
+        &self,
+        name: &str,
+        business_day: NaiveDate,
+        gate: &Gate,
+        lock: &dyn Lock,
+    ) -> Result<Published, PublishError> {
+        let report = self.reports.find(name)?;
+        if report.publish.is_none() {
+            return Err(PublishError::NotPublished { report: name.to_owned() });
         }
-        None => None,
-    };
-    published.revision = current.map_or(0, |current| current.revision) + 1;
-    published.changed = true;
-    let sql = "INSERT INTO published.revision
-                   (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
-                    row_count, digest, cause, generated_at, of_moment)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING revision_id";
-    let revision_id: i64 = sqlx::query_scalar(sql)
-        .bind(&report.name)
-        .bind(business_day)
-        .bind(published.revision)
-        .bind(version)
-        .bind(state.name())
-        .bind(json!(published.missing))
-        .bind(json!(result.parameters))
-        .bind(result.snapshot)
-        .bind(json!(result.sources))
-        .bind(&aggregator.settings().currency)
-        .bind(row_count)
-        .bind(&published.digest)
-        .bind(cause)
-        .bind(result.computed_at)
-        .bind(report.grain == Grain::Snapshot)
-        .fetch_one(&mut *tx)
-        .await?;
-    rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;
-    tx.commit().await?;
-    metric::revision(state);
-    Ok(published)
+        let missing = gate.missing(&report, business_day);
+        let result = self.reports.run_for_day(report, business_day, gate.snapshot()).await?;
+        self.write(&result, business_day, missing, lock).await
+    }
+
+    async fn write(
+        &self,
+        result: &ReportResult,
+        business_day: NaiveDate,
+        missing: Vec<Missing>,
+        lock: &dyn Lock,
+    ) -> Result<Published, PublishError> {
+        let report = &result.report;
+        let state = if missing.is_empty() { State::Final } else { State::Provisional };
+        let digest = digest::of(result, state, &missing)?;
+        let mut tx = base::begin(&self.db).await?;
+        lock.check(&mut tx).await?;
+        // Publishers of one report and day take turns; the primary key would refuse the second anyway.
+        let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";
+        sqlx::query(turn).bind(&report.name).bind(business_day).execute(&mut *tx).await?;
+        let version = ensure_version(&mut tx, report).await?;
+        let current = read::current(&mut tx, &report.name, business_day).await?;
+        let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
+        let mut published = Published {
+            report: report.name.clone(),
+            business_day,
+            revision: 0,
+            state,
+            changed: false,
+            row_count,
+            digest,
+            missing,
+        };
+        if let Some(current) = &current
+            && current.digest == published.digest
+        {
+            published.revision = current.revision;
+            tx.commit().await?;
+            return Ok(published);
+        }
+        let cause = match &current {
+            Some(current) => {
+                let days = self.reports.days_behind(report, business_day);
+                cause(&mut tx, report, &days, current.snapshot, result.snapshot).await?
+            }
+            None => None,
+        };
+        published.revision = current.map_or(0, |current| current.revision) + 1;
+        published.changed = true;
+        let revision_id = self.insert(&mut tx, result, &published, version, cause).await?;
+        rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;
+        tx.commit().await?;
+        counter!(metric::REVISIONS, "state" => state.name()).increment(1);
+        Ok(published)
+    }
+
+    /// Inserts the row of a revision; its rows come after it.
+    async fn insert(
+        &self,
+        tx: &mut PgConnection,
+        result: &ReportResult,
+        published: &Published,
+        version: i32,
+        cause: Option<Value>,
+    ) -> Result<i64, sqlx::Error> {
+        let sql = "INSERT INTO published.revision
+                       (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
+                        row_count, digest, cause, generated_at, of_moment)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING revision_id";
+        sqlx::query_scalar(sql)
+            .bind(&published.report)
+            .bind(published.business_day)
+            .bind(published.revision)
+            .bind(version)
+            .bind(published.state.name())
+            .bind(json!(published.missing))
+            .bind(json!(result.parameters))
+            .bind(result.snapshot)
+            .bind(json!(result.sources))
+            .bind(&self.currency)
+            .bind(published.row_count)
+            .bind(&published.digest)
+            .bind(cause)
+            .bind(result.computed_at)
+            .bind(result.report.grain == Grain::Snapshot)
+            .fetch_one(tx)
+            .await
+    }
 }
 
 /// Which rows of the report's datasets came to the lake between two snapshots, for the `days` on which its figures
@@ -201,7 +229,7 @@ async fn cause(
 
 /// Makes the tables and views of every published report, so that dashboards find them before the
 /// first night.
-pub(crate) async fn prepare(db: &PgPool, catalogue: &Catalogue) -> Result<(), sqlx::Error> {
+pub(crate) async fn prepare(db: &PgPool, catalogue: &Catalogue) -> Result<(), PublishError> {
     for report in catalogue.reports().filter(|report| report.publish.is_some()) {
         let mut connection = db.acquire().await?;
         ensure_version(&mut connection, report).await?;

@@ -2,11 +2,10 @@
 
 pub mod breaker;
 pub mod client;
-pub mod column;
 pub mod declare;
+mod error;
 mod heads;
 pub(crate) mod page;
-pub mod quarantine;
 mod status;
 
 use std::collections::BTreeMap;
@@ -14,16 +13,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
+use lake::TableDefinition;
+use sqlx::PgPool;
 
-pub use column::{Column, ColumnType};
-pub use declare::{BUSINESS_DAY, BUSINESS_HOUR, Dataset, Declaration, DeclarationError};
+pub use declare::{BUSINESS_HOUR, Dataset, Declaration, DeclarationError};
+pub use error::SourceError;
 pub use heads::HeadSeen;
-pub(crate) use heads::Heads;
-pub use status::{SourceStatus, heads, status};
+pub use status::SourceStatus;
 
-use crate::error::Error;
 use crate::settings::Settings;
 use client::Client;
+use heads::Heads;
 
 /// The declarations that ship with the crate.
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sources");
@@ -36,17 +36,61 @@ pub struct Source {
     pub(crate) client: Client,
 }
 
-/// Load the shipped declarations and those of the optional folder, sorted by source name.
-pub(crate) fn load(settings: &Settings) -> Result<Vec<Arc<Source>>, Error> {
-    let opened = |declaration| {
-        let client = Client::new(settings, &declaration);
-        Arc::new(Source { declaration, client })
-    };
-    Ok(declarations(settings.sources_dir.as_deref())?.into_iter().map(opened).collect())
+/// The declared sources.
+#[derive(Debug)]
+pub struct Sources {
+    db: PgPool,
+    /// By name.
+    all: Vec<Arc<Source>>,
+    heads: Heads,
+}
+
+impl Sources {
+    /// Load the shipped declarations and those of the optional folder.
+    pub(crate) fn load(db: PgPool, settings: &Settings) -> Result<Self, SourceError> {
+        let opened = |declaration| {
+            let client = Client::new(settings, &declaration);
+            Arc::new(Source { declaration, client })
+        };
+        let all = declarations(settings.sources_dir.as_deref())?.into_iter().map(opened).collect();
+        Ok(Self { db, all, heads: Heads::new() })
+    }
+
+    /// Every declared source, by name.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Source>> {
+        self.all.iter()
+    }
+
+    /// The declared source of that name.
+    ///
+    /// # Errors
+    /// [`SourceError::Unknown`].
+    pub fn get(&self, name: &str) -> Result<&Arc<Source>, SourceError> {
+        let found = self.all.iter().find(|it| it.declaration.name == name);
+        found.ok_or_else(|| SourceError::Unknown(name.to_owned()))
+    }
+
+    /// A declared dataset and the source it comes from; `None` for `calendar` and unknown names.
+    #[must_use]
+    pub fn dataset(&self, name: &str) -> Option<(&Arc<Source>, &Dataset)> {
+        self.all
+            .iter()
+            .find_map(|source| Some((source, source.declaration.datasets.iter().find(|it| it.name == name)?)))
+    }
+
+    /// The lake's tables of all datasets.
+    pub(crate) fn tables(&self) -> Vec<TableDefinition> {
+        tables(self.all.iter().map(|source| &source.declaration))
+    }
+}
+
+/// The lake's tables of the datasets of some sources.
+pub(crate) fn tables<'a>(declared: impl IntoIterator<Item = &'a Declaration>) -> Vec<TableDefinition> {
+    declared.into_iter().flat_map(|source| &source.datasets).map(Dataset::table).collect()
 }
 
 /// The shipped declarations and those of a folder, by name.
-pub(crate) fn declarations(folder: Option<&Path>) -> Result<Vec<Declaration>, Error> {
+pub(crate) fn declarations(folder: Option<&Path>) -> Result<Vec<Declaration>, SourceError> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for file in SHIPPED.files() {
         let name = file.path().to_string_lossy().into_owned();
@@ -65,12 +109,12 @@ pub(crate) fn declarations(folder: Option<&Path>) -> Result<Vec<Declaration>, Er
     Ok(sources)
 }
 
-fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>) -> Result<(), Error> {
-    for entry in std::fs::read_dir(folder).map_err(Error::at(folder))? {
-        let path = entry.map_err(Error::at(folder))?.path();
+fn read_folder(folder: &Path, files: &mut BTreeMap<String, String>) -> Result<(), SourceError> {
+    for entry in std::fs::read_dir(folder).map_err(SourceError::at(folder))? {
+        let path = entry.map_err(SourceError::at(folder))?.path();
         if path.extension().is_some_and(|it| it == "toml") {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.insert(name, std::fs::read_to_string(&path).map_err(Error::at(&path))?);
+            files.insert(name, std::fs::read_to_string(&path).map_err(SourceError::at(&path))?);
         }
     }
     Ok(())
@@ -89,7 +133,7 @@ fn refuse_doubles(file: &str, new: &Declaration, others: &[Declaration]) -> Resu
             return Err(fault("dataset.name", reason));
         }
     }
-    match new.datasets.iter().find(|it| it.name == crate::lake::calendar::NAME) {
+    match new.datasets.iter().find(|it| it.name == lake::calendar::NAME) {
         Some(_) => Err(fault("dataset.name", "`calendar` is built in".to_owned())),
         None => Ok(()),
     }

@@ -37,6 +37,6 @@ impl Context {
 
     /// The gate for what is published now.
     pub(crate) async fn gate(&self) -> Result<Gate, JobError> {
-        Ok(Gate::read(&self.aggregator, self.grace).await.map_err(anyhow::Error::new)?)
+        Ok(Gate::read(self.aggregator.reports(), self.grace).await.map_err(anyhow::Error::new)?)
     }
 }

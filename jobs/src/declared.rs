@@ -135,7 +135,7 @@ impl Reader {
     }
 
     fn add_polls(&mut self, mut declared: Vec<(String, Table)>, context: &Context) -> Result<(), EngineError> {
-        for source in context.aggregator.sources() {
+        for source in context.aggregator.sources().iter() {
             let source = &source.declaration;
             let name = poll::job_name(&source.name);
             let table = match declared.iter().position(|(declared, _)| *declared == name) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use aggregator::{
     Aggregator,
     publish::{PublishedColumn, PublishedRows, Revision},
-    report::{self, ColumnType, Computed, Report, ReportResult, SourceFreshness},
+    report::{ColumnType, Computed, Report, ReportResult, SourceFreshness},
 };
 use exports::{Column, Kind, Provenance, Source};
 use polars::prelude::DataFrame;
@@ -85,7 +85,7 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
 #[must_use]
 pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
     let PublishedRows { revision, columns, frame } = rows;
-    let catalogue = report::catalogue(aggregator);
+    let catalogue = aggregator.reports().catalogue();
     let report = catalogue.get(&revision.report);
     Document {
         columns: self::columns(report, &columns),
@@ -95,7 +95,7 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
             parameters: serde_json::from_value(revision.parameters).unwrap_or_default(),
             snapshot: revision.snapshot,
             revision: Some(revision.revision),
-            state: Some(revision.state),
+            state: Some(revision.state.name().to_owned()),
             currency: revision.currency,
             generated_at: revision.generated_at,
             sources: Vec::<Source>::deserialize(revision.sources).unwrap_or_default(),

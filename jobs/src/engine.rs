@@ -28,6 +28,6 @@ pub use declaration::{CatchUp, Declaration, Overlap};
 pub use error::EngineError;
 pub use history::{RunRow, RunStatus};
 pub use job::{Job, JobError, Registry, Run};
-pub use lease::{FenceLost, Lease};
+pub use lease::{Lease, LeaseLost};
 pub use runner::{Runner, RunnerSettings};
 pub use scheduler::Scheduler;

@@ -120,7 +120,7 @@ impl Job for ExportPack {
 /// Write the newest revision of each chosen report of a day in each chosen format, where it is not yet there.
 ///
 /// # Errors
-/// [`JobError::Fence`] when the run is no longer ours, [`JobError::Failed`] when the folder cannot be written.
+/// [`JobError::Lease`] when the run is no longer ours, [`JobError::Failed`] when the folder cannot be written.
 pub async fn pack_day(context: &Context, day: NaiveDate, run: &Run) -> Result<Packed, JobError> {
     let attempt = Attempt::begin(&context.exports_dir, run)?;
     let reports = publishing::reports(&context.aggregator, context.export.reports.as_deref(), Grains::All)?;

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
-use aggregator::{
-    Error,
-    lake::{self, Compacted, Expired, Swept},
-};
 use anyhow::Context as _;
 use chrono::{NaiveDate, TimeDelta};
+use lake::{Compacted, Expired, LakeError, Swept};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -90,9 +87,9 @@ impl Job for Housekeeping {
 
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
-        let compacted = unless_busy(lake::compact(aggregator, delta(self.settings.quiet)).await)?;
-        let expired = unless_busy(lake::expire(aggregator, delta(self.settings.keep_snapshots)).await)?;
-        let swept = unless_busy(lake::sweep(aggregator).await)?;
+        let compacted = unless_busy(aggregator.lake().compact(delta(self.settings.quiet)).await)?;
+        let expired = unless_busy(aggregator.expire(delta(self.settings.keep_snapshots)).await)?;
+        let swept = unless_busy(aggregator.lake().sweep().await)?;
         let keep = self.settings.keep_runs;
         let runs = self.forget(run, OLD_RUNS, keep).await?;
         let messages = self.forget(run, OLD_INCIDENTS, keep).await? + self.forget(run, OLD_DELIVERIES, keep).await?;
@@ -199,10 +196,10 @@ fn delta(span: Span) -> TimeDelta {
 }
 
 /// Nothing where another replica is already at it.
-fn unless_busy<T>(result: Result<T, Error>) -> Result<Option<T>, JobError> {
+fn unless_busy<T>(result: Result<T, LakeError>) -> Result<Option<T>, JobError> {
     match result {
         Ok(done) => Ok(Some(done)),
-        Err(Error::Busy(_)) => Ok(None),
+        Err(LakeError::Busy(_)) => Ok(None),
         Err(error) => Err(anyhow::Error::new(error).into()),
     }
 }

@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
-use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -119,14 +119,14 @@ impl Job for Nightly {
 /// The local day before the one in which an instant falls.
 #[must_use]
 pub fn day_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    let today = zone.from_utc_datetime(&instant.naive_utc()).date_naive();
+    let today = base::date_in(zone, instant);
     today.checked_sub_days(Days::new(1)).unwrap_or(today)
 }
 
 /// Poll every source; one that fails is named and stops nobody.
 async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
     let mut failed = Vec::new();
-    for source in aggregator.sources() {
+    for source in aggregator.sources().iter() {
         let name = &source.declaration.name;
         match poll::one(Arc::clone(aggregator), name.clone(), PollArguments::default()).await {
             Ok(outcome) => {

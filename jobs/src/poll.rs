@@ -1,13 +1,12 @@
 //! The job `poll`: ask one source for its changes and commit them as one lake snapshot.
 //!
-//! On request it also carries an operator's word: to read quarantined datasets again, and to let a re-read drop many rows.
+//! On request it also carries an operator's word: to read quarantined datasets again, and to let a full refresh drop many rows.
 
 use std::sync::Arc;
 
 use aggregator::{
     Aggregator,
-    poll::{Drops, PollOutcome},
-    source::quarantine,
+    poll::{Drops, PollError, PollOutcome},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
@@ -44,7 +43,7 @@ pub struct PollArguments {
     /// Read the datasets that have rows in quarantine from their start, and commit what fits now.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replay: bool,
-    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    /// Let a full refresh drop more of the rows in the lake than the source's declaration allows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_drops: bool,
 }
@@ -82,7 +81,7 @@ impl Job for Poll {
 }
 
 /// A poll that was not sent, because of the breaker, has not failed yet: it waits until one call may try, which tells.
-fn not_polled(error: aggregator::Error) -> JobError {
+fn not_polled(error: PollError) -> JobError {
     let again_in = error.ask_again_in();
     let error = anyhow::Error::new(error);
     match again_in {
@@ -97,13 +96,13 @@ pub fn one(
     aggregator: Arc<Aggregator>,
     source: String,
     asked: PollArguments,
-) -> BoxFuture<'static, Result<PollOutcome, aggregator::Error>> {
+) -> BoxFuture<'static, Result<PollOutcome, PollError>> {
     let drops = if asked.allow_drops { Drops::Allowed } else { Drops::Guarded };
     async move {
         if asked.replay {
-            quarantine::ask_again(&aggregator, &source).await?;
+            aggregator.poller().ask_again(&source).await?;
         }
-        aggregator::poll::poll_with(&aggregator, &source, drops).await
+        aggregator.poller().poll(&source, drops).await
     }
     .boxed()
 }

@@ -8,7 +8,7 @@ use std::{
 use aggregator::{
     Aggregator,
     publish::{self, Gate, PublishError, Published},
-    report::{self, Grain, Report},
+    report::{Grain, Report},
 };
 use chrono::NaiveDate;
 use futures_util::{StreamExt, stream};
@@ -82,7 +82,7 @@ pub fn reports(
     names: Option<&[String]>,
     grains: Grains,
 ) -> Result<Vec<Arc<Report>>, JobError> {
-    let catalogue = report::catalogue(aggregator);
+    let catalogue = aggregator.reports().catalogue();
     if let Some(unknown) = names.unwrap_or_default().iter().find(|name| catalogue.get(name).is_none()) {
         return Err(JobError::Refused(format!("there is no report `{unknown}`")));
     }
@@ -97,7 +97,7 @@ pub fn reports(
 /// Publish reports of one day, all on the gate's snapshot. A report that fails is named in the tally and stops no other.
 ///
 /// # Errors
-/// [`JobError::Fence`] when the run is no longer ours, [`JobError::Failed`] when every report failed.
+/// [`JobError::Lease`] when the run is no longer ours, [`JobError::Failed`] when every report failed.
 pub async fn publish_day(
     aggregator: &Arc<Aggregator>,
     day: NaiveDate,
@@ -156,7 +156,7 @@ async fn publish_one(
             Err(error) => return Err(error),
         }
     }
-    publish::publish(aggregator, &report.name, day, gate, run.lease()).await.map(Some)
+    aggregator.publisher().publish(&report.name, day, gate, run.lease()).await.map(Some)
 }
 
 /// What is missing for the reports of a day to be final, in words, each once.
@@ -171,7 +171,7 @@ pub fn missing(
 ) -> Result<Vec<String>, JobError> {
     let mut lines = BTreeSet::new();
     for report in reports(aggregator, names, Grains::All)? {
-        lines.extend(gate.missing(aggregator, &report, day).iter().map(|missing| gate.explain(missing, day)));
+        lines.extend(gate.missing(&report, day).iter().map(|missing| gate.explain(missing, day)));
     }
     Ok(lines.into_iter().collect())
 }

@@ -16,10 +16,10 @@ use std::{
 
 use aggregator::{
     publish::{self, Gate, Missing, State},
-    report::{self, Grain, Report},
+    report::{Grain, Report},
 };
 use anyhow::Context as _;
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use sqlx::types::Json;
@@ -86,7 +86,7 @@ impl Job for Restate {
 
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
-        let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
+        let today = base::today(aggregator.settings().time_zone);
         let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
         let mut outcome = Outcome::default();
         // What comes meanwhile is in none of what is published here, and looked at by the next run.
@@ -128,7 +128,7 @@ impl Restate {
         outcome: &mut Outcome,
     ) -> Result<(), JobError> {
         let aggregator = &self.context.aggregator;
-        match publish::publish(aggregator, &report.name, day, gate, run.lease()).await {
+        match aggregator.publisher().publish(&report.name, day, gate, run.lease()).await {
             Ok(published) if published.changed => {
                 outcome.revisions += 1;
                 outcome.finals += usize::from(published.state == State::Final);
@@ -163,8 +163,8 @@ impl Restate {
         let aggregator = &self.context.aggregator;
         let newest = publish::revisions(aggregator.db(), &report.name, None, None, 1).await;
         let newest = newest.context("what was published could not be read")?.pop();
-        let wanted = newest.filter(|revision| revision.state == State::Provisional.name());
-        let wanted = wanted.filter(|revision| gate.missing(aggregator, report, revision.business_day).is_empty());
+        let wanted = newest.filter(|revision| revision.state == State::Provisional);
+        let wanted = wanted.filter(|revision| gate.missing(report, revision.business_day).is_empty());
         Ok(wanted.into_iter().map(|revision| revision.business_day).collect())
     }
 
@@ -203,10 +203,10 @@ impl Restate {
             if changed.is_empty() {
                 return false;
             }
-            let mut behind = report::days_behind(aggregator, report, day).into_iter();
+            let mut behind = aggregator.reports().days_behind(report, day).into_iter();
             behind.any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen))
         };
-        let lacks_other = |day: NaiveDate, then: &[Missing]| gate.missing(aggregator, report, day) != then;
+        let lacks_other = |day: NaiveDate, then: &[Missing]| gate.missing(report, day) != then;
         let wanted = published.into_iter().filter(|(day, seen, provisional, Json(missing))| {
             has_changed(*day, *seen) || (*provisional && lacks_other(*day, missing))
         });

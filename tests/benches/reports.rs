@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aggregator::Aggregator;
-use aggregator::lake::{self, snapshot};
-use aggregator::report::{self, Bounds, ParamType, Report};
+use aggregator::report::{Bounds, ParamType, Report};
 use anyhow::{Context as _, Result, ensure};
 use kit::config::Vars;
+use lake::snapshot;
 use serde_json::json;
 use system_tests::bench::{Row, Target};
 use system_tests::{Stack, python};
@@ -40,7 +40,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     for _ in 0..ROUNDS {
         // A newly opened aggregator has no cached result.
         let aggregator = Aggregator::open(db.clone(), settings.clone()).await?;
-        for report in report::catalogue(&aggregator).reports() {
+        for report in aggregator.reports().catalogue().reports() {
             let (ours, theirs) = race(&aggregator, report, &mut peer).await?;
             let held = best.entry(report.name.clone()).or_insert((f64::MAX, f64::MAX));
             *held = (held.0.min(ours), held.1.min(theirs));
@@ -66,12 +66,11 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
 async fn race(aggregator: &Arc<Aggregator>, report: &Report, peer: &mut Peer) -> Result<(f64, f64)> {
     let parameters = whole_year(report);
     let begun = Instant::now();
-    let result = report::ask(aggregator, &report.name, &parameters, None)
-        .await?
-        .compute(aggregator, Bounds::IN_BACKGROUND)
-        .await?;
+    let reports = aggregator.reports();
+    let question = reports.ask(&report.name, &parameters, None).await?;
+    let result = reports.compute(&question, Bounds::IN_BACKGROUND).await?;
     let ours = begun.elapsed().as_secs_f64();
-    let (_, statement) = report::statement(aggregator, &report.name, &parameters).await?;
+    let (_, statement) = aggregator.reports().statement(&report.name, &parameters).await?;
     let (theirs, rows) = peer.run(&statement)?;
     ensure!(rows == result.frame.height(), "{}: {} rows, DuckDB has {rows}", report.name, result.frame.height());
     Ok((ours, theirs))

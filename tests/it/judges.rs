@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aggregator::poll::poll_source;
-use aggregator::report::{self, ColumnType, ParamType, Report, ReportColumn};
+use aggregator::poll::Drops;
+use aggregator::report::{ColumnType, ParamType, Report, ReportColumn};
 use aggregator::{Aggregator, Settings};
 use polars::prelude::AnyValue;
 use serde_json::Value;
@@ -79,7 +79,7 @@ impl Court {
         };
         let aggregator = Aggregator::open(db, settings).await.unwrap();
         for source in ["inventory", "ecommerce", "retail"] {
-            poll_source(&aggregator, source).await.unwrap();
+            aggregator.poller().poll(source, Drops::Guarded).await.unwrap();
         }
         Self { stack, aggregator, folder }
     }
@@ -141,13 +141,13 @@ fn parameter_sets(report: &Report) -> Vec<BTreeMap<String, String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_report_is_what_duckdb_says() {
     let court = Court::open().await;
-    let catalogue = report::catalogue(&court.aggregator);
+    let catalogue = court.aggregator.reports().catalogue();
     assert!(catalogue.broken().is_empty(), "{:?}", catalogue.broken());
     let mut cases = Vec::new();
     let mut statements = Vec::new();
     for report in catalogue.reports() {
         for set in parameter_sets(report) {
-            let (_, sql) = report::statement(&court.aggregator, &report.name, &set).await.unwrap();
+            let (_, sql) = court.aggregator.reports().statement(&report.name, &set).await.unwrap();
             statements.push(sql);
             cases.push((report, set));
         }
@@ -155,7 +155,7 @@ async fn every_report_is_what_duckdb_says() {
     let verdicts = court.judge(&statements);
     let (mut differences, mut rows) = (Vec::new(), 0);
     for ((report, set), verdict) in cases.iter().zip(&verdicts) {
-        let ours = report::run(&court.aggregator, &report.name, set, None).await.unwrap();
+        let ours = court.aggregator.reports().run(&report.name, set, None).await.unwrap();
         rows += ours.frame.height();
         if let Err(difference) = compare(&ours.frame, &report.columns, verdict) {
             differences.push(format!("{} {set:?}: {difference}", report.name));

@@ -17,10 +17,10 @@ mod shutdown;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use aggregator::lake::{self, snapshot};
-use aggregator::poll::{PollOutcome, poll_source};
+use aggregator::poll::{Drops, PollError, PollOutcome};
 use aggregator::{Aggregator, Error, Settings};
 use chrono::NaiveDate;
+use lake::{LakeError, snapshot};
 use polars::prelude::*;
 use sqlx::PgPool;
 use system_tests::Stack;
@@ -107,7 +107,7 @@ impl Fixture {
     }
 
     async fn poll(&self) -> PollOutcome {
-        poll_source(&self.aggregator, "fourth").await.unwrap()
+        self.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap()
     }
 
     async fn snapshot(&self) -> i64 {
@@ -116,7 +116,7 @@ impl Fixture {
 
     /// The rows of a dataset as the source would write them, by key.
     async fn rows_at(&self, snapshot: i64, dataset: &str, days: Option<RangeInclusive<NaiveDate>>) -> Vec<String> {
-        let frame = lake::scan(&self.aggregator, snapshot, dataset, days).await.unwrap();
+        let frame = self.aggregator.lake().scan(snapshot, dataset, days).await.unwrap();
         let frame = tokio::task::spawn_blocking(move || frame.collect().unwrap()).await.unwrap();
         lines(&frame)
     }

@@ -15,6 +15,8 @@ const SOURCES: [(&str, &[&str]); 6] = [
             "services/reporting/assets",
             "services/kit/src",
             "aggregator/src",
+            "aggregator/base/src",
+            "aggregator/lake/src",
             "jobs/src",
             "exports/src",
             "migrations/reporting",

@@ -1,97 +1,124 @@
 //! The committing half of a poll: one transaction for snapshot, cursors, changed days and outcome.
 
-use std::sync::Arc;
-
-use base::AdvisoryLock;
 use chrono::{DateTime, Utc};
+use lake::commit::{self as catalogue, TableChange};
+use lake::{LakeError, pending, snapshot};
 use sqlx::PgConnection;
 
-use super::merge::{self, DatasetChange};
+use super::merge::{Counts, DatasetChange};
 use super::read::Staged;
-use super::{Drops, PollOutcome};
-use crate::Aggregator;
-use crate::error::Error;
-use crate::lake::commit::{self as catalogue, CommitError, TableChange};
-use crate::lake::{expire, snapshot};
+use super::{Poll, PollError, PollOutcome, quarantine, stage};
+use crate::source::Source;
 use crate::source::client::Moved;
-use crate::source::{Source, quarantine};
-use crate::stage;
 
 /// How often a merge is done again because another commit came first.
 const TRIES: u32 = 8;
 
-/// Nothing changed, which is worth knowing: the source is complete up to a later instant.
-pub(super) async fn unchanged(aggregator: &Aggregator, source: &Source, moved: &Moved) -> Result<PollOutcome, Error> {
-    let mut outcome = PollOutcome {
-        source: source.declaration.name.clone(),
-        snapshot: None,
-        complete_through: moved.as_of,
-        rows_read: 0,
-        rows_added: 0,
-        rows_changed: 0,
-        rows_removed: 0,
-        rows_quarantined: 0,
-        pages: 0,
-        bytes: 0,
-        resumed: false,
-    };
-    let mut tx = base::begin(aggregator.db()).await?;
-    let sql = "UPDATE sync.source
-               SET horizon = $2, asked_at = now(), last_success = now(), failures = 0, error = NULL
-               WHERE name = $1";
-    sqlx::query(sql).bind(&outcome.source).bind(&moved.horizon).execute(&mut *tx).await?;
-    outcome.complete_through = complete_through(&mut tx, &outcome.source, moved.as_of).await?;
-    note(&mut tx, &outcome, "unchanged", None).await?;
-    tx.commit().await?;
-    Ok(outcome)
-}
+impl Poll<'_> {
+    /// Nothing changed, which is worth knowing: the source is complete up to a later instant.
+    pub(super) async fn commit_unchanged(&self, moved: &Moved) -> Result<PollOutcome, PollError> {
+        let mut outcome = PollOutcome {
+            source: self.name().to_owned(),
+            snapshot: None,
+            complete_through: moved.as_of,
+            rows_read: 0,
+            rows_added: 0,
+            rows_changed: 0,
+            rows_removed: 0,
+            rows_quarantined: 0,
+            pages: 0,
+            bytes: 0,
+            resumed: false,
+        };
+        let mut tx = base::begin(self.db()).await?;
+        let sql = "UPDATE sync.source
+                   SET horizon = $2, asked_at = now(), last_success = now(), failures = 0, error = NULL
+                   WHERE name = $1";
+        sqlx::query(sql).bind(&outcome.source).bind(&moved.horizon).execute(&mut *tx).await?;
+        outcome.complete_through = complete_through(&mut tx, &outcome.source, moved.as_of).await?;
+        note(&mut tx, &outcome, "unchanged", None).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
 
-/// Merge what is staged and commit it; merge again, at once, when another commit came first: that one has ended, for it
-/// held the row that each commit locks.
-pub(super) async fn staged(
-    aggregator: &Aggregator,
-    source: &Source,
-    fence: &Arc<AdvisoryLock>,
-    staged: &Staged,
-    drops: Drops,
-) -> Result<PollOutcome, Error> {
-    for attempt in 1..=TRIES {
-        let base = snapshot::current(aggregator.db()).await?;
-        let mut changes = Vec::with_capacity(staged.datasets.len());
-        for (dataset, parts) in &staged.datasets {
-            changes.push(merge::merge(aggregator, source, fence, base, staged.poll.poll, dataset, parts, drops).await?);
-        }
-        match commit(aggregator, source, fence, staged, &changes).await {
-            Ok(outcome) => {
-                remove_stage(aggregator, staged).await;
-                return Ok(outcome);
+    /// Merge what is staged and commit it; merge again, at once, when another commit came first: that one has ended, for it
+    /// held the row that each commit locks.
+    pub(super) async fn commit_staged(&self, staged: &Staged) -> Result<PollOutcome, PollError> {
+        for attempt in 1..=TRIES {
+            let base = snapshot::current(self.db()).await?;
+            let mut changes = Vec::with_capacity(staged.datasets.len());
+            for (dataset, parts) in &staged.datasets {
+                changes.push(self.merge(base, staged.poll.poll, dataset, parts).await?);
             }
-            Err(CommitError::Failed(error)) => return Err(error),
-            Err(CommitError::Overtaken) => {
-                crate::metric::overtaken();
-                tracing::info!(source = source.declaration.name, attempt, "another commit came first, merging again");
-                remove_new(aggregator, &changes).await;
-                // A moved cursor means that the rows themselves are no longer the ones to add.
-                if stage::find(aggregator.db(), &source.declaration.name).await?.map(|it| it.poll)
-                    != Some(staged.poll.poll)
-                {
-                    break;
+            match self.commit(staged, &changes).await {
+                Ok(outcome) => {
+                    self.remove_stage(staged).await;
+                    return Ok(outcome);
                 }
+                Err(LakeError::Overtaken) => {
+                    crate::metric::overtaken();
+                    tracing::info!(source = self.name(), attempt, "another commit came first, merging again");
+                    self.remove_new(&changes).await;
+                    // A moved cursor means that the rows themselves are no longer the ones to add.
+                    if stage::find(self.db(), self.name()).await?.map(|it| it.poll) != Some(staged.poll.poll) {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error.into()),
             }
+        }
+        Err(PollError::Overtaken(TRIES))
+    }
+
+    async fn commit(&self, staged: &Staged, changes: &[DatasetChange]) -> Result<PollOutcome, LakeError> {
+        let mut tx = base::begin(self.db()).await?;
+        let head = catalogue::lock(&mut tx).await?;
+        move_cursors(&mut tx, self.source, staged).await?;
+        if !stage::end(&mut tx, self.lock, staged.poll.poll).await? {
+            return Err(LakeError::Overtaken);
+        }
+        for ((dataset, _), change) in staged.datasets.iter().zip(changes) {
+            quarantine::resolve(&mut tx, dataset, staged.poll.poll, &change.fitted).await?;
+        }
+        let mut outcome = counted(self.source, staged, changes);
+        let tables: Vec<&TableChange> = changes.iter().map(|it| &it.files).filter(|it| !it.is_empty()).collect();
+        if !tables.is_empty() {
+            let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
+            outcome.snapshot = Some(snapshot);
+            for change in changes {
+                note_days(&mut tx, snapshot, &outcome.source, change).await?;
+            }
+        }
+        outcome.complete_through = complete(&mut tx, self.name(), staged).await?;
+        note(&mut tx, &outcome, "committed", Some(staged)).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    /// The parts are pending files now.
+    async fn remove_stage(&self, staged: &Staged) {
+        let parts = staged.datasets.iter().flat_map(|(_, parts)| parts);
+        self.remove(parts.filter_map(|it| it.path.clone()).collect()).await;
+    }
+
+    async fn remove_new(&self, changes: &[DatasetChange]) {
+        let pending = |it: &TableChange| {
+            let rows = it.add.iter().map(|it| it.pending.clone());
+            rows.chain(it.delete.iter().map(|it| it.pending.clone())).collect::<Vec<_>>()
+        };
+        self.remove(changes.iter().flat_map(|it| pending(&it.files)).collect()).await;
+    }
+
+    /// What cannot be removed here is left to the sweep.
+    async fn remove(&self, paths: Vec<String>) {
+        if let Err(error) = pending::remove(self.lake, &paths).await {
+            tracing::warn!(%error, "files that are no longer needed stay for the sweep");
         }
     }
-    Err(Error::Overtaken(TRIES))
 }
 
-async fn commit(
-    aggregator: &Aggregator,
-    source: &Source,
-    fence: &AdvisoryLock,
-    staged: &Staged,
-    changes: &[DatasetChange],
-) -> Result<PollOutcome, CommitError> {
-    let mut tx = base::begin(aggregator.db()).await?;
-    let head = catalogue::lock(&mut tx).await?;
+/// Moves the cursor of each dataset from where the poll found it.
+async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -> Result<(), LakeError> {
     for (dataset, parts) in &staged.datasets {
         let Some(last) = parts.last() else { continue };
         let shape = source.declaration.datasets.iter().find(|it| it.name == dataset.dataset).map(|it| it.shape());
@@ -111,35 +138,22 @@ async fn commit(
             .execute(&mut *tx)
             .await?;
         if moved.rows_affected() != 1 {
-            return Err(CommitError::Overtaken);
+            return Err(LakeError::Overtaken);
         }
     }
-    if !stage::end(&mut tx, fence.key(), staged.poll.poll).await? {
-        return Err(CommitError::Overtaken);
-    }
-    for ((dataset, _), change) in staged.datasets.iter().zip(changes) {
-        quarantine::resolve(&mut tx, &dataset.dataset, staged.poll.poll, dataset.whole, &change.fitted).await?;
-    }
-    let mut outcome = counted(source, staged, changes);
-    let tables: Vec<&TableChange> = changes.iter().map(|it| &it.files).filter(|it| !it.is_empty()).collect();
-    if !tables.is_empty() {
-        let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
-        outcome.snapshot = Some(snapshot);
-        for change in changes {
-            note_days(&mut tx, snapshot, &outcome.source, change).await?;
-        }
-    }
+    Ok(())
+}
+
+/// Notes what the lake holds of a source now, and how far it is complete.
+async fn complete(tx: &mut PgConnection, source: &str, staged: &Staged) -> Result<DateTime<Utc>, sqlx::Error> {
     let sql = "UPDATE sync.source
                SET declaration = $2, etag = $3, epoch = $4, horizon = $5,
                    asked_at = $6, last_success = now(), failures = 0, error = NULL
                WHERE name = $1";
-    let update = sqlx::query(sql).bind(&outcome.source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
+    let update = sqlx::query(sql).bind(source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
     let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.started_at);
     update.execute(&mut *tx).await?;
-    outcome.complete_through = complete_through(&mut tx, &outcome.source, staged.poll.as_of).await?;
-    note(&mut tx, &outcome, "committed", Some(staged)).await?;
-    tx.commit().await?;
-    Ok(outcome)
+    complete_through(tx, source, staged.poll.as_of).await
 }
 
 /// Move how far a source is complete, never beyond this database's clock: what a source says of a time that has not come
@@ -161,7 +175,7 @@ async fn complete_through(
 
 fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollOutcome {
     let counts = || changes.iter().flat_map(|it| it.days.values());
-    let sum = |of: fn(&merge::Counts) -> u64| i64::try_from(counts().map(of).sum::<u64>()).unwrap_or(i64::MAX);
+    let sum = |of: fn(&Counts) -> u64| i64::try_from(counts().map(of).sum::<u64>()).unwrap_or(i64::MAX);
     let parts = || staged.datasets.iter().flat_map(|(_, parts)| parts);
     PollOutcome {
         source: source.declaration.name.clone(),
@@ -184,9 +198,11 @@ async fn note_days(
     source: &str,
     change: &DatasetChange,
 ) -> Result<(), sqlx::Error> {
-    let of = |pick: fn(&merge::Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
+    let of = |pick: fn(&Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
     let sql = "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
-               SELECT $1, $2, $3, t.* FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[]) AS t";
+               SELECT $1, $2, $3, t.business_day, t.added, t.changed, t.removed
+               FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[])
+                 AS t (business_day, added, changed, removed)";
     let insert = sqlx::query(sql).bind(snapshot).bind(source).bind(&change.dataset);
     let insert = insert.bind(change.days.keys().copied().collect::<Vec<_>>());
     insert.bind(of(|it| it.added)).bind(of(|it| it.changed)).bind(of(|it| it.removed)).execute(&mut *tx).await?;
@@ -209,27 +225,4 @@ async fn note(
     let insert = insert.bind(outcome.rows_quarantined).bind(outcome.pages).bind(outcome.bytes);
     insert.bind(outcome.resumed).execute(&mut *tx).await?;
     Ok(())
-}
-
-/// The parts are pending files now.
-async fn remove_stage(aggregator: &Aggregator, staged: &Staged) {
-    let paths = staged.datasets.iter().flat_map(|(_, parts)| parts).filter_map(|it| it.path.clone()).collect();
-    remove(aggregator, paths).await;
-}
-
-async fn remove_new(aggregator: &Aggregator, changes: &[DatasetChange]) {
-    let files = changes.iter().map(|it| &it.files);
-    let pending = |it: &TableChange| {
-        let rows = it.add.iter().map(|it| it.pending.clone());
-        rows.chain(it.mark.iter().map(|it| it.pending.clone())).collect::<Vec<_>>()
-    };
-    let paths = files.flat_map(pending).collect();
-    remove(aggregator, paths).await;
-}
-
-/// What cannot be removed here is left to the sweep.
-async fn remove(aggregator: &Aggregator, paths: Vec<String>) {
-    if let Err(error) = expire::remove(aggregator, &paths).await {
-        tracing::warn!(%error, "files that are no longer needed stay for the sweep");
-    }
 }

@@ -3,7 +3,7 @@
 //! A group is the smallest set of days whose files touch no other day: one day, or a month that has
 //! been made one file, or a whole dataset without days. Within it the last delivery of a key wins,
 //! rows that came again unchanged are no change, and rows marked as deleted leave. A few changed rows
-//! of a large file are marked as gone and their new state is put beside it; a group in which such
+//! of a large file are deleted by position and their new state is put beside it; a group in which such
 //! pieces have become many is written anew.
 
 mod group;
@@ -13,20 +13,17 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use base::AdvisoryLock;
-use chrono::{Datelike, NaiveDate, Utc};
+use chrono::{Datelike, NaiveDate};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use lake::commit::TableChange;
+use lake::{BUSINESS_DAY, DataFile, LakeError, Table, file, pending, snapshot};
 use polars::prelude::*;
 use uuid::Uuid;
 
-use super::Drops;
-use crate::Aggregator;
-use crate::error::Error;
-use crate::lake::commit::TableChange;
-use crate::lake::{DataFile, Table, file, pending, snapshot};
-use crate::source::{BUSINESS_DAY, Source, quarantine};
-use crate::stage::{self, StagedDataset, StagedPart};
+use super::stage::{self, Refresh, StagedDataset, StagedPart};
+use super::{Drops, Poll, PollError, quarantine};
+use crate::source::Source;
 pub(super) use group::Counts;
 use group::{Merge, Merged};
 
@@ -47,11 +44,11 @@ pub(super) struct DatasetChange {
 }
 
 impl DatasetChange {
-    /// Adds what a batch came to; the answer is how many rows held did not come in a whole read.
+    /// Adds what a batch came to; the answer is how many rows of the lake did not come in a full refresh.
     fn take_in(&mut self, merged: Merged) -> u64 {
         self.files.add.extend(merged.add);
         self.files.end.extend(merged.end);
-        self.files.mark.extend(merged.mark);
+        self.files.delete.extend(merged.delete);
         for (day, counts) in merged.days {
             self.days.entry(day).or_default().add(counts);
         }
@@ -67,88 +64,76 @@ struct Group {
     rows: u64,
 }
 
-/// Merge a dataset's parts against the files of a snapshot; the new files are written and pending.
-pub(super) async fn merge(
-    aggregator: &Aggregator,
-    source: &Source,
-    fence: &Arc<AdvisoryLock>,
-    base: i64,
-    poll: Uuid,
-    staged: &StagedDataset,
-    parts: &[StagedPart],
-    drops: Drops,
-) -> Result<DatasetChange, Error> {
-    let table = Arc::clone(aggregator.lake().table(&staged.dataset)?);
-    let live = snapshot::files(aggregator.db(), base, &staged.dataset, None).await?;
-    let held: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
-    let today = Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive();
-    let declared = source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
-    let key = declared.ok_or_else(|| Error::UnknownDataset(staged.dataset.clone()))?.key.clone();
-    let staged_files = stage::files(aggregator.lake().dir(), parts);
-    let mut change = DatasetChange {
-        dataset: staged.dataset.clone(),
-        files: TableChange::of(&table),
-        days: BTreeMap::new(),
-        fitted: fitted(aggregator, poll, &staged.dataset, &table, &key, &staged_files).await?,
-    };
-    let mut missing = 0;
-    let merge = async |batch: Vec<Group>| {
-        let work = Merge {
-            lake_dir: aggregator.lake().dir().to_owned(),
-            table_dir: aggregator.lake().table_dir(&table.name),
-            table: Arc::clone(&table),
-            key: key.clone(),
-            staged: staged_files.clone(),
-            whole: staged.whole,
+impl Poll<'_> {
+    /// Merge a dataset's parts against the files of a snapshot; the new files are written and pending.
+    pub(super) async fn merge(
+        &self,
+        base: i64,
+        poll: Uuid,
+        staged: &StagedDataset,
+        parts: &[StagedPart],
+    ) -> Result<DatasetChange, PollError> {
+        let table = Arc::clone(self.lake.table(&staged.dataset)?);
+        let live = snapshot::files(self.db(), base, &staged.dataset, None).await?;
+        let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
+        let declared = self.source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
+        let key = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?.key.clone();
+        let staged_files = stage::files(self.lake.dir(), parts);
+        let work = Arc::new(Merge { table: Arc::clone(&table), key, staged: staged_files, refresh: staged.refresh });
+        let mut change = DatasetChange {
+            dataset: staged.dataset.clone(),
+            files: TableChange::of(&table),
+            days: BTreeMap::new(),
+            fitted: self.fitted(poll, &staged.dataset, &work).await?,
         };
-        let names = names(&table, &batch);
+        let grouping =
+            Grouping { refresh: staged.refresh, has_days: table.has_days(), today: base::today(self.lake.time_zone()) };
+        let mut missing = 0;
+        let merge = |batch| self.merge_batch(&work, batch);
+        let mut batches = batches(grouping.groups(live, parts)).into_iter();
+        let mut merging: FuturesUnordered<_> = batches.by_ref().take(AT_ONCE).map(merge).collect();
+        let mut outcome = Ok(());
+        while let Some(merged) = merging.next().await {
+            match merged {
+                Ok(merged) => missing += change.take_in(merged),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+            // Those under way end before a failure is passed on: the lock is free when the poll says that it has ended.
+            if outcome.is_ok() {
+                merging.extend(batches.next().map(merge));
+            }
+        }
+        outcome?;
+        guard(self.source, staged, self.drops, missing, existing)?;
+        Ok(change)
+    }
+
+    async fn merge_batch(&self, work: &Arc<Merge>, batch: Vec<Group>) -> Result<Merged, LakeError> {
+        let names = names(&work.table, &batch);
         let paths = file::pending(names.iter().flat_map(Names::all));
-        let lake_dir = aggregator.lake().dir();
-        let merged =
-            pending::write(fence, &aggregator.compute, lake_dir, paths, move || work.run(batch, names)).await?;
-        discard_unused(aggregator, &merged).await?;
-        Ok::<_, Error>(merged)
-    };
-    let mut batches = batches(groups(&table, staged.whole, live, parts, today)).into_iter();
-    let mut merging: FuturesUnordered<_> = batches.by_ref().take(AT_ONCE).map(&merge).collect();
-    let mut outcome = Ok(());
-    while let Some(merged) = merging.next().await {
-        match merged {
-            Ok(merged) => missing += change.take_in(merged),
-            Err(error) => outcome = outcome.and(Err(error)),
-        }
-        // Those under way end before a failure is passed on: the lock is free when the poll says that it has ended.
-        if outcome.is_ok() {
-            merging.extend(batches.next().map(&merge));
-        }
+        let work = Arc::clone(work);
+        let merged = pending::write(self.lake, self.lock, paths, move || work.run(batch, names)).await?;
+        pending::forget(self.lake, &file::pending(&merged.unused)).await?;
+        Ok(merged)
     }
-    outcome?;
-    guard(source, staged, drops, missing, held)?;
-    Ok(change)
+
+    /// Which open quarantine entries have keys among the rows that came and fit.
+    async fn fitted(&self, poll: Uuid, dataset: &str, work: &Arc<Merge>) -> Result<Vec<i64>, PollError> {
+        let open = quarantine::open_keys(self.db(), dataset, poll).await?;
+        if open.is_empty() || work.staged.is_empty() {
+            return Ok(Vec::new());
+        }
+        let work = Arc::clone(work);
+        Ok(self.lake.compute().run(move || work.known_keys(&open)).await?)
+    }
 }
 
-/// Which open quarantine entries have keys among the rows that came and fit.
-async fn fitted(
-    aggregator: &Aggregator,
-    poll: Uuid,
-    dataset: &str,
-    table: &Arc<Table>,
-    key: &[String],
-    staged: &[PathBuf],
-) -> Result<Vec<i64>, Error> {
-    let open = quarantine::open_keys(aggregator.db(), dataset, poll).await?;
-    if open.is_empty() || staged.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (table, key, staged) = (Arc::clone(table), key.to_vec(), staged.to_vec());
-    aggregator.compute.run(move || group::known_keys(&table, &key, &staged, open)).await
-}
-
-/// A re-read that lacks many of the rows held is more likely a broken source than a changed one.
-fn guard(source: &Source, staged: &StagedDataset, drops: Drops, missing: u64, held: i64) -> Result<(), Error> {
-    let (allowed, held) = (source.declaration.drop_share, held.unsigned_abs());
-    if staged.whole && drops == Drops::Guarded && missing as f64 > held as f64 * allowed {
-        return Err(Error::DropsTooMuch { dataset: staged.dataset.clone(), dropped: missing, held, allowed });
+/// A full refresh that lacks many of the rows in the lake tells more likely of a broken source than of a changed one.
+fn guard(source: &Source, staged: &StagedDataset, drops: Drops, dropped: u64, existing: i64) -> Result<(), PollError> {
+    let (allowed, existing) = (source.declaration.drop_share, existing.unsigned_abs());
+    let is_guarded = staged.refresh == Refresh::Full && drops == Drops::Guarded;
+    if is_guarded && dropped as f64 > existing as f64 * allowed {
+        return Err(PollError::DropsTooMuch { dataset: staged.dataset.clone(), dropped, existing, allowed });
     }
     Ok(())
 }
@@ -157,7 +142,7 @@ fn guard(source: &Source, staged: &StagedDataset, drops: Drops, missing: u64, he
 struct Names {
     /// At most one per day that it touches.
     rows: Vec<(Option<NaiveDate>, file::Name)>,
-    /// One per live file, for marks on its rows.
+    /// One per live file, for its deleted rows.
     deletes: Vec<file::Name>,
 }
 
@@ -182,51 +167,55 @@ fn names(table: &Table, batch: &[Group]) -> Vec<Names> {
     names.collect()
 }
 
-async fn discard_unused(aggregator: &Aggregator, merged: &Merged) -> Result<(), Error> {
-    let unused = file::pending(&merged.unused);
-    let sql = "DELETE FROM sync.pending_file WHERE path = ANY($1)";
-    sqlx::query(sql).bind(unused).execute(aggregator.db()).await?;
-    Ok(())
+/// What decides which days are merged together.
+struct Grouping {
+    refresh: Refresh,
+    has_days: bool,
+    today: NaiveDate,
 }
 
-/// Sort days and live files into groups that can be merged one without the other.
-///
-/// Days of a month that is over go into one file as far as memory allows, as compaction would leave them.
-fn groups(table: &Table, whole: bool, live: Vec<DataFile>, parts: &[StagedPart], today: NaiveDate) -> Vec<Group> {
-    if !table.has_days() {
-        let rows = parts.iter().map(|it| it.rows_read.unsigned_abs()).sum();
-        let touched = whole || parts.iter().any(|it| it.path.is_some());
-        return if touched { vec![Group { days: None, files: live, rows }] } else { Vec::new() };
-    }
-    let mut staged: BTreeMap<NaiveDate, u64> = BTreeMap::new();
-    for (day, rows) in parts.iter().flat_map(|it| it.days.iter()) {
-        *staged.entry(*day).or_default() += rows;
-    }
-    let mut groups: Vec<Group> =
-        staged.into_iter().map(|(day, rows)| Group { days: Some(day..=day), files: Vec::new(), rows }).collect();
-    for file in live {
-        let (Some(first), Some(last)) = (file.first_day, file.last_day) else { continue };
-        let touches = |group: &Group| group.days.as_ref().is_some_and(|it| *it.start() <= last && *it.end() >= first);
-        let (touched, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(touches);
-        groups = others;
-        if touched.is_empty() && !whole {
-            continue;
+impl Grouping {
+    /// Sort days and live files into groups that can be merged one without the other.
+    ///
+    /// Days of a month that is over go into one file as far as memory allows, as compaction would leave them.
+    fn groups(&self, live: Vec<DataFile>, parts: &[StagedPart]) -> Vec<Group> {
+        let is_full = self.refresh == Refresh::Full;
+        if !self.has_days {
+            let rows = parts.iter().map(|it| it.rows_read.unsigned_abs()).sum();
+            let touched = is_full || parts.iter().any(|it| it.path.is_some());
+            return if touched { vec![Group { days: None, files: live, rows }] } else { Vec::new() };
         }
-        let mut joined = Group { days: Some(first..=last), files: vec![file], rows: 0 };
-        for group in touched {
-            joined.absorb(group);
+        let mut staged: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+        for (day, rows) in parts.iter().flat_map(|it| it.days.iter()) {
+            *staged.entry(*day).or_default() += rows;
         }
-        groups.push(joined);
-    }
-    groups.sort_by_key(|it| it.days.as_ref().map(|days| *days.start()));
-    let mut joined: Vec<Group> = Vec::with_capacity(groups.len());
-    for group in groups {
-        match joined.last_mut() {
-            Some(last) if last.belongs_with(&group, today) => last.absorb(group),
-            _ => joined.push(group),
+        let mut groups: Vec<Group> =
+            staged.into_iter().map(|(day, rows)| Group { days: Some(day..=day), files: Vec::new(), rows }).collect();
+        for file in live {
+            let (Some(first), Some(last)) = (file.first_day, file.last_day) else { continue };
+            let touches =
+                |group: &Group| group.days.as_ref().is_some_and(|it| *it.start() <= last && *it.end() >= first);
+            let (touched, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(touches);
+            groups = others;
+            if touched.is_empty() && !is_full {
+                continue;
+            }
+            let mut joined = Group { days: Some(first..=last), files: vec![file], rows: 0 };
+            for group in touched {
+                joined.absorb(group);
+            }
+            groups.push(joined);
         }
+        groups.sort_by_key(|it| it.days.as_ref().map(|days| *days.start()));
+        let mut joined: Vec<Group> = Vec::with_capacity(groups.len());
+        for group in groups {
+            match joined.last_mut() {
+                Some(last) if last.belongs_with(&group, self.today) => last.absorb(group),
+                _ => joined.push(group),
+            }
+        }
+        joined
     }
-    joined
 }
 
 impl Group {

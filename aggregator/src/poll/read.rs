@@ -4,20 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use base::AdvisoryLock;
+use lake::{LakeError, file, pending};
 use polars::prelude::*;
 use sqlx::types::Json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Aggregator;
-use crate::error::Error;
-use crate::lake::{file, pending};
+use super::stage::{self, Refresh, StagedDataset, StagedPart, StagedPoll};
+use super::{Poll, PollError};
 use crate::source::breaker::BreakerState;
 use crate::source::client::{CallError, HeadAnswer, Moved, Page};
 use crate::source::page::{Layout, Parsed};
 use crate::source::{Dataset, Source};
-use crate::stage::{self, StagedDataset, StagedPart, StagedPoll};
 
 /// Rows per group of a staged file: small, so that a merge of a few days reads only their groups.
 const GROUP_ROWS: usize = 16 * 1024;
@@ -44,60 +42,13 @@ pub(super) struct Staged {
 enum Interruption {
     /// The source is another one, or the same one set back: everything must come again.
     Epoch,
-    Failed(Error),
+    Failed(PollError),
 }
 
-impl From<Error> for Interruption {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+impl<E: Into<PollError>> From<E> for Interruption {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
-}
-
-/// Read everything that is new, taking up an interrupted poll where it stopped.
-pub(super) async fn read(
-    aggregator: &Aggregator,
-    source: &Arc<Source>,
-    fence: &Arc<AdvisoryLock>,
-) -> Result<Read, Error> {
-    let mut resumed = take_up(aggregator, source, fence).await?;
-    // A source that changes its epoch in the middle of a whole re-read gets one more chance.
-    for fresh in [false, true, true] {
-        let took_up = resumed.is_some();
-        let poll = match resumed.take() {
-            Some(poll) => poll,
-            None => match begin(aggregator, source, fresh).await? {
-                Begun::Unchanged(moved) => return Ok(Read::Unchanged(moved)),
-                Begun::Poll(poll) => poll,
-            },
-        };
-        match read_pages(aggregator, source, fence, &poll).await {
-            Ok((datasets, quarantined)) => {
-                return Ok(Read::Staged(Staged { poll, datasets, quarantined, resumed: took_up }));
-            }
-            Err(Interruption::Failed(error)) => return Err(error),
-            Err(Interruption::Epoch) => {
-                tracing::warn!(source = source.declaration.name, "another epoch: reading everything again");
-                stage::discard(aggregator.db(), fence.key(), poll.poll).await?;
-            }
-        }
-    }
-    Err(failed(source, CallError::EpochGone))
-}
-
-/// The interrupted poll, if its declaration is today's and its files are all there.
-async fn take_up(aggregator: &Aggregator, source: &Source, fence: &AdvisoryLock) -> Result<Option<StagedPoll>, Error> {
-    let db = aggregator.db();
-    let Some(poll) = stage::find(db, &source.declaration.name).await? else { return Ok(None) };
-    let mut usable = poll.declaration == source.declaration.shape();
-    for dataset in stage::datasets(db, poll.poll).await? {
-        let parts = stage::parts(db, poll.poll, &dataset.dataset).await?;
-        usable &= stage::files(aggregator.lake().dir(), &parts).iter().all(|it| it.is_file());
-    }
-    if usable {
-        return Ok(Some(poll));
-    }
-    stage::discard(db, fence.key(), poll.poll).await?;
-    Ok(None)
 }
 
 enum Begun {
@@ -105,53 +56,91 @@ enum Begun {
     Poll(StagedPoll),
 }
 
-async fn begin(aggregator: &Aggregator, source: &Source, fresh: bool) -> Result<Begun, Error> {
-    let declaration = &source.declaration;
-    let shape = declaration.shape();
-    let sql = "SELECT etag FROM sync.source WHERE name = $1 AND declaration = $2 AND etag IS NOT NULL";
-    let etag: Option<String> =
-        sqlx::query_scalar(sql).bind(&declaration.name).bind(&shape).fetch_optional(aggregator.db()).await?;
-    let etag = etag.filter(|_| !fresh);
-    let head = match source.client.head(etag.as_deref()).await.map_err(|it| failed(source, it))? {
-        HeadAnswer::Unchanged(moved) => return Ok(Begun::Unchanged(moved)),
-        HeadAnswer::Changed(head) => head,
-    };
-    for dataset in &declaration.datasets {
-        if !head.datasets.iter().any(|it| it.name == dataset.feed) {
-            let reason = format!("the feed has no dataset `{}`, which the declaration names", dataset.feed);
-            return Err(failed(source, CallError::Unusable(reason)));
-        }
-    }
-    let datasets: Vec<_> = declaration.datasets.iter().map(|it| (it.name.clone(), it.shape())).collect();
-    let poll = stage::begin(aggregator.db(), &declaration.name, &shape, &head, &datasets, fresh).await?;
-    Ok(Begun::Poll(poll))
-}
-
 type Pages = (Vec<(StagedDataset, Vec<StagedPart>)>, u64);
 
-async fn read_pages(
-    aggregator: &Aggregator,
-    source: &Arc<Source>,
-    fence: &Arc<AdvisoryLock>,
-    poll: &StagedPoll,
-) -> Result<Pages, Interruption> {
-    let mut all = Vec::new();
-    let mut quarantined = 0;
-    for mut staged in stage::datasets(aggregator.db(), poll.poll).await? {
-        let Some(dataset) = source.declaration.datasets.iter().find(|it| it.name == staged.dataset) else { continue };
-        let reader = DatasetReader { aggregator, source, fence, poll, dataset, layout: Arc::new(Layout::new(dataset)) };
-        let (parts, refused) = match reader.read(&staged).await {
-            Err(Stop::Shape) => {
-                stage::restart_dataset(aggregator.db(), fence.key(), poll.poll, &dataset.name).await?;
-                staged.whole = true;
-                reader.read(&staged).await.map_err(|it| it.interrupts(source))?
+impl Poll<'_> {
+    /// Read everything that is new, taking up an interrupted poll where it stopped.
+    pub(super) async fn read(&self) -> Result<Read, PollError> {
+        let mut resumed = self.take_up().await?;
+        // A source that changes its epoch in the middle of a full refresh gets one more chance.
+        for refresh in [Refresh::Incremental, Refresh::Full, Refresh::Full] {
+            let took_up = resumed.is_some();
+            let poll = match resumed.take() {
+                Some(poll) => poll,
+                None => match self.begin(refresh).await? {
+                    Begun::Unchanged(moved) => return Ok(Read::Unchanged(moved)),
+                    Begun::Poll(poll) => poll,
+                },
+            };
+            match self.read_pages(&poll).await {
+                Ok((datasets, quarantined)) => {
+                    return Ok(Read::Staged(Staged { poll, datasets, quarantined, resumed: took_up }));
+                }
+                Err(Interruption::Failed(error)) => return Err(error),
+                Err(Interruption::Epoch) => {
+                    tracing::warn!(source = self.name(), "another epoch: reading everything again");
+                    stage::discard(self.db(), self.lock, poll.poll).await?;
+                }
             }
-            other => other.map_err(|it| it.interrupts(source))?,
-        };
-        quarantined += refused;
-        all.push((staged, parts));
+        }
+        Err(failed(self.source, CallError::EpochGone))
     }
-    Ok((all, quarantined))
+
+    /// The interrupted poll, if its declaration is today's and its files are all there.
+    async fn take_up(&self) -> Result<Option<StagedPoll>, PollError> {
+        let Some(poll) = stage::find(self.db(), self.name()).await? else { return Ok(None) };
+        let mut usable = poll.declaration == self.source.declaration.shape();
+        for dataset in stage::datasets(self.db(), poll.poll).await? {
+            let parts = stage::parts(self.db(), poll.poll, &dataset.dataset).await?;
+            usable &= stage::files(self.lake.dir(), &parts).iter().all(|it| it.is_file());
+        }
+        if usable {
+            return Ok(Some(poll));
+        }
+        stage::discard(self.db(), self.lock, poll.poll).await?;
+        Ok(None)
+    }
+
+    async fn begin(&self, refresh: Refresh) -> Result<Begun, PollError> {
+        let declaration = &self.source.declaration;
+        let sql = "SELECT etag FROM sync.source WHERE name = $1 AND declaration = $2 AND etag IS NOT NULL";
+        let etag = sqlx::query_scalar(sql).bind(&declaration.name).bind(declaration.shape());
+        let etag: Option<String> = etag.fetch_optional(self.db()).await?;
+        let etag = etag.filter(|_| refresh == Refresh::Incremental);
+        let failed = |error| failed(self.source, error);
+        let head = match self.source.client.head(etag.as_deref()).await.map_err(failed)? {
+            HeadAnswer::Unchanged(moved) => return Ok(Begun::Unchanged(moved)),
+            HeadAnswer::Changed(head) => head,
+        };
+        for dataset in &declaration.datasets {
+            if !head.datasets.iter().any(|it| it.name == dataset.feed) {
+                let reason = format!("the feed has no dataset `{}`, which the declaration names", dataset.feed);
+                return Err(failed(CallError::Unusable(reason)));
+            }
+        }
+        Ok(Begun::Poll(stage::begin(self.db(), declaration, &head, refresh).await?))
+    }
+
+    async fn read_pages(&self, poll: &StagedPoll) -> Result<Pages, Interruption> {
+        let (source, mut all, mut quarantined) = (self.source, Vec::new(), 0);
+        for mut staged in stage::datasets(self.db(), poll.poll).await? {
+            let Some(dataset) = source.declaration.datasets.iter().find(|it| it.name == staged.dataset) else {
+                continue;
+            };
+            let reader = DatasetReader { of: *self, poll, dataset, layout: Arc::new(Layout::new(dataset)) };
+            let (parts, refused) = match reader.read(&staged).await {
+                Err(Stop::Shape) => {
+                    stage::restart_dataset(self.db(), self.lock, poll.poll, &dataset.name).await?;
+                    staged.refresh = Refresh::Full;
+                    reader.read(&staged).await.map_err(|it| it.interrupts(source))?
+                }
+                other => other.map_err(|it| it.interrupts(source))?,
+            };
+            quarantined += refused;
+            all.push((staged, parts));
+        }
+        Ok((all, quarantined))
+    }
 }
 
 /// Why a dataset's pages stopped coming.
@@ -160,7 +149,7 @@ enum Stop {
     Epoch,
     /// The page's body is not what its headers announce.
     Nonsense(String),
-    Failed(Error),
+    Failed(PollError),
 }
 
 impl Stop {
@@ -175,16 +164,14 @@ impl Stop {
     }
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+impl<E: Into<PollError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
 struct DatasetReader<'a> {
-    aggregator: &'a Aggregator,
-    source: &'a Arc<Source>,
-    fence: &'a Arc<AdvisoryLock>,
+    of: Poll<'a>,
     poll: &'a StagedPoll,
     dataset: &'a Dataset,
     layout: Arc<Layout>,
@@ -202,12 +189,12 @@ impl DatasetReader<'_> {
     /// Read on behind the last staged part. A page is asked for as soon as the one before says where it ends, so that
     /// the source looks for the next rows while these are on their way, parsed and written.
     async fn read(&self, staged: &StagedDataset) -> Result<(Vec<StagedPart>, u64), Stop> {
-        let mut parts = stage::parts(self.aggregator.db(), self.poll.poll, &self.dataset.name).await?;
+        let mut parts = stage::parts(self.of.db(), self.poll.poll, &self.dataset.name).await?;
         let mut quarantined = 0;
         let after = match parts.last() {
             Some(last) if last.next_cursor.is_none() => return Ok((parts, 0)),
             Some(last) => last.next_cursor.clone(),
-            None => staged.old_cursor.clone().filter(|_| !staged.whole),
+            None => staged.old_cursor.clone().filter(|_| staged.refresh == Refresh::Incremental),
         };
         let mut coming = self.ask(after);
         let mut nonsense = 0;
@@ -231,8 +218,8 @@ impl DatasetReader<'_> {
                 }
                 Err(Stop::Nonsense(reason)) if nonsense < NONSENSE => {
                     nonsense += 1;
-                    tracing::warn!(source = self.source.declaration.name, reason, "asking for a page again");
-                    self.source.client.breaker.failed(Instant::now());
+                    tracing::warn!(source = self.of.source.declaration.name, reason, "asking for a page again");
+                    self.of.source.client.breaker.failed(Instant::now());
                     coming = self.ask(coming.after);
                     continue;
                 }
@@ -246,36 +233,35 @@ impl DatasetReader<'_> {
     }
 
     fn is_well(&self) -> bool {
-        self.source.client.breaker.state(Instant::now()) == BreakerState::Closed
+        self.of.source.client.breaker.state(Instant::now()) == BreakerState::Closed
     }
 
     fn ask(&self, after: Option<String>) -> Coming {
-        let (told, ends) = unbounded_channel();
-        let (source, dataset) = (Arc::clone(self.source), self.dataset.clone());
+        let (sender, ends) = unbounded_channel();
+        let (source, dataset) = (Arc::clone(self.of.source), self.dataset.clone());
         let (head, cursor) = (self.poll.head.clone(), after.clone());
-        let page = async move { source.client.page(&dataset, cursor.as_deref(), &head, &told).await };
+        let page = async move { source.client.page(&dataset, cursor.as_deref(), &head, &sender).await };
         Coming { after, ends, page: AbortOnDropHandle::new(tokio::spawn(page)) }
     }
 
     async fn come(&self, page: AbortOnDropHandle<Result<Page, CallError>>) -> Result<Page, Stop> {
-        match page.await.map_err(Error::from)? {
+        match page.await? {
             Ok(page) if page.epoch == self.poll.epoch => Ok(page),
             Ok(_) | Err(CallError::EpochGone) => Err(Stop::Epoch),
             Err(CallError::ShapeGone) => Err(Stop::Shape),
-            Err(error) => Err(Stop::Failed(failed(self.source, error))),
+            Err(error) => Err(Stop::Failed(failed(self.of.source, error))),
         }
     }
 
     /// Turn a page into a staged part: parse, write, note.
     async fn store(&self, part: i32, cursor: Option<&str>, page: Page) -> Result<(StagedPart, u64), Stop> {
-        let (db, lake) = (self.aggregator.db(), self.aggregator.lake());
+        let (db, lake) = (self.of.db(), self.of.lake);
         let path = stage::part_path(self.poll.poll, &self.dataset.name, part);
         let (layout, full) = (Arc::clone(&self.layout), lake.dir().join(&path));
         let bytes = i64::try_from(page.body.len()).unwrap_or(i64::MAX);
         let (rows, body) = (page.rows, page.body);
         let write = move || parse_and_write(&layout, &body, rows, &full);
-        let parsed =
-            pending::write(self.fence, &self.aggregator.compute, lake.dir(), vec![path.clone()], write).await?;
+        let parsed = pending::write(lake, self.of.lock, vec![path.clone()], write).await?;
         let Parsed { frame, refused, days } =
             parsed.map_err(|reason| Stop::Nonsense(format!("a page of `{}`: {reason}", self.dataset.name)))?;
         let staged = StagedPart {
@@ -288,7 +274,7 @@ impl DatasetReader<'_> {
             resume_cursor: page.resume,
         };
         let origin = stage::Origin {
-            source: &self.source.declaration.name,
+            source: &self.of.source.declaration.name,
             dataset: &self.dataset.name,
             poll: self.poll.poll,
             cursor,
@@ -302,7 +288,12 @@ impl DatasetReader<'_> {
 /// Parse a page and write its good rows, in the order of their days. Blocks.
 ///
 /// The inner error is the page's: it is not what was announced.
-fn parse_and_write(layout: &Layout, body: &[u8], rows: usize, path: &Path) -> Result<Result<Parsed, String>, Error> {
+fn parse_and_write(
+    layout: &Layout,
+    body: &[u8],
+    rows: usize,
+    path: &Path,
+) -> Result<Result<Parsed, String>, LakeError> {
     let mut parsed = match layout.parse(body, rows) {
         Ok(parsed) => parsed,
         Err(reason) => return Ok(Err(reason)),
@@ -318,6 +309,6 @@ fn parse_and_write(layout: &Layout, body: &[u8], rows: usize, path: &Path) -> Re
     Ok(Ok(parsed))
 }
 
-fn failed(source: &Source, error: CallError) -> Error {
-    Error::Source { name: source.declaration.name.clone(), source: error }
+fn failed(source: &Source, error: CallError) -> PollError {
+    PollError::Source { name: source.declaration.name.clone(), source: error }
 }

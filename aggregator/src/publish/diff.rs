@@ -85,7 +85,7 @@ pub async fn diff(
     let causes = revisions_between(db, report, business_day, from, to).await?;
     let key = catalogue.get(report).map(|report| report.key.clone());
     let compared = tokio::task::spawn_blocking(move || compare(before, after, key.as_deref()));
-    let mut diff = compared.await.map_err(crate::Error::from)??;
+    let mut diff = compared.await??;
     diff.causes = causes.into_iter().map(Restated::from).collect();
     Ok(diff)
 }

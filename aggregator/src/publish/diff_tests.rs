@@ -12,7 +12,7 @@ fn rows(number: i32, columns: &[(&str, ColumnType)], frame: DataFrame) -> Publis
         business_day: NaiveDate::from_ymd_opt(2026, 3, 8).unwrap(),
         revision: number,
         version: 1,
-        state: "final".to_owned(),
+        state: super::super::State::Final,
         missing: Vec::new(),
         parameters: serde_json::Value::Null,
         snapshot: 1,

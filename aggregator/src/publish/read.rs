@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Row};
 
 use super::rows::quoted;
-use super::{Missing, PublishError};
+use super::{Missing, PublishError, State};
 use crate::report::ColumnType;
 
 /// One revision, without its rows.
@@ -20,8 +20,7 @@ pub struct Revision {
     pub business_day: NaiveDate,
     pub revision: i32,
     pub version: i32,
-    /// `provisional` or `final`.
-    pub state: String,
+    pub state: State,
     #[sqlx(json)]
     pub missing: Vec<Missing>,
     pub parameters: serde_json::Value,
@@ -41,7 +40,7 @@ pub struct Revision {
 #[derive(Debug, Clone, Serialize)]
 pub struct Restated {
     pub revision: i32,
-    pub state: String,
+    pub state: State,
     /// What kept it from being final.
     pub missing: Vec<Missing>,
     /// The rows that came since the revision before: source, dataset, how many. None when no row came, and only the

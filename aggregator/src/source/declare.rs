@@ -6,10 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::column::{Column, ColumnType};
+use lake::{BUSINESS_DAY, Column, ColumnType, TableDefinition};
 
-/// Name of the derived column that holds a fact's local day.
-pub const BUSINESS_DAY: &str = "business_day";
 /// Name of the derived column that holds a fact's local hour, 0 to 23.
 pub const BUSINESS_HOUR: &str = "business_hour";
 /// Names that the feed, the lake or the engine itself uses.
@@ -66,14 +64,14 @@ pub struct BusinessDay {
 }
 
 impl Dataset {
-    /// Every column of the lake's table: the declared ones, then the derived ones.
-    pub fn lake_columns(&self) -> Vec<Column> {
+    /// The lake's table: the declared columns, then the derived ones.
+    pub fn table(&self) -> TableDefinition {
         let mut columns = self.columns.clone();
         if self.business_day.is_some() {
             columns.push(Column::required(BUSINESS_DAY, ColumnType::Date));
             columns.push(Column::required(BUSINESS_HOUR, ColumnType::Int32));
         }
-        columns
+        TableDefinition { name: self.name.clone(), columns, has_days: self.business_day.is_some() }
     }
 
     /// The declared columns in the order in which a feed page sends them: the key, then the rest.

@@ -24,7 +24,7 @@ fn fault(from: &str, to: &str) -> String {
 fn columns_keep_the_order_of_the_file_and_the_key_leads_the_feed() {
     let declaration = parse("loyalty.toml", GOOD).unwrap();
     let points = &declaration.datasets[0];
-    let names: Vec<_> = points.lake_columns().into_iter().map(|it| it.name).collect();
+    let names: Vec<_> = points.table().columns.into_iter().map(|it| it.name).collect();
     assert_eq!(
         names,
         ["member_id", "seq", "occurred_at", "time_zone", "note", "business_day", "business_hour"].map(String::from)

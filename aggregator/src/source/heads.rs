@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lake::metric::CacheRead;
 use moka::future::Cache;
 use serde::Serialize;
 
 use super::Source;
 use super::client::{CallError, HeadAnswer};
-use crate::metric::{self, CacheRead};
+use crate::metric;
 
 /// How long an answer, good or bad, is passed on before the source is asked again.
 const FRESH: Duration = Duration::from_secs(10);
@@ -22,12 +23,12 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 /// Bytes of heads that are kept; one takes some hundred.
 const CAPACITY: u64 = 256 * 1024;
 
-/// A source's head, as it was told.
+/// A source's head, as it answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     etag: String,
     /// The `ETag` that the lake had then, and whether the source had more.
-    held: Option<String>,
+    in_lake: Option<String>,
     pending: bool,
     as_of: DateTime<Utc>,
     asked_at: DateTime<Utc>,
@@ -46,9 +47,9 @@ pub struct HeadSeen {
     pub stale: bool,
 }
 
-/// The answers held.
+/// The answers kept.
 #[derive(Debug)]
-pub(crate) struct Heads {
+pub(super) struct Heads {
     /// Answers that are passed on as they are, failures (`None`) among them.
     fresh: Cache<Key, Option<Arc<Known>>>,
     /// The last good answer of each source.
@@ -59,7 +60,7 @@ pub(crate) struct Heads {
 type Key = (String, Option<String>);
 
 impl Heads {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let weigh = |it: &Arc<Known>| u32::try_from(size_of::<Known>() + it.etag.len()).unwrap_or(u32::MAX);
         Self {
             fresh: Cache::builder()
@@ -72,15 +73,15 @@ impl Heads {
     }
 
     /// What a source says of itself, beside the `ETag` of what the lake has of it. `None` when it has not answered yet.
-    pub(crate) async fn see(&self, source: &Arc<Source>, held: Option<String>) -> Option<HeadSeen> {
+    pub(super) async fn see(&self, source: &Arc<Source>, in_lake: Option<String>) -> Option<HeadSeen> {
         let name = source.declaration.name.clone();
-        let key = (name.clone(), held.clone());
+        let key = (name.clone(), in_lake.clone());
         let read = if self.fresh.contains_key(&key) { CacheRead::Hit } else { CacheRead::Load };
-        let (fresh, load) = (self.fresh.clone(), load(Arc::clone(source), held, self.last.clone()));
+        let (fresh, load) = (self.fresh.clone(), load(Arc::clone(source), in_lake, self.last.clone()));
         let task = tokio::spawn(async move { fresh.get_with(key, load).await });
         let answer = tokio::time::timeout(PATIENCE, task).await.ok().and_then(Result::ok).flatten();
         let stale = answer.is_none();
-        metric::cache(metric::HEADS, if stale { CacheRead::Stale } else { read });
+        lake::metric::cache(metric::HEADS, if stale { CacheRead::Stale } else { read });
         let known = match answer {
             Some(known) => known,
             None => self.last.get(&name).await?,
@@ -88,27 +89,27 @@ impl Heads {
         Some(HeadSeen { pending: known.pending, as_of: known.as_of, asked_at: known.asked_at, stale })
     }
 
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Bytes kept.
+    pub(super) fn bytes(&self) -> u64 {
         self.fresh.weighted_size() + self.last.weighted_size()
     }
 }
 
 /// Ask, with the `ETag` known best: a source that has not changed since answers in a few bytes.
 ///
-/// One state of a source may have several: each that was told stands for its own witness. So only the answer to a
+/// One state of a source may have several: each that it answered with stands for its own witness. So only the answer to a
 /// question, and no comparison of ours, says whether there is more.
-async fn load(source: Arc<Source>, held: Option<String>, last: Cache<String, Arc<Known>>) -> Option<Arc<Known>> {
+async fn load(source: Arc<Source>, in_lake: Option<String>, last: Cache<String, Arc<Known>>) -> Option<Arc<Known>> {
     let name = source.declaration.name.clone();
-    let before = last.get(&name).await.filter(|it| it.held == held);
-    let etag = before.as_ref().map(|it| it.etag.clone()).or_else(|| held.clone());
+    let before = last.get(&name).await.filter(|it| it.in_lake == in_lake);
+    let etag = before.as_ref().map(|it| it.etag.clone()).or_else(|| in_lake.clone());
     let asked_at = Utc::now();
     let known = match (source.client.head(etag.as_deref()).await, etag) {
         (Ok(HeadAnswer::Changed(head)), _) => {
-            Known { etag: head.etag, held, pending: true, as_of: head.as_of, asked_at }
+            Known { etag: head.etag, in_lake, pending: true, as_of: head.as_of, asked_at }
         }
         (Ok(HeadAnswer::Unchanged(moved)), Some(etag)) => {
-            Known { etag, held, pending: before.is_some_and(|it| it.pending), as_of: moved.as_of, asked_at }
+            Known { etag, in_lake, pending: before.is_some_and(|it| it.pending), as_of: moved.as_of, asked_at }
         }
         (Ok(HeadAnswer::Unchanged(_)), None) => return failed(&name, &CallError::unasked_304()),
         (Err(error), _) => return failed(&name, &error),

@@ -10,10 +10,10 @@ mod value;
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use lake::{BUSINESS_DAY, Column as Declared, ColumnType};
 use polars::prelude::*;
 
-use super::column::{Column as Declared, ColumnType};
-use super::declare::{BUSINESS_DAY, BUSINESS_HOUR, Dataset};
+use super::declare::{BUSINESS_HOUR, Dataset};
 use days::LocalTimes;
 use value::Value;
 
@@ -61,7 +61,7 @@ impl Layout {
         let day = dataset.business_day.as_ref().and_then(|it| Some((place(&it.from)?, place(&it.zone)?)));
         let names: Vec<&str> = columns.iter().map(|it| it.name.as_str()).chain([DELETED]).collect();
         let header = names.join(",");
-        let lake = dataset.lake_columns().into_iter().map(|it| it.name).collect();
+        let lake = dataset.table().columns.into_iter().map(|it| it.name).collect();
         Self { lake, keys: dataset.key.len(), day, header, columns }
     }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
+use metrics::gauge;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::HeadSeen;
 use super::breaker::BreakerState;
-use crate::Aggregator;
-use crate::error::Error;
+use super::{HeadSeen, SourceError, Sources};
+use crate::metric;
 
 /// One source's freshness and health.
 #[derive(Debug, Clone, Serialize)]
@@ -44,19 +44,25 @@ pub struct SourceStatus {
     pub datasets: Vec<String>,
 }
 
-/// What each declared source says of itself now, without a poll: whether it has changes that the lake has not.
-///
-/// A source that does not answer within a moment shows the last that is known, marked stale, and none that never did.
-pub async fn heads(aggregator: &Aggregator) -> Result<BTreeMap<String, HeadSeen>, Error> {
-    let sql = "SELECT name, etag FROM sync.source WHERE etag IS NOT NULL";
-    let mut held: BTreeMap<String, String> =
-        sqlx::query_as(sql).fetch_all(aggregator.db()).await?.into_iter().collect();
-    let ask = aggregator.sources().iter().map(|source| {
-        let name = &source.declaration.name;
-        let held = held.remove(name);
-        async move { Some((name.clone(), aggregator.heads.see(source, held).await?)) }
-    });
-    Ok(join_all(ask.collect::<Vec<_>>()).await.into_iter().flatten().collect())
+impl SourceStatus {
+    /// Sets the source's gauges.
+    pub(crate) fn observe(&self) {
+        let name = || self.name.clone();
+        let breaker = match self.breaker {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        };
+        gauge!(metric::BREAKER, "source" => name()).set(breaker);
+        gauge!(metric::STALE, "source" => name()).set(if self.stale { 1.0 } else { 0.0 });
+        gauge!(metric::QUARANTINED, "source" => name()).set(self.quarantined as f64);
+        if let Some(through) = self.complete_through {
+            gauge!(metric::COMPLETE_THROUGH, "source" => name()).set(through.timestamp_micros() as f64 / 1e6);
+        }
+        if let Some(lag) = self.lag_seconds {
+            gauge!(metric::LAG, "source" => name()).set(lag as f64);
+        }
+    }
 }
 
 #[derive(FromRow)]
@@ -70,42 +76,72 @@ struct Row {
     error: Option<String>,
 }
 
-/// The status of every declared source, by name, as of now.
-pub async fn status(aggregator: &Aggregator) -> Result<Vec<SourceStatus>, Error> {
-    let sql =
-        "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error FROM sync.source";
-    let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
-    let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
-    let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(aggregator.db()).await?;
-    let (now, instant) = (Utc::now(), Instant::now());
-    let mut all = Vec::with_capacity(aggregator.sources().len());
-    for source in aggregator.sources() {
-        let declaration = &source.declaration;
-        let row = rows.iter().find(|it| it.name == declaration.name);
-        let complete_through = row.and_then(|it| it.complete_through);
-        let asked_at = row.and_then(|it| it.asked_at);
-        let age_seconds = complete_through.map(|it| (now - it).num_seconds().max(0));
-        let allowed = i64::try_from(declaration.stale_after.as_secs()).unwrap_or(i64::MAX);
-        let by_dataset: BTreeMap<String, i64> = quarantined
-            .iter()
-            .filter(|(name, _, _)| *name == declaration.name)
-            .map(|(_, dataset, rows)| (dataset.clone(), *rows))
-            .collect();
-        all.push(SourceStatus {
-            name: declaration.name.clone(),
-            complete_through,
-            last_success: row.and_then(|it| it.last_success),
-            age_seconds,
-            stale: age_seconds.is_none_or(|age| age > allowed),
-            lag_seconds: complete_through.zip(asked_at).map(|(through, asked)| (asked - through).num_seconds().max(0)),
-            clock_ahead_seconds: row.map_or(0, |it| it.clock_ahead_seconds),
-            breaker: source.client.breaker.state(instant),
-            quarantined: by_dataset.values().sum(),
-            quarantined_by_dataset: by_dataset,
-            failures: row.map_or(0, |it| it.failures),
-            error: row.and_then(|it| it.error.clone()),
-            datasets: declaration.datasets.iter().map(|it| it.name.clone()).collect(),
+impl Sources {
+    /// What each declared source says of itself now, without a poll: whether it has changes that the lake has not.
+    ///
+    /// A source that does not answer within a moment shows the last that is known, marked stale, and none that never did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn heads(&self) -> Result<BTreeMap<String, HeadSeen>, SourceError> {
+        let sql = "SELECT name, etag FROM sync.source WHERE etag IS NOT NULL";
+        let mut in_lake: BTreeMap<String, String> =
+            sqlx::query_as(sql).fetch_all(&self.db).await?.into_iter().collect();
+        let ask = self.all.iter().map(|source| {
+            let name = &source.declaration.name;
+            let in_lake = in_lake.remove(name);
+            async move { Some((name.clone(), self.heads.see(source, in_lake).await?)) }
         });
+        Ok(join_all(ask.collect::<Vec<_>>()).await.into_iter().flatten().collect())
     }
-    Ok(all)
+
+    /// The status of every declared source, by name, as of now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn status(&self) -> Result<Vec<SourceStatus>, SourceError> {
+        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error
+                   FROM sync.source";
+        let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
+        let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
+        let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(&self.db).await?;
+        let (now, instant) = (Utc::now(), Instant::now());
+        let mut all = Vec::with_capacity(self.all.len());
+        for source in &self.all {
+            let declaration = &source.declaration;
+            let row = rows.iter().find(|it| it.name == declaration.name);
+            let complete_through = row.and_then(|it| it.complete_through);
+            let asked_at = row.and_then(|it| it.asked_at);
+            let age_seconds = complete_through.map(|it| (now - it).num_seconds().max(0));
+            let allowed = i64::try_from(declaration.stale_after.as_secs()).unwrap_or(i64::MAX);
+            let by_dataset: BTreeMap<String, i64> = quarantined
+                .iter()
+                .filter(|(name, _, _)| *name == declaration.name)
+                .map(|(_, dataset, rows)| (dataset.clone(), *rows))
+                .collect();
+            all.push(SourceStatus {
+                name: declaration.name.clone(),
+                complete_through,
+                last_success: row.and_then(|it| it.last_success),
+                age_seconds,
+                stale: age_seconds.is_none_or(|age| age > allowed),
+                lag_seconds: complete_through
+                    .zip(asked_at)
+                    .map(|(through, asked)| (asked - through).num_seconds().max(0)),
+                clock_ahead_seconds: row.map_or(0, |it| it.clock_ahead_seconds),
+                breaker: source.client.breaker.state(instant),
+                quarantined: by_dataset.values().sum(),
+                quarantined_by_dataset: by_dataset,
+                failures: row.map_or(0, |it| it.failures),
+                error: row.and_then(|it| it.error.clone()),
+                datasets: declaration.datasets.iter().map(|it| it.name.clone()).collect(),
+            });
+        }
+        Ok(all)
+    }
+
+    /// Bytes of heads that are kept.
+    pub(crate) fn head_bytes(&self) -> u64 {
+        self.heads.bytes()
+    }
 }

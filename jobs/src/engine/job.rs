@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::{Declaration, EngineError, FenceLost, Lease, history};
+use super::{Declaration, EngineError, Lease, LeaseLost, history};
 
 /// Work that the engine can run.
 pub trait Job: Send + Sync + 'static {
@@ -48,7 +48,7 @@ pub enum JobError {
     },
     /// Another replica took the run over, or somebody cancelled it.
     #[error(transparent)]
-    Fence(#[from] FenceLost),
+    Lease(#[from] LeaseLost),
 }
 
 /// One attempt at one occurrence, as its job sees it.
@@ -87,8 +87,8 @@ impl Run {
     /// Whether the run is still ours, asked outside of any writing transaction.
     ///
     /// # Errors
-    /// [`FenceLost`].
-    pub async fn check(&self) -> Result<(), FenceLost> {
+    /// [`LeaseLost`].
+    pub async fn check(&self) -> Result<(), LeaseLost> {
         let mut tx = base::begin(&self.pool).await?;
         self.lease.check(&mut tx).await?;
         tx.rollback().await?;

@@ -17,7 +17,7 @@ pub struct Lease {
 
 /// The run is no longer this replica's to write.
 #[derive(Debug, thiserror::Error)]
-pub enum FenceLost {
+pub enum LeaseLost {
     /// Another replica took over, or the run has ended.
     #[error("run {run} is no longer ours: another replica took it over, or it has ended")]
     TakenOver {
@@ -42,8 +42,8 @@ impl Lease {
     /// take over between this check and the commit.
     ///
     /// # Errors
-    /// [`FenceLost`]; the transaction must then be rolled back.
-    pub async fn check(&self, connection: &mut PgConnection) -> Result<(), FenceLost> {
+    /// [`LeaseLost`]; the transaction must then be rolled back.
+    pub async fn check(&self, connection: &mut PgConnection) -> Result<(), LeaseLost> {
         let found: Option<(bool, bool)> = sqlx::query_as(
             "SELECT cancel_requested_at IS NOT NULL, takeovers > 0 FROM jobs.run
               WHERE id = $1 AND fence = $2 AND status = 'running'
@@ -55,8 +55,8 @@ impl Lease {
         .await?;
         let taken_over = match found {
             Some((false, taken_over)) => taken_over,
-            Some((true, _)) => return Err(FenceLost::Cancelled { run: self.run }),
-            None => return Err(FenceLost::TakenOver { run: self.run }),
+            Some((true, _)) => return Err(LeaseLost::Cancelled { run: self.run }),
+            None => return Err(LeaseLost::TakenOver { run: self.run }),
         };
         if taken_over {
             // What is written with this comes further than the attempts that fell silent before it.
@@ -69,7 +69,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::check`].
-    pub async fn beat(&self, pool: &PgPool, length: Duration) -> Result<(), FenceLost> {
+    pub async fn beat(&self, pool: &PgPool, length: Duration) -> Result<(), LeaseLost> {
         let cancelled: Option<bool> = sqlx::query_scalar(
             "UPDATE jobs.run SET lease_until = clock_timestamp() + make_interval(secs => $3)
               WHERE id = $1 AND fence = $2 AND status = 'running'
@@ -82,8 +82,8 @@ impl Lease {
         .await?;
         match cancelled {
             Some(false) => Ok(()),
-            Some(true) => Err(FenceLost::Cancelled { run: self.run }),
-            None => Err(FenceLost::TakenOver { run: self.run }),
+            Some(true) => Err(LeaseLost::Cancelled { run: self.run }),
+            None => Err(LeaseLost::TakenOver { run: self.run }),
         }
     }
 
@@ -91,13 +91,13 @@ impl Lease {
     ///
     /// A database that is away is forgiven until the lease has run out by our own clock: from then on another
     /// replica may have taken over.
-    pub async fn keep(&self, pool: &PgPool, length: Duration) -> FenceLost {
+    pub async fn keep(&self, pool: &PgPool, length: Duration) -> LeaseLost {
         let mut last_success = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(length / 3).await;
             match self.beat(pool, length).await {
                 Ok(()) => last_success = tokio::time::Instant::now(),
-                Err(FenceLost::Database(error)) if last_success.elapsed() < length => {
+                Err(LeaseLost::Database(error)) if last_success.elapsed() < length => {
                     tracing::warn!(run = self.run, %error, "a heartbeat failed; trying again");
                 }
                 Err(lost) => return lost,
@@ -107,13 +107,13 @@ impl Lease {
 }
 
 /// Publishing checks our right to write in its own transaction.
-impl aggregator::publish::Fence for Lease {
+impl aggregator::publish::Lock for Lease {
     fn check<'a>(
         &'a self,
         tx: &'a mut PgConnection,
-    ) -> Pin<Box<dyn Future<Output = Result<(), aggregator::publish::FenceLost>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), aggregator::publish::LockLost>> + Send + 'a>> {
         Box::pin(
-            async move { Self::check(self, tx).await.map_err(|lost| aggregator::publish::FenceLost(lost.to_string())) },
+            async move { Self::check(self, tx).await.map_err(|lost| aggregator::publish::LockLost(lost.to_string())) },
         )
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    EngineError, FenceLost, JobError, Registry, Run, RunRow,
+    EngineError, JobError, LeaseLost, Registry, Run, RunRow,
     claim::{self, Claim, Ending},
     history,
     job::Entry,
@@ -156,8 +156,8 @@ impl Runner {
                 Err(panic) => retry_or_fail(entry, attempt, format!("the job panicked: {panic}")),
             }),
             lost = lease.keep(pool, settings.lease) => match lost {
-                FenceLost::Cancelled { .. } => Some(Some(Ending::Cancelled)),
-                FenceLost::TakenOver { .. } | FenceLost::Database(_) => None,
+                LeaseLost::Cancelled { .. } => Some(Some(Ending::Cancelled)),
+                LeaseLost::TakenOver { .. } | LeaseLost::Database(_) => None,
             },
             () = tokio::time::sleep(entry.declaration.timeout) => Some(retry_or_fail(
                 entry,
@@ -188,9 +188,9 @@ fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Value, Jo
         Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
         Err(JobError::Refused(error)) => Some(Ending::Failed(error)),
         Err(JobError::NotYet { reason, again_in }) => Some(Ending::Postponed { note: reason, wait: again_in }),
-        Err(JobError::Fence(FenceLost::Cancelled { .. })) => Some(Ending::Cancelled),
-        Err(JobError::Fence(FenceLost::TakenOver { .. })) => None,
-        Err(JobError::Fence(FenceLost::Database(error))) => {
+        Err(JobError::Lease(LeaseLost::Cancelled { .. })) => Some(Ending::Cancelled),
+        Err(JobError::Lease(LeaseLost::TakenOver { .. })) => None,
+        Err(JobError::Lease(LeaseLost::Database(error))) => {
             retry_or_fail(entry, attempt, format!("the run's row could not be locked: {error}"))
         }
     }

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aggregator::{
-    Aggregator, report,
-    source::{self, SourceStatus},
-};
+use aggregator::{Aggregator, source::SourceStatus};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType};
@@ -55,7 +52,7 @@ pub(super) async fn look(
     settings: &AlertSettings,
     run: &Run,
 ) -> Result<Vec<(Kind, Vec<Finding>)>, JobError> {
-    let sources = source::status(aggregator).await.map_err(anyhow::Error::new)?;
+    let sources = aggregator.sources().status().await.map_err(anyhow::Error::new)?;
     let first_polls: Vec<(String, DateTime<Utc>)> =
         sqlx::query_as("SELECT source, min(started_at) FROM sync.poll GROUP BY source")
             .fetch_all(aggregator.db())
@@ -63,7 +60,7 @@ pub(super) async fn look(
             .context("the polls could not be read")?;
     let first_polls: BTreeMap<String, DateTime<Utc>> = first_polls.into_iter().collect();
     let stale = sources.iter().filter_map(|source| {
-        let declared = aggregator.source(&source.name).ok()?.declaration.stale_after;
+        let declared = aggregator.sources().get(&source.name).ok()?.declaration.stale_after;
         let limit = settings.freshness_of.get(&source.name).or(settings.freshness.as_ref());
         stale(source, limit.copied().unwrap_or(Span(declared)), first_polls.get(&source.name).copied(), run.now)
     });
@@ -155,7 +152,7 @@ fn clock_of_process(ahead: i64, tolerance: i64) -> Option<Finding> {
 }
 
 async fn drifted(aggregator: &Aggregator, drift: &Drift) -> anyhow::Result<Option<Finding>> {
-    let result = report::run(aggregator, &drift.report, &BTreeMap::new(), None).await?;
+    let result = aggregator.reports().run(&drift.report, &BTreeMap::new(), None).await?;
     let (sum, rows) = magnitude(&result.frame, drift)?;
     Ok((sum > drift.limit).then(|| Finding {
         kind: Kind::ReconciliationDrift,

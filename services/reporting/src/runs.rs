@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use aggregator::{
-    Aggregator,
-    report::{self, Bounds},
-};
+use aggregator::{Aggregator, report::Bounds};
 use chrono::{DateTime, Utc};
 use exports::Format;
 use jobs::{
@@ -102,12 +99,19 @@ impl Job for ReportRun {
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let Arguments { report, parameters, format, snapshot } = arguments;
         let format = Format::from_name(&format).ok_or_else(|| JobError::Refused(format!("no format `{format}`")))?;
-        let question = report::ask(&self.aggregator, &report, &parameters, snapshot)
+        let question = self
+            .aggregator
+            .reports()
+            .ask(&report, &parameters, snapshot)
             .await
             .map_err(|error| failure(error.into()))?;
         run.progress(0, 100, "computing").await;
-        let result =
-            question.compute(&self.aggregator, Bounds::IN_BACKGROUND).await.map_err(|error| failure(error.into()))?;
+        let result = self
+            .aggregator
+            .reports()
+            .compute(&question, Bounds::IN_BACKGROUND)
+            .await
+            .map_err(|error| failure(error.into()))?;
         let document = document::of_result(&self.aggregator, &result);
         let rows = document.frame().height();
         let key = key(format.name(), None, &document::identity(&result.report, result.snapshot, &result.parameters));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aggregator::{Aggregator, metric, report, source};
+use aggregator::Aggregator;
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
@@ -76,7 +76,7 @@ async fn watch_reports(state: &State, stop: &CancellationToken) {
     let Some(folder) = &state.config.catalogue_dir else { return };
     let mut look = tokio::time::interval(LOOK);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
-        match report::reload_if_changed(&state.aggregator).await {
+        match state.aggregator.reload_if_changed().await {
             Ok(None) => {}
             Ok(Some(catalogue)) => {
                 let (reports, broken) = (catalogue.reports().count(), catalogue.broken().len());
@@ -108,8 +108,8 @@ pub fn app(state: &State) -> Router {
 
 /// Bring the sources' gauges up to date.
 async fn sources(aggregator: Arc<Aggregator>) {
-    match source::status(&aggregator).await {
-        Ok(statuses) => metric::observe(&aggregator, &statuses),
+    match aggregator.sources().status().await {
+        Ok(statuses) => aggregator.observe(&statuses),
         // They keep their last values; readiness tells about the database.
         Err(error) => tracing::debug!(%error, "cannot read the sources' status"),
     }

@@ -7,7 +7,7 @@ mod show;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use chrono::{Days, Utc};
+use chrono::Days;
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
 
     let zone: chrono_tz::Tz =
         state.time_zone.parse().map_err(|_| Error::Usage(format!("{} is not an IANA time zone", state.time_zone)))?;
-    let last = plan.until.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive() - Days::new(1));
+    let last = plan.until.unwrap_or_else(|| base::today(zone) - Days::new(1));
     let first = last - Days::new(u64::from(plan.days.saturating_sub(1)));
     let published = Instant::now();
     let days = json!({"from": first.to_string(), "to": last.to_string(), "reports": EVERY_DAY});

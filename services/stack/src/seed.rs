@@ -15,7 +15,7 @@ mod table;
 
 use std::time::Instant;
 
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use self::api::{Api, Import};
@@ -47,7 +47,7 @@ impl Default for Plan {
 impl Plan {
     /// First and last business day in `zone`.
     fn span(&self, zone: chrono_tz::Tz) -> (NaiveDate, NaiveDate) {
-        let last = self.until.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive() - Days::new(1));
+        let last = self.until.unwrap_or_else(|| base::today(zone) - Days::new(1));
         (last - Days::new(u64::from(self.days.saturating_sub(1))), last)
     }
 }

@@ -1,7 +1,6 @@
 //! A retailer of 300 stores and one web shop in the year that a bench asks about: written as the lake holds it, a file
 //! for each quiet month and for each day of the last one.
 
-use aggregator::lake;
 use aggregator::{Aggregator, Settings};
 use anyhow::Result;
 use chrono::{Datelike as _, Days, NaiveDate};
@@ -67,7 +66,7 @@ pub(crate) async fn fill(aggregator: &Aggregator, lines: usize) -> Result<()> {
         for days in month.chunks(files) {
             let written = tokio::task::block_in_place(|| clerk.write(days, per_day))?;
             for (dataset, frame) in written {
-                lake::append(aggregator, dataset, vec![frame]).await?;
+                aggregator.lake().append(dataset, vec![frame]).await?;
             }
         }
     }
@@ -331,7 +330,7 @@ async fn reference_sets(aggregator: &Aggregator) -> Result<()> {
             }
         }
         let frame = tokio::task::block_in_place(|| frame.collect())?;
-        lake::append(aggregator, dataset, vec![frame]).await?;
+        aggregator.lake().append(dataset, vec![frame]).await?;
     }
     Ok(())
 }

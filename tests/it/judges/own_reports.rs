@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregator::lake;
-use aggregator::report::{self, Origin, ReportError};
+use aggregator::report::{Origin, Report, ReportError};
 use polars::prelude::*;
 
 use super::{Court, compare};
@@ -21,46 +20,46 @@ async fn the_readmes_report_works_as_written_and_without_a_restart() {
     let aggregator = &court.aggregator;
     let whole_year =
         BTreeMap::from([("from", "2025-01-01"), ("to", "2026-03-31")].map(|(a, b)| (a.to_owned(), b.to_owned())));
-    let run = || report::run(aggregator, "sales_by_city", &whole_year, None);
+    let run = || aggregator.reports().run("sales_by_city", &whole_year, None);
     assert!(matches!(run().await, Err(ReportError::UnknownReport { .. })));
 
     let file = court.own_reports().join("sales_by_city.sql");
     std::fs::create_dir_all(court.own_reports()).unwrap();
     std::fs::write(&file, readmes_report()).unwrap();
-    let catalogue = report::reload(aggregator).await.unwrap();
+    let catalogue = aggregator.reload().await.unwrap();
     assert_eq!(catalogue.get("sales_by_city").unwrap().origin, Origin::Own);
     let ours = run().await.unwrap();
     assert!(ours.frame.height() > 0);
-    let (_, sql) = report::statement(aggregator, "sales_by_city", &whole_year).await.unwrap();
+    let (_, sql) = aggregator.reports().statement("sales_by_city", &whole_year).await.unwrap();
     compare(&ours.frame, ours.columns(), &court.judge(&[sql])[0]).unwrap();
 
     // A slip of the pen disables this report, says where, and leaves the others alone.
     std::fs::write(&file, readmes_report().replace("t.city AS city", "t.town AS city")).unwrap();
-    let catalogue = report::reload(aggregator).await.unwrap();
+    let catalogue = aggregator.reload().await.unwrap();
     let told = catalogue.broken()["sales_by_city"][0].to_string();
     assert!(told.contains("sales_by_city.sql") && told.contains("town"), "{told}");
     let error = run().await.unwrap_err();
     assert!(matches!(&error, ReportError::Broken { .. }) && error.to_string().contains("town"), "{error}");
-    assert!(report::run(aggregator, "channel_mix", &whole_year, None).await.is_ok());
+    assert!(aggregator.reports().run("channel_mix", &whole_year, None).await.is_ok());
 
     std::fs::write(&file, readmes_report()).unwrap();
-    report::reload(aggregator).await.unwrap();
+    aggregator.reload().await.unwrap();
     assert!(run().await.unwrap().frame.equals_missing(&ours.frame));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_runs_give_the_same_bytes() {
     let court = Court::open().await;
-    let whole_year = |report: &report::Report| super::parameter_sets(report).swap_remove(0);
-    let catalogue = report::catalogue(&court.aggregator);
+    let whole_year = |report: &Report| super::parameter_sets(report).swap_remove(0);
+    let catalogue = court.aggregator.reports().catalogue();
     let mut first: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for unused in 1_000..1_010_i64 {
         // A category that no product has changes no figure, but makes a snapshot that nothing was computed on.
         let category = df!("category_id" => [unused], "name" => ["unused"]).unwrap();
-        let snapshot = lake::append(&court.aggregator, "categories", vec![category]).await.unwrap();
+        let snapshot = court.aggregator.lake().append("categories", vec![category]).await.unwrap();
         for report in catalogue.reports() {
             let result =
-                report::run(&court.aggregator, &report.name, &whole_year(report), Some(snapshot)).await.unwrap();
+                court.aggregator.reports().run(&report.name, &whole_year(report), Some(snapshot)).await.unwrap();
             let mut bytes = Vec::new();
             for column in result.frame.columns() {
                 bytes.extend(format!("{:?}", column.as_materialized_series().iter().collect::<Vec<_>>()).bytes());

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aggregator::lake::{compact, expire, sweep};
-use aggregator::poll::poll_source;
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -65,18 +63,18 @@ async fn faults_at_random_lose_nothing_and_double_nothing() {
         // Each round is a process of its own: what it knows in memory dies with it.
         it.reopen(DECLARATION).await.unwrap();
         let patience = Duration::from_millis(random.random_range(20..3000));
-        let polled = tokio::time::timeout(patience, poll_source(&it.aggregator, "fourth"));
+        let polled = tokio::time::timeout(patience, it.aggregator.poller().poll("fourth", Drops::Guarded));
         match random.random_range(0..4) {
             0 => {
-                let (_, compacted) = tokio::join!(polled, compact(&it.aggregator, TimeDelta::zero()));
+                let (_, compacted) = tokio::join!(polled, it.aggregator.lake().compact(TimeDelta::zero()));
                 compacted.unwrap();
             }
             1 => {
-                let (_, swept) = tokio::join!(polled, sweep(&it.aggregator));
+                let (_, swept) = tokio::join!(polled, it.aggregator.lake().sweep());
                 swept.unwrap();
             }
             2 if random.random_range(0..4) == 0 => {
-                let (_, expired) = tokio::join!(polled, expire(&it.aggregator, TimeDelta::seconds(2)));
+                let (_, expired) = tokio::join!(polled, it.aggregator.expire(TimeDelta::seconds(2)));
                 expired.unwrap();
             }
             _ => drop(polled.await),
@@ -102,7 +100,7 @@ async fn faults_at_random_lose_nothing_and_double_nothing() {
         }
     }
     assert!(readable > 0, "seed {seed}");
-    sweep(&it.aggregator).await.unwrap();
+    it.aggregator.lake().sweep().await.unwrap();
     super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
     let polls: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.poll").fetch_one(&it.db).await.unwrap();
     assert!(polls > 1, "seed {seed}");

@@ -1,7 +1,5 @@
 //! The commit rule: two writers from one base never double a row.
 
-use aggregator::poll::poll_source;
-
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +9,10 @@ async fn two_replicas_poll_at_once_and_one_of_them_does_it_while_the_other_waits
         it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
     }
     let other = Aggregator::open(it.db.clone(), settings(&it.stack, &it.source, &it.folder)).await.unwrap();
-    let (first, second) = tokio::join!(poll_source(&it.aggregator, "fourth"), poll_source(&other, "fourth"));
+    let (first, second) = tokio::join!(
+        it.aggregator.poller().poll("fourth", Drops::Guarded),
+        other.poller().poll("fourth", Drops::Guarded)
+    );
     assert_eq!(first.unwrap().rows_added + second.unwrap().rows_added, 40);
     it.check_equal().await;
 }

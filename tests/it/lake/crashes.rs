@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aggregator::lake::sweep;
 use futures_util::future::join_all;
 use kit::feed::Dataset;
 use rand::rngs::StdRng;
@@ -84,7 +83,7 @@ async fn whatever_dies_and_whenever_the_lake_equals_its_sources() {
     stack.stop("reporting").await;
     witness.check_datasets(&stack, seed).await;
     witness.check_snapshots(seed).await;
-    sweep(&witness.aggregator).await.unwrap();
+    witness.aggregator.lake().sweep().await.unwrap();
     super::commit::check_files(&witness.db, witness.aggregator.lake().dir()).await;
 }
 
@@ -194,8 +193,8 @@ impl Witness {
         sqlx::query_scalar::<_, i64>(sql).bind(since).fetch_one(&self.db).await.unwrap() == SOURCES.len() as i64
     }
 
-    async fn rows(&self, snapshot: i64, dataset: &str) -> Result<Vec<String>, Error> {
-        let frame = lake::scan(&self.aggregator, snapshot, dataset, None).await?;
+    async fn rows(&self, snapshot: i64, dataset: &str) -> Result<Vec<String>, LakeError> {
+        let frame = self.aggregator.lake().scan(snapshot, dataset, None).await?;
         let mut rows = tokio::task::spawn_blocking(move || frame.collect().map(|it| lines(&it))).await??;
         rows.sort_unstable();
         Ok(rows)
@@ -232,7 +231,7 @@ impl Witness {
         let newest = snapshot::current(&self.db).await.unwrap();
         for (source, database, offered) in SOURCES {
             let pool = stack.pool(database).await;
-            for dataset in &self.aggregator.source(source).unwrap().declaration.datasets {
+            for dataset in &self.aggregator.sources().get(source).unwrap().declaration.datasets {
                 let columns: Vec<&str> = dataset.columns.iter().map(|it| it.name.as_str()).collect();
                 let of_feed = offered.iter().find(|it| it.name == dataset.feed).unwrap();
                 let sql = feed_text::rows(of_feed, &columns);

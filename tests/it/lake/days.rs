@@ -1,7 +1,6 @@
 //! Business days with a real source: the local date where it happened, whatever becomes of the store afterwards.
 //! PostgreSQL, which computes its own in `retail_db`, is the judge.
 
-use aggregator::poll::poll_source;
 use reqwest::Method;
 use serde_json::json;
 
@@ -39,7 +38,7 @@ async fn import(stack: &Stack, store: &str, sales: &[(&str, &str)]) {
 /// `reference day hour` of every line in the lake, by reference.
 async fn days(aggregator: &Arc<Aggregator>) -> Vec<String> {
     let snapshot = snapshot::current(aggregator.db()).await.unwrap();
-    let lines = lake::scan(aggregator, snapshot, "sale_lines", None).await.unwrap();
+    let lines = aggregator.lake().scan(snapshot, "sale_lines", None).await.unwrap();
     let lines = lines.select([col("reference"), col("business_day"), col("business_hour")]);
     let frame = tokio::task::spawn_blocking(move || lines.collect().unwrap()).await.unwrap();
     let text = |row: usize| frame.columns().iter().map(|it| cell(&it.get(row).unwrap())).collect::<Vec<_>>().join(" ");
@@ -75,7 +74,7 @@ async fn a_day_is_that_of_the_place_and_stays_when_the_store_moves_its_zone() {
     )
     .await;
     let aggregator = beside(&stack).await;
-    poll_source(&aggregator, "retail").await.unwrap();
+    aggregator.poller().poll("retail", Drops::Guarded).await.unwrap();
     let held = [
         "a-before-midnight 2026-06-30 23",
         "b-at-midnight 2026-07-01 0",
@@ -96,7 +95,7 @@ async fn a_day_is_that_of_the_place_and_stays_when_the_store_moves_its_zone() {
     let retail = stack.pool("retail_db").await;
     let void = "UPDATE sales SET status = 'voided', voided_at = now() WHERE reference LIKE '%b-at-midnight'";
     assert_eq!(sqlx::query(void).execute(&retail).await.unwrap().rows_affected(), 1);
-    let outcome = poll_source(&aggregator, "retail").await.unwrap();
+    let outcome = aggregator.poller().poll("retail", Drops::Guarded).await.unwrap();
     assert_eq!((outcome.rows_changed, outcome.rows_added), (2, 1), "the store and the voided line; the new one");
     let mut moved: Vec<String> = held.iter().map(|it| (*it).to_owned()).collect();
     moved.push("j-after-the-move 2026-06-30 19".to_owned());

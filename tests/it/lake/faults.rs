@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aggregator::poll::poll_source;
+use aggregator::poll::quarantine;
 use aggregator::publish::Gate;
-use aggregator::source::{self, breaker::BreakerState, quarantine};
+use aggregator::source::breaker::BreakerState;
 use chrono::{TimeDelta, Utc};
 use system_tests::source::Fault;
 use system_tests::wait_until;
@@ -57,12 +57,12 @@ async fn a_source_that_is_down_fails_its_poll_opens_the_breaker_and_keeps_what_w
     it.poll().await;
     it.source.break_next(std::iter::repeat_n(Fault::Status(500, 0), 20));
     for _ in 0..5 {
-        poll_source(&it.aggregator, "fourth").await.unwrap_err();
+        it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
     }
     it.source.take_requests();
-    let refused = poll_source(&it.aggregator, "fourth").await.unwrap_err();
+    let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
     assert_eq!(it.source.take_requests(), [""; 0], "an open breaker sends nothing: {refused}");
-    let status = source::status(&it.aggregator).await.unwrap();
+    let status = it.aggregator.sources().status().await.unwrap();
     let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
     assert_eq!((fourth.breaker, fourth.failures), (BreakerState::Open, 6));
     assert!(fourth.error.as_deref().is_some_and(|it| it.contains("circuit breaker is open")));
@@ -89,13 +89,13 @@ async fn a_poll_that_the_breaker_lets_try_again_goes_on_to_its_end() {
     let mut it = filled().await;
     it.reopen(&DECLARATION.replace("page = 3", "page = 3\ncool_down = \"1s\"")).await.unwrap();
     let breaker = async || {
-        let status = source::status(&it.aggregator).await.unwrap();
+        let status = it.aggregator.sources().status().await.unwrap();
         status.iter().find(|it| it.name == "fourth").unwrap().breaker
     };
     it.source.break_next([Fault::None, Fault::None]);
     it.source.break_next(std::iter::repeat_n(Fault::Status(500, 0), 20));
     while breaker().await == BreakerState::Closed {
-        poll_source(&it.aggregator, "fourth").await.unwrap_err();
+        it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
     }
     it.source.mend();
     wait_until("the breaker to let one call try", Duration::from_secs(20), async || {
@@ -111,8 +111,8 @@ async fn a_poll_that_the_breaker_lets_try_again_goes_on_to_its_end() {
 async fn a_slow_drip_ends_at_the_deadline_and_the_next_poll_catches_up() {
     let it = filled().await;
     it.source.break_next(std::iter::repeat_n(Fault::Drip(Duration::from_millis(400)), 30));
-    let error = poll_source(&it.aggregator, "fourth").await.unwrap_err();
-    assert!(matches!(error, Error::Source { .. }), "{error}");
+    let error = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    assert!(matches!(error, PollError::Source { .. }), "{error}");
     it.source.mend();
     it.poll().await;
     it.check_equal().await;
@@ -138,7 +138,7 @@ async fn rows_that_do_not_fit_are_quarantined_and_the_rest_goes_on() {
     assert_eq!(found[0].0, "occurred_at");
     assert_eq!(found[0].2, "50,1,2026-02-30T00:00:00.000000Z,UTC,5,\\N,\\N,\\N,false");
     assert_eq!(found[1].1, "\"Mars/Olympus\" is no IANA time zone");
-    let status = source::status(&it.aggregator).await.unwrap();
+    let status = it.aggregator.sources().status().await.unwrap();
     assert_eq!(status.iter().find(|it| it.name == "fourth").unwrap().quarantined_by_dataset["visits"], 2);
 
     // The source mends one of them: its next delivery closes the entry.
@@ -150,7 +150,7 @@ async fn rows_that_do_not_fit_are_quarantined_and_the_rest_goes_on() {
     // The other is mended at the source without a change in the feed: only reading again finds it.
     it.source.model().mend("visits", &[51, 1], 1, "UTC");
     assert_eq!(it.poll().await.rows_added, 0);
-    assert_eq!(quarantine::ask_again(&it.aggregator, "fourth").await.unwrap(), 1);
+    assert_eq!(it.aggregator.poller().ask_again("fourth").await.unwrap(), 1);
     let replayed = it.poll().await;
     assert_eq!((replayed.rows_added, replayed.rows_changed, replayed.rows_removed), (1, 0, 0));
     assert!(quarantine::list(&it.db, "fourth", None, 0, 10).await.unwrap().is_empty());
@@ -197,7 +197,7 @@ async fn a_source_whose_clock_is_ahead_is_read_and_not_believed() {
         for _ in 0..2 {
             let outcome = it.poll().await;
             assert!(outcome.complete_through <= Utc::now(), "{outcome:?}");
-            let status = source::status(&it.aggregator).await.unwrap();
+            let status = it.aggregator.sources().status().await.unwrap();
             let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
             assert!((ahead.num_seconds() - fourth.clock_ahead_seconds).abs() < 60, "{fourth:?}");
         }
@@ -205,8 +205,8 @@ async fn a_source_whose_clock_is_ahead_is_read_and_not_believed() {
     }
     let day = "2026-03-01".parse().unwrap();
     let missing = async || {
-        let gate = Gate::read(&it.aggregator, Duration::ZERO).await.unwrap();
-        gate.missing_of(&["fourth".to_owned()].into(), &["visits".to_owned()].into(), day).len()
+        let gate = Gate::read(it.aggregator.reports(), Duration::ZERO).await.unwrap();
+        gate.missing_of(&["visits".to_owned()].into(), day).len()
     };
     assert_eq!(missing().await, 1, "no day of it is over");
     it.source.model().clock_ahead = TimeDelta::zero();

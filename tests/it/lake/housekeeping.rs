@@ -1,6 +1,5 @@
 //! Compaction, expiry and the sweep: what they let go of, and what they must keep.
 
-use aggregator::lake::{compact, expire, sweep};
 use chrono::TimeDelta;
 use system_tests::duckdb;
 use system_tests::source::Fault;
@@ -25,8 +24,8 @@ async fn a_quiet_month_becomes_one_file_and_is_changed_and_read_like_before() {
     }
     let before = it.snapshot().await;
     assert_eq!(files(&it.db, "visits").await, 6);
-    assert_eq!(compact(&it.aggregator, TimeDelta::days(7)).await.unwrap().months, 0, "not quiet yet");
-    let done = compact(&it.aggregator, TimeDelta::zero()).await.unwrap();
+    assert_eq!(it.aggregator.lake().compact(TimeDelta::days(7)).await.unwrap().months, 0, "not quiet yet");
+    let done = it.aggregator.lake().compact(TimeDelta::zero()).await.unwrap();
     assert_eq!((done.months, done.files, done.rows, done.overtaken), (2, 6, 24, 0));
     assert_eq!(files(&it.db, "visits").await, 2);
     it.check_equal().await;
@@ -41,7 +40,7 @@ async fn a_quiet_month_becomes_one_file_and_is_changed_and_read_like_before() {
     it.poll().await;
     assert_eq!(files(&it.db, "visits").await, 4, "a changed row is put beside it");
     it.check_equal().await;
-    let done = compact(&it.aggregator, TimeDelta::zero()).await.unwrap();
+    let done = it.aggregator.lake().compact(TimeDelta::zero()).await.unwrap();
     assert_eq!((done.months, done.files, done.rows), (2, 4, 24), "also the month that has but lost a row");
     it.check_equal().await;
     assert_eq!(it.rows_at(before, "visits", None).await.len(), 24, "the snapshot before it all still reads the same");
@@ -64,12 +63,12 @@ async fn expired_snapshots_take_their_files_with_them_and_no_others() {
         }
         snapshots.push(it.poll().await.snapshot.unwrap());
     }
-    assert_eq!(expire(&it.aggregator, TimeDelta::days(90)).await.unwrap().snapshots, 0);
-    let expired = expire(&it.aggregator, TimeDelta::zero()).await.unwrap();
+    assert_eq!(it.aggregator.expire(TimeDelta::days(90)).await.unwrap().snapshots, 0);
+    let expired = it.aggregator.expire(TimeDelta::zero()).await.unwrap();
     assert_eq!(expired.files, 3);
     it.check_equal().await;
-    let error = lake::scan(&it.aggregator, snapshots[0], "visits", None).await.map(|_| ()).unwrap_err();
-    assert!(matches!(error, Error::UnknownSnapshot(_)), "{error}");
+    let error = it.aggregator.lake().scan(snapshots[0], "visits", None).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, LakeError::UnknownSnapshot(_)), "{error}");
     super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
     assert_eq!(duckdb(&it.stack, "SELECT count(*) FROM visits"), [[serde_json::json!(3)]]);
 }
@@ -89,15 +88,15 @@ async fn the_sweep_removes_what_a_dead_worker_left_and_spares_the_living_and_the
 
     let mut worker = it.db.acquire().await.unwrap();
     sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut *worker).await.unwrap();
-    assert_eq!(sweep(&it.aggregator).await.unwrap().spared, 1);
+    assert_eq!(it.aggregator.lake().sweep().await.unwrap().spared, 1);
     assert!(path.exists());
     sqlx::query("SELECT pg_advisory_unlock(4711)").execute(&mut *worker).await.unwrap();
 
     // A poll that failed behind its second page: what it staged is kept for the next one.
     it.source.break_next([Fault::None, Fault::None, Fault::None]);
     it.source.break_next(std::iter::repeat_n(Fault::Status(500, 0), 1));
-    aggregator::poll::poll_source(&it.aggregator, "fourth").await.unwrap_err();
-    let swept = sweep(&it.aggregator).await.unwrap();
+    it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    let swept = it.aggregator.lake().sweep().await.unwrap();
     assert_eq!((swept.files, swept.spared), (1, 0));
     assert!(!path.exists());
     assert!(it.poll().await.resumed);

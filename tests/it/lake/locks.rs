@@ -26,7 +26,7 @@ async fn pending(db: &PgPool) -> i64 {
 async fn sweep_all(it: &Fixture) -> u64 {
     let mut removed = 0;
     wait_until("a sweep to find every lock free", PATIENCE, async || {
-        removed += lake::sweep(&it.aggregator).await.unwrap().files;
+        removed += it.aggregator.lake().sweep().await.unwrap().files;
         (pending(&it.db).await == 0).then_some(())
     })
     .await;
@@ -34,7 +34,7 @@ async fn sweep_all(it: &Fixture) -> u64 {
 }
 
 /// A file on its way that takes far longer than a sweep: its statistics alone do, before it is there at all.
-async fn writing(it: &Fixture) -> tokio::task::JoinHandle<Result<i64, Error>> {
+async fn writing(it: &Fixture) -> tokio::task::JoinHandle<Result<i64, LakeError>> {
     const ROWS: usize = 4_000_000;
     let ids = Int64Chunked::from_vec("place_id".into(), (0..ROWS as i64).collect());
     let name = StringChunked::full("name".into(), "a place", ROWS);
@@ -42,7 +42,7 @@ async fn writing(it: &Fixture) -> tokio::task::JoinHandle<Result<i64, Error>> {
     let columns = vec![ids.into_column(), name.into_column(), capacity.into_column()];
     let frame = DataFrame::new(ROWS, columns).unwrap();
     let aggregator = Arc::clone(&it.aggregator);
-    let appended = tokio::spawn(async move { lake::append(&aggregator, "places", vec![frame]).await });
+    let appended = tokio::spawn(async move { aggregator.lake().append("places", vec![frame]).await });
     wait_until("its name to be recorded", PATIENCE, async || (pending(&it.db).await > 0).then_some(())).await;
     appended
 }
@@ -56,7 +56,7 @@ async fn a_poll_that_lost_its_lock_writes_nothing_more_and_the_next_one_begins_w
     }
     it.source.break_next([Fault::None, Fault::HeldUntilAsked]);
     let aggregator = Arc::clone(&it.aggregator);
-    let poll = tokio::spawn(async move { poll_source(&aggregator, "fourth").await });
+    let poll = tokio::spawn(async move { aggregator.poller().poll("fourth", Drops::Guarded).await });
     wait_until("the poll to ask for a page", PATIENCE, async || {
         it.source.take_requests().iter().any(|it| it.contains("/changes/")).then_some(())
     })
@@ -64,7 +64,7 @@ async fn a_poll_that_lost_its_lock_writes_nothing_more_and_the_next_one_begins_w
     cut_locks(&it.db).await;
     reqwest::get(format!("{}/fourth/api/v1/changes", it.source.url())).await.unwrap();
     let outcome = poll.await.unwrap();
-    assert!(matches!(outcome, Err(Error::LockLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(PollError::Lake(LakeError::LockLost))), "{outcome:?}");
     sweep_all(&it).await;
     check_files(&it.db, it.aggregator.lake().dir()).await;
     assert!(it.poll().await.resumed);
@@ -78,7 +78,7 @@ async fn a_file_whose_name_was_forgotten_while_it_was_written_is_removed() {
     cut_locks(&it.db).await;
     sweep_all(&it).await;
     let outcome = appended.await.unwrap();
-    assert!(matches!(outcome, Err(Error::LockLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(LakeError::LockLost)), "{outcome:?}");
     check_files(&it.db, it.aggregator.lake().dir()).await;
 }
 

@@ -1,6 +1,5 @@
 //! A few changed rows of a large file: marked as gone where they are, their new state put beside.
 
-use aggregator::lake::{compact, expire};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use system_tests::{duckdb, eventually};
@@ -77,7 +76,7 @@ async fn pieces_are_made_one_when_they_are_many_and_when_the_month_is_quiet() {
         it.poll().await;
     }
     assert_eq!(files(&it.db).await, (std::iter::once(40).chain([1; 12]).collect(), vec![12]));
-    let done = compact(&it.aggregator, TimeDelta::zero()).await.unwrap();
+    let done = it.aggregator.lake().compact(TimeDelta::zero()).await.unwrap();
     assert_eq!((done.months, done.files, done.rows), (1, 13, 40));
     assert_eq!(files(&it.db).await, (vec![40], vec![]));
     it.check_equal().await;
@@ -89,7 +88,7 @@ async fn pieces_are_made_one_when_they_are_many_and_when_the_month_is_quiet() {
     assert_eq!(files(&it.db).await, (vec![40], vec![]));
     it.check_equal().await;
     assert_eq!(duckdb(&it.stack, NUMBERS), numbers(40, (21..=40).sum::<i64>() + (201..=220).sum::<i64>(), 220));
-    expire(&it.aggregator, TimeDelta::zero()).await.unwrap();
+    it.aggregator.expire(TimeDelta::zero()).await.unwrap();
     super::commit::check_files(&it.db, it.aggregator.lake().dir()).await;
     it.check_equal().await;
 }
@@ -102,7 +101,7 @@ async fn compaction_never_brings_back_a_row_that_was_marked_meanwhile() {
     let mut poll = kit::db::begin(&it.db).await.unwrap();
     sqlx::query("SELECT FROM sync.catalogue FOR UPDATE").execute(&mut *poll).await.unwrap();
     let aggregator = Arc::clone(&it.aggregator);
-    let compaction = tokio::spawn(async move { compact(&aggregator, TimeDelta::zero()).await });
+    let compaction = tokio::spawn(async move { aggregator.lake().compact(TimeDelta::zero()).await });
     eventually("compaction to wait for the catalogue", async || {
         let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity
                                   WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT FROM sync.catalogue%')";

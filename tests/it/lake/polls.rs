@@ -1,7 +1,5 @@
 //! What polls bring, and what they leave alone.
 
-use aggregator::poll::{Drops, poll_source, poll_with};
-use aggregator::source;
 use system_tests::eventually;
 use system_tests::source::Fault;
 
@@ -26,7 +24,7 @@ async fn a_source_is_one_file_and_a_quiet_one_costs_one_request() {
     assert_eq!(it.source.take_requests(), ["/fourth/api/v1/changes"]);
     assert_eq!(first.snapshot, Some(it.snapshot().await));
 
-    let status = source::status(&it.aggregator).await.unwrap();
+    let status = it.aggregator.sources().status().await.unwrap();
     let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
     assert_eq!(fourth.complete_through, Some(second.complete_through));
     assert!(!fourth.stale);
@@ -81,7 +79,7 @@ async fn an_interrupted_poll_goes_on_behind_its_last_page() {
     }
     for stop_after in [1_usize, 4, 7] {
         let aggregator = Arc::clone(&it.aggregator);
-        let poll = tokio::spawn(async move { poll_source(&aggregator, "fourth").await });
+        let poll = tokio::spawn(async move { aggregator.poller().poll("fourth", Drops::Guarded).await });
         // A page that never ends holds the poll in its middle.
         let staged = "SELECT count(*) FROM sync.staged_part";
         it.source.break_next(std::iter::repeat_n(Fault::None, stop_after));
@@ -132,14 +130,14 @@ async fn another_epoch_is_read_whole_and_swapped_only_when_believable() {
         it.source.model().forget("visits", &[id, 1]);
     }
     it.source.model().change_epoch();
-    let refused = poll_source(&it.aggregator, "fourth").await.unwrap_err();
-    assert!(matches!(refused, Error::DropsTooMuch { dropped: 4, held: 9, .. }), "{refused}");
+    let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    assert!(matches!(refused, PollError::DropsTooMuch { dropped: 4, existing: 9, .. }), "{refused}");
     assert_eq!(it.rows("visits").await, before);
-    let status = source::status(&it.aggregator).await.unwrap();
+    let status = it.aggregator.sources().status().await.unwrap();
     let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
     assert!(fourth.error.as_deref().is_some_and(|it| it.contains("4 of 9 rows")), "{:?}", fourth.error);
 
-    let outcome = poll_with(&it.aggregator, "fourth", Drops::Allowed).await.unwrap();
+    let outcome = it.aggregator.poller().poll("fourth", Drops::Allowed).await.unwrap();
     assert_eq!(outcome.rows_removed, 4);
     it.check_equal().await;
 }

@@ -1,7 +1,6 @@
 //! The shipped declarations against the real services: every declared column is in the feed, and
 //! the lake holds the sources' rows, to the cent.
 
-use aggregator::poll::poll_source;
 use serde_json::json;
 use stack::seed::{self, Plan};
 use system_tests::duckdb;
@@ -22,10 +21,18 @@ async fn the_lake_holds_what_the_services_hold() {
     seed::run(&stack.state(), &plan, &mut |_: &str| ()).await.unwrap();
     let aggregator = super::days::beside(&stack).await;
     for source in ["inventory", "retail", "ecommerce"] {
-        let outcome = poll_source(&aggregator, source).await.unwrap_or_else(|error| panic!("{source}: {error:?}"));
+        let outcome = aggregator
+            .poller()
+            .poll(source, Drops::Guarded)
+            .await
+            .unwrap_or_else(|error| panic!("{source}: {error:?}"));
         assert_eq!(outcome.rows_quarantined, 0, "{source}");
         assert!(outcome.rows_added > 0, "{source}");
-        assert_eq!(poll_source(&aggregator, source).await.unwrap().snapshot, None, "{source}: nothing new");
+        assert_eq!(
+            aggregator.poller().poll(source, Drops::Guarded).await.unwrap().snapshot,
+            None,
+            "{source}: nothing new"
+        );
     }
     for (database, in_service, in_lake) in [
         (

@@ -39,9 +39,9 @@ async fn a_poll_that_is_told_to_stop_leaves_no_orphan_and_is_taken_up_again() {
     .await;
     stack.stop("reporting").await;
     let aggregator = super::days::beside(&stack).await;
-    lake::sweep(&aggregator).await.unwrap();
+    aggregator.lake().sweep().await.unwrap();
     super::commit::check_files(&db, aggregator.lake().dir()).await;
     let newest = snapshot::current(&db).await.unwrap();
-    let stores = lake::scan(&aggregator, newest, "stores", None).await.unwrap();
+    let stores = aggregator.lake().scan(newest, "stores", None).await.unwrap();
     assert_eq!(tokio::task::spawn_blocking(move || stores.collect().unwrap().height()).await.unwrap(), 3);
 }

@@ -5,13 +5,13 @@ mod pieces;
 
 use std::collections::{BTreeSet, HashSet};
 
+use lake::commit::Ended;
+use lake::deletes::NewDeleteFile;
+use lake::file::{Name, NewFile, by_day};
+use lake::scan;
 use polars::series::IsSorted;
 
 use super::*;
-use crate::lake::commit::Ended;
-use crate::lake::deletes::NewDeletes;
-use crate::lake::file::{Name, NewFile, by_day};
-use crate::lake::scan;
 use crate::source::page::{DELETED, key_text};
 
 /// Live files from which on a group is written anew.
@@ -41,26 +41,32 @@ impl Counts {
 pub(super) struct Merged {
     pub(super) add: Vec<NewFile>,
     pub(super) end: Vec<Ended>,
-    pub(super) mark: Vec<NewDeletes>,
+    pub(super) delete: Vec<NewDeleteFile>,
     pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
-    /// Rows held that did not come in a whole read.
+    /// Rows of the lake that did not come in a full refresh.
     pub(super) missing: u64,
     /// Names given out and not needed.
     pub(super) unused: Vec<Name>,
 }
 
+/// What the rows that came are to those in the files.
+struct Compared {
+    /// Rows that the files do not hold in every column.
+    fresh: DataFrame,
+    /// Rows of the files that are changed or removed.
+    outdated: DataFrame,
+}
+
 /// The work, with all it needs to run on a blocking thread.
 pub(super) struct Merge {
-    pub(super) lake_dir: PathBuf,
-    pub(super) table_dir: PathBuf,
     pub(super) table: Arc<Table>,
     pub(super) key: Vec<String>,
     pub(super) staged: Vec<PathBuf>,
-    pub(super) whole: bool,
+    pub(super) refresh: Refresh,
 }
 
 impl Merge {
-    pub(super) fn run(&self, batch: Vec<Group>, names: Vec<Names>) -> Result<Merged, Error> {
+    pub(super) fn run(&self, batch: Vec<Group>, names: Vec<Names>) -> Result<Merged, LakeError> {
         let staged = self.staged_rows(&batch)?;
         let mut merged = Merged::default();
         for (group, names) in batch.iter().zip(names) {
@@ -73,8 +79,8 @@ impl Merge {
         Ok(merged)
     }
 
-    /// The batch's staged rows in the order of their days, the last delivery of each key, with the mark of deletion.
-    fn staged_rows(&self, batch: &[Group]) -> Result<DataFrame, Error> {
+    /// The batch's staged rows in the order of their days, the last delivery of each key, and whether it is deleted.
+    fn staged_rows(&self, batch: &[Group]) -> Result<DataFrame, LakeError> {
         let mut schema = self.table.schema();
         schema.insert(DELETED.into(), DataType::Boolean);
         let mut rows = scan::of_paths(Arc::new(schema), &self.staged, None, MissingColumnsPolicy::Raise)?;
@@ -87,7 +93,7 @@ impl Merge {
 
     /// Of each key the last row, in the order of the days. Each column is let go of when its rows are picked out: in a
     /// batch of a first poll these columns are most of the memory that the process ever needs.
-    fn last_deliveries(&self, rows: DataFrame) -> Result<DataFrame, Error> {
+    fn last_deliveries(&self, rows: DataFrame) -> Result<DataFrame, LakeError> {
         let day = self.table.has_days().then_some(BUSINESS_DAY);
         let telling: BTreeSet<&str> = self.key.iter().map(String::as_str).chain(day).collect();
         let telling = rows.select(telling)?.with_row_index(PLACE.into(), None)?;
@@ -106,34 +112,74 @@ impl Merge {
         Ok(DataFrame::new(last.height(), columns)?)
     }
 
-    fn merge_group(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
-        let removed_mark = rows.column(DELETED)?.bool()?.clone();
-        let gone = rows.filter(&removed_mark)?.select(self.key.iter().map(String::as_str))?;
-        let live = rows.filter(&!removed_mark)?.drop(DELETED)?;
+    /// Merges the rows that came for a group with those of its files. By key, the last delivery of each:
+    ///
+    /// | came | in the files | incremental | full refresh |
+    /// |---|---|---|---|
+    /// | a row | no row | added | added |
+    /// | a row | the same row, in every column | stays | stays |
+    /// | a row | another row | changed: the old one leaves | changed: the old one leaves |
+    /// | deleted | a row | removed | removed |
+    /// | deleted | no row | nothing | nothing |
+    /// | nothing | a row | stays | removed, and counted as missing |
+    ///
+    /// A row whose position a delete vector holds is in no file. What leaves is deleted by position while the group
+    /// [bears](Group::bears) it, and its files are else written anew: then every row that stays is written again.
+    fn merge_group(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), LakeError> {
+        let is_deleted = rows.column(DELETED)?.bool()?.clone();
+        let deleted = rows.filter(&is_deleted)?.select(self.key.iter().map(String::as_str))?;
+        let live = rows.filter(&!is_deleted)?.drop(DELETED)?;
         if group.files.is_empty() {
             self.count(merged, &live, |it| &mut it.added)?;
             return self.write(group, live, names, merged);
         }
-        // A whole read needs every row held, to see which did not come; another one those whose keys came.
-        let in_pieces = !self.whole && self.table.has_days();
-        let marked = if in_pieces { self.marked(group)? } else { Vec::new() };
-        let held = if in_pieces { self.touched(group, &rows, &marked)? } else { self.held(group)? };
-        // Rows held whose keys came again, were removed, or (in a whole read) did not come at all. Keys are unique on
-        // either side, so that equal numbers spare a join: most polls bring changed rows and nothing else.
-        let all_again = in_pieces && gone.height() == 0;
-        let again = if all_again { held.clone() } else { self.join(&held, &live, JoinType::Semi)? };
-        let leaving = self.join(&held, &gone, JoinType::Semi)?;
-        let missing = if self.whole {
-            let not_again = self.join(&held, &live, JoinType::Anti)?;
-            self.join(&not_again, &gone, JoinType::Anti)?
-        } else {
-            held.clear()
-        };
-        let fresh = self.join_rows(&live, &again)?;
-        merged.missing += missing.height() as u64;
-        if fresh.height() + leaving.height() + missing.height() == 0 {
+        // A full refresh needs every row of the files, to see which did not come; another one those whose keys came.
+        let in_pieces = self.refresh == Refresh::Incremental && self.table.has_days();
+        let vectors = if in_pieces { self.delete_vectors(group)? } else { Vec::new() };
+        let existing = if in_pieces { self.touched(group, &rows, &vectors)? } else { self.existing(group)? };
+        let Some(Compared { fresh, outdated }) = self.compare(&existing, &live, &deleted, merged)? else {
             merged.give_back(names);
             return Ok(());
+        };
+        if in_pieces && group.bears(outdated.height()) {
+            self.delete(group, &outdated, vectors, names.deletes, merged)?;
+            return self.write(group, fresh, Names { deletes: Vec::new(), ..names }, merged);
+        }
+        let kept = if self.refresh == Refresh::Full {
+            existing.clear()
+        } else {
+            let existing = if in_pieces { self.existing(group)? } else { existing };
+            self.join(&self.join(&existing, &live, JoinType::Anti)?, &deleted, JoinType::Anti)?
+        };
+        merged.end.extend(group.files.iter().map(Ended::of));
+        self.write(group, kept.vstack(&live)?, names, merged)
+    }
+
+    /// Counts what the rows that came change of the `existing` ones, which are all or those whose keys came; `None` when
+    /// they change nothing.
+    fn compare(
+        &self,
+        existing: &DataFrame,
+        live: &DataFrame,
+        deleted: &DataFrame,
+        merged: &mut Merged,
+    ) -> Result<Option<Compared>, LakeError> {
+        let is_full = self.refresh == Refresh::Full;
+        // Existing rows whose keys came again, were removed, or (in a full refresh) did not come at all. Keys are unique
+        // on either side, so that equal numbers spare a join: most polls bring changed rows and nothing else.
+        let all_again = !is_full && self.table.has_days() && deleted.height() == 0;
+        let again = if all_again { existing.clone() } else { self.join(existing, live, JoinType::Semi)? };
+        let leaving = self.join(existing, deleted, JoinType::Semi)?;
+        let missing = if is_full {
+            let not_again = self.join(existing, live, JoinType::Anti)?;
+            self.join(&not_again, deleted, JoinType::Anti)?
+        } else {
+            existing.clear()
+        };
+        let fresh = self.join_rows(live, &again)?;
+        merged.missing += missing.height() as u64;
+        if fresh.height() + leaving.height() + missing.height() == 0 {
+            return Ok(None);
         }
         let changed = self.join(&fresh, &again, JoinType::Semi)?;
         if changed.height() < fresh.height() {
@@ -144,24 +190,11 @@ impl Merge {
         self.count(merged, &missing, |it| &mut it.removed)?;
         let all_changed = changed.height() == again.height();
         let outdated = if all_changed { again } else { self.join(&again, &changed, JoinType::Semi)? };
-        let outdated = outdated.vstack(&leaving)?;
-        if in_pieces && group.bears(outdated.height()) {
-            let marks = self.mark(group, &outdated, marked, names.deletes, merged)?;
-            merged.mark.extend(marks);
-            return self.write(group, fresh, Names { deletes: Vec::new(), ..names }, merged);
-        }
-        let kept = if self.whole {
-            held.clear()
-        } else {
-            let held = if in_pieces { self.held(group)? } else { held };
-            self.join(&self.join(&held, &live, JoinType::Anti)?, &gone, JoinType::Anti)?
-        };
-        merged.end.extend(group.files.iter().map(Ended::of));
-        self.write(group, kept.vstack(&live)?, names, merged)
+        Ok(Some(Compared { fresh, outdated: outdated.vstack(&leaving)? }))
     }
 
     /// Rows into one file or one per day, as the group's are.
-    fn write(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), Error> {
+    fn write(&self, group: &Group, rows: DataFrame, names: Names, merged: &mut Merged) -> Result<(), LakeError> {
         merged.unused.extend(names.deletes);
         let several = names.rows.len() > 1;
         let rows = if several || group.is_one_file() { by_day(&rows)? } else { rows };
@@ -174,13 +207,13 @@ impl Merge {
                 merged.unused.push(name);
                 continue;
             }
-            merged.add.push(file::write(&self.lake_dir, &self.table, &name, &mut of_day)?);
+            merged.add.push(file::write(&self.table, &name, &mut of_day)?);
         }
         Ok(())
     }
 
     /// Semi or anti join by the key.
-    fn join(&self, left: &DataFrame, right: &DataFrame, how: JoinType) -> Result<DataFrame, Error> {
+    fn join(&self, left: &DataFrame, right: &DataFrame, how: JoinType) -> Result<DataFrame, LakeError> {
         if right.height() == 0 || left.height() == 0 {
             return Ok(if how == JoinType::Semi { left.clear() } else { left.clone() });
         }
@@ -189,7 +222,7 @@ impl Merge {
     }
 
     /// Rows of `left` that `right` does not hold in every column, NULL being equal to NULL.
-    fn join_rows(&self, left: &DataFrame, right: &DataFrame) -> Result<DataFrame, Error> {
+    fn join_rows(&self, left: &DataFrame, right: &DataFrame) -> Result<DataFrame, LakeError> {
         if right.height() == 0 || left.height() == 0 {
             return Ok(left.clone());
         }
@@ -198,7 +231,31 @@ impl Merge {
         Ok(left.clone().lazy().join(right.clone().lazy(), all.clone(), all, args).collect()?)
     }
 
-    fn count(&self, merged: &mut Merged, rows: &DataFrame, which: fn(&mut Counts) -> &mut u64) -> Result<(), Error> {
+    /// Those of some quarantine entries whose key stands in the staged rows.
+    pub(super) fn known_keys(&self, entries: &[(i64, String)]) -> Result<Vec<i64>, LakeError> {
+        let mut schema = self.table.schema();
+        schema.insert(DELETED.into(), DataType::Boolean);
+        let columns: Vec<Expr> = self.key.iter().map(|it| col(it.as_str())).collect();
+        let rows = scan::of_paths(Arc::new(schema), &self.staged, None, MissingColumnsPolicy::Raise)?;
+        let rows = rows.select(columns).collect()?;
+        let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
+        let mut found = HashSet::new();
+        for row in 0..rows.height() {
+            let parts = rows.columns().iter().map(|it| Ok(it.get(row)?.str_value().into_owned()));
+            let text = key_text(parts.collect::<PolarsResult<Vec<String>>>()?);
+            if let Some(known) = wanted.get(text.as_str()) {
+                found.insert(*known);
+            }
+        }
+        Ok(entries.iter().filter(|(_, key)| found.contains(key.as_str())).map(|(id, _)| *id).collect())
+    }
+
+    fn count(
+        &self,
+        merged: &mut Merged,
+        rows: &DataFrame,
+        which: fn(&mut Counts) -> &mut u64,
+    ) -> Result<(), LakeError> {
         if rows.height() == 0 {
             return Ok(());
         }
@@ -221,32 +278,8 @@ impl Merged {
     }
 }
 
-/// Those of some entries whose key stands in the staged rows.
-pub(super) fn known_keys(
-    table: &Table,
-    key: &[String],
-    staged: &[PathBuf],
-    entries: Vec<(i64, String)>,
-) -> Result<Vec<i64>, Error> {
-    let mut schema = table.schema();
-    schema.insert(DELETED.into(), DataType::Boolean);
-    let columns: Vec<Expr> = key.iter().map(|it| col(it.as_str())).collect();
-    let rows = scan::of_paths(Arc::new(schema), staged, None, MissingColumnsPolicy::Raise)?;
-    let rows = rows.select(columns).collect()?;
-    let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
-    let mut found = HashSet::new();
-    for row in 0..rows.height() {
-        let parts = rows.columns().iter().map(|it| Ok(it.get(row)?.str_value().into_owned()));
-        let text = key_text(parts.collect::<PolarsResult<Vec<String>>>()?);
-        if let Some(known) = wanted.get(text.as_str()) {
-            found.insert(*known);
-        }
-    }
-    Ok(entries.iter().filter(|(_, key)| found.contains(key.as_str())).map(|(id, _)| *id).collect())
-}
-
 /// The rows of some days, out of rows in the order of their days.
-fn slice_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, Error> {
+fn slice_days(rows: &DataFrame, days: &RangeInclusive<NaiveDate>) -> Result<DataFrame, LakeError> {
     let column = rows.column(BUSINESS_DAY)?.date()?.physical().rechunk();
     let sorted = column.cont_slice()?;
     let (first, last) = (days.start().to_epoch_days(), days.end().to_epoch_days());

@@ -3,11 +3,9 @@
 use sqlx::types::Json;
 
 use super::*;
-use crate::source::{Column, ColumnType};
 
-fn table() -> Table {
-    let columns = vec![(1, Column::required(BUSINESS_DAY, ColumnType::Date))];
-    Table { table_id: 1, name: "t".to_owned(), mapping_id: 0, partition_id: Some(2), columns }
+fn groups(refresh: Refresh, live: Vec<DataFile>, parts: &[StagedPart], today: NaiveDate) -> Vec<Group> {
+    Grouping { refresh, has_days: true, today }.groups(live, parts)
 }
 
 fn day(day: u32) -> NaiveDate {
@@ -56,7 +54,7 @@ fn shown(groups: &[Group]) -> Vec<String> {
 fn days_are_merged_apart_unless_a_file_spans_them() {
     let live = vec![file(1, 1, 10), file(2, 12, 12), file(3, 13, 13), file(4, 12, 12)];
     let parts = [part(&[(3, 1), (9, 1), (12, 2), (20, 5)]), part(&[(12, 1)])];
-    let found = groups(&table(), false, live, &parts, day(31));
+    let found = groups(Refresh::Incremental, live, &parts, day(31));
     assert_eq!(shown(&found), ["01-10 [1] 2", "12-12 [4, 2] 3", "20-20 [] 5"]);
 }
 
@@ -64,16 +62,16 @@ fn days_are_merged_apart_unless_a_file_spans_them() {
 fn new_days_of_a_month_that_is_over_go_together_as_far_as_memory_allows() {
     let today = NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
     let parts = [part(&[(1, 10), (2, 10), (9, 1), (12, 300_000), (13, 200_000), (14, 1)])];
-    let found = groups(&table(), true, vec![file(1, 9, 10)], &parts, today);
+    let found = groups(Refresh::Full, vec![file(1, 9, 10)], &parts, today);
     assert_eq!(shown(&found), ["01-02 [] 20", "09-10 [1] 1", "12-12 [] 300000", "13-14 [] 200001"]);
     assert_eq!(found.iter().map(Group::is_one_file).collect::<Vec<_>>(), [true, true, false, true]);
 }
 
 #[test]
-fn a_whole_read_touches_every_file_there_is() {
+fn a_full_refresh_touches_every_file_there_is() {
     let live = vec![file(1, 1, 10), file(2, 12, 12)];
     assert_eq!(
-        shown(&groups(&table(), true, live, &[part(&[(20, 5)])], day(31))),
+        shown(&groups(Refresh::Full, live, &[part(&[(20, 5)])], day(31))),
         ["01-10 [1] 0", "12-12 [2] 0", "20-20 [] 5"]
     );
 }

@@ -49,6 +49,14 @@ pub struct Report {
     pub(crate) query: Query,
 }
 
+impl Report {
+    /// Whether it reads one of these datasets.
+    #[must_use]
+    pub fn reads_of(&self, datasets: &[String]) -> bool {
+        datasets.iter().any(|dataset| self.datasets.contains(dataset))
+    }
+}
+
 /// Columns that every published view, or its table, has of its own.
 const RESERVED: [&str; 6] = ["business_day", "revision", "state", "generated_at", "revision_id", "row_no"];
 

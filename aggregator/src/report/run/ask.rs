@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{Days, NaiveDate};
 
+use super::Reports;
 use super::cache::Computed;
+use super::day_end::day_end;
 use super::engine::Bound;
 use super::error::ReportError;
 use super::now::Now;
 use crate::report::language::compile::Report;
 use crate::report::language::resolve;
-use crate::report::{ReportResult, SourceFreshness, catalogue, find, freshness, freshness_of};
-use crate::{Aggregator, publish};
+use crate::report::{ReportResult, SourceFreshness};
 
 /// The bounds on computing one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,39 +43,13 @@ impl Bounds {
 /// A question to a report on one snapshot, with every parameter resolved.
 #[derive(Debug, Clone)]
 pub struct Question {
-    report: Arc<Report>,
-    bound: Arc<Bound>,
-    snapshot: i64,
+    pub(super) report: Arc<Report>,
+    pub(super) bound: Arc<Bound>,
+    pub(super) snapshot: i64,
     now: Arc<Now>,
 }
 
-/// Resolves a question: `params` as text, a `snapshot` or the newest.
-///
-/// # Errors
-/// See [`ReportError`]; [`ReportError::is_callers`] tells a 4xx from a fault.
-pub async fn ask(
-    aggregator: &Aggregator,
-    name: &str,
-    params: &BTreeMap<String, String>,
-    snapshot: Option<i64>,
-) -> Result<Question, ReportError> {
-    let report = find(&catalogue(aggregator), name)?;
-    let clock = clock(aggregator, &report, params).await?;
-    let bound = aggregator.reports.bound(aggregator, &report, params, clock).await?;
-    Question::new(aggregator, report, bound, snapshot).await
-}
-
 impl Question {
-    pub(crate) async fn new(
-        aggregator: &Aggregator,
-        report: Arc<Report>,
-        bound: Arc<Bound>,
-        snapshot: Option<i64>,
-    ) -> Result<Self, ReportError> {
-        let now = aggregator.reports.clock.now(aggregator).await?;
-        Ok(Self { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now })
-    }
-
     /// The report that is asked.
     #[must_use]
     pub fn report(&self) -> &Arc<Report> {
@@ -96,23 +71,7 @@ impl Question {
     /// How fresh the report's sources are.
     #[must_use]
     pub fn sources(&self) -> Vec<SourceFreshness> {
-        freshness_of(&self.bound.sources, &self.now.sources)
-    }
-
-    /// The answer, if it was computed before and is still kept.
-    pub async fn held(&self, aggregator: &Aggregator) -> Option<Arc<ReportResult>> {
-        let held = aggregator.reports.held(&self.report, &self.bound, self.snapshot).await?;
-        Some(self.answer(held))
-    }
-
-    /// The answer: kept, under way for somebody else, or computed now.
-    ///
-    /// # Errors
-    /// [`ReportError::TooManyRows`], [`ReportError::TimedOut`], [`ReportError::Busy`], or a fault.
-    pub async fn compute(&self, aggregator: &Aggregator, bounds: Bounds) -> Result<Arc<ReportResult>, ReportError> {
-        let reports = &aggregator.reports;
-        let computed = reports.compute(aggregator, &self.report, &self.bound, self.snapshot, bounds).await?;
-        Ok(self.answer(computed))
+        self.now.freshness(&self.report)
     }
 
     fn answer(&self, computed: Arc<Computed>) -> Arc<ReportResult> {
@@ -128,42 +87,76 @@ impl Question {
     }
 }
 
-/// Today in the company's zone.
-pub(crate) fn today(aggregator: &Aggregator) -> NaiveDate {
-    Utc::now().with_timezone(&aggregator.settings().time_zone).date_naive()
-}
-
-/// The days that a caller's relative ones are counted from.
-pub(crate) async fn clock(
-    aggregator: &Aggregator,
-    report: &Report,
-    params: &BTreeMap<String, String>,
-) -> Result<resolve::Clock, ReportError> {
-    let today = today(aggregator);
-    // Looking for the complete day reads the lake: only for who asks for it.
-    let asks = report.params.iter().any(|(name, parameter)| match params.get(name) {
-        Some(text) => text.contains("complete_day"),
-        None => parameter.default.as_ref().and_then(toml::Value::as_str).is_some_and(|it| it.contains("complete_day")),
-    });
-    let complete = if asks { complete_day(aggregator, report).await? } else { today - Days::new(1) };
-    Ok(resolve::Clock { today, complete })
-}
-
-/// The last business day that had ended everywhere by the least `complete_through` of the report's
-/// sources; yesterday while one of them was never polled.
-async fn complete_day(aggregator: &Aggregator, report: &Report) -> Result<NaiveDate, ReportError> {
-    let yesterday = today(aggregator) - Days::new(1);
-    let sources = freshness(aggregator, report).await?;
-    let Some(Some(through)) = sources.iter().map(|source| source.complete_through).min() else {
-        return Ok(yesterday);
-    };
-    let local = through.with_timezone(&aggregator.settings().time_zone).date_naive();
-    // No zone is more than a day away from another.
-    for back in 0..3 {
-        let day = local - Days::new(back);
-        if publish::day_end(aggregator, day).await? <= through {
-            return Ok(day);
-        }
+impl Reports {
+    /// Resolves a question: `params` as text, a `snapshot` or the newest.
+    ///
+    /// # Errors
+    /// See [`ReportError`]; [`ReportError::is_callers`] tells a 4xx from a fault.
+    pub async fn ask(
+        &self,
+        name: &str,
+        params: &BTreeMap<String, String>,
+        snapshot: Option<i64>,
+    ) -> Result<Question, ReportError> {
+        let report = self.find(name)?;
+        let clock = self.clock_for(&report, params).await?;
+        let bound = self.engine.bound(&report, params, clock).await?;
+        self.question(report, bound, snapshot).await
     }
-    Ok(local - Days::new(3))
+
+    pub(super) async fn question(
+        &self,
+        report: Arc<Report>,
+        bound: Arc<Bound>,
+        snapshot: Option<i64>,
+    ) -> Result<Question, ReportError> {
+        let now = self.clock.now().await?;
+        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now })
+    }
+
+    /// The answer to a question, if it was computed before and is still kept.
+    pub async fn kept(&self, question: &Question) -> Option<Arc<ReportResult>> {
+        let kept = self.engine.kept(&question.report, &question.bound, question.snapshot).await?;
+        Some(question.answer(kept))
+    }
+
+    /// The answer to a question: kept, under way for somebody else, or computed now.
+    ///
+    /// # Errors
+    /// [`ReportError::TooManyRows`], [`ReportError::TimedOut`], [`ReportError::Busy`], or a fault.
+    pub async fn compute(&self, question: &Question, bounds: Bounds) -> Result<Arc<ReportResult>, ReportError> {
+        Ok(question.answer(self.rows(question, bounds).await?))
+    }
+
+    /// The days that a caller's relative ones are counted from.
+    pub(super) async fn clock_for(
+        &self,
+        report: &Report,
+        params: &BTreeMap<String, String>,
+    ) -> Result<resolve::Clock, ReportError> {
+        let today = self.today();
+        // Looking for the complete day reads the lake: only for who asks for it.
+        let asks = report.params.iter().any(|(name, parameter)| match params.get(name) {
+            Some(text) => text.contains("complete_day"),
+            None => {
+                parameter.default.as_ref().and_then(toml::Value::as_str).is_some_and(|it| it.contains("complete_day"))
+            }
+        });
+        let complete = if asks { self.complete_day(report).await? } else { today - Days::new(1) };
+        Ok(resolve::Clock { today, complete })
+    }
+
+    /// The last business day that had ended everywhere by the least `complete_through` of the report's
+    /// sources; yesterday while one of them was never polled.
+    async fn complete_day(&self, report: &Report) -> Result<NaiveDate, ReportError> {
+        let now = self.clock.now().await?;
+        let Some(Some(through)) = now.freshness(report).iter().map(|source| source.complete_through).min() else {
+            return Ok(self.today() - Days::new(1));
+        };
+        let zones = self.zones(now.snapshot).await?;
+        let local = base::date_in(self.lake.time_zone(), through);
+        // No zone is more than a day away from another.
+        let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones) <= through);
+        Ok(ended.unwrap_or(local - Days::new(3)))
+    }
 }

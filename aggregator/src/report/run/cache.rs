@@ -54,26 +54,26 @@ impl Key {
 /// The results that are kept, and the computations under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Results {
-    held: Cache<Key, Arc<Computed>>,
+    kept: Cache<Key, Arc<Computed>>,
 }
 
 impl Results {
     pub(crate) fn new() -> Self {
-        let held = Cache::builder()
+        let kept = Cache::builder()
             .max_capacity(CAPACITY)
             // Encoded rows take about as much again as the frame.
             .weigher(|_, computed: &Arc<Computed>| {
                 u32::try_from(computed.frame.estimated_size() / 512 + 1).unwrap_or(u32::MAX)
             })
             .build();
-        Self { held }
+        Self { kept }
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Option<Arc<Computed>> {
-        self.held.get(key).await
+        self.kept.get(key).await
     }
 
-    /// The result of that key: held, under way, or computed now.
+    /// The result of that key: kept, under way, or computed now.
     ///
     /// The computation runs on its own task, so that a caller who leaves stops nobody who waits for
     /// the same.
@@ -82,9 +82,9 @@ impl Results {
         key: Key,
         compute: impl Future<Output = Result<DataFrame, ReportError>> + Send + 'static,
     ) -> Result<Arc<Computed>, ReportError> {
-        let held = self.held.clone();
+        let kept = self.kept.clone();
         let load = async move { compute.await.map(|frame| Arc::new(Computed::new(frame))) };
-        let task = tokio::spawn(async move { held.try_get_with(key, load).await });
+        let task = tokio::spawn(async move { kept.try_get_with(key, load).await });
         let outcome = task.await.map_err(|_| ReportError::Stopped)?;
         outcome.map_err(|error: Arc<ReportError>| error.as_ref().clone())
     }

@@ -1,27 +1,27 @@
 //! Running a statement: frames of one snapshot, a bounded number at a time, within a time limit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
+use lake::TableDefinition;
 use moka::future::Cache;
 use polars::error::set_warning_function;
 use polars::prelude::{DataFrame, Engine as Polars, PolarsError};
 use sqlparser::ast::Query;
 use tokio::sync::Semaphore;
 
-use super::ask::Bounds;
+use super::Reports;
+use super::ask::{Bounds, Question};
 use super::cache::{Computed, Key, Results};
 use super::deep::deep;
 use super::error::ReportError;
 use super::input::{self, Input, Inputs};
-use super::now::Clock;
 use super::shape::shape;
-use crate::lake::{self, Lake};
+use crate::metric;
 use crate::report::language::bind::bind;
 use crate::report::language::catalogue::{Catalogue, Listing, Schemas, listing};
 use crate::report::language::check::check;
@@ -29,7 +29,6 @@ use crate::report::language::compile::Report;
 use crate::report::language::header;
 use crate::report::language::plan::plan;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
-use crate::{Aggregator, Error, Settings, metric, source};
 
 /// Statements that are kept ready, of a few kilobytes each.
 const BINDINGS: u64 = 2_000;
@@ -44,10 +43,7 @@ pub(crate) struct Engine {
     listed: Mutex<Listing>,
     permits: Arc<Semaphore>,
     results: Results,
-    bindings: Cache<Asked, Arc<Bound>>,
-    pub(crate) clock: Clock,
-    /// The zones of all places, by snapshot.
-    pub(crate) zones: Cache<i64, Arc<Vec<Tz>>>,
+    bindings: Cache<BindingKey, Arc<Bound>>,
 }
 
 /// A statement with its parameters in place, ready to be executed on any snapshot.
@@ -57,28 +53,22 @@ pub(crate) struct Bound {
     pub(crate) parameters: BTreeMap<String, serde_json::Value>,
     /// What will be executed.
     pub(crate) statement: Arc<Statement>,
-    /// The sources that are read.
-    pub(crate) sources: BTreeSet<String>,
     /// The business days whose rows the figures depend on, apart and in order; empty: all.
     days: Vec<RangeInclusive<NaiveDate>>,
 }
 
 /// What a binding depends on: the report's digest, what the caller gave, and the days that relative ones mean.
-type Asked = (String, BTreeMap<String, String>, resolve::Clock);
+type BindingKey = (String, BTreeMap<String, String>, resolve::Clock);
 
-/// The catalogue of the shipped reports and a folder's, over the shipped sources and a folder's, checked without a
-/// database: what an engine on these folders would load.
-///
-/// # Errors
-/// A folder that cannot be read, or a source's declaration that is wrong. What is wrong with a report or a view is in
-/// the catalogue.
-pub async fn check_files(sources: Option<&Path>, catalogue: Option<PathBuf>) -> Result<Arc<Catalogue>, Error> {
+/// The catalogue of the shipped reports and a folder's over tables, checked without a database: what an engine would
+/// load.
+pub(crate) async fn check_files(
+    tables: &[TableDefinition],
+    catalogue: Option<PathBuf>,
+) -> Result<Arc<Catalogue>, ReportError> {
     log_warnings();
-    let declared = source::declarations(sources)?;
-    let datasets = declared.iter().flat_map(|it| &it.datasets).map(|it| (it.name.clone(), it.lake_columns()));
-    let tables = datasets.chain([(lake::calendar::NAME.to_owned(), lake::calendar::columns())]);
-    let schemas = tables.map(|(name, columns)| (name, Arc::new(lake::table::schema(&columns)))).collect();
-    Ok(read(catalogue, schemas).await?)
+    let schemas = tables.iter().map(|table| (table.name.clone(), Arc::new(table.schema()))).collect();
+    read(catalogue, schemas).await
 }
 
 /// What polars has to say belongs into the log, not onto standard error in its own form.
@@ -87,24 +77,21 @@ fn log_warnings() {
 }
 
 impl Engine {
-    pub(crate) async fn load(settings: &Settings, lake: &Lake) -> Result<Self, ReportError> {
+    /// Reads the shipped catalogue and the user's folder.
+    pub(crate) async fn load(own: Option<PathBuf>, schemas: Schemas) -> Result<Self, ReportError> {
         log_warnings();
-        let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
-        let schemas: Schemas = lake.datasets().filter_map(schema).collect();
-        let listed = listed(settings.catalogue_dir.clone()).await;
-        let catalogue = read(settings.catalogue_dir.clone(), schemas.clone()).await?;
+        let listed = listed(own.clone()).await;
+        let catalogue = read(own.clone(), schemas.clone()).await?;
         // Polars uses every core for one statement: more at once would only fight for memory.
         let permits = Arc::new(Semaphore::new(2));
         Ok(Self {
-            own: settings.catalogue_dir.clone(),
+            own,
             schemas,
             catalogue: RwLock::new(catalogue),
             listed: Mutex::new(listed),
             permits,
             results: Results::new(),
             bindings: Cache::new(BINDINGS),
-            clock: Clock::default(),
-            zones: Cache::new(2),
         })
     }
 
@@ -124,61 +111,54 @@ impl Engine {
         let fresh = read(self.own.clone(), self.schemas.clone()).await?;
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = listed;
-        // What was answered by the old files is the past.
-        self.clock.moved_on();
         Ok(fresh)
     }
 
     /// The statement for what a caller gave: printing and checking one costs more than a kept answer.
     pub(crate) async fn bound(
         &self,
-        aggregator: &Aggregator,
         report: &Report,
         params: &BTreeMap<String, String>,
         clock: resolve::Clock,
     ) -> Result<Arc<Bound>, ReportError> {
-        let asked = (report.digest.clone(), params.clone(), clock);
-        if let Some(held) = self.bindings.get(&asked).await {
-            return Ok(held);
+        let key = (report.digest.clone(), params.clone(), clock);
+        if let Some(kept) = self.bindings.get(&key).await {
+            return Ok(kept);
         }
-        let fresh = Arc::new(bound(aggregator, report, &resolve::for_caller(report, params, clock)?)?);
-        self.bindings.insert(asked, Arc::clone(&fresh)).await;
+        let fresh = Arc::new(bound(report, &resolve::for_caller(report, params, clock)?)?);
+        self.bindings.insert(key, Arc::clone(&fresh)).await;
         Ok(fresh)
     }
 
     /// The rows of a bound report on a snapshot, if they are kept.
-    pub(crate) async fn held(&self, report: &Report, bound: &Bound, snapshot: i64) -> Option<Arc<Computed>> {
-        let held = self.results.get(&Key::new(report, bound, snapshot)).await;
-        metric::report_result(held.is_some());
-        held
+    pub(crate) async fn kept(&self, report: &Report, bound: &Bound, snapshot: i64) -> Option<Arc<Computed>> {
+        let kept = self.results.get(&Key::new(report, bound, snapshot)).await;
+        metric::report_result(kept.is_some());
+        kept
     }
+}
 
-    /// The rows of a bound report on a snapshot: kept, under way for somebody else, or computed now.
-    pub(crate) async fn compute(
-        &self,
-        aggregator: &Aggregator,
-        report: &Arc<Report>,
-        bound: &Bound,
-        snapshot: i64,
-        bounds: Bounds,
-    ) -> Result<Arc<Computed>, ReportError> {
-        if let Some(held) = self.held(report, bound, snapshot).await {
-            return Ok(held);
+impl Reports {
+    /// The rows that answer a question: kept, under way for somebody else, or computed now.
+    pub(super) async fn rows(&self, question: &Question, bounds: Bounds) -> Result<Arc<Computed>, ReportError> {
+        let Question { report, bound, snapshot, .. } = question;
+        if let Some(kept) = self.engine.kept(report, bound, *snapshot).await {
+            return Ok(kept);
         }
         let mut inputs = Inputs::new();
         for dataset in &report.datasets {
-            let measured = lake::scan::measured(aggregator, snapshot, dataset, &bound.days).await?;
-            let key = match aggregator.dataset(dataset) {
+            let measured = self.lake.measured(*snapshot, dataset, &bound.days).await?;
+            let key = match self.sources.dataset(dataset) {
                 Some((_, declared)) => declared.key.clone(),
                 None => vec![lake::calendar::KEY.to_owned()],
             };
-            let input = Input { schema: Arc::clone(&self.schemas[dataset]), key, measured };
+            let input = Input { schema: Arc::clone(&self.engine.schemas[dataset]), key, measured };
             inputs.insert(dataset.clone(), input);
         }
         let statement = Arc::clone(&bound.statement);
-        let work = bounded(Arc::clone(&self.permits), Arc::clone(report), statement, inputs, bounds);
+        let work = bounded(Arc::clone(&self.engine.permits), Arc::clone(report), statement, inputs, bounds);
         if bounds.kept {
-            return self.results.get_or(Key::new(report, bound, snapshot), work).await;
+            return self.engine.results.get_or(Key::new(report, bound, *snapshot), work).await;
         }
         work.await.map(|frame| Arc::new(Computed::new(frame)))
     }
@@ -226,11 +206,10 @@ async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, 
 }
 
 /// A report bound to resolved parameters.
-pub(crate) fn bound(aggregator: &Aggregator, report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
+pub(crate) fn bound(report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
     Ok(Bound {
         parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
         statement: Arc::new(statement(report, resolved)?),
-        sources: crate::report::sources_of(aggregator, report),
         days: resolved.days.clone(),
     })
 }

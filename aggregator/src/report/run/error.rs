@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use lake::LakeError;
+
 use super::ask::Bounds;
 use crate::report::language::diagnostic::Diagnostic;
 use crate::report::language::resolve::ParameterError;
+use crate::source::SourceError;
 
 /// Why a report could not be computed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -48,13 +51,26 @@ pub enum ReportError {
     },
     /// The lake or its catalogue failed.
     #[error("the lake could not be read")]
-    Lake(#[source] Arc<crate::Error>),
+    Lake(#[source] Arc<LakeError>),
+    /// How the sources are doing could not be read.
+    #[error("the state of the sources could not be read")]
+    Source(#[from] Arc<SourceError>),
     /// The computation was stopped from outside, or panicked.
     #[error("the computation stopped unexpectedly")]
     Stopped,
 }
 
 impl ReportError {
+    /// Whether the reporting database could not be asked, so that the same may work later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Lake(error) => error.is_unavailable(),
+            Self::Source(error) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
     /// Whether the caller can mend the request, as opposed to a fault on our side.
     #[must_use]
     pub const fn is_callers(&self) -> bool {
@@ -70,6 +86,7 @@ impl ReportError {
             | Self::AmbiguousKey { .. }
             | Self::Engine { .. }
             | Self::Lake(_)
+            | Self::Source(_)
             | Self::Stopped => false,
         }
     }
@@ -84,10 +101,10 @@ fn as_file(report: &str, may_more: bool) -> String {
     format!("; or get it as a file of up to {rows} rows: POST /reports/{report}/runs with a format, such as parquet")
 }
 
-impl From<crate::Error> for ReportError {
-    fn from(error: crate::Error) -> Self {
+impl From<LakeError> for ReportError {
+    fn from(error: LakeError) -> Self {
         match error {
-            crate::Error::UnknownSnapshot(snapshot) => Self::UnknownSnapshot(snapshot),
+            LakeError::UnknownSnapshot(snapshot) => Self::UnknownSnapshot(snapshot),
             other => Self::Lake(Arc::new(other)),
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lake::scan::Measured;
 use polars::prelude::{DataType, PlSmallStr, PolarsResult, SchemaRef, col};
 use sqlparser::ast::Query;
 
 use super::error::ReportError;
-use crate::lake::scan::Measured;
 use crate::report::language::bounds::{self, Extent, Outgrown, Reach};
 use crate::report::language::compile::Report;
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime};
+use lake::scan::Measured;
+use lake::{ColumnType, calendar};
 use polars::prelude::*;
 
-use crate::lake::calendar;
-use crate::lake::scan::Measured;
 use crate::report::language::catalogue::{Catalogue, Schemas};
 use crate::report::language::resolve::{Clock, for_caller};
 use crate::report::run::ask::Bounds;
@@ -15,7 +15,7 @@ use crate::report::run::deep::deep;
 use crate::report::run::engine::{execute, statement};
 use crate::report::run::error::ReportError;
 use crate::report::run::input::Input;
-use crate::source::{self, ColumnType, declare};
+use crate::source::{self, declare};
 
 /// Frames by dataset name.
 pub(crate) type Frames = BTreeMap<String, DataFrame>;
@@ -49,7 +49,7 @@ pub(crate) fn compute_within(
     params: &[(&str, &str)],
     rows: usize,
 ) -> Result<DataFrame, ReportError> {
-    let report = crate::report::find(catalogue, name)?;
+    let report = crate::report::run::find(catalogue, name)?;
     let given = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let resolved = for_caller(&report, &given, clock())?;
     let statement = statement(&report, &resolved)?;
@@ -100,7 +100,7 @@ pub(crate) fn frames() -> Frames {
         .into_iter()
         .map(|(name, dataset)| {
             let rows: Vec<Row> = tables[name.as_str()].iter().map(|row| completed(&name, row, products)).collect();
-            let columns = dataset.lake_columns();
+            let columns = dataset.table().columns;
             let columns = columns.iter().map(|it| column(&it.name, it.kind, &rows)).collect();
             (name, DataFrame::new(rows.len(), columns).unwrap())
         })

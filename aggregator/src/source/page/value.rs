@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::{Field, Reader};
-use crate::source::column::ColumnType;
+use lake::ColumnType;
 
 /// A field's value. Text stays where it is until the whole row is known to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ::exports::Source;
 use ::jobs::engine::EngineError;
-use aggregator::{Error as AggregatorError, publish::PublishError, report::ReportError};
+use aggregator::{poll::PollError, publish::PublishError, report::ReportError, source::SourceError};
 use chrono::NaiveDate;
 
 use super::spool::SpoolError;
@@ -112,16 +112,22 @@ fn behind(sources: &[Source]) -> String {
     sources.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-impl From<AggregatorError> for AnswerError {
-    fn from(error: AggregatorError) -> Self {
+impl From<SourceError> for AnswerError {
+    fn from(error: SourceError) -> Self {
         match error {
-            AggregatorError::Database(error) => Self::Database(error),
-            AggregatorError::UnknownSource(name) => Self::UnknownSource { name },
-            AggregatorError::UnknownDataset(name) => Self::Unknown { what: format!("dataset `{name}`") },
-            AggregatorError::UnknownSnapshot(_) => Self::parameter("snapshot", error.to_string()),
-            AggregatorError::Shared(ref shared) if matches!(shared.unshared(), AggregatorError::Database(_)) => {
-                Self::Catalogue(error.into())
-            }
+            SourceError::Database(error) => Self::Database(error),
+            SourceError::Unknown(name) => Self::UnknownSource { name },
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<PollError> for AnswerError {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::Database(error) => Self::Database(error),
+            PollError::Declared(error) => error.into(),
+            other if other.is_unavailable() => Self::Catalogue(other.into()),
             other => Self::internal(other),
         }
     }
@@ -161,14 +167,13 @@ impl From<ReportError> for AnswerError {
             ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },
             ReportError::Busy => Self::Busy { detail: error.to_string() },
             ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
-            ReportError::Lake(ref source) if matches!(source.unshared(), AggregatorError::Database(_)) => {
-                Self::Catalogue(error.into())
-            }
+            unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
             | ReportError::Outgrown { .. }
             | ReportError::AmbiguousKey { .. }
             | ReportError::Engine { .. }
             | ReportError::Lake(_)
+            | ReportError::Source(_)
             | ReportError::Stopped => Self::internal(error),
         }
     }
@@ -185,7 +190,7 @@ impl From<PublishError> for AnswerError {
             PublishError::UnknownRevision { report, business_day, revision: None } => {
                 Self::UnknownDay { report, business_day }
             }
-            PublishError::FenceLost(_) | PublishError::Frame(_) => Self::internal(error),
+            PublishError::LockLost(_) | PublishError::Frame(_) | PublishError::Stopped(_) => Self::internal(error),
             PublishError::Database(error) => Self::Database(error),
         }
     }

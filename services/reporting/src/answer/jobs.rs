@@ -30,7 +30,7 @@ pub async fn start_poll(
     source: &str,
     arguments: PollArguments,
 ) -> Result<RunRow, AnswerError> {
-    aggregator.source(source)?;
+    aggregator.sources().get(source)?;
     let arguments = serde_json::to_value(arguments).map_err(AnswerError::internal)?;
     start(runner, &job_name(source), &arguments).await
 }

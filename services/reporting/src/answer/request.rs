@@ -6,9 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use ::exports::Source;
 use ::jobs::document::{self, Document};
 use aggregator::{
-    poll,
     publish::{self, Revision},
-    report::{self, Bounds, Question},
+    report::{Bounds, Question},
 };
 use chrono::NaiveDate;
 use futures_util::future::join_all;
@@ -58,7 +57,7 @@ impl ReportRequest {
         parameters: &BTreeMap<String, String>,
         snapshot: Option<i64>,
     ) -> Result<Self, AnswerError> {
-        let question = report::ask(&answers.aggregator, name, parameters, snapshot).await?;
+        let question = answers.aggregator.reports().ask(name, parameters, snapshot).await?;
         let sources = document::sources(&question.sources());
         Ok(Self { target: Target::Computed(question), sources })
     }
@@ -78,7 +77,7 @@ impl ReportRequest {
         request.allow_age(most);
         let stale: Vec<String> = request.sources.iter().filter(|it| it.stale).map(|it| it.name.clone()).collect();
         if !stale.is_empty() {
-            let polls = join_all(stale.iter().map(|source| poll::no_older(&answers.aggregator, source, most)));
+            let polls = join_all(stale.iter().map(|source| answers.aggregator.poller().no_older(source, most)));
             match tokio::time::timeout(PATIENCE, polls).await {
                 Ok(polled) => polled.into_iter().filter_map(Result::err).for_each(|error| {
                     tracing::warn!(error = kit::telemetry::chain(&error), "a poll for an answer failed");
@@ -129,7 +128,7 @@ impl ReportRequest {
     pub async fn held(&self, answers: &Answers) -> Option<Document> {
         let document = match &self.target {
             Target::Computed(question) => {
-                let result = question.held(&answers.aggregator).await?;
+                let result = answers.aggregator.reports().kept(question).await?;
                 document::of_result(&answers.aggregator, &result)
             }
             Target::Published(revision) => answers.revisions.get(&revision.revision_id).await?,
@@ -144,7 +143,7 @@ impl ReportRequest {
     pub async fn document(&self, answers: &Answers) -> Result<Document, AnswerError> {
         let document = match &self.target {
             Target::Computed(question) => {
-                let result = question.compute(&answers.aggregator, Bounds::ON_DEMAND).await?;
+                let result = answers.aggregator.reports().compute(question, Bounds::ON_DEMAND).await?;
                 document::of_result(&answers.aggregator, &result)
             }
             Target::Published(revision) => {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use aggregator::report;
 use anyhow::bail;
 use clap::Args;
 use kit::config::Vars;
@@ -40,7 +39,7 @@ impl CheckCatalog {
         };
         let sources = folder(self.sources_dir, "SOURCES_DIR", "folder with further source declarations (*.toml)")?;
         let own = folder(self.catalogue_dir, "CATALOGUE_DIR", "folder with further reports/*.sql and views/*.sql")?;
-        let catalogue = report::check_files(sources.as_deref(), own).await?;
+        let catalogue = aggregator::check_files(sources.as_deref(), own).await?;
         let broken: Vec<String> = catalogue.broken().values().flatten().map(ToString::to_string).collect();
         if self.json {
             let reports: Vec<_> = catalogue

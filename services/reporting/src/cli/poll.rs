@@ -1,6 +1,5 @@
 //! `reporting poll`: ask sources for their changes.
 
-use aggregator::source;
 use anyhow::bail;
 use clap::Args;
 use jobs::poll::{self, PollArguments};
@@ -42,7 +41,7 @@ impl Poll {
             state.aggregator.sources().iter().map(|source| source.declaration.name.clone()).collect()
         } else {
             for source in &self.sources {
-                state.aggregator.source(source)?;
+                state.aggregator.sources().get(source)?;
             }
             self.sources
         };
@@ -58,7 +57,7 @@ impl Poll {
         if self.json {
             print_json(&json!({ "polled": outcomes, "failed": failed }))?;
         } else {
-            let statuses = source::status(&state.aggregator).await?;
+            let statuses = state.aggregator.sources().status().await?;
             let mut rows =
                 table(&["source", "snapshot", "added", "changed", "removed", "quarantined", "complete through"]);
             for outcome in &outcomes {

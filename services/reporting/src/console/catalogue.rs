@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aggregator::{
-    report::{self, ChartKind, Grain, Report},
-    source::{self, SourceStatus},
+    report::{ChartKind, Grain, Report},
+    source::SourceStatus,
 };
 use axum::{extract::State as Of, response::Html};
 use maud::{Markup, html};
@@ -25,8 +25,8 @@ const SECTIONS: [&str; 5] = ["Sales", "Products", "Stock", "Customers", "Operati
 /// Every report whose words hold all of those asked for.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, query: Query) -> Result<Html<String>, Fault> {
     let wanted = query.value("q").unwrap_or_default();
-    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
-    let catalogue = report::catalogue(&state.aggregator);
+    let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
+    let catalogue = state.aggregator.reports().catalogue();
     let mut sections: BTreeMap<(usize, &str), Vec<&Report>> = BTreeMap::new();
     let mut found = 0;
     for report in catalogue.reports().filter(|report| holds(report, wanted)) {

@@ -1,9 +1,6 @@
 //! What changed between two revisions of a day: the totals, the rows, by how much, and why.
 
-use aggregator::{
-    publish::{self, Changed, Diff, PublishedColumn},
-    report,
-};
+use aggregator::publish::{self, Changed, Diff, PublishedColumn};
 use axum::{
     extract::{Path, State as Of},
     response::Html,
@@ -46,7 +43,7 @@ pub(super) async fn page(
     if from < 1 || from >= to {
         return Err(ApiError::bad_parameter("from", format!("revision {from} is not before revision {to}")).into());
     }
-    let catalogue = report::catalogue(&state.aggregator);
+    let catalogue = state.aggregator.reports().catalogue();
     let diff = publish::diff(&state.pool, &catalogue, &name, day, from, to).await.map_err(AnswerError::from)?;
     let titles = |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
     let title = revisions::title(&catalogue, &name);
@@ -92,7 +89,7 @@ fn causes(state: &State, diff: &Diff) -> Markup {
             ol.list {
                 @for step in &diff.causes {
                     li {
-                        "Revision " (step.revision) ", " (show::moment(step.published_at, state.config.time_zone)) ", " (step.state)
+                        "Revision " (step.revision) ", " (show::moment(step.published_at, state.config.time_zone)) ", " (step.state.name())
                         @if step.cause.is_some() { (revisions::cause(step.cause.as_ref())) }
                         @else { ": no row came; the state moved on." }
                         (revisions::missing(&step.missing))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aggregator::report::{ParamType, Parameter, Report};
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use kit::problem::Problem;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub(super) fn parameters(
     resolved: Option<&BTreeMap<String, Value>>,
     refused: Option<&Problem>,
 ) -> Markup {
-    let today = Utc::now().with_timezone(&state.config.time_zone).date_naive();
+    let today = base::today(state.config.time_zone);
     let fields = ordered(report).into_iter().map(|(name, parameter)| {
         let entered = ask.parameters.get(name).cloned();
         let value = match resolved {

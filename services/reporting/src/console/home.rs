@@ -3,9 +3,9 @@
 mod night;
 
 use aggregator::{
-    publish::Revision,
-    report::{self, ChartKind, Report},
-    source::{self, SourceStatus},
+    publish::{self, Revision},
+    report::{ChartKind, Report},
+    source::SourceStatus,
 };
 use axum::{extract::State as Of, response::Html};
 use chrono::NaiveDate;
@@ -25,7 +25,7 @@ use night::{Finding, Night};
 /// Last night at a glance.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<String>, Fault> {
     let sources =
-        async { source::status(&state.aggregator).await.map_err(|error| Fault::from(AnswerError::from(error))) };
+        async { state.aggregator.sources().status().await.map_err(|error| Fault::from(AnswerError::from(error))) };
     let (night, sources) = tokio::try_join!(Night::read(&state), sources)?;
     let operations = visitor.session.role.sees_operations();
     let content = html! {
@@ -52,7 +52,7 @@ fn headline(state: &State, night: &Night) -> Markup {
         };
     };
     let (all, expected) = (night.current.len(), night.expected);
-    let provisional = night.current.iter().filter(|revision| revision.state != "final").count();
+    let provisional = night.current.iter().filter(|revision| revision.state == publish::State::Provisional).count();
     let last = night.current.iter().map(|revision| revision.published_at).max();
     html! {
         p.lead {
@@ -77,14 +77,13 @@ fn count(number: usize) -> i64 {
 
 /// The figures of the report that is made of figures, as published.
 async fn figures(state: &State, night: &Night) -> Result<Markup, Fault> {
-    let catalogue = report::catalogue(&state.aggregator);
+    let catalogue = state.aggregator.reports().catalogue();
     let is_figures = |report: &Report| report.chart.as_ref().is_some_and(|chart| chart.kind == ChartKind::Number);
     let Some(report) = catalogue.reports().find(|report| is_figures(report) && report.publish.is_some()) else {
         return Ok(html! {});
     };
     let Some(revision) = night.of(&report.name) else { return Ok(html! {}) };
-    let rows =
-        aggregator::publish::revision_rows(&state.pool, &report.name, revision.business_day, Some(revision.revision));
+    let rows = publish::revision_rows(&state.pool, &report.name, revision.business_day, Some(revision.revision));
     let document = document::of_published(&state.aggregator, rows.await.map_err(AnswerError::from)?);
     let tiles = super::report::tiles(state, report, &document)?;
     Ok(html! {
@@ -208,7 +207,7 @@ fn restated(state: &State, night: &Night) -> Markup {
 /// Every report of the day, with its revision and state.
 fn published(state: &State, night: &Night) -> Markup {
     let zone = state.config.time_zone;
-    let provisional = night.current.iter().any(|revision| revision.state != "final");
+    let provisional = night.current.iter().any(|revision| revision.state == publish::State::Provisional);
     html! {
         @if !night.current.is_empty() {
             section {

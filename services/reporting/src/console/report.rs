@@ -47,7 +47,7 @@ pub(super) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let ask = Ask::read(query.as_deref().unwrap_or_default())?;
-    let catalogue = report::catalogue(&state.aggregator);
+    let catalogue = state.aggregator.reports().catalogue();
     let report = catalogue.get(&name).map(Arc::clone);
     let document = document(&state, &name, &ask).await;
     let (document, refused) = match (document, report.is_some()) {

@@ -2,7 +2,7 @@
 
 use aggregator::{
     publish::{self, Missing, Reason, Revision},
-    report::{self, Catalogue},
+    report::Catalogue,
 };
 use axum::{
     extract::{Path, State as Of},
@@ -37,7 +37,7 @@ pub(super) async fn page(
     let day = self::day(&query)?;
     let before = query.after::<(NaiveDate, i32)>()?;
     let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(AnswerError::from)?;
-    let catalogue = report::catalogue(&state.aggregator);
+    let catalogue = state.aggregator.reports().catalogue();
     if found.is_empty() && catalogue.get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`")).into());
     }
@@ -110,7 +110,7 @@ fn line(state: &State, name: &str, revision: &Revision) -> Markup {
 
 /// The state of a revision.
 pub(super) fn state(revision: &Revision) -> Markup {
-    pill(if revision.state == "final" { Tone::Good } else { Tone::Warn }, &revision.state)
+    pill(if revision.state == publish::State::Final { Tone::Good } else { Tone::Warn }, revision.state.name())
 }
 
 /// What a provisional revision lacks.

@@ -1,7 +1,10 @@
 //! Sources: how fresh each is, how far behind, whether its calls pass, and the rows that did not fit.
 
 use ::jobs::poll::job_name;
-use aggregator::source::{self, SourceStatus, breaker::BreakerState, quarantine};
+use aggregator::{
+    poll::quarantine,
+    source::{SourceStatus, breaker::BreakerState},
+};
 use axum::{
     extract::{Path, State as Of},
     response::{Html, Response},
@@ -29,7 +32,7 @@ const LINES: i64 = 50;
 /// Every source.
 pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
+    let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
     let content = html! {
         div.head {
             h1 { "Sources" }
@@ -90,7 +93,7 @@ pub(super) async fn one(
     query: Query,
 ) -> Result<Html<String>, Fault> {
     let visitor = visitor.who_sees_operations()?;
-    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
+    let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
     let missing = || ApiError::not_found(format!("source `{name}`"));
     let status = statuses.iter().find(|status| status.name == name).ok_or_else(missing)?;
     let after = query.value("after").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -174,12 +177,12 @@ async fn kept(state: &State, visitor: &Visitor, status: &SourceStatus, after: i6
 
 /// Polls a source now.
 pub(super) async fn poll(Of(state): Of<State>, Path(name): Path<String>, _order: Order) -> Result<Response, Fault> {
-    state.aggregator.source(&name).map_err(AnswerError::from)?;
+    state.aggregator.sources().get(&name).map_err(AnswerError::from)?;
     jobs::enqueue(&state, &job_name(&name), json!({})).await
 }
 
 /// Reads the datasets that have rows in quarantine again, after their declaration was mended.
 pub(super) async fn replay(Of(state): Of<State>, Path(name): Path<String>, _order: Order) -> Result<Response, Fault> {
-    state.aggregator.source(&name).map_err(AnswerError::from)?;
+    state.aggregator.sources().get(&name).map_err(AnswerError::from)?;
     jobs::enqueue(&state, &job_name(&name), json!({"replay": true})).await
 }

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregator::{
-    publish::{self, Changed, Diff, PublishedColumn, Restated},
-    report,
-};
+use aggregator::publish::{self, Changed, Diff, PublishedColumn, Restated};
 use axum::extract::State as Of;
 use chrono::NaiveDate;
 use jobs::document;
@@ -149,7 +146,7 @@ pub async fn get(
     if from >= to {
         return Err(ApiError::bad_parameter("from", format!("revision {from} is not before revision {to}")));
     }
-    let catalogue = report::catalogue(&state.aggregator);
+    let catalogue = state.aggregator.reports().catalogue();
     let diff = publish::diff(&state.pool, &catalogue, &name, business_day, from, to).await;
     let diff = diff.map_err(AnswerError::from)?;
     let titles = move |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);

@@ -2,7 +2,7 @@
 //!
 //! For operators only: nobody can say what stands in a row that does not fit.
 
-use aggregator::source::quarantine::{self, Quarantined};
+use aggregator::poll::quarantine::{self, Quarantined};
 use axum::{extract::State as Of, http::StatusCode};
 use chrono::{DateTime, Utc};
 use jobs::poll::PollArguments;
@@ -90,7 +90,7 @@ pub async fn list(
     Path(name): Path<String>,
     Query(query): Query<QuarantineQuery>,
 ) -> Result<Json<Page<QuarantinedView>>, ApiError> {
-    state.aggregator.source(&name).map_err(AnswerError::from)?;
+    state.aggregator.sources().get(&name).map_err(AnswerError::from)?;
     let after = Cursor::key::<i64>(query.after.as_ref())?.unwrap_or(0);
     let rows = quarantine::list(&state.pool, &name, query.dataset.as_deref(), after, query.limit.fetch()).await;
     let page = Page::of(rows.map_err(AnswerError::from)?, query.limit, |row| row.id);

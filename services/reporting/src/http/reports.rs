@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::exports::Format;
-use aggregator::report::{self, Chart, Grain, Parameter, Report, ReportColumn};
+use aggregator::report::{Chart, Grain, Parameter, Report, ReportColumn};
 use axum::{
     extract::{RawQuery, State as Of},
     http::{HeaderMap, Method, header},
@@ -97,8 +97,8 @@ impl ReportView {
 /// Every report with its parameters, columns and freshness.
 #[utoipa::path(get, path = "/reports", tag = "reports", responses((status = 200, body = Catalogue)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
-    let catalogue = report::catalogue(&state.aggregator);
-    let statuses = aggregator::source::status(&state.aggregator).await.map_err(AnswerError::from)?;
+    let catalogue = state.aggregator.reports().catalogue();
+    let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
     let items = catalogue
         .reports()
         .map(|report| {
@@ -167,9 +167,9 @@ pub async fn get(
     let client = ClientRequest { method: &method, headers: &headers };
     let key = if format == Format::Json { Key::of(client, &name, text.as_deref(), &query) } else { None };
     let Some(key) = key else { return respond_to(&state, &name, &query, client, format).await };
-    let present = report::present(&state.aggregator).await.map_err(AnswerError::from)?;
+    let present = state.aggregator.reports().present().await.map_err(AnswerError::from)?;
     if let Some(response) = state.responses.get(&present, &key) {
-        report::answered_again();
+        state.aggregator.reports().answered_again();
         return Ok(response);
     }
     let response = respond_to(&state, &name, &query, client, format).await?;

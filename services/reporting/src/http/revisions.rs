@@ -1,9 +1,6 @@
 //! What was published of a report: its revisions.
 
-use aggregator::{
-    publish::{self, Missing},
-    report,
-};
+use aggregator::publish::{self, Missing};
 use axum::extract::State as Of;
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::{
@@ -50,7 +47,7 @@ impl From<publish::Revision> for RevisionView {
         Self {
             business_day: revision.business_day,
             revision: revision.revision,
-            state: revision.state,
+            state: revision.state.name().to_owned(),
             published_at: revision.published_at,
             row_count: revision.row_count,
             digest: revision.digest,
@@ -98,7 +95,7 @@ pub async fn list(
     let found = publish::revisions(&state.pool, &name, business_day, before, limit.fetch()).await;
     let found = found.map_err(AnswerError::from)?;
     // A report that left the catalogue still shows what was published of it.
-    if found.is_empty() && report::catalogue(&state.aggregator).get(&name).is_none() {
+    if found.is_empty() && state.aggregator.reports().catalogue().get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`; GET /reports lists them")));
     }
     let page = Page::of(found, limit, |it| (it.business_day, it.revision));

@@ -187,7 +187,7 @@ pub async fn start(
         parameters.insert(parameter, value);
     }
     // What is wrong with it is told now, not by a run that fails.
-    report::ask(&state.aggregator, &name, &parameters, body.snapshot).await.map_err(in_body)?;
+    state.aggregator.reports().ask(&name, &parameters, body.snapshot).await.map_err(in_body)?;
     let waiting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM jobs.run WHERE job = $1 AND status IN ('queued', 'waiting')")
             .bind(NAME)

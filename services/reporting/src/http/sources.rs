@@ -83,8 +83,8 @@ pub struct Sources {
 /// Every source with its freshness, lag, breaker and quarantine, and whether it has changes that the lake has not.
 #[utoipa::path(get, path = "/sources", tag = "sources", responses((status = 200, body = Sources)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Sources>, ApiError> {
-    let statuses = source::status(&state.aggregator).await.map_err(AnswerError::from)?;
-    let mut heads = source::heads(&state.aggregator).await.map_err(AnswerError::from)?;
+    let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
+    let mut heads = state.aggregator.sources().heads().await.map_err(AnswerError::from)?;
     let view = |status: source::SourceStatus| {
         let head = heads.remove(&status.name);
         view(status, head)

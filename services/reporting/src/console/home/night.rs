@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregator::{
     publish::{self, PublishError, Revision},
-    report::{self, Check, Report},
+    report::{Check, Report},
 };
 use chrono::{Days, NaiveDate, Utc};
 use jobs::engine::{RunRow, history};
@@ -45,7 +45,7 @@ pub(super) struct Night {
 
 impl Night {
     pub(super) async fn read(state: &State) -> Result<Self, Fault> {
-        let due = Utc::now().with_timezone(&state.config.time_zone).date_naive() - Days::new(1);
+        let due = base::today(state.config.time_zone) - Days::new(1);
         let since = Utc::now() - Days::new(1);
         let published = async {
             let day = publish::last_day(&state.pool, due).await?;
@@ -64,7 +64,7 @@ impl Night {
             history::failed(&state.pool, since, LINES).await.map_err(|error| Fault::from(AnswerError::from(error)))
         };
         let ((day, current, restated), failed) = tokio::try_join!(published, failed)?;
-        let catalogue = report::catalogue(&state.aggregator);
+        let catalogue = state.aggregator.reports().catalogue();
         let reports = || catalogue.reports().filter(|report| report.publish.is_some());
         let mut findings = Vec::new();
         for report in reports() {

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use sqlx::{FromRow, PgConnection};
 
-use super::file::NewFile;
-use super::table::Table;
-use crate::source::ColumnType;
+use crate::ColumnType;
+use crate::file::NewFile;
+use crate::table::Table;
 
 /// Smallest and largest value, and whether there is a NULL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,11 +28,11 @@ impl Bounds {
         self.contains_null |= other.contains_null;
         self.numeric |= other.numeric;
         let numeric = self.numeric;
-        let wider = |held: &mut Option<String>, new: &Option<String>, side: Ordering| {
+        let wider = |existing: &mut Option<String>, new: &Option<String>, side: Ordering| {
             if let Some(new) = new
-                && held.as_ref().is_none_or(|held| compare(new, held, numeric) == side)
+                && existing.as_ref().is_none_or(|existing| compare(new, existing, numeric) == side)
             {
-                *held = Some(new.clone());
+                *existing = Some(new.clone());
             }
         };
         wider(&mut self.min, &other.min, Ordering::Less);
@@ -147,7 +147,7 @@ pub(crate) async fn insert_for_files(
 }
 
 #[derive(FromRow)]
-struct Held {
+struct Existing {
     column_id: i64,
     contains_null: Option<bool>,
     min_value: Option<String>,
@@ -162,8 +162,8 @@ pub(crate) async fn widen_table(
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT column_id, contains_null, min_value, max_value
                FROM lake.ducklake_table_column_stats WHERE table_id = $1";
-    let held: Vec<Held> = sqlx::query_as(sql).bind(table.table_id).fetch_all(&mut *tx).await?;
-    for row in held {
+    let existing: Vec<Existing> = sqlx::query_as(sql).bind(table.table_id).fetch_all(&mut *tx).await?;
+    for row in existing {
         if let Some(bounds) = widened.get_mut(&row.column_id) {
             let numeric = bounds.numeric;
             let contains_null = row.contains_null.unwrap_or(true);

@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use base::{AdvisoryLock, Compute};
+use base::AdvisoryLock;
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use polars::prelude::*;
-use sqlx::PgPool;
 
-use super::{Lake, append, snapshot};
-use crate::error::Error;
-use crate::source::{Column as Declared, ColumnType};
+use crate::{Column as Declared, ColumnType, Lake, LakeError, TableDefinition, snapshot};
 
 /// Its name among the datasets.
 pub const NAME: &str = "calendar";
 /// The column that tells its rows apart.
-pub(crate) const KEY: &str = "business_day";
+pub const KEY: &str = "business_day";
 /// First and last year it covers.
 const YEARS: (i32, i32) = (2000, 2050);
 
@@ -39,26 +36,35 @@ pub fn columns() -> Vec<Declared> {
     .to_vec()
 }
 
-/// Write its one file, unless it is there.
-pub(crate) async fn fill(db: &PgPool, lake: &Lake, compute: &Compute) -> Result<(), Error> {
-    // A second replica waits and then finds it done.
-    let fence = AdvisoryLock::wait(db, NAME).await?;
-    let filled = fill_alone(db, lake, compute, &fence).await;
-    fence.release().await;
-    filled
+/// Its table.
+#[must_use]
+pub fn definition() -> TableDefinition {
+    TableDefinition { name: NAME.to_owned(), columns: columns(), has_days: false }
 }
 
-async fn fill_alone(db: &PgPool, lake: &Lake, compute: &Compute, fence: &Arc<AdvisoryLock>) -> Result<(), Error> {
-    if !snapshot::files(db, snapshot::current(db).await?, NAME, None).await?.is_empty() {
-        return Ok(());
+impl Lake {
+    /// Write the calendar's one file, unless it is there.
+    pub(crate) async fn fill_calendar(&self) -> Result<(), LakeError> {
+        // A second replica waits and then finds it done.
+        let lock = AdvisoryLock::wait(&self.db, NAME).await?;
+        let filled = self.fill_calendar_under(&lock).await;
+        lock.release().await;
+        filled
     }
-    let table = Arc::clone(lake.table(NAME)?);
-    append::add(db, lake, compute, table, vec![frame()?], fence, "calendar").await?;
-    Ok(())
+
+    async fn fill_calendar_under(&self, lock: &Arc<AdvisoryLock>) -> Result<(), LakeError> {
+        if snapshot::files(&self.db, snapshot::current(&self.db).await?, NAME, None).await?.is_empty() {
+            self.add(lock, Arc::clone(self.table(NAME)?), vec![frame()?], NAME).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Its rows.
-pub(crate) fn frame() -> PolarsResult<DataFrame> {
+///
+/// # Errors
+/// When a frame cannot be made of them.
+pub fn frame() -> PolarsResult<DataFrame> {
     let days: Vec<NaiveDate> = NaiveDate::from_ymd_opt(YEARS.0, 1, 1)
         .into_iter()
         .flat_map(|first| first.iter_days())

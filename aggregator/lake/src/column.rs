@@ -3,6 +3,9 @@
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 use serde::Serialize;
 
+/// Name of the column that holds the local day of a row, in datasets whose rows belong to days.
+pub const BUSINESS_DAY: &str = "business_day";
+
 /// The closed list of types that a source may declare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

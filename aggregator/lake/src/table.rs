@@ -1,14 +1,31 @@
 //! Tables of the catalogue: creating them, and adding columns as declarations grow.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::{Field, Schema};
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::commit;
-use crate::error::Error;
-use crate::source::{BUSINESS_DAY, Column};
+use crate::{BUSINESS_DAY, Column, LakeError, commit};
+
+/// A table as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDefinition {
+    /// Dataset name, a lower-case identifier.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// Whether rows belong to business days: then one of the columns is [`BUSINESS_DAY`].
+    pub has_days: bool,
+}
+
+impl TableDefinition {
+    /// What a frame of the whole table looks like.
+    #[must_use]
+    pub fn schema(&self) -> Schema {
+        schema(&self.columns)
+    }
+}
 
 /// A dataset's table in the catalogue.
 #[derive(Debug)]
@@ -23,12 +40,19 @@ pub struct Table {
     pub(crate) mapping_id: i64,
     /// Columns with their catalogue ids, in declared order.
     pub(crate) columns: Vec<(i64, Column)>,
+    /// Folder of its files, absolute.
+    dir: PathBuf,
 }
 
 impl Table {
     /// The columns, in order.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().map(|(_, column)| column)
+    }
+
+    /// Folder of its files, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Whether rows belong to business days.
@@ -43,12 +67,12 @@ impl Table {
 }
 
 /// What a frame of these columns looks like.
-pub(crate) fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
+fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
     columns.into_iter().map(|it| Field::new(it.name.as_str().into(), it.kind.data_type())).collect()
 }
 
 /// Note where the files are, so that DuckDB checks its `DATA_PATH` against it.
-pub(crate) async fn note_data_path(db: &PgPool, dir: &Path) -> Result<(), Error> {
+pub(crate) async fn note_data_path(db: &PgPool, dir: &Path) -> Result<(), LakeError> {
     let path = format!("{}/", dir.to_string_lossy().trim_end_matches('/'));
     let sql = "INSERT INTO lake.ducklake_metadata (key, value) VALUES ('data_path', $1)
                ON CONFLICT ON CONSTRAINT ducklake_metadata_once DO UPDATE SET value = excluded.value";
@@ -57,7 +81,7 @@ pub(crate) async fn note_data_path(db: &PgPool, dir: &Path) -> Result<(), Error>
 }
 
 #[derive(FromRow)]
-struct HeldColumn {
+struct ExistingColumn {
     column_id: i64,
     column_name: String,
     column_type: String,
@@ -66,48 +90,59 @@ struct HeldColumn {
 /// Find a dataset's table, or create it; add the declared columns it lacks and end those no longer declared.
 ///
 /// Every change is a snapshot of its own with a new schema version. Fails with
-/// [`Error::ColumnType`] when a declared type differs from the one held: files already written keep
+/// [`LakeError::ColumnType`] when a declared type differs from the one in the lake: files already written keep
 /// theirs.
-pub(crate) async fn ensure(db: &PgPool, name: &str, columns: &[Column], days: bool) -> Result<Table, Error> {
+pub(crate) async fn ensure(db: &PgPool, lake_dir: &Path, definition: &TableDefinition) -> Result<Table, LakeError> {
     let mut tx = base::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
     let sql = "SELECT table_id FROM lake.ducklake_table WHERE table_name = $1 AND end_snapshot IS NULL";
-    let held: Option<i64> = sqlx::query_scalar(sql).bind(name).fetch_optional(&mut *tx).await?;
-    let table = match held {
-        Some(table_id) => widen(&mut tx, &head, table_id, name, columns).await?,
-        None => create(&mut tx, &head, name, columns, days).await?,
+    let existing: Option<i64> = sqlx::query_scalar(sql).bind(&definition.name).fetch_optional(&mut *tx).await?;
+    let ids = match existing {
+        Some(table_id) => widen(&mut tx, &head, table_id, definition).await?,
+        None => create(&mut tx, &head, definition).await?,
     };
     tx.commit().await?;
-    Ok(table)
+    let Ids { table_id, partition_id, mapping_id, columns } = ids;
+    let columns = columns.into_iter().zip(definition.columns.iter().cloned()).collect();
+    let dir = lake_dir.join("main").join(&definition.name);
+    Ok(Table { table_id, name: definition.name.clone(), partition_id, mapping_id, columns, dir })
 }
 
-async fn create(
-    tx: &mut PgConnection,
-    head: &commit::Head,
-    name: &str,
-    columns: &[Column],
-    days: bool,
-) -> Result<Table, Error> {
+/// What the catalogue calls a table and its parts.
+struct Ids {
+    table_id: i64,
+    partition_id: Option<i64>,
+    mapping_id: i64,
+    /// In the order of the definition.
+    columns: Vec<i64>,
+}
+
+async fn create(tx: &mut PgConnection, head: &commit::Head, definition: &TableDefinition) -> Result<Ids, LakeError> {
+    let TableDefinition { name, columns, has_days } = definition;
     let table_id = head.next_catalog_id;
-    let partition_id = days.then_some(table_id + 1);
-    let next = head.next_catalog_id + if days { 2 } else { 1 };
+    let partition_id = has_days.then_some(table_id + 1);
+    let next = partition_id.unwrap_or(table_id) + 1;
     let mapping_id = head.next_file_id;
     let token = format!("created_table:\"main\".\"{name}\"");
     let snapshot = commit::snapshot_of_schema(tx, head, next, mapping_id + 1, &token).await?;
-    let sql = "INSERT INTO lake.ducklake_table VALUES ($1, $2, $3, NULL, 0, $4, $5, true)";
+    let sql = "INSERT INTO lake.ducklake_table
+                 (table_id, table_uuid, begin_snapshot, schema_id, table_name, path, path_is_relative)
+               VALUES ($1, $2, $3, 0, $4, $5, true)";
     let insert = sqlx::query(sql).bind(table_id).bind(Uuid::now_v7()).bind(snapshot).bind(name);
     insert.bind(format!("{name}/")).execute(&mut *tx).await?;
-    let columns: Vec<(i64, Column)> = (1..).zip(columns.iter().cloned()).collect();
+    let columns: Vec<(i64, &Column)> = (1..).zip(columns).collect();
     for (column_id, column) in &columns {
-        add_column(tx, snapshot, table_id, *column_id, column, false).await?;
+        add_column(tx, snapshot, table_id, *column_id, column).await?;
     }
-    sqlx::query("INSERT INTO lake.ducklake_table_stats VALUES ($1, 0, 0, 0)").bind(table_id).execute(&mut *tx).await?;
+    let sql = "INSERT INTO lake.ducklake_table_stats (table_id, record_count, next_row_id, file_size_bytes)
+               VALUES ($1, 0, 0, 0)";
+    sqlx::query(sql).bind(table_id).execute(&mut *tx).await?;
     if let Some(partition_id) = partition_id {
         partition_by_month(tx, snapshot, table_id, partition_id, &columns).await?;
     }
     map_names(tx, table_id, mapping_id, &columns).await?;
     note_schema_version(tx, snapshot, head, table_id).await?;
-    Ok(Table { table_id, name: name.to_owned(), partition_id, mapping_id, columns })
+    Ok(Ids { table_id, partition_id, mapping_id, columns: columns.into_iter().map(|(id, _)| id).collect() })
 }
 
 /// Our files bear names and no field ids: without this DuckDB takes a file's columns by their position, and reads
@@ -116,13 +151,14 @@ async fn map_names(
     tx: &mut PgConnection,
     table_id: i64,
     mapping_id: i64,
-    columns: &[(i64, Column)],
-) -> Result<(), Error> {
+    columns: &[(i64, &Column)],
+) -> Result<(), LakeError> {
     let (ids, names): (Vec<i64>, Vec<&str>) = columns.iter().map(|(id, column)| (*id, column.name.as_str())).unzip();
-    let sql = "INSERT INTO lake.ducklake_column_mapping VALUES ($1, $2, 'map_by_name')";
+    let sql = "INSERT INTO lake.ducklake_column_mapping (mapping_id, table_id, type) VALUES ($1, $2, 'map_by_name')";
     sqlx::query(sql).bind(mapping_id).bind(table_id).execute(&mut *tx).await?;
-    let sql = "INSERT INTO lake.ducklake_name_mapping
-               SELECT $1, place - 1, name, id, NULL, false
+    let sql =
+        "INSERT INTO lake.ducklake_name_mapping (mapping_id, column_id, source_name, target_field_id, is_partition)
+               SELECT $1, place - 1, name, id, false
                FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS t (name, id, place)";
     sqlx::query(sql).bind(mapping_id).bind(names).bind(ids).execute(&mut *tx).await?;
     // Files written before there were mappings.
@@ -137,13 +173,15 @@ async fn partition_by_month(
     snapshot: i64,
     table_id: i64,
     partition_id: i64,
-    columns: &[(i64, Column)],
-) -> Result<(), Error> {
+    columns: &[(i64, &Column)],
+) -> Result<(), LakeError> {
     let day = columns.iter().find(|(_, it)| it.name == BUSINESS_DAY).map(|(id, _)| *id);
-    let sql = "INSERT INTO lake.ducklake_partition_info VALUES ($1, $2, $3, NULL)";
+    let sql = "INSERT INTO lake.ducklake_partition_info (partition_id, table_id, begin_snapshot) VALUES ($1, $2, $3)";
     sqlx::query(sql).bind(partition_id).bind(table_id).bind(snapshot).execute(&mut *tx).await?;
     for (index, transform) in [(0_i64, "year"), (1, "month")] {
-        let sql = "INSERT INTO lake.ducklake_partition_column VALUES ($1, $2, $3, $4, $5)";
+        let sql = "INSERT INTO lake.ducklake_partition_column
+                     (partition_id, table_id, partition_key_index, column_id, transform)
+                   VALUES ($1, $2, $3, $4, $5)";
         let insert = sqlx::query(sql).bind(partition_id).bind(table_id).bind(index).bind(day).bind(transform);
         insert.execute(&mut *tx).await?;
     }
@@ -154,82 +192,86 @@ async fn widen(
     tx: &mut PgConnection,
     head: &commit::Head,
     table_id: i64,
-    name: &str,
-    declared: &[Column],
-) -> Result<Table, Error> {
+    definition: &TableDefinition,
+) -> Result<Ids, LakeError> {
+    let declared = &definition.columns;
     let sql = "SELECT column_id, column_name, column_type FROM lake.ducklake_column
                WHERE table_id = $1 AND end_snapshot IS NULL ORDER BY column_order";
-    let held: Vec<HeldColumn> = sqlx::query_as(sql).bind(table_id).fetch_all(&mut *tx).await?;
+    let existing: Vec<ExistingColumn> = sqlx::query_as(sql).bind(table_id).fetch_all(&mut *tx).await?;
     let sql = "SELECT partition_id FROM lake.ducklake_partition_info WHERE table_id = $1 AND end_snapshot IS NULL";
     let partition_id = sqlx::query_scalar(sql).bind(table_id).fetch_optional(&mut *tx).await?;
     let sql = "SELECT coalesce(max(column_id), 0) FROM lake.ducklake_column WHERE table_id = $1";
     let mut last_id: i64 = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
 
-    let mut columns = Vec::with_capacity(declared.len());
+    let mut columns: Vec<(i64, &Column)> = Vec::with_capacity(declared.len());
     let mut added = Vec::new();
     for column in declared {
-        match held.iter().find(|it| it.column_name == column.name) {
+        match existing.iter().find(|it| it.column_name == column.name) {
             Some(same) if same.column_type == column.kind.catalogue_name() => {
-                columns.push((same.column_id, column.clone()));
+                columns.push((same.column_id, column));
             }
             Some(other) => {
-                return Err(Error::ColumnType {
-                    dataset: name.to_owned(),
+                return Err(LakeError::ColumnType {
+                    dataset: definition.name.clone(),
                     column: column.name.clone(),
                     declared: column.kind.name().to_owned(),
-                    held: other.column_type.clone(),
+                    existing: other.column_type.clone(),
                 });
             }
             None => {
                 last_id += 1;
-                columns.push((last_id, column.clone()));
+                columns.push((last_id, column));
                 added.push((last_id, column));
             }
         }
     }
-    let gone: Vec<i64> = held
+    let removed: Vec<i64> = existing
         .iter()
         .filter(|it| !declared.iter().any(|column| column.name == it.column_name))
         .map(|it| it.column_id)
         .collect();
     let sql = "SELECT max(mapping_id) FROM lake.ducklake_column_mapping WHERE table_id = $1";
     let mut mapping_id: Option<i64> = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
-    if !added.is_empty() || !gone.is_empty() || mapping_id.is_none() {
+    if !added.is_empty() || !removed.is_empty() || mapping_id.is_none() {
         let token = format!("altered_table:{table_id}");
         let (catalog_id, file_id) = (head.next_catalog_id, head.next_file_id + 1);
         let snapshot = commit::snapshot_of_schema(tx, head, catalog_id, file_id, &token).await?;
         map_names(tx, table_id, head.next_file_id, &columns).await?;
         mapping_id = Some(head.next_file_id);
         for (column_id, column) in added {
-            add_column(tx, snapshot, table_id, column_id, column, true).await?;
+            add_column(tx, snapshot, table_id, column_id, column).await?;
+            null_in_earlier_files(tx, table_id, column_id).await?;
         }
         let sql = "UPDATE lake.ducklake_column SET end_snapshot = $1
                    WHERE table_id = $2 AND column_id = ANY($3) AND end_snapshot IS NULL";
-        sqlx::query(sql).bind(snapshot).bind(table_id).bind(&gone).execute(&mut *tx).await?;
+        sqlx::query(sql).bind(snapshot).bind(table_id).bind(&removed).execute(&mut *tx).await?;
         note_schema_version(tx, snapshot, head, table_id).await?;
     }
     let mapping_id = mapping_id.unwrap_or(head.next_file_id);
-    Ok(Table { table_id, name: name.to_owned(), partition_id, mapping_id, columns })
+    Ok(Ids { table_id, partition_id, mapping_id, columns: columns.into_iter().map(|(id, _)| id).collect() })
 }
 
-/// A column added later begins with `contains_null`: the files before it do not hold it.
 async fn add_column(
     tx: &mut PgConnection,
     snapshot: i64,
     table_id: i64,
     column_id: i64,
     column: &Column,
-    later: bool,
-) -> Result<(), Error> {
-    let sql = "INSERT INTO lake.ducklake_column VALUES
-               ($1, $2, NULL, $3, $1, $4, $5, NULL, 'NULL', true, NULL, 'literal', 'duckdb')";
+) -> Result<(), LakeError> {
+    let sql = "INSERT INTO lake.ducklake_column
+                 (column_id, begin_snapshot, table_id, column_order, column_name, column_type, default_value,
+                  nulls_allowed, default_value_type, default_value_dialect)
+               VALUES ($1, $2, $3, $1, $4, $5, 'NULL', true, 'literal', 'duckdb')";
     let insert = sqlx::query(sql).bind(column_id).bind(snapshot).bind(table_id);
     insert.bind(&column.name).bind(column.kind.catalogue_name()).execute(&mut *tx).await?;
-    if later {
-        let sql = "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null)
-                   SELECT $1, $2, true WHERE EXISTS (SELECT FROM lake.ducklake_data_file WHERE table_id = $1)";
-        sqlx::query(sql).bind(table_id).bind(column_id).execute(&mut *tx).await?;
-    }
+    Ok(())
+}
+
+/// A column added later begins with `contains_null`: the files before it do not hold it.
+async fn null_in_earlier_files(tx: &mut PgConnection, table_id: i64, column_id: i64) -> Result<(), LakeError> {
+    let sql = "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null)
+               SELECT $1, $2, true WHERE EXISTS (SELECT FROM lake.ducklake_data_file WHERE table_id = $1)";
+    sqlx::query(sql).bind(table_id).bind(column_id).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -238,8 +280,9 @@ async fn note_schema_version(
     snapshot: i64,
     head: &commit::Head,
     table_id: i64,
-) -> Result<(), Error> {
-    let sql = "INSERT INTO lake.ducklake_schema_versions VALUES ($1, $2, $3)";
+) -> Result<(), LakeError> {
+    let sql =
+        "INSERT INTO lake.ducklake_schema_versions (begin_snapshot, schema_version, table_id) VALUES ($1, $2, $3)";
     let insert = sqlx::query(sql).bind(snapshot).bind(head.schema_version + 1).bind(table_id);
     insert.execute(&mut *tx).await?;
     Ok(())

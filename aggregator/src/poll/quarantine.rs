@@ -1,15 +1,15 @@
 //! Rows that did not fit: which they are, and reading them again after the declaration is mended.
 //!
 //! An entry is closed when its key is delivered again and fits, or when its dataset has been read
-//! whole and the row did not come, or came and fitted.
+//! in a full refresh and the row did not come, or came and fitted.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::Aggregator;
-use crate::error::Error;
+use super::stage::{Refresh, StagedDataset};
+use super::{PollError, Poller};
 use crate::source::page::KEY_SEPARATOR;
 
 /// A row in quarantine.
@@ -21,7 +21,7 @@ pub struct Quarantined {
     pub source: String,
     /// The dataset.
     pub dataset: String,
-    /// Cursor of the page it came in; `None` for the first page of a whole read.
+    /// Cursor of the page it came in; `None` for the first page of a full refresh.
     pub cursor: Option<String>,
     /// Its place in that page, from 1.
     pub row_number: i64,
@@ -47,13 +47,16 @@ impl Quarantined {
 }
 
 /// Open entries of a source, of one of its datasets or all, behind the entry `after`, oldest first, at most `limit`.
+///
+/// # Errors
+/// When the database fails.
 pub async fn list(
     db: &PgPool,
     source: &str,
     dataset: Option<&str>,
     after: i64,
     limit: i64,
-) -> Result<Vec<Quarantined>, Error> {
+) -> Result<Vec<Quarantined>, PollError> {
     let sql = "SELECT id, source, dataset, cursor, row_number, column_name, reason, key, header, raw, found_at
                FROM sync.quarantine
                WHERE source = $1 AND ($2::text IS NULL OR dataset = $2) AND id > $3 AND resolved_at IS NULL
@@ -61,43 +64,48 @@ pub async fn list(
     Ok(sqlx::query_as(sql).bind(source).bind(dataset).bind(after).bind(limit).fetch_all(db).await?)
 }
 
-/// Have the next poll of a source read the datasets that have rows in quarantine from their start.
-///
-/// The rows come from the source as they are then, so a replay never brings back an older state; what fits is
-/// committed, what still does not stays in quarantine. Returns how many datasets are to come again.
-pub async fn ask_again(aggregator: &Aggregator, source: &str) -> Result<u64, Error> {
-    let name = &aggregator.source(source)?.declaration.name;
-    let mut tx = base::begin(aggregator.db()).await?;
-    // An empty shape equals no declared one, so the next poll begins these datasets at their start.
-    let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
-               (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";
-    let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?.rows_affected();
-    if again > 0 {
-        sqlx::query("UPDATE sync.source SET etag = NULL WHERE name = $1").bind(name).execute(&mut *tx).await?;
+impl Poller {
+    /// Have the next poll of a source read the datasets that have rows in quarantine from their start.
+    ///
+    /// The rows come from the source as they are then, so a replay never brings back an older state; what fits is
+    /// committed, what still does not stays in quarantine. Returns how many datasets are to come again.
+    ///
+    /// # Errors
+    /// On an unknown source, or when the database fails.
+    pub async fn ask_again(&self, source: &str) -> Result<u64, PollError> {
+        let name = &self.sources.get(source)?.declaration.name;
+        let mut tx = base::begin(self.lake.db()).await?;
+        // An empty shape equals no declared one, so the next poll begins these datasets at their start.
+        let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
+                   (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";
+        let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?.rows_affected();
+        if again > 0 {
+            sqlx::query("UPDATE sync.source SET etag = NULL WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(again)
     }
-    tx.commit().await?;
-    Ok(again)
 }
 
 /// Open entries of a dataset that a poll in progress did not make, with their keys.
-pub(crate) async fn open_keys(db: &PgPool, dataset: &str, poll: Uuid) -> Result<Vec<(i64, String)>, Error> {
+pub(super) async fn open_keys(db: &PgPool, dataset: &str, poll: Uuid) -> Result<Vec<(i64, String)>, PollError> {
     let sql = "SELECT id, key FROM sync.quarantine
                WHERE dataset = $1 AND poll <> $2 AND key IS NOT NULL AND resolved_at IS NULL";
     Ok(sqlx::query_as(sql).bind(dataset).bind(poll).fetch_all(db).await?)
 }
 
-/// Close entries whose key came again and fitted; after a whole read, all that it did not make.
-pub(crate) async fn resolve(
+/// Close entries whose key came again and fitted; after a full refresh, all that it did not make.
+pub(super) async fn resolve(
     tx: &mut PgConnection,
-    dataset: &str,
+    staged: &StagedDataset,
     poll: Uuid,
-    whole: bool,
     fitted: &[i64],
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE sync.quarantine
                SET resolved_at = now(),
                    resolution = CASE WHEN id = ANY($4) THEN 'a later delivery of the key fits' ELSE 'the dataset was read whole' END
                WHERE dataset = $1 AND poll <> $2 AND resolved_at IS NULL AND ($3 OR id = ANY($4))";
-    sqlx::query(sql).bind(dataset).bind(poll).bind(whole).bind(fitted).execute(&mut *tx).await?;
+    let (dataset, full) = (&staged.dataset, staged.refresh == Refresh::Full);
+    sqlx::query(sql).bind(dataset).bind(poll).bind(full).bind(fitted).execute(&mut *tx).await?;
     Ok(())
 }

@@ -12,21 +12,20 @@ use chrono::{Datelike, NaiveDate};
 use polars::prelude::*;
 use uuid::Uuid;
 
-use super::stats::{self, ColumnStats};
-use super::table::Table;
-use crate::error::Error;
-use crate::source::BUSINESS_DAY;
+use crate::stats::{self, ColumnStats};
+use crate::table::Table;
+use crate::{BUSINESS_DAY, LakeError};
 
 /// Bytes that wait in memory for a call that writes them.
 const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
 /// A file on disk that no catalogue row names yet.
 #[derive(Debug)]
-pub(crate) struct NewFile {
+pub struct NewFile {
     /// Path below the table's folder, as the catalogue will name it.
     pub(crate) path: String,
     /// Path below the lake's folder, as `sync.pending_file` names it.
-    pub(crate) pending: String,
+    pub pending: String,
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
     pub(crate) footer: i64,
@@ -37,14 +36,14 @@ pub(crate) struct NewFile {
 
 /// A name given out for a file to come.
 #[derive(Debug, Clone)]
-pub(crate) struct Name {
+pub struct Name {
     path: String,
     pending: String,
 }
 
 impl Name {
     /// A fresh name for a file of a table; the first day, if any, sorts and groups the names.
-    pub(crate) fn of(table: &Table, day: Option<NaiveDate>) -> Self {
+    pub fn of(table: &Table, day: Option<NaiveDate>) -> Self {
         let unique = Uuid::now_v7().simple();
         let path = match day {
             Some(day) => format!("{:04}/{:02}/{day}-{unique}.parquet", day.year(), day.month()),
@@ -54,8 +53,8 @@ impl Name {
         Self { path, pending }
     }
 
-    /// A fresh name for the marks of a file of that path below its table's folder.
-    pub(crate) fn of_deletes(table: &Table, data: &str) -> Self {
+    /// A fresh name for the delete file of a data file of that path below its table's folder.
+    pub fn of_deletes(table: &Table, data: &str) -> Self {
         let folder = data.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let path = format!("{folder}{}-delete.parquet", Uuid::now_v7().simple());
         let pending = format!("main/{}/{path}", table.name);
@@ -67,6 +66,11 @@ impl Name {
         &self.path
     }
 
+    /// The file itself.
+    pub(crate) fn full(&self, table: &Table) -> PathBuf {
+        table.dir().join(&self.path)
+    }
+
     /// Below the lake's folder.
     pub(crate) fn pending(&self) -> &str {
         &self.pending
@@ -74,33 +78,42 @@ impl Name {
 }
 
 /// The recorded form of a set of names.
-pub(crate) fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<String> {
+pub fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<String> {
     names.into_iter().map(|it| it.pending.clone()).collect()
 }
 
 /// Write a frame as a data file of a table. Blocks; the name must have been announced.
-pub(crate) fn write(lake_dir: &Path, table: &Table, name: &Name, frame: &mut DataFrame) -> Result<NewFile, Error> {
+///
+/// # Errors
+/// When the frame lacks a column of the table, or the file cannot be written.
+pub fn write(table: &Table, name: &Name, frame: &mut DataFrame) -> Result<NewFile, LakeError> {
     let columns = stats::of_frame(table, frame)?;
-    let path = lake_dir.join(&name.pending);
+    let path = name.full(table);
     let bytes = write_parquet(&path, frame, ParquetCompression::Zstd(None), 256 * 1024)?;
-    let footer = footer_size(&path).map_err(Error::at(&path))?;
+    let footer = footer_size(&path).map_err(LakeError::at(&path))?;
     let month = table.partition_id.and_then(|_| common_month(frame));
     let rows = frame.height() as i64;
     Ok(NewFile { path: name.path.clone(), pending: name.pending.clone(), rows, bytes, footer, month, columns })
 }
 
 /// Rows in the order of their business days; of one day, in the order in which they were.
-pub(crate) fn by_day(rows: &DataFrame) -> PolarsResult<DataFrame> {
+///
+/// # Errors
+/// When there is no such column.
+pub fn by_day(rows: &DataFrame) -> PolarsResult<DataFrame> {
     rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))
 }
 
-/// Write a frame at a path by way of a temporary name beside it. Returns the size in bytes.
-pub(crate) fn write_parquet(
+/// Write a frame at a path by way of a temporary name beside it. Returns the size in bytes. Blocks.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_parquet(
     path: &Path,
     frame: &mut DataFrame,
     compression: ParquetCompression,
     group_rows: usize,
-) -> Result<i64, Error> {
+) -> Result<i64, LakeError> {
     let folder = path.parent().unwrap_or(path);
     let unfinished = unfinished(path);
     // polars writes every page of a column, and its header, by a call of its own.
@@ -111,29 +124,29 @@ pub(crate) fn write_parquet(
         .with_row_group_size(Some(group_rows))
         .set_parallel(true);
     options.finish(frame)?;
-    let file = writer.into_inner().map_err(|it| Error::at(&unfinished)(it.into_error()))?;
-    file.sync_all().map_err(Error::at(&unfinished))?;
-    let bytes = file.metadata().map_err(Error::at(&unfinished))?.len();
-    std::fs::rename(&unfinished, path).map_err(Error::at(path))?;
+    let file = writer.into_inner().map_err(|it| LakeError::at(&unfinished)(it.into_error()))?;
+    file.sync_all().map_err(LakeError::at(&unfinished))?;
+    let bytes = file.metadata().map_err(LakeError::at(&unfinished))?.len();
+    std::fs::rename(&unfinished, path).map_err(LakeError::at(path))?;
     // The rename itself must be on disk before the catalogue names the file.
-    File::open(folder).and_then(|it| it.sync_all()).map_err(Error::at(folder))?;
+    File::open(folder).and_then(|it| it.sync_all()).map_err(LakeError::at(folder))?;
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 /// The sweep removes folders that have become empty, perhaps just before a file is put into one.
-fn create(folder: &Path, path: &Path) -> Result<File, Error> {
-    std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
+fn create(folder: &Path, path: &Path) -> Result<File, LakeError> {
+    std::fs::create_dir_all(folder).map_err(LakeError::at(folder))?;
     match File::create(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(folder).map_err(Error::at(folder))?;
-            File::create(path).map_err(Error::at(path))
+            std::fs::create_dir_all(folder).map_err(LakeError::at(folder))?;
+            File::create(path).map_err(LakeError::at(path))
         }
-        created => created.map_err(Error::at(path)),
+        created => created.map_err(LakeError::at(path)),
     }
 }
 
 /// Remove files, whole or not, where they are there; the answer is how many were whole. Blocks.
-pub(crate) fn remove(paths: &[PathBuf]) -> Result<u64, Error> {
+pub(crate) fn remove(paths: &[PathBuf]) -> Result<u64, LakeError> {
     let mut removed = 0;
     for path in paths {
         removed += u64::from(remove_one(path)?);
@@ -142,7 +155,7 @@ pub(crate) fn remove(paths: &[PathBuf]) -> Result<u64, Error> {
     Ok(removed)
 }
 
-fn remove_one(path: &Path) -> Result<bool, Error> {
+fn remove_one(path: &Path) -> Result<bool, LakeError> {
     match std::fs::remove_file(path) {
         Ok(()) => {
             // A folder that still holds something refuses, and that is meant.
@@ -150,7 +163,7 @@ fn remove_one(path: &Path) -> Result<bool, Error> {
             Ok(true)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::at(path)(error)),
+        Err(error) => Err(LakeError::at(path)(error)),
     }
 }
 

@@ -4,85 +4,87 @@
 //! live and every file it adds must still be pending. If a count is off, somebody else committed in
 //! between: the transaction is rolled back by the caller and the merge done again from the new base.
 
-mod marks;
+mod delete_files;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{FromRow, PgConnection};
 
-use super::deletes::NewDeletes;
-use super::file::NewFile;
-use super::snapshot::DataFile;
-use super::stats::{self, Bounds};
-use super::table::Table;
-use crate::error::Error;
+use crate::deletes::NewDeleteFile;
+use crate::file::NewFile;
+use crate::snapshot::DataFile;
+use crate::stats::{self, Bounds};
+use crate::table::Table;
+use crate::{LakeError, pending};
 
 /// The newest snapshot's counters, read under the lock.
 #[derive(Debug, FromRow)]
-pub(crate) struct Head {
+pub struct Head {
     pub(crate) snapshot_id: i64,
     pub(crate) schema_version: i64,
     pub(crate) next_catalog_id: i64,
     pub(crate) next_file_id: i64,
 }
 
+/// Whether a commit changes rows, or only the files that hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Rows come, change or leave.
+    Rows,
+    /// The rows stay the same.
+    Compaction,
+}
+
 /// What a commit does to one table.
 #[derive(Debug)]
-pub(crate) struct TableChange {
-    pub(crate) table: Arc<Table>,
+pub struct TableChange {
+    /// The table.
+    pub table: Arc<Table>,
     /// Files to make live; they are on disk and pending.
-    pub(crate) add: Vec<NewFile>,
+    pub add: Vec<NewFile>,
     /// Live files to end.
-    pub(crate) end: Vec<Ended>,
-    /// Marks on the rows of files that stay live; they are on disk and pending.
-    pub(crate) mark: Vec<NewDeletes>,
-    /// Whether the rows stay the same and only the files differ.
-    pub(crate) compaction: bool,
+    pub end: Vec<Ended>,
+    /// Deleted rows of files that stay live; the delete files are on disk and pending.
+    pub delete: Vec<NewDeleteFile>,
+    /// What it is for.
+    pub kind: ChangeKind,
 }
 
 impl TableChange {
     /// Nothing yet.
-    pub(crate) fn of(table: &Arc<Table>) -> Self {
-        Self { table: Arc::clone(table), add: Vec::new(), end: Vec::new(), mark: Vec::new(), compaction: false }
+    #[must_use]
+    pub fn of(table: &Arc<Table>) -> Self {
+        Self { table: Arc::clone(table), add: Vec::new(), end: Vec::new(), delete: Vec::new(), kind: ChangeKind::Rows }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.end.is_empty() && self.mark.is_empty()
+    /// Whether the table stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.end.is_empty() && self.delete.is_empty()
     }
 }
 
-/// A live data file as its rows were read: with these marks and no others.
+/// A live data file as its rows were read: without those of this delete file, and with all others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
+pub struct Ended {
     data_file_id: i64,
     delete_file_id: Option<i64>,
 }
 
 impl Ended {
-    pub(crate) fn of(file: &DataFile) -> Self {
+    /// That file.
+    #[must_use]
+    pub fn of(file: &DataFile) -> Self {
         Self { data_file_id: file.data_file_id, delete_file_id: file.delete_file_id }
     }
 }
 
-/// Why a commit did not happen.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommitError {
-    /// The base it was computed from is no longer the newest; compute again.
-    #[error("another commit came first")]
-    Overtaken,
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-impl From<sqlx::Error> for CommitError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 /// Lock the catalogue until the transaction ends, and read its head.
-pub(crate) async fn lock(tx: &mut PgConnection) -> Result<Head, Error> {
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(tx: &mut PgConnection) -> Result<Head, LakeError> {
     sqlx::query("SELECT FROM sync.catalogue FOR UPDATE").execute(&mut *tx).await?;
     let sql = "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
                FROM lake.ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
@@ -96,7 +98,7 @@ pub(crate) async fn snapshot_of_schema(
     next_catalog_id: i64,
     next_file_id: i64,
     token: &str,
-) -> Result<i64, Error> {
+) -> Result<i64, LakeError> {
     let next = Head {
         snapshot_id: head.snapshot_id + 1,
         schema_version: head.schema_version + 1,
@@ -108,13 +110,17 @@ pub(crate) async fn snapshot_of_schema(
 }
 
 /// Add one snapshot with these changes. The caller holds [`lock`] in the same transaction.
-pub(crate) async fn apply(
+///
+/// # Errors
+/// [`LakeError::Overtaken`] when a file that it ends is no longer live, or one that it adds no longer pending: the base
+/// that it was computed from is not the newest any more.
+pub async fn apply(
     tx: &mut PgConnection,
     head: &Head,
     changes: &[&TableChange],
     message: &str,
-) -> Result<i64, CommitError> {
-    let added: i64 = changes.iter().map(|it| (it.add.len() + it.mark.len()) as i64).sum();
+) -> Result<i64, LakeError> {
+    let added: i64 = changes.iter().map(|it| (it.add.len() + it.delete.len()) as i64).sum();
     let next = Head {
         snapshot_id: head.snapshot_id + 1,
         schema_version: head.schema_version,
@@ -127,8 +133,8 @@ pub(crate) async fn apply(
         end_files(tx, change, next.snapshot_id).await?;
         add_files(tx, change, next.snapshot_id, file_id).await?;
         file_id += change.add.len() as i64;
-        marks::mark(tx, change, next.snapshot_id, file_id).await?;
-        file_id += change.mark.len() as i64;
+        delete_files::replace(tx, change, next.snapshot_id, file_id).await?;
+        file_id += change.delete.len() as i64;
         widen_stats(tx, change).await?;
     }
     Ok(next.snapshot_id)
@@ -139,23 +145,24 @@ fn tokens(changes: &[&TableChange]) -> String {
     let mut tokens = Vec::new();
     for change in changes {
         let id = change.table.table_id;
-        if change.compaction {
+        if change.kind == ChangeKind::Compaction {
             tokens.push(format!("merge_adjacent:{id}"));
             continue;
         }
         if !change.add.is_empty() {
             tokens.push(format!("inserted_into_table:{id}"));
         }
-        if !change.end.is_empty() || !change.mark.is_empty() {
+        if !change.end.is_empty() || !change.delete.is_empty() {
             tokens.push(format!("deleted_from_table:{id}"));
         }
     }
     tokens.join(",")
 }
 
-async fn insert_snapshot(tx: &mut PgConnection, next: &Head, tokens: &str, message: &str) -> Result<(), Error> {
+async fn insert_snapshot(tx: &mut PgConnection, next: &Head, tokens: &str, message: &str) -> Result<(), LakeError> {
     // The wall clock may step back; snapshot times never do, so that time travel by instant is total.
     let sql = "INSERT INTO lake.ducklake_snapshot
+                 (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)
                SELECT $1, greatest(clock_timestamp(), max(snapshot_time)), $2, $3, $4 FROM lake.ducklake_snapshot";
     let insert = sqlx::query(sql).bind(next.snapshot_id).bind(next.schema_version);
     insert.bind(next.next_catalog_id).bind(next.next_file_id).execute(&mut *tx).await?;
@@ -165,40 +172,29 @@ async fn insert_snapshot(tx: &mut PgConnection, next: &Head, tokens: &str, messa
     Ok(())
 }
 
-async fn end_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64) -> Result<(), CommitError> {
+async fn end_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64) -> Result<(), LakeError> {
     if change.end.is_empty() {
         return Ok(());
     }
     let ids: Vec<i64> = change.end.iter().map(|it| it.data_file_id).collect();
-    let marks: Vec<Option<i64>> = change.end.iter().map(|it| it.delete_file_id).collect();
-    marks::require(tx, change.table.table_id, &ids, &marks).await?;
+    let delete_files: Vec<Option<i64>> = change.end.iter().map(|it| it.delete_file_id).collect();
+    delete_files::require(tx, change.table.table_id, &ids, &delete_files).await?;
     let sql = "UPDATE lake.ducklake_data_file SET end_snapshot = $1
                WHERE table_id = $2 AND data_file_id = ANY($3) AND end_snapshot IS NULL";
     let ended = sqlx::query(sql).bind(snapshot).bind(change.table.table_id).bind(&ids).execute(&mut *tx).await?;
     if ended.rows_affected() != ids.len() as u64 {
-        return Err(CommitError::Overtaken);
+        return Err(LakeError::Overtaken);
     }
-    marks::end(tx, snapshot, &ids).await
+    delete_files::end(tx, snapshot, &ids).await
 }
 
-/// Take files out of those that the sweep would remove; each of them must still be there.
-async fn no_longer_pending(tx: &mut PgConnection, paths: &[&str]) -> Result<(), CommitError> {
-    let taken = sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(paths).execute(&mut *tx).await?;
-    if taken.rows_affected() == paths.len() as u64 { Ok(()) } else { Err(CommitError::Overtaken) }
-}
-
-async fn add_files(
-    tx: &mut PgConnection,
-    change: &TableChange,
-    snapshot: i64,
-    first_id: i64,
-) -> Result<(), CommitError> {
+async fn add_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64, first_id: i64) -> Result<(), LakeError> {
     if change.add.is_empty() {
         return Ok(());
     }
     let table = &change.table;
-    let pending: Vec<&str> = change.add.iter().map(|it| it.pending.as_str()).collect();
-    no_longer_pending(tx, &pending).await?;
+    let announced: Vec<&str> = change.add.iter().map(|it| it.pending.as_str()).collect();
+    pending::keep(tx, &announced).await?;
     let next_row: i64 = sqlx::query_scalar("SELECT next_row_id FROM lake.ducklake_table_stats WHERE table_id = $1")
         .bind(table.table_id)
         .fetch_one(&mut *tx)
@@ -236,6 +232,7 @@ async fn add_files(
         .execute(&mut *tx)
         .await?;
     let sql = "INSERT INTO lake.ducklake_file_partition_value
+                 (data_file_id, table_id, partition_key_index, partition_value)
                SELECT id, $1, k.index, k.value::text
                FROM unnest($2::bigint[], $3::int[], $4::int[]) AS t (id, year, month),
                     LATERAL (VALUES (0, year), (1, month)) AS k (index, value)
@@ -246,7 +243,7 @@ async fn add_files(
 }
 
 /// Row counts are those of the live files; column bounds only ever widen.
-async fn widen_stats(tx: &mut PgConnection, change: &TableChange) -> Result<(), CommitError> {
+async fn widen_stats(tx: &mut PgConnection, change: &TableChange) -> Result<(), LakeError> {
     let added: i64 = change.add.iter().map(|it| it.rows).sum();
     let sql = "UPDATE lake.ducklake_table_stats SET next_row_id = next_row_id + $2,
                  (record_count, file_size_bytes) =
@@ -255,7 +252,7 @@ async fn widen_stats(tx: &mut PgConnection, change: &TableChange) -> Result<(), 
                WHERE table_id = $1";
     let updated = sqlx::query(sql).bind(change.table.table_id).bind(added).execute(&mut *tx).await?;
     if updated.rows_affected() != 1 {
-        return Err(CommitError::Overtaken);
+        return Err(LakeError::Overtaken);
     }
     let mut widened: BTreeMap<i64, Bounds> = BTreeMap::new();
     for column in change.add.iter().flat_map(|file| &file.columns) {

@@ -6,124 +6,142 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use base::AdvisoryLock;
 use chrono::{DateTime, NaiveDate, Utc};
+use lake::{LakeError, pending};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::error::Error;
+use super::PollError;
+use crate::source::Declaration;
 use crate::source::client::Head;
 use crate::source::page::Refused;
 
+/// What a dataset is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refresh {
+    /// What has changed behind the cursor.
+    Incremental,
+    /// Everything, from the start: keys that do not come are dropped.
+    Full,
+}
+
+impl From<bool> for Refresh {
+    fn from(full: bool) -> Self {
+        if full { Self::Full } else { Self::Incremental }
+    }
+}
+
 /// A poll in progress.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct StagedPoll {
-    pub(crate) poll: Uuid,
-    pub(crate) declaration: String,
+pub(super) struct StagedPoll {
+    pub(super) poll: Uuid,
+    pub(super) declaration: String,
     /// The token that every page sends back.
-    pub(crate) head: String,
-    pub(crate) etag: String,
-    pub(crate) epoch: String,
-    pub(crate) horizon: String,
-    pub(crate) as_of: DateTime<Utc>,
-    pub(crate) started_at: DateTime<Utc>,
+    pub(super) head: String,
+    pub(super) etag: String,
+    pub(super) epoch: String,
+    pub(super) horizon: String,
+    pub(super) as_of: DateTime<Utc>,
+    pub(super) started_at: DateTime<Utc>,
 }
 
 /// How a dataset is read in a poll.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct StagedDataset {
-    pub(crate) dataset: String,
-    /// Read from the start: keys that do not come are dropped.
-    pub(crate) whole: bool,
+pub(super) struct StagedDataset {
+    pub(super) dataset: String,
+    #[sqlx(rename = "whole", try_from = "bool")]
+    pub(super) refresh: Refresh,
     /// The cursor that the commit must still find.
-    pub(crate) old_cursor: Option<String>,
+    pub(super) old_cursor: Option<String>,
 }
 
 /// One page.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct StagedPart {
-    pub(crate) part: i32,
+pub(super) struct StagedPart {
+    pub(super) part: i32,
     /// File below the lake's folder; `None` for a page without good rows.
-    pub(crate) path: Option<String>,
-    pub(crate) rows_read: i64,
-    pub(crate) bytes: i64,
-    pub(crate) days: Json<BTreeMap<NaiveDate, u64>>,
-    pub(crate) next_cursor: Option<String>,
-    pub(crate) resume_cursor: String,
+    pub(super) path: Option<String>,
+    pub(super) rows_read: i64,
+    pub(super) bytes: i64,
+    pub(super) days: Json<BTreeMap<NaiveDate, u64>>,
+    pub(super) next_cursor: Option<String>,
+    pub(super) resume_cursor: String,
 }
 
 /// The poll in progress of a source, if there is one.
-pub(crate) async fn find(db: &PgPool, source: &str) -> Result<Option<StagedPoll>, Error> {
+pub(super) async fn find(db: &PgPool, source: &str) -> Result<Option<StagedPoll>, PollError> {
     let sql = "SELECT poll, declaration, head, etag, epoch, horizon, as_of, started_at
                FROM sync.staged_poll WHERE source = $1";
     Ok(sqlx::query_as(sql).bind(source).fetch_optional(db).await?)
 }
 
-/// Begin a poll under a head. `fresh` reads every dataset from its start.
-pub(crate) async fn begin(
+/// Begin a poll under a head: a full refresh of every dataset, or of those alone that have no cursor or another shape.
+pub(super) async fn begin(
     db: &PgPool,
-    source: &str,
-    declaration: &str,
+    declaration: &Declaration,
     head: &Head,
-    datasets: &[(String, String)],
-    fresh: bool,
-) -> Result<StagedPoll, Error> {
+    refresh: Refresh,
+) -> Result<StagedPoll, PollError> {
     let mut tx = base::begin(db).await?;
     let sql = "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                RETURNING poll, declaration, head, etag, epoch, horizon, as_of, started_at";
-    let insert = sqlx::query_as(sql).bind(source).bind(Uuid::now_v7()).bind(declaration).bind(&head.head);
+    let insert = sqlx::query_as(sql).bind(&declaration.name).bind(Uuid::now_v7()).bind(declaration.shape());
+    let insert = insert.bind(&head.head);
     let insert = insert.bind(&head.etag).bind(&head.epoch).bind(&head.horizon).bind(head.as_of);
     let poll: StagedPoll = insert.fetch_one(&mut *tx).await?;
-    let (names, shapes): (Vec<&str>, Vec<&str>) = datasets.iter().map(|(a, b)| (a.as_str(), b.as_str())).unzip();
+    let datasets = declaration.datasets.iter();
+    let (names, shapes): (Vec<&str>, Vec<String>) = datasets.map(|it| (it.name.as_str(), it.shape())).unzip();
     let sql = "INSERT INTO sync.staged_dataset (poll, dataset, whole, old_cursor)
                SELECT $1, d.name, $4 OR c.cursor IS NULL OR c.shape <> d.shape, c.cursor
                FROM unnest($2::text[], $3::text[]) AS d (name, shape)
                LEFT JOIN sync.cursor c ON c.dataset = d.name";
-    sqlx::query(sql).bind(poll.poll).bind(names).bind(shapes).bind(fresh).execute(&mut *tx).await?;
+    sqlx::query(sql).bind(poll.poll).bind(names).bind(shapes).bind(refresh == Refresh::Full).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(poll)
 }
 
 /// The datasets of a poll in progress.
-pub(crate) async fn datasets(db: &PgPool, poll: Uuid) -> Result<Vec<StagedDataset>, Error> {
+pub(super) async fn datasets(db: &PgPool, poll: Uuid) -> Result<Vec<StagedDataset>, PollError> {
     let sql = "SELECT dataset, whole, old_cursor FROM sync.staged_dataset WHERE poll = $1 ORDER BY dataset";
     Ok(sqlx::query_as(sql).bind(poll).fetch_all(db).await?)
 }
 
 /// The parts of a dataset, in the order in which they came.
-pub(crate) async fn parts(db: &PgPool, poll: Uuid, dataset: &str) -> Result<Vec<StagedPart>, Error> {
+pub(super) async fn parts(db: &PgPool, poll: Uuid, dataset: &str) -> Result<Vec<StagedPart>, PollError> {
     let sql = "SELECT part, path, rows_read, bytes, days, next_cursor, resume_cursor
                FROM sync.staged_part WHERE poll = $1 AND dataset = $2 ORDER BY part";
     Ok(sqlx::query_as(sql).bind(poll).bind(dataset).fetch_all(db).await?)
 }
 
 /// Where a part's file goes, below the lake's folder.
-pub(crate) fn part_path(poll: Uuid, dataset: &str, part: i32) -> String {
+pub(super) fn part_path(poll: Uuid, dataset: &str, part: i32) -> String {
     format!("staging/{}/{dataset}-{part}-{}.parquet", poll.simple(), Uuid::now_v7().simple())
 }
 
 /// Where refused rows came from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) dataset: &'a str,
-    pub(crate) poll: Uuid,
-    pub(crate) cursor: Option<&'a str>,
-    pub(crate) header: &'a str,
+pub(super) struct Origin<'a> {
+    pub(super) source: &'a str,
+    pub(super) dataset: &'a str,
+    pub(super) poll: Uuid,
+    pub(super) cursor: Option<&'a str>,
+    pub(super) header: &'a str,
 }
 
 /// Note a part whose file is on disk, with the rows that did not fit. `announced` is the file's
 /// name, which is pending no longer even if the page had no good row to write.
 ///
 /// Returns how many of those are new to the quarantine: a row that is delivered again is there once.
-pub(crate) async fn note(
+pub(super) async fn note(
     db: &PgPool,
     origin: Origin<'_>,
     announced: &str,
     part: &StagedPart,
     refused: &[Refused],
-) -> Result<u64, Error> {
+) -> Result<u64, PollError> {
     let mut tx = base::begin(db).await?;
     let sql = "INSERT INTO sync.staged_part
                  (poll, dataset, part, path, rows_read, bytes, days, next_cursor, resume_cursor)
@@ -131,17 +149,17 @@ pub(crate) async fn note(
     let insert = sqlx::query(sql).bind(origin.poll).bind(origin.dataset).bind(part.part).bind(&part.path);
     let insert = insert.bind(part.rows_read).bind(part.bytes).bind(&part.days);
     insert.bind(&part.next_cursor).bind(&part.resume_cursor).execute(&mut *tx).await?;
-    let sql = "DELETE FROM sync.pending_file WHERE path = $1";
-    if sqlx::query(sql).bind(announced).execute(&mut *tx).await?.rows_affected() != 1 {
+    pending::keep(&mut tx, &[announced]).await.map_err(|error| match error {
         // A sweep took the file for a dead worker's.
-        return Err(Error::LockLost);
-    }
+        LakeError::Overtaken => LakeError::LockLost,
+        other => other,
+    })?;
     let quarantined = quarantine(&mut tx, origin, refused).await?;
     tx.commit().await?;
     Ok(quarantined)
 }
 
-async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refused]) -> Result<u64, Error> {
+async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refused]) -> Result<u64, sqlx::Error> {
     if refused.is_empty() {
         return Ok(0);
     }
@@ -150,8 +168,9 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
     // A row that came before is the same entry; it now belongs to this poll, which saw it last.
     let sql = "INSERT INTO sync.quarantine
                  (source, dataset, poll, cursor, header, row_number, column_name, reason, key, raw)
-               SELECT $1, $2, $3, $4, $5, t.*
-               FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[]) AS t
+               SELECT $1, $2, $3, $4, $5, t.row_number, t.column_name, t.reason, t.key, t.raw
+               FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[])
+                 AS t (row_number, column_name, reason, key, raw)
                ON CONFLICT (dataset, md5(header || raw)) WHERE resolved_at IS NULL
                DO UPDATE SET poll = excluded.poll, reason = excluded.reason, column_name = excluded.column_name
                RETURNING (xmax = 0)";
@@ -169,40 +188,49 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
 }
 
 /// Read a dataset from its start after all, and forget what came of it.
-pub(crate) async fn restart_dataset(db: &PgPool, fence: i64, poll: Uuid, dataset: &str) -> Result<(), Error> {
+pub(super) async fn restart_dataset(
+    db: &PgPool,
+    lock: &AdvisoryLock,
+    poll: Uuid,
+    dataset: &str,
+) -> Result<(), sqlx::Error> {
     let mut tx = base::begin(db).await?;
-    give_up_files(&mut tx, fence, poll, Some(dataset)).await?;
+    give_up_files(&mut tx, lock, poll, Some(dataset)).await?;
     let sql = "DELETE FROM sync.staged_part WHERE poll = $1 AND dataset = $2";
     sqlx::query(sql).bind(poll).bind(dataset).execute(&mut *tx).await?;
     let sql = "UPDATE sync.staged_dataset SET whole = true WHERE poll = $1 AND dataset = $2";
     sqlx::query(sql).bind(poll).bind(dataset).execute(&mut *tx).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// End a poll in progress, committed or not: its rows go, its files become pending, for the caller
 /// or the sweep to remove. Returns whether the poll was still there.
-pub(crate) async fn end(tx: &mut PgConnection, fence: i64, poll: Uuid) -> Result<bool, Error> {
-    give_up_files(tx, fence, poll, None).await?;
+pub(super) async fn end(tx: &mut PgConnection, lock: &AdvisoryLock, poll: Uuid) -> Result<bool, sqlx::Error> {
+    give_up_files(tx, lock, poll, None).await?;
     let ended = sqlx::query("DELETE FROM sync.staged_poll WHERE poll = $1").bind(poll).execute(&mut *tx).await?;
     Ok(ended.rows_affected() == 1)
 }
 
 /// Discard a poll in progress. What it put into quarantine stays: the rows came, and will come again.
-pub(crate) async fn discard(db: &PgPool, fence: i64, poll: Uuid) -> Result<(), Error> {
+pub(super) async fn discard(db: &PgPool, lock: &AdvisoryLock, poll: Uuid) -> Result<(), sqlx::Error> {
     let mut tx = base::begin(db).await?;
-    end(&mut tx, fence, poll).await?;
-    Ok(tx.commit().await?)
+    end(&mut tx, lock, poll).await?;
+    tx.commit().await
 }
 
-async fn give_up_files(tx: &mut PgConnection, fence: i64, poll: Uuid, dataset: Option<&str>) -> Result<(), Error> {
-    let sql = "INSERT INTO sync.pending_file (path, fence)
-               SELECT path, $2 FROM sync.staged_part
-               WHERE poll = $1 AND path IS NOT NULL AND ($3::text IS NULL OR dataset = $3)";
-    sqlx::query(sql).bind(poll).bind(fence).bind(dataset).execute(&mut *tx).await?;
-    Ok(())
+async fn give_up_files(
+    tx: &mut PgConnection,
+    lock: &AdvisoryLock,
+    poll: Uuid,
+    dataset: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT path FROM sync.staged_part
+               WHERE poll = $1 AND path IS NOT NULL AND ($2::text IS NULL OR dataset = $2)";
+    let paths: Vec<String> = sqlx::query_scalar(sql).bind(poll).bind(dataset).fetch_all(&mut *tx).await?;
+    pending::announce(tx, lock, &paths).await
 }
 
 /// Full paths of the files of some parts.
-pub(crate) fn files(lake_dir: &std::path::Path, parts: &[StagedPart]) -> Vec<PathBuf> {
+pub(super) fn files(lake_dir: &std::path::Path, parts: &[StagedPart]) -> Vec<PathBuf> {
     parts.iter().filter_map(|it| it.path.as_ref()).map(|it| lake_dir.join(it)).collect()
 }

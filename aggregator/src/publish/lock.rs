@@ -1,4 +1,4 @@
-//! The guard that a publishing transaction asks first whether its run is still the one.
+//! The lock that a publishing transaction asks first whether its run is still the one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,26 +8,24 @@ use sqlx::PgConnection;
 /// The run was taken over by another, or cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the run no longer holds its lease: {0}")]
-pub struct FenceLost(pub String);
+pub struct LockLost(pub String);
 
 /// Locks, in the transaction that is about to write, whatever says that the writer may.
-pub trait Fence: Send + Sync {
+pub trait Lock: Send + Sync {
     /// Must hold its lock until the transaction ends.
-    fn check<'a>(
-        &'a self,
-        tx: &'a mut PgConnection,
-    ) -> Pin<Box<dyn Future<Output = Result<(), FenceLost>> + Send + 'a>>;
+    fn check<'a>(&'a self, tx: &'a mut PgConnection)
+    -> Pin<Box<dyn Future<Output = Result<(), LockLost>> + Send + 'a>>;
 }
 
 /// For a person at the command line, whom no other run can overtake.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoFence;
+pub struct NoLock;
 
-impl Fence for NoFence {
+impl Lock for NoLock {
     fn check<'a>(
         &'a self,
         _tx: &'a mut PgConnection,
-    ) -> Pin<Box<dyn Future<Output = Result<(), FenceLost>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), LockLost>> + Send + 'a>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{FromRow, PgPool};
 
-use crate::error::Error;
+use crate::LakeError;
 
 /// One file of a dataset, live in the snapshot that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -15,7 +15,7 @@ pub struct DataFile {
     pub data_file_id: i64,
     /// Path below the table's folder.
     pub path: String,
-    /// Exact number of rows, those marked as gone included.
+    /// Exact number of rows, the deleted ones included.
     pub record_count: i64,
     /// Size in bytes.
     pub file_size_bytes: i64,
@@ -23,11 +23,11 @@ pub struct DataFile {
     pub first_day: Option<NaiveDate>,
     /// Last business day in the file.
     pub last_day: Option<NaiveDate>,
-    /// Catalogue id of the file that marks rows of this one as gone.
+    /// Catalogue id of its delete file.
     pub delete_file_id: Option<i64>,
     /// Its path below the table's folder.
     pub delete_path: Option<String>,
-    /// Rows it marks.
+    /// Rows that it deletes.
     pub delete_count: i64,
 }
 
@@ -43,25 +43,25 @@ pub struct Snapshot {
 }
 
 /// The newest snapshot's number.
-pub async fn current(db: &PgPool) -> Result<i64, Error> {
+pub async fn current(db: &PgPool) -> Result<i64, LakeError> {
     Ok(sqlx::query_scalar("SELECT max(snapshot_id) FROM lake.ducklake_snapshot").fetch_one(db).await?)
 }
 
 /// The newest snapshot committed at or before an instant; `None` when all are younger.
-pub async fn at(db: &PgPool, instant: DateTime<Utc>) -> Result<Option<i64>, Error> {
+pub async fn at(db: &PgPool, instant: DateTime<Utc>) -> Result<Option<i64>, LakeError> {
     let sql = "SELECT max(snapshot_id) FROM lake.ducklake_snapshot WHERE snapshot_time <= $1";
     Ok(sqlx::query_scalar(sql).bind(instant).fetch_one(db).await?)
 }
 
-/// Whether the snapshot can still be read; [`Error::UnknownSnapshot`] if not.
-pub async fn require(db: &PgPool, snapshot: i64) -> Result<(), Error> {
+/// Whether the snapshot can still be read; [`LakeError::UnknownSnapshot`] if not.
+pub async fn require(db: &PgPool, snapshot: i64) -> Result<(), LakeError> {
     let sql = "SELECT EXISTS (SELECT FROM lake.ducklake_snapshot WHERE snapshot_id = $1)";
     let known: bool = sqlx::query_scalar(sql).bind(snapshot).fetch_one(db).await?;
-    if known { Ok(()) } else { Err(Error::UnknownSnapshot(snapshot)) }
+    if known { Ok(()) } else { Err(LakeError::UnknownSnapshot(snapshot)) }
 }
 
 /// The newest snapshots first, at most `limit`.
-pub async fn list(db: &PgPool, limit: i64) -> Result<Vec<Snapshot>, Error> {
+pub async fn list(db: &PgPool, limit: i64) -> Result<Vec<Snapshot>, LakeError> {
     let sql = "SELECT snapshot_id, snapshot_time, coalesce(changes_made, '') AS changes_made
                FROM lake.ducklake_snapshot JOIN lake.ducklake_snapshot_changes USING (snapshot_id)
                ORDER BY snapshot_id DESC LIMIT $1";
@@ -77,7 +77,7 @@ pub async fn files(
     snapshot: i64,
     dataset: &str,
     days: Option<RangeInclusive<NaiveDate>>,
-) -> Result<Vec<DataFile>, Error> {
+) -> Result<Vec<DataFile>, LakeError> {
     let (from, to) = match days {
         Some(range) => (Some(*range.start()), Some(*range.end())),
         None => (None, None),
@@ -107,7 +107,7 @@ pub async fn files(
 /// The farthest value from zero of each column of whole numbers in these files, by column.
 ///
 /// A column in which all is NULL, and one that the files do not have, is 0 or not there.
-pub(crate) async fn farthest(db: &PgPool, files: &[i64]) -> Result<BTreeMap<String, f64>, Error> {
+pub(crate) async fn farthest(db: &PgPool, files: &[i64]) -> Result<BTreeMap<String, f64>, LakeError> {
     let sql =
         "SELECT c.column_name, coalesce(max(greatest(abs(s.min_value::numeric), abs(s.max_value::numeric))), 0)::float8
                FROM lake.ducklake_file_column_stats s

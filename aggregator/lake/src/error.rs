@@ -1,0 +1,74 @@
+//! How the lake fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the lake could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// `reporting_db` could not be asked, or refused.
+    #[error("the reporting database failed")]
+    Database(#[from] sqlx::Error),
+    /// A frame could not be computed, read or written.
+    #[error("computing on frames failed")]
+    Frame(#[from] polars::error::PolarsError),
+    /// A file or folder of the lake.
+    #[error("{}: cannot be read or written", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A column's type differs from the one in the lake.
+    #[error("{dataset}.{column}: declared as {declared}, but the lake holds {existing}; give the column a new name")]
+    ColumnType {
+        /// The dataset.
+        dataset: String,
+        /// The column.
+        column: String,
+        /// Declared now.
+        declared: String,
+        /// In the lake since earlier.
+        existing: String,
+    },
+    /// The lake has no dataset of that name.
+    #[error("no dataset is named `{0}`")]
+    UnknownDataset(String),
+    /// A snapshot that never was, or whose files have expired.
+    #[error("snapshot {0} is not in the lake (never made, or expired)")]
+    UnknownSnapshot(i64),
+    /// The same work is under way, here or in another replica.
+    #[error("another {0} is running")]
+    Busy(&'static str),
+    /// Another commit came first.
+    #[error("the commit was overtaken by another; nothing was changed")]
+    Overtaken,
+    /// The connection that held the lock on the work has gone, and somebody else may do it now.
+    #[error("the lock on this work was lost with its connection to the reporting database; it has to begin again")]
+    LockLost,
+    /// A load that others waited for too.
+    #[error(transparent)]
+    Shared(Arc<LakeError>),
+    /// A blocking computation panicked.
+    #[error("a computation stopped unexpectedly")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl LakeError {
+    /// Whether the reporting database could not be asked, so that the same may work later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(_) => true,
+            Self::Shared(error) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
+    /// For `map_err`: an input or output fault at a path.
+    pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<'_> {
+        move |source| Self::File { path: path.to_owned(), source }
+    }
+}

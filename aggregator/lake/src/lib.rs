@@ -1,0 +1,120 @@
+//! The lake: Parquet files under one folder, reached only through the DuckLake catalogue in
+//! `reporting_db`.
+//!
+//! Readers take one snapshot number and see exactly the files that were live in it. Writers go
+//! through [`commit`], which holds the catalogue's one lock for the length of a few statements.
+//! The crate knows columns and tables, and not where rows come from or what is computed of them.
+
+mod append;
+pub mod calendar;
+mod column;
+pub mod commit;
+mod compact;
+pub mod deletes;
+mod error;
+mod expire;
+pub mod file;
+pub mod metric;
+pub mod pending;
+mod reference;
+pub mod scan;
+pub mod snapshot;
+mod stats;
+mod table;
+
+//#[cfg(test)]
+//mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::Compute;
+use chrono_tz::Tz;
+use sqlx::PgPool;
+
+pub use column::{BUSINESS_DAY, Column, ColumnType};
+pub use compact::Compacted;
+pub use error::LakeError;
+pub use expire::{Expired, Swept};
+pub use snapshot::DataFile;
+pub use table::{Table, TableDefinition};
+
+use reference::References;
+
+/// The lake's catalogue, folder and tables.
+#[derive(Debug)]
+pub struct Lake {
+    db: PgPool,
+    dir: PathBuf,
+    time_zone: Tz,
+    tables: BTreeMap<String, Arc<Table>>,
+    references: References,
+    compute: Compute,
+}
+
+impl Lake {
+    /// Make the folder, note it in the catalogue, and create or widen the defined tables and the calendar.
+    ///
+    /// The database must have been migrated. A month is over when it has ended in `time_zone`, the company's.
+    ///
+    /// # Errors
+    /// [`LakeError::ColumnType`] when a column is defined with another type than the lake holds; when the folder cannot
+    /// be made, or the database fails.
+    pub async fn open(
+        db: PgPool,
+        dir: &Path,
+        tables: &[TableDefinition],
+        time_zone: Tz,
+    ) -> Result<Arc<Self>, LakeError> {
+        let dir = std::path::absolute(dir).map_err(LakeError::at(dir))?;
+        std::fs::create_dir_all(dir.join("staging")).map_err(LakeError::at(&dir))?;
+        table::note_data_path(&db, &dir).await?;
+        let mut found = BTreeMap::new();
+        for definition in tables.iter().chain([&calendar::definition()]) {
+            found.insert(definition.name.clone(), Arc::new(table::ensure(&db, &dir, definition).await?));
+        }
+        let (references, compute) = (References::new(), Compute::new());
+        let lake = Self { db, dir, time_zone, tables: found, references, compute };
+        lake.fill_calendar().await?;
+        Ok(Arc::new(lake))
+    }
+
+    /// Pool of the database that holds the catalogue.
+    pub fn db(&self) -> &PgPool {
+        &self.db
+    }
+
+    /// The folder, absolute: DuckDB's `DATA_PATH`.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The bound on computations that hold a core.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// The company's time zone.
+    pub fn time_zone(&self) -> Tz {
+        self.time_zone
+    }
+
+    /// The table of a dataset.
+    ///
+    /// # Errors
+    /// [`LakeError::UnknownDataset`].
+    pub fn table(&self, dataset: &str) -> Result<&Arc<Table>, LakeError> {
+        self.tables.get(dataset).ok_or_else(|| LakeError::UnknownDataset(dataset.to_owned()))
+    }
+
+    /// Names of every dataset, `calendar` included.
+    pub fn datasets(&self) -> impl Iterator<Item = &str> {
+        self.tables.keys().map(String::as_str)
+    }
+
+    /// Bytes of decoded reference sets that are kept.
+    pub fn reference_bytes(&self) -> u64 {
+        self.references.bytes()
+    }
+}
