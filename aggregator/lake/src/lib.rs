@@ -22,8 +22,8 @@ pub mod snapshot;
 mod stats;
 mod table;
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -62,9 +62,9 @@ fn a_result_of_too_many_rows_says_how_to_get_it_as_a_file() {
     assert_eq!(run(5).unwrap().height(), 5, "as many as allowed are not too many");
     let error = run(4).unwrap_err();
     assert!(matches!(error, ReportError::TooManyRows { limit: 4, .. }) && error.is_callers(), "{error:?}");
-    let told = error.to_string();
-    assert!(told.contains("more than 4 rows: narrow the dates"), "{told}");
-    assert!(told.contains("POST /reports/hour_heatmap/runs") && told.contains("5000000 rows"), "{told}");
+    let message = error.to_string();
+    assert!(message.contains("more than 4 rows: narrow the dates"), "{message}");
+    assert!(message.contains("POST /reports/hour_heatmap/runs") && message.contains("5000000 rows"), "{message}");
     // What is a file already cannot become one.
     let most = ReportError::TooManyRows { report: "r".to_owned(), limit: 5_000_000 };
     assert_eq!(most.to_string(), "the result has more than 5000000 rows: narrow the dates or set a limit");

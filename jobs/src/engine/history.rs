@@ -96,6 +96,17 @@ pub struct RunRow {
     pub note: Option<String>,
 }
 
+/// The columns of a [`RunRow`]; a macro, because statements must be constant text.
+macro_rules! runs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, job, scheduled_for, origin, arguments, status, attempt, started_at, finished_at, not_before, ",
+            "progress, outcome, error, note FROM jobs.run ",
+            $rest
+        )
+    };
+}
+
 /// Make sure that a requested occurrence has a row; returns the row as it is.
 ///
 /// # Errors
@@ -115,7 +126,7 @@ pub async fn ensure(
     .bind(arguments)
     .execute(pool)
     .await?;
-    let row = sqlx::query_as("SELECT * FROM jobs.run WHERE job = $1 AND scheduled_for = $2")
+    let row = sqlx::query_as(runs!("WHERE job = $1 AND scheduled_for = $2"))
         .bind(job)
         .bind(scheduled_for)
         .fetch_one(pool)
@@ -128,11 +139,7 @@ pub async fn ensure(
 /// # Errors
 /// [`EngineError::UnknownRun`] or [`EngineError::Database`].
 pub async fn get(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
-    sqlx::query_as("SELECT * FROM jobs.run WHERE id = $1")
-        .bind(id)
-        .fetch_optional(pool)
-        .await?
-        .ok_or(EngineError::UnknownRun { id })
+    sqlx::query_as(runs!("WHERE id = $1")).bind(id).fetch_optional(pool).await?.ok_or(EngineError::UnknownRun { id })
 }
 
 /// A job's runs, latest occurrence first: those before `(scheduled_for, id)` when given.
@@ -145,12 +152,11 @@ pub async fn page(
     before: Option<(DateTime<Utc>, i64)>,
     limit: i64,
 ) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(
-        "SELECT * FROM jobs.run
-          WHERE job = $1 AND ($2::timestamptz IS NULL OR (scheduled_for, id) < ($2, $3))
-          ORDER BY scheduled_for DESC, id DESC
-          LIMIT $4",
-    )
+    let rows = sqlx::query_as(runs!(
+        "WHERE job = $1 AND ($2::timestamptz IS NULL OR (scheduled_for, id) < ($2, $3))
+             ORDER BY scheduled_for DESC, id DESC
+             LIMIT $4"
+    ))
     .bind(job)
     .bind(before.map(|(at, _)| at))
     .bind(before.map_or(0, |(_, id)| id))
@@ -165,13 +171,11 @@ pub async fn page(
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn failed(pool: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(
-        "SELECT * FROM jobs.run WHERE status = 'failed' AND finished_at > $1 ORDER BY finished_at DESC LIMIT $2",
-    )
-    .bind(since)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
+    let rows = sqlx::query_as(runs!("WHERE status = 'failed' AND finished_at > $1 ORDER BY finished_at DESC LIMIT $2"))
+        .bind(since)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
     Ok(rows)
 }
 
@@ -183,16 +187,15 @@ pub async fn failed(pool: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<V
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn due(pool: &PgPool, jobs: &[String], limit: i64) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(
-        "SELECT * FROM (
-             SELECT *, row_number() OVER (PARTITION BY job ORDER BY scheduled_for, id) AS place FROM jobs.run
-              WHERE job = ANY($1)
-                AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
-                     OR (status = 'running' AND lease_until < clock_timestamp()))) AS due
-          WHERE place <= $3
-          ORDER BY place, scheduled_for, id
-          LIMIT $2",
-    )
+    let rows = sqlx::query_as(runs!(
+        "JOIN (SELECT id, row_number() OVER (PARTITION BY job ORDER BY scheduled_for, id) AS place FROM jobs.run
+                    WHERE job = ANY($1)
+                      AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
+                           OR (status = 'running' AND lease_until < clock_timestamp()))) AS due USING (id)
+             WHERE place <= $3
+             ORDER BY place, scheduled_for, id
+             LIMIT $2"
+    ))
     .bind(jobs)
     .bind(limit)
     .bind(AT_ONCE)
@@ -250,7 +253,8 @@ pub struct AttemptRow {
 /// [`EngineError::Database`].
 pub async fn attempts(pool: &PgPool, run: i64) -> Result<Vec<AttemptRow>, EngineError> {
     let rows = sqlx::query_as(
-        "SELECT * FROM (SELECT fence, attempt, owner, started_at, ended_at, ending, reason FROM jobs.attempt
+        "SELECT attempt, owner, started_at, ended_at, ending, reason FROM (
+             SELECT fence, attempt, owner, started_at, ended_at, ending, reason FROM jobs.attempt
                          WHERE run_id = $1 ORDER BY fence DESC LIMIT $2) AS latest ORDER BY fence",
     )
     .bind(run)

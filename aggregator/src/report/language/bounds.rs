@@ -1,8 +1,8 @@
-//! Proving, before a statement runs, that no whole number in it can outgrow its type.
+//! Proving, before a statement runs, that no whole number in it can overflow its type.
 //!
 //! The engine's sums and products wrap silently. How many rows a dataset has and how far its numbers reach stand in the
 //! lake's statistics; from them follows, by interval arithmetic over the statement, how far every sum and product can
-//! reach. For the amounts of real trade that is a proof that costs nothing. Where it is none, the amounts are weighed
+//! reach. For the amounts of real trade that is a proof that costs nothing. Where it is none, the amounts are added up
 //! (one pass over the rows) and the proof is tried again; then the statement is refused, and nothing wrong is shown.
 
 mod expression;
@@ -22,28 +22,28 @@ const WIDE: f64 = 9_223_372_036_854_775_807.0;
 /// What an `i32` can hold.
 const NARROW: f64 = 2_147_483_647.0;
 
-/// How far the numbers of a dataset reach.
+/// The value ranges of a dataset.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extent {
     pub(crate) rows: f64,
     /// The columns that tell its rows apart.
     pub(crate) key: Vec<String>,
     /// `None` for what is no whole number.
-    pub(crate) columns: BTreeMap<String, Option<Reach>>,
+    pub(crate) columns: BTreeMap<String, Option<ValueRange>>,
 }
 
 /// How far the values of a column or an expression reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Reach {
+pub(crate) struct ValueRange {
     /// No value is farther from zero.
     max: f64,
     /// The values of all rows together, signs dropped, are no more than this.
-    mass: f64,
+    total: f64,
     /// What its type can hold; infinite for fractions.
     holds: f64,
 }
 
-impl Reach {
+impl ValueRange {
     /// Of a column of that type, from its farthest value; `None` when it is no whole number.
     pub(crate) fn of(kind: &DataType, max: f64, rows: f64) -> Option<Self> {
         let holds = match kind {
@@ -51,53 +51,53 @@ impl Reach {
             DataType::Int64 => WIDE,
             _ => return None,
         };
-        Some(Self { max, mass: max * rows, holds })
+        Some(Self { max, total: max * rows, holds })
     }
 
     /// The same, once the values of all rows were added up.
-    pub(crate) const fn weighed(self, mass: f64) -> Self {
-        Self { mass, ..self }
+    pub(crate) const fn with_total(self, total: f64) -> Self {
+        Self { total, ..self }
     }
 
     /// What nothing is known of: its type's whole range in any number of rows.
-    const UNKNOWN: Self = Self { max: WIDE, mass: f64::INFINITY, holds: WIDE };
+    const UNKNOWN: Self = Self { max: WIDE, total: f64::INFINITY, holds: WIDE };
     /// Nothing at all, as of an unwritten ELSE.
-    const NOTHING: Self = Self { max: 0.0, mass: 0.0, holds: 0.0 };
+    const NOTHING: Self = Self { max: 0.0, total: 0.0, holds: 0.0 };
 
     fn within(self, rows: f64) -> Self {
         // Infinite by nothing is not a number, and `min` then takes the other.
-        Self { mass: self.mass.min(self.max * rows), ..self }
+        Self { total: self.total.min(self.max * rows), ..self }
     }
 
     /// Either of two values in each row.
     fn or(self, other: Self) -> Self {
-        Self { max: self.max.max(other.max), mass: self.mass + other.mass, holds: self.holds.max(other.holds) }
+        Self { max: self.max.max(other.max), total: self.total + other.total, holds: self.holds.max(other.holds) }
     }
 
     /// The first to refuse: a number that its type may not hold.
-    fn checked(self, expr: &Expr) -> Result<Self, Outgrown> {
+    fn checked(self, expr: &Expr) -> Result<Self, Overflow> {
         // A quarter is left as a margin: the bounds are rounded themselves.
         if self.max <= self.holds * 0.75 {
             Ok(self)
         } else {
-            Err(Outgrown { expression: expr.to_string(), reach: self.max })
+            Err(Overflow { expression: expr.to_string(), bound: self.max })
         }
     }
 }
 
 /// A sum or product that might not fit.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Outgrown {
+pub(crate) struct Overflow {
     pub(crate) expression: String,
     /// How far it might reach.
-    pub(crate) reach: f64,
+    pub(crate) bound: f64,
 }
 
 /// Proves that every whole number that the statement computes fits its type.
 ///
 /// # Errors
 /// The first expression for which it cannot be proved.
-pub(crate) fn prove(query: &Query, extents: &BTreeMap<String, Extent>) -> Result<(), Outgrown> {
+pub(crate) fn prove(query: &Query, extents: &BTreeMap<String, Extent>) -> Result<(), Overflow> {
     Prover { extents, ctes: BTreeMap::new() }.query(query, None).map(drop)
 }
 
@@ -108,7 +108,7 @@ struct Prover<'a> {
 }
 
 impl Prover<'_> {
-    fn query(&mut self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+    fn query(&mut self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let relation = self.query(&cte.query, outer)?;
             self.ctes.insert(cte.alias.name.value.clone(), relation);
@@ -117,13 +117,13 @@ impl Prover<'_> {
         if let Some(OrderByKind::Expressions(by)) = query.order_by.as_ref().map(|order| &order.kind) {
             let scope = relation.clone().scope("", outer);
             for by in by {
-                self.reach(&by.expr, &scope)?;
+                self.range(&by.expr, &scope)?;
             }
         }
         Ok(relation)
     }
 
-    fn body(&mut self, body: &SetExpr, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+    fn body(&mut self, body: &SetExpr, outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
         match body {
             SetExpr::Select(select) => self.select(select, outer),
             SetExpr::Query(query) => self.query(query, outer),
@@ -136,10 +136,10 @@ impl Prover<'_> {
         }
     }
 
-    fn select(&mut self, select: &Select, outer: Option<&Scope<'_>>) -> Result<Relation, Outgrown> {
+    fn select(&mut self, select: &Select, outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
         let scope = self.from(&select.from, outer)?;
         for condition in select.selection.iter().chain(&select.having) {
-            self.reach(condition, &scope)?;
+            self.range(condition, &scope)?;
         }
         let keys = match &select.group_by {
             GroupByExpr::Expressions(keys, _) => keys.as_slice(),
@@ -159,8 +159,8 @@ impl Prover<'_> {
                     continue;
                 }
             };
-            let (origin, reach) = (scope.origin(expr), self.reach(expr, &scope)?);
-            let column = Named { table: String::new(), name, reach, origin };
+            let (origin, range) = (scope.origin(expr), self.range(expr, &scope)?);
+            let column = Named { table: String::new(), name, range, origin };
             if aggregates(expr) {
                 is_grouped = true;
             } else {

@@ -111,14 +111,14 @@ pub(crate) fn listing(own: &Path) -> Listing {
     let entries = ["reports", "views"].into_iter().filter_map(|kind| std::fs::read_dir(own.join(kind)).ok());
     let files = entries.flatten().flatten().map(|entry| entry.path()).filter(|path| name_of(path).is_some());
     // A link is looked through: what it leads to is what is read.
-    let mut told: Listing = files
+    let mut listing: Listing = files
         .map(|path| match std::fs::metadata(&path) {
             Ok(about) => (path, about.len(), about.modified().ok()),
             Err(_) => (path, 0, None),
         })
         .collect();
-    told.sort();
-    told
+    listing.sort();
+    listing
 }
 
 /// The files of a kind: shipped ones, then the user's, of which the same name wins.

@@ -37,8 +37,8 @@ pub enum ReportError {
     #[error("the column \"{column}\" holds {detail}")]
     Overflow { column: String, detail: String },
     /// A sum or product might be beyond what 64 bits hold, so that it would be wrong without a sign of it.
-    #[error("{expression} cannot be computed exactly, for it might reach {reach:.1e}; {suspect}")]
-    Outgrown { expression: String, reach: f64, suspect: String },
+    #[error("{expression} cannot be computed exactly, for it might reach {bound:.1e}; {suspect}")]
+    MightOverflow { expression: String, bound: f64, suspect: String },
     /// Two rows share the key that should tell them apart, so their order would be chance.
     #[error("two rows of \"{report}\" have the same key ({key})")]
     AmbiguousKey { report: String, key: String },
@@ -82,7 +82,7 @@ impl ReportError {
             | Self::TimedOut { .. }
             | Self::Busy
             | Self::Overflow { .. }
-            | Self::Outgrown { .. }
+            | Self::MightOverflow { .. }
             | Self::AmbiguousKey { .. }
             | Self::Engine { .. }
             | Self::Lake(_)

@@ -8,7 +8,7 @@ use polars::prelude::{DataType, PlSmallStr, PolarsResult, SchemaRef, col};
 use sqlparser::ast::Query;
 
 use super::error::ReportError;
-use crate::report::language::bounds::{self, Extent, Outgrown, Reach};
+use crate::report::language::bounds::{self, Extent, Overflow, ValueRange};
 use crate::report::language::compile::Report;
 
 /// The datasets of a report, by name.
@@ -25,8 +25,9 @@ pub(crate) struct Input {
 impl Input {
     fn extent(&self) -> Extent {
         let rows = self.measured.rows as f64;
-        let column =
-            |(name, kind): (&PlSmallStr, &DataType)| (name.to_string(), Reach::of(kind, self.farthest(name), rows));
+        let column = |(name, kind): (&PlSmallStr, &DataType)| {
+            (name.to_string(), ValueRange::of(kind, self.farthest(name), rows))
+        };
         Extent { rows, key: self.key.clone(), columns: self.schema.iter().map(column).collect() }
     }
 
@@ -35,35 +36,35 @@ impl Input {
     }
 
     /// The extent, with what each column's values really come to: one pass over the rows, in floats, which do not wrap.
-    fn weighed(&self) -> PolarsResult<Extent> {
+    fn with_totals(&self) -> PolarsResult<Extent> {
         let mut extent = self.extent();
-        let numbers = extent.columns.iter_mut().filter_map(|(name, reach)| Some((name.as_str(), reach.as_mut()?)));
+        let numbers = extent.columns.iter_mut().filter_map(|(name, range)| Some((name.as_str(), range.as_mut()?)));
         let numbers: Vec<_> = numbers.collect();
-        let masses = numbers.iter().map(|(name, _)| col(*name).cast(DataType::Float64).abs().sum());
-        let masses = self.measured.frame.clone().select(masses.collect::<Vec<_>>()).collect()?;
-        for (name, reach) in numbers {
-            *reach = reach.weighed(masses.column(name)?.f64()?.get(0).unwrap_or_default());
+        let totals = numbers.iter().map(|(name, _)| col(*name).cast(DataType::Float64).abs().sum());
+        let totals = self.measured.frame.clone().select(totals.collect::<Vec<_>>()).collect()?;
+        for (name, range) in numbers {
+            *range = range.with_total(totals.column(name)?.f64()?.get(0).unwrap_or_default());
         }
         Ok(extent)
     }
 }
 
-/// Proves that no sum or product of the statement outgrows its type; blocks when the amounts have to be weighed.
+/// Proves that no sum or product of the statement overflows its type; blocks when the amounts have to be added up.
 ///
 /// # Errors
-/// [`ReportError::Outgrown`], naming the column that most likely holds an absurd amount.
+/// [`ReportError::MightOverflow`], naming the column that most likely holds an absurd amount.
 pub(crate) fn prove(report: &Report, query: &Query, inputs: &Inputs) -> Result<(), ReportError> {
     let extents = inputs.iter().map(|(name, input)| (name.clone(), input.extent())).collect();
     if bounds::prove(query, &extents).is_ok() {
         return Ok(());
     }
-    let weighed = inputs.iter().map(|(name, input)| Ok((name.clone(), input.weighed()?)));
-    let weighed = weighed
+    let added_up = inputs.iter().map(|(name, input)| Ok((name.clone(), input.with_totals()?)));
+    let added_up = added_up
         .collect::<PolarsResult<_>>()
         .map_err(|source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) })?;
-    bounds::prove(query, &weighed).map_err(|Outgrown { expression, reach }| ReportError::Outgrown {
+    bounds::prove(query, &added_up).map_err(|Overflow { expression, bound }| ReportError::MightOverflow {
         expression,
-        reach,
+        bound,
         suspect: suspect(inputs),
     })
 }

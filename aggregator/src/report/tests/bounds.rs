@@ -6,7 +6,7 @@ use polars::prelude::*;
 
 use super::company::{Frames, catalogue, compute, frames};
 use crate::report::language::bind::parse;
-use crate::report::language::bounds::{Extent, Outgrown, Reach, prove};
+use crate::report::language::bounds::{Extent, Overflow, ValueRange, prove};
 use crate::report::run::error::ReportError;
 
 /// Eleven million lines of at most a million each (in cents), and three hundred shops.
@@ -14,7 +14,10 @@ fn extents() -> BTreeMap<String, Extent> {
     let extent = |rows: f64, key: &str, columns: &[(&str, DataType, f64)]| Extent {
         rows,
         key: vec![key.to_owned()],
-        columns: columns.iter().map(|(name, kind, max)| ((*name).to_owned(), Reach::of(kind, *max, rows))).collect(),
+        columns: columns
+            .iter()
+            .map(|(name, kind, max)| ((*name).to_owned(), ValueRange::of(kind, *max, rows)))
+            .collect(),
     };
     let (wide, narrow) = (DataType::Int64, DataType::Int32);
     let lines = extent(
@@ -33,7 +36,7 @@ fn extents() -> BTreeMap<String, Extent> {
     BTreeMap::from([("lines".to_owned(), lines), ("shops".to_owned(), shops)])
 }
 
-fn proved(sql: &str) -> Result<(), Outgrown> {
+fn proved(sql: &str) -> Result<(), Overflow> {
     prove(&parse(sql).unwrap(), &extents())
 }
 
@@ -82,7 +85,7 @@ fn what_could_wrap_is_named() {
         ("SELECT SUM(unheard_of) AS c FROM lines", "SUM(unheard_of)"),
     ];
     for (sql, expression) in cases {
-        assert_eq!(proved(sql).map_err(|outgrown| outgrown.expression), Err(expression.to_owned()), "{sql}");
+        assert_eq!(proved(sql).map_err(|overflow| overflow.expression), Err(expression.to_owned()), "{sql}");
     }
 }
 
@@ -100,7 +103,7 @@ fn a_sum_beyond_64_bits_is_an_error_that_names_the_amount() {
     // 19.00 becomes 3.8e18 cents: one fits, the sum does not, and the engine would give a wrong one without a word.
     let frames = inflated("sale_lines", "net_cents", 2_000_000_000_000_000);
     let error = compute(&catalogue(), &frames, "store_performance", &day).unwrap_err();
-    assert!(matches!(error, ReportError::Outgrown { .. }), "{error}");
+    assert!(matches!(error, ReportError::MightOverflow { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("look at sale_lines.net_cents, which holds 4000000000000000000"), "{text}");
     let frames = inflated("products", "unit_cost_cents", 1_000_000_000_000_000);

@@ -19,7 +19,7 @@ static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/tests/by_ha
 fn every_report_gives_what_was_computed_by_hand() {
     let (catalogue, frames) = (catalogue(), frames());
     let known: BTreeSet<&str> = catalogue.reports().map(|report| report.name.as_str()).collect();
-    let mut told = BTreeSet::new();
+    let mut described = BTreeSet::new();
     let mut wrong = Vec::new();
     for file in CASES.files() {
         let case = file.path().file_stem().unwrap().to_str().unwrap();
@@ -28,7 +28,7 @@ fn every_report_gives_what_was_computed_by_hand() {
             continue;
         }
         assert!(known.contains(name), "{name} is no report");
-        told.insert(name);
+        described.insert(name);
         let (head, expected) = file.contents_utf8().unwrap().split_once("\n\n").unwrap();
         let parameters: Vec<_> =
             head.lines().next().unwrap().split(' ').filter_map(|word| word.split_once('=')).collect();
@@ -48,7 +48,7 @@ fn every_report_gives_what_was_computed_by_hand() {
         }
     }
     assert!(wrong.is_empty(), "{} differ; computed was\n{}", wrong.len(), wrong.join("\n\n"));
-    let untold: Vec<_> = known.difference(&told).collect();
+    let untold: Vec<_> = known.difference(&described).collect();
     assert!(untold.is_empty(), "no case in by_hand/ for {untold:?}");
 }
 

@@ -169,7 +169,7 @@ impl From<ReportError> for AnswerError {
             ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
-            | ReportError::Outgrown { .. }
+            | ReportError::MightOverflow { .. }
             | ReportError::AmbiguousKey { .. }
             | ReportError::Engine { .. }
             | ReportError::Lake(_)

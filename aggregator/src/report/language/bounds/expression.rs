@@ -8,61 +8,61 @@ use sqlparser::ast::{
 };
 
 use super::scope::Scope;
-use super::{NARROW, Outgrown, Prover, Reach, WIDE};
+use super::{NARROW, Overflow, Prover, ValueRange, WIDE};
 
 /// Seconds from the epoch to the year 9999, and characters of the longest text.
 const SECONDS: f64 = 253_402_300_800.0;
 const CHARACTERS: f64 = 1_073_741_824.0;
 
-type Found = Result<Option<Reach>, Outgrown>;
+type Found = Result<Option<ValueRange>, Overflow>;
 
 impl Prover<'_> {
     /// How far an expression reaches; `None` for what is no number.
-    pub(super) fn reach(&mut self, expr: &Expr, scope: &Scope<'_>) -> Found {
-        Ok(self.unclipped(expr, scope)?.map(|reach| reach.within(scope.rows)))
+    pub(super) fn range(&mut self, expr: &Expr, scope: &Scope<'_>) -> Found {
+        Ok(self.unclipped(expr, scope)?.map(|range| range.within(scope.rows)))
     }
 
     fn unclipped(&mut self, expr: &Expr, scope: &Scope<'_>) -> Found {
         match expr {
-            Expr::Identifier(name) => Ok(scope.reach(std::slice::from_ref(name))),
-            Expr::CompoundIdentifier(path) => Ok(scope.reach(path)),
+            Expr::Identifier(name) => Ok(scope.range(std::slice::from_ref(name))),
+            Expr::CompoundIdentifier(path) => Ok(scope.range(path)),
             Expr::Value(value) => Ok(literal(&value.value, scope.rows)),
-            Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => self.reach(inner, scope),
+            Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => self.range(inner, scope),
             Expr::BinaryOp { left, op, right } => self.operation(expr, (left, op, right), scope),
             Expr::Case { operand, conditions, else_result, .. } => {
                 if let Some(operand) = operand {
-                    self.reach(operand, scope)?;
+                    self.range(operand, scope)?;
                 }
-                let mut reach =
-                    else_result.as_ref().map_or(Ok(Some(Reach::NOTHING)), |other| self.reach(other, scope))?;
+                let mut range =
+                    else_result.as_ref().map_or(Ok(Some(ValueRange::NOTHING)), |other| self.range(other, scope))?;
                 for CaseWhen { condition, result } in conditions {
-                    self.reach(condition, scope)?;
-                    reach = either(reach, self.reach(result, scope)?);
+                    self.range(condition, scope)?;
+                    range = either(range, self.range(result, scope)?);
                 }
-                Ok(reach)
+                Ok(range)
             }
             Expr::Cast { expr: inner, data_type, .. } => {
-                let reach = self.reach(inner, scope)?;
-                Ok(cast(reach.unwrap_or(Reach::UNKNOWN), data_type))
+                let range = self.range(inner, scope)?;
+                Ok(cast(range.unwrap_or(ValueRange::UNKNOWN), data_type))
             }
             // To the next whole number.
             Expr::Floor { expr: inner, .. } | Expr::Ceil { expr: inner, .. } => {
-                let reach = self.reach(inner, scope)?;
-                Ok(reach.map(|it| Reach { max: it.max + 1.0, mass: it.mass + scope.rows, ..it }))
+                let range = self.range(inner, scope)?;
+                Ok(range.map(|it| ValueRange { max: it.max + 1.0, total: it.total + scope.rows, ..it }))
             }
             Expr::Extract { expr: inner, .. } => {
-                self.reach(inner, scope)?;
-                Ok(Some(Reach { max: SECONDS, mass: SECONDS * scope.rows, holds: WIDE }))
+                self.range(inner, scope)?;
+                Ok(Some(ValueRange { max: SECONDS, total: SECONDS * scope.rows, holds: WIDE }))
             }
             Expr::Function(function) => self.call(expr, function, scope),
             Expr::InSubquery { expr: inner, subquery, .. } => {
-                self.reach(inner, scope)?;
+                self.range(inner, scope)?;
                 self.query(subquery, Some(scope)).map(|_| None)
             }
             Expr::Exists { subquery, .. } => self.query(subquery, Some(scope)).map(|_| None),
             _ => {
                 for part in parts(expr) {
-                    self.reach(part, scope)?;
+                    self.range(part, scope)?;
                 }
                 Ok(None)
             }
@@ -71,18 +71,18 @@ impl Prover<'_> {
 
     fn operation(&mut self, at: &Expr, of: (&Expr, &BinaryOperator, &Expr), scope: &Scope<'_>) -> Found {
         let (left, operator, right) = of;
-        let (a, b) = match (self.reach(left, scope)?, self.reach(right, scope)?) {
+        let (a, b) = match (self.range(left, scope)?, self.range(right, scope)?) {
             (None, None) => return Ok(None),
-            (a, b) => (a.unwrap_or(Reach::UNKNOWN), b.unwrap_or(Reach::UNKNOWN)),
+            (a, b) => (a.unwrap_or(ValueRange::UNKNOWN), b.unwrap_or(ValueRange::UNKNOWN)),
         };
         let holds = a.holds.max(b.holds);
-        let reach = match operator {
+        let range = match operator {
             BinaryOperator::Plus | BinaryOperator::Minus => {
-                Reach { max: a.max + b.max, mass: a.mass + b.mass, holds }.checked(at)?
+                ValueRange { max: a.max + b.max, total: a.total + b.total, holds }.checked(at)?
             }
             BinaryOperator::Multiply => {
-                let mass = product(a.mass, b.max).min(product(a.max, b.mass));
-                Reach { max: product(a.max, b.max), mass, holds }.checked(at)?
+                let total = product(a.total, b.max).min(product(a.max, b.total));
+                ValueRange { max: product(a.max, b.max), total, holds }.checked(at)?
             }
             BinaryOperator::Divide => {
                 // A whole number that is not zero is at least one; a fraction can be as small as it likes.
@@ -91,11 +91,11 @@ impl Prover<'_> {
                     _ if b.holds.is_finite() => 1.0,
                     _ => 0.0,
                 };
-                Reach { max: a.max / least, mass: a.mass / least, holds: f64::INFINITY }
+                ValueRange { max: a.max / least, total: a.total / least, holds: f64::INFINITY }
             }
             _ => return Ok(None),
         };
-        Ok(Some(reach))
+        Ok(Some(range))
     }
 
     fn call(&mut self, at: &Expr, function: &Function, scope: &Scope<'_>) -> Found {
@@ -103,28 +103,29 @@ impl Prover<'_> {
         if let FunctionArguments::List(list) = &function.args {
             for argument in &list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
-                    arguments.push(self.reach(expr, scope)?);
+                    arguments.push(self.range(expr, scope)?);
                 }
             }
         }
         if let Some(WindowType::WindowSpec(window)) = &function.over {
             for expr in window.partition_by.iter().chain(window.order_by.iter().map(|by| &by.expr)) {
-                self.reach(expr, scope)?;
+                self.range(expr, scope)?;
             }
         }
         // A window repeats its value in every row.
-        let spread =
-            |reach: Reach| if function.over.is_some() { Reach { mass: f64::INFINITY, ..reach } } else { reach };
-        let first = arguments.first().copied().flatten().unwrap_or(Reach::UNKNOWN);
+        let spread = |range: ValueRange| {
+            if function.over.is_some() { ValueRange { total: f64::INFINITY, ..range } } else { range }
+        };
+        let first = arguments.first().copied().flatten().unwrap_or(ValueRange::UNKNOWN);
         Ok(match function.name.to_string().to_ascii_lowercase().as_str() {
             "count" | "row_number" | "rank" | "dense_rank" => {
-                Some(spread(Reach { max: scope.rows, mass: scope.rows, holds: WIDE }))
+                Some(spread(ValueRange { max: scope.rows, total: scope.rows, holds: WIDE }))
             }
-            "sum" => Some(spread(Reach { max: first.mass, ..first }.checked(at)?)),
-            "avg" | "median" => Some(spread(Reach { holds: f64::INFINITY, ..first })),
+            "sum" => Some(spread(ValueRange { max: first.total, ..first }.checked(at)?)),
+            "avg" | "median" => Some(spread(ValueRange { holds: f64::INFINITY, ..first })),
             // No more than twice the widest distance.
-            "stddev" => Some(Reach { max: first.max * 4.0, mass: f64::INFINITY, holds: f64::INFINITY }),
-            "length" => Some(Reach { max: CHARACTERS, mass: f64::INFINITY, holds: WIDE }),
+            "stddev" => Some(ValueRange { max: first.max * 4.0, total: f64::INFINITY, holds: f64::INFINITY }),
+            "length" => Some(ValueRange { max: CHARACTERS, total: f64::INFINITY, holds: WIDE }),
             "min" | "max" | "first_value" | "lag" | "lead" | "coalesce" | "greatest" | "least" | "nullif" | "abs" => {
                 arguments.into_iter().reduce(either).flatten().map(spread)
             }
@@ -133,7 +134,7 @@ impl Prover<'_> {
     }
 }
 
-fn literal(value: &Value, rows: f64) -> Option<Reach> {
+fn literal(value: &Value, rows: f64) -> Option<ValueRange> {
     match value {
         Value::Number(digits, _) => {
             let max = digits.parse::<f64>().unwrap_or(WIDE);
@@ -145,10 +146,10 @@ fn literal(value: &Value, rows: f64) -> Option<Reach> {
             } else {
                 WIDE
             };
-            // A whole literal takes the type of what stands beside it; alone it is a small one, and cannot outgrow it.
-            Some(Reach { max, mass: max * rows, holds })
+            // A whole literal takes the type of what stands beside it; alone it is a small one, and cannot overflow it.
+            Some(ValueRange { max, total: max * rows, holds })
         }
-        Value::Null => Some(Reach::NOTHING),
+        Value::Null => Some(ValueRange::NOTHING),
         _ => None,
     }
 }
@@ -168,8 +169,8 @@ fn number(expr: &Expr) -> Option<f64> {
 }
 
 /// A cast that does not fit is an error of the engine, so what comes out fits.
-fn cast(reach: Reach, to: &DataType) -> Option<Reach> {
-    let holding = |holds: f64| Some(Reach { max: reach.max.min(holds), mass: reach.mass, holds });
+fn cast(range: ValueRange, to: &DataType) -> Option<ValueRange> {
+    let holding = |holds: f64| Some(ValueRange { max: range.max.min(holds), total: range.total, holds });
     match to {
         DataType::BigInt(_) => holding(WIDE),
         DataType::Integer(_) => holding(NARROW),
@@ -184,7 +185,7 @@ fn product(a: f64, b: f64) -> f64 {
 }
 
 /// One of two; a number that may be something else is none.
-fn either(one: Option<Reach>, two: Option<Reach>) -> Option<Reach> {
+fn either(one: Option<ValueRange>, two: Option<ValueRange>) -> Option<ValueRange> {
     Some(one?.or(two?))
 }
 

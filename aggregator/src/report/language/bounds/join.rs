@@ -3,7 +3,7 @@
 use sqlparser::ast::{BinaryOperator, Expr, JoinConstraint, JoinOperator, TableFactor, TableWithJoins};
 
 use super::scope::{Relation, Scope};
-use super::{Outgrown, Prover};
+use super::{Overflow, Prover};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -18,7 +18,7 @@ impl Prover<'_> {
         &mut self,
         tables: &[TableWithJoins],
         outer: Option<&'o Scope<'o>>,
-    ) -> Result<Scope<'o>, Outgrown> {
+    ) -> Result<Scope<'o>, Overflow> {
         let mut joined: Option<Scope<'o>> = None;
         for table in tables {
             let next = self.table(table, outer)?;
@@ -31,7 +31,7 @@ impl Prover<'_> {
         Ok(joined.unwrap_or(Scope { rows: 1.0, columns: Vec::new(), unique: Vec::new(), outer }))
     }
 
-    fn table<'o>(&mut self, table: &TableWithJoins, outer: Option<&'o Scope<'o>>) -> Result<Scope<'o>, Outgrown> {
+    fn table<'o>(&mut self, table: &TableWithJoins, outer: Option<&'o Scope<'o>>) -> Result<Scope<'o>, Overflow> {
         let mut scope = self.factor(&table.relation, outer)?;
         for next in &table.joins {
             let right = self.factor(&next.relation, outer)?;
@@ -45,13 +45,13 @@ impl Prover<'_> {
             let on = if let JoinConstraint::On(on) = on { Some(on) } else { None };
             scope = join(scope, right, on, kind);
             if let Some(on) = on {
-                self.reach(on, &scope)?;
+                self.range(on, &scope)?;
             }
         }
         Ok(scope)
     }
 
-    fn factor<'o>(&mut self, factor: &TableFactor, outer: Option<&'o Scope<'o>>) -> Result<Scope<'o>, Outgrown> {
+    fn factor<'o>(&mut self, factor: &TableFactor, outer: Option<&'o Scope<'o>>) -> Result<Scope<'o>, Overflow> {
         match factor {
             TableFactor::Table { name, alias, .. } => {
                 let name = name.to_string();
@@ -94,7 +94,7 @@ fn join<'o>(mut left: Scope<'o>, mut right: Scope<'o>, on: Option<&Expr>, kind: 
         for column in &mut scope.columns {
             // A row that matches nothing still comes once from an outer join.
             let times = if kind == Kind::Inner { times } else { times.max(1.0) };
-            column.reach = column.reach.map(|reach| reach.weighed(reach.mass * times).within(rows));
+            column.range = column.range.map(|range| range.with_total(range.total * times).within(rows));
         }
     }
     let mut unique = Vec::new();

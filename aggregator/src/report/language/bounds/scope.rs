@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqlparser::ast::{Expr, Ident};
 
 use super::expression::name_of;
-use super::{Extent, Reach};
+use super::{Extent, ValueRange};
 
 /// A column of a table in a FROM, or of what a SELECT gives.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub(super) struct Named {
     pub(super) table: String,
     pub(super) name: String,
     /// `None` for what is no number.
-    pub(super) reach: Option<Reach>,
+    pub(super) range: Option<ValueRange>,
     /// In what a SELECT gives: the column that is passed on unchanged.
     pub(super) origin: Option<(String, String)>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Named {
 impl Named {
     /// As `*` passes it on.
     pub(super) fn plain(&self) -> Self {
-        Self { table: String::new(), name: self.name.clone(), reach: self.reach, origin: Some(self.place()) }
+        Self { table: String::new(), name: self.name.clone(), range: self.range, origin: Some(self.place()) }
     }
 
     fn place(&self) -> (String, String) {
@@ -42,16 +42,16 @@ pub(super) struct Relation {
 impl Relation {
     pub(super) fn new(rows: f64, mut columns: Vec<Named>, unique: Vec<BTreeSet<String>>) -> Self {
         for column in &mut columns {
-            column.reach = column.reach.map(|reach| reach.within(rows));
+            column.range = column.range.map(|range| range.within(rows));
         }
         Self { rows, columns, unique }
     }
 
     pub(super) fn of(extent: &Extent) -> Self {
-        let column = |(name, reach): (&String, &Option<Reach>)| Named {
+        let column = |(name, range): (&String, &Option<ValueRange>)| Named {
             table: String::new(),
             name: name.clone(),
-            reach: *reach,
+            range: *range,
             origin: None,
         };
         let columns = extent.columns.iter().map(column).collect();
@@ -63,7 +63,7 @@ impl Relation {
     pub(super) fn above(mut self, below: Self) -> Self {
         self.rows += below.rows;
         for (column, other) in self.columns.iter_mut().zip(below.columns) {
-            column.reach = match (column.reach, other.reach) {
+            column.range = match (column.range, other.range) {
                 (Some(one), Some(two)) => Some(one.or(two)),
                 _ => None,
             };
@@ -93,10 +93,10 @@ pub(super) struct Scope<'a> {
 
 impl Scope<'_> {
     /// What is known of a column; of one that is not found, nothing is.
-    pub(super) fn reach(&self, path: &[Ident]) -> Option<Reach> {
+    pub(super) fn range(&self, path: &[Ident]) -> Option<ValueRange> {
         match self.find(path) {
-            Some(column) => column.reach,
-            None => self.outer.map_or(Some(Reach::UNKNOWN), |outer| outer.reach(path)),
+            Some(column) => column.range,
+            None => self.outer.map_or(Some(ValueRange::UNKNOWN), |outer| outer.range(path)),
         }
     }
 
