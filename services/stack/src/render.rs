@@ -1,7 +1,10 @@
 //! Fills the `${NAME}` placeholders of `kong.yml`. Kong resolves no vault reference in a key or an
-//! added header, so secrets must be in the file before it reads it.
+//! added header, so secrets must be in the file before it reads it. A target may be several, parted by commas.
 
 use std::collections::BTreeMap;
+
+/// What stands before a target.
+const TARGET: &str = "{ target: \"";
 
 /// Why a template could not be filled in.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -54,11 +57,13 @@ fn render_line(
     while let Some((before, after)) = rest.split_once("${") {
         let (name, tail) = after.split_once('}').ok_or(RenderError::Unclosed { line })?;
         let value = values.get(name).ok_or_else(|| RenderError::Missing { name: name.to_owned(), line })?;
-        if value.is_empty() || !value.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\')) {
+        let parts: Vec<&str> = if before.ends_with(TARGET) { value.split(',').collect() } else { vec![value] };
+        let is_safe = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\');
+        if parts.iter().any(|part| part.is_empty() || !part.chars().all(is_safe)) {
             return Err(RenderError::Unsafe { name: name.to_owned() });
         }
         out.push_str(before);
-        out.push_str(value);
+        out.push_str(&parts.join(&format!("\" }}, {TARGET}")));
         rest = tail;
     }
     out.push_str(rest);
@@ -79,6 +84,14 @@ mod tests {
         let got = render(text, &values(&[("A", "one"), ("B", "two")])).expect("renders");
         assert_eq!(got, "# ${NOT_A_VALUE}\nkey: \"one\"\nadd: [\"x:onetwo\"]\nuri: $(uri_captures[\"upstream\"])\n");
         assert_eq!(placeholders(text), ["A", "B"]);
+    }
+
+    #[test]
+    fn a_target_may_be_several_and_no_other_value() {
+        let text = "targets: [{ target: \"${A}\" }]\nkey: \"${A}\"\n";
+        let got = render(text, &values(&[("A", "one:1,two:2")])).expect("renders");
+        assert_eq!(got, "targets: [{ target: \"one:1\" }, { target: \"two:2\" }]\nkey: \"one:1,two:2\"\n");
+        assert!(render(text, &values(&[("A", "one:1,")])).is_err());
     }
 
     #[test]
