@@ -19,6 +19,7 @@ use serde::Serialize;
 pub use language::catalogue::{Catalogue, Origin, Schemas};
 pub use language::compile::Report;
 pub use language::diagnostic::Diagnostic;
+pub use language::given::Given;
 pub use language::header::{Chart, ChartKind, Check, ColumnType, Grain, ReportColumn};
 pub use language::param::{ParamType, Parameter};
 pub use language::resolve::ParameterError;

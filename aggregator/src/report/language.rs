@@ -12,6 +12,7 @@ pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod dates;
 pub(crate) mod diagnostic;
+pub(crate) mod given;
 pub(crate) mod header;
 pub(crate) mod param;
 pub(crate) mod plan;

@@ -10,7 +10,7 @@ pub(crate) mod input;
 pub(crate) mod now;
 pub(crate) mod shape;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::language::catalogue::{Catalogue, Schemas};
 use super::language::compile::Report;
+use super::language::given::Given;
 use super::language::resolve;
 use super::{ReportResult, SourceFreshness};
 use crate::metric;
@@ -121,7 +122,7 @@ impl Reports {
     pub async fn run(
         &self,
         name: &str,
-        params: &BTreeMap<String, String>,
+        params: impl Into<Given>,
         snapshot: Option<i64>,
     ) -> Result<Arc<ReportResult>, ReportError> {
         self.compute(&self.ask(name, params, snapshot).await?, Bounds::ON_DEMAND).await
@@ -171,14 +172,10 @@ impl Reports {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn statement(
-        &self,
-        name: &str,
-        params: &BTreeMap<String, String>,
-    ) -> Result<(Arc<Report>, String), ReportError> {
-        let report = self.find(name)?;
-        let clock = self.clock_for(&report, params).await?;
-        let bound = self.engine.bound(&report, params, clock).await?;
+    pub async fn statement(&self, name: &str, params: impl Into<Given>) -> Result<(Arc<Report>, String), ReportError> {
+        let (report, params) = (self.find(name)?, params.into());
+        let clock = self.clock_for(&report, &params).await?;
+        let bound = self.engine.bound(&report, &params, clock).await?;
         Ok((report, bound.statement.text.to_string()))
     }
 

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use aggregator::{Aggregator, report::Bounds};
+use aggregator::{
+    Aggregator,
+    report::{Bounds, Given},
+};
 use chrono::{DateTime, Utc};
 use exports::Format;
 use jobs::{
@@ -44,7 +47,7 @@ pub struct Arguments {
     pub report: String,
     /// Its parameters, as text.
     #[serde(default)]
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Given,
     /// The format's name.
     pub format: String,
     /// Another snapshot than the latest.

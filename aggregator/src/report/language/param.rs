@@ -84,17 +84,22 @@ impl Parameter {
         (day(&self.min), day(&self.max))
     }
 
-    /// The value of a text that a caller gave.
+    /// The value of what a caller gave; one empty text is an empty list.
     ///
     /// # Errors
-    /// What the text should have been.
-    pub(crate) fn read(&self, text: &str, anchors: &Anchors) -> Result<Value, String> {
-        match self.kind {
-            ParamType::List => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                self.list(items.map(|item| self.scalar(self.of.unwrap_or(ParamType::String), item, anchors)).collect())
+    /// What it should have been.
+    pub(crate) fn read(&self, given: &[String], anchors: &Anchors) -> Result<Value, String> {
+        match (self.kind, given) {
+            (ParamType::List, [only]) if only.is_empty() => Ok(Value::List(Vec::new())),
+            (ParamType::List, values) => {
+                let of = self.of.unwrap_or(ParamType::String);
+                self.list(values.iter().map(|value| self.scalar(of, value, anchors)).collect()).map_err(|reason| {
+                    let commas = of != ParamType::String && values.iter().any(|value| value.contains(','));
+                    if commas { format!("{reason}; several values are given by repeating the name") } else { reason }
+                })
             }
-            kind => self.scalar(kind, text, anchors),
+            (kind, [text]) => self.scalar(kind, text, anchors),
+            (_, _) => Err("is given twice, and is no list".to_owned()),
         }
     }
 
@@ -197,22 +202,30 @@ mod tests {
     fn values_keep_to_type_and_bounds() {
         let anchors = anchors("2026-11-22".parse().unwrap(), "2026-11-20".parse().unwrap());
         let limit = parameter("type = \"int\"\nmin = 1\nmax = 10");
-        assert_eq!(limit.read("10", &anchors), Ok(Value::Int(10)));
+        let read = |parameter: &Parameter, texts: &[&str]| {
+            parameter.read(&texts.iter().map(ToString::to_string).collect::<Vec<_>>(), &anchors)
+        };
+        assert_eq!(read(&limit, &["10"]), Ok(Value::Int(10)));
+        assert_eq!(read(&limit, &["1", "2"]), Err("is given twice, and is no list".to_owned()));
         for text in ["0", "11", "+1", "1.0", " 1", "1 OR 1=1", "", "-", "99999999999999999999", "٣"] {
-            assert!(limit.read(text, &anchors).is_err(), "{text}");
+            assert!(read(&limit, &[text]).is_err(), "{text}");
         }
         let day = parameter("type = \"date\"\nmax = \"today\"");
-        assert!(day.read("2026-11-23", &anchors).is_err());
-        assert!(day.read("yesterday", &anchors).is_ok());
+        assert!(read(&day, &["2026-11-23"]).is_err());
+        assert!(read(&day, &["yesterday"]).is_ok());
         let choice = parameter("type = \"choice\"\nchoices = [\"revenue\", \"margin\"]");
-        assert!(choice.read("margin", &anchors).is_ok());
-        assert_eq!(choice.read("profit", &anchors), Err("must be one of revenue, margin".to_owned()));
+        assert!(read(&choice, &["margin"]).is_ok());
+        assert_eq!(read(&choice, &["profit"]), Err("must be one of revenue, margin".to_owned()));
         let stores = parameter("type = \"list\"\nof = \"int\"\ndefault = []");
-        assert_eq!(stores.read("1, 2", &anchors), Ok(Value::List(vec![Value::Int(1), Value::Int(2)])));
-        assert_eq!(stores.read("", &anchors), Ok(Value::List(vec![])));
-        assert!(stores.read("1,x", &anchors).is_err());
-        assert!(parameter("type = \"string\"").read("a\u{0}b", &anchors).is_err());
-        assert!(parameter("type = \"bool\"").read("1", &anchors).is_err());
+        assert_eq!(read(&stores, &["1", "2"]), Ok(Value::List(vec![Value::Int(1), Value::Int(2)])));
+        assert_eq!(read(&stores, &[""]), Ok(Value::List(vec![])));
+        assert!(read(&stores, &["1", "x"]).is_err());
+        assert!(read(&stores, &["1,2"]).unwrap_err().contains("repeating the name"));
+        let names = parameter("type = \"list\"\nof = \"string\"\ndefault = []");
+        let texts = [" a, b ", "", "'"].map(|text| Value::Text(text.to_owned()));
+        assert_eq!(read(&names, &[" a, b ", "", "'"]), Ok(Value::List(texts.to_vec())));
+        assert!(read(&parameter("type = \"string\""), &["a\u{0}b"]).is_err());
+        assert!(read(&parameter("type = \"bool\""), &["1"]).is_err());
     }
 
     #[test]

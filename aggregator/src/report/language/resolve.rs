@@ -7,6 +7,7 @@ use chrono::{Days, NaiveDate};
 
 use super::compile::Report;
 use super::dates::{self, Anchors};
+use super::given::Given;
 use super::header::DayRange;
 use super::value::Value;
 
@@ -52,21 +53,17 @@ pub(crate) struct Clock {
 }
 
 /// Resolves what a caller gave.
-pub(crate) fn for_caller(
-    report: &Report,
-    given: &BTreeMap<String, String>,
-    clock: Clock,
-) -> Result<Resolved, ParameterError> {
-    if let Some(name) = given.keys().find(|name| !report.params.contains_key(*name)) {
+pub(crate) fn for_caller(report: &Report, given: &Given, clock: Clock) -> Result<Resolved, ParameterError> {
+    if let Some(name) = given.names().find(|name| !report.params.contains_key(*name)) {
         let known: Vec<&str> = report.params.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(ParameterError::Unknown { name: name.clone(), known });
+        return Err(ParameterError::Unknown { name: name.to_owned(), known });
     }
     let anchors = dates::anchors(clock.today, clock.complete);
     let mut parameters = BTreeMap::new();
     for (name, parameter) in &report.params {
         let value = match (given.get(name), &parameter.default) {
-            (Some(text), _) => parameter.read(text, &anchors),
+            (Some(values), _) => parameter.read(values, &anchors),
             (None, Some(default)) => parameter.read_toml(default, &anchors),
             (None, None) => Err("is required".to_owned()),
         };

@@ -13,6 +13,7 @@ use super::engine::Bound;
 use super::error::ReportError;
 use super::now::Now;
 use crate::report::language::compile::Report;
+use crate::report::language::given::Given;
 use crate::report::language::resolve;
 use crate::report::{ReportResult, SourceFreshness};
 
@@ -95,12 +96,12 @@ impl Reports {
     pub async fn ask(
         &self,
         name: &str,
-        params: &BTreeMap<String, String>,
+        params: impl Into<Given>,
         snapshot: Option<i64>,
     ) -> Result<Question, ReportError> {
-        let report = self.find(name)?;
-        let clock = self.clock_for(&report, params).await?;
-        let bound = self.engine.bound(&report, params, clock).await?;
+        let (report, params) = (self.find(name)?, params.into());
+        let clock = self.clock_for(&report, &params).await?;
+        let bound = self.engine.bound(&report, &params, clock).await?;
         self.question(report, bound, snapshot).await
     }
 
@@ -129,15 +130,11 @@ impl Reports {
     }
 
     /// The days that a caller's relative ones are counted from.
-    pub(super) async fn clock_for(
-        &self,
-        report: &Report,
-        params: &BTreeMap<String, String>,
-    ) -> Result<resolve::Clock, ReportError> {
+    pub(super) async fn clock_for(&self, report: &Report, params: &Given) -> Result<resolve::Clock, ReportError> {
         let today = self.today();
         // Looking for the complete day reads the lake: only for who asks for it.
         let asks = report.params.iter().any(|(name, parameter)| match params.get(name) {
-            Some(text) => text.contains("complete_day"),
+            Some(values) => values.iter().any(|text| text.contains("complete_day")),
             None => {
                 parameter.default.as_ref().and_then(toml::Value::as_str).is_some_and(|it| it.contains("complete_day"))
             }

@@ -26,6 +26,7 @@ use crate::report::language::bind::bind;
 use crate::report::language::catalogue::{Catalogue, Listing, Schemas, listing};
 use crate::report::language::check::check;
 use crate::report::language::compile::Report;
+use crate::report::language::given::Given;
 use crate::report::language::header;
 use crate::report::language::plan::plan;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
@@ -58,7 +59,7 @@ pub(crate) struct Bound {
 }
 
 /// What a binding depends on: the report's digest, what the caller gave, and the days that relative ones mean.
-type BindingKey = (String, BTreeMap<String, String>, resolve::Clock);
+type BindingKey = (String, Given, resolve::Clock);
 
 /// The catalogue of the shipped reports and a folder's over tables, checked without a database: what an engine would
 /// load.
@@ -118,7 +119,7 @@ impl Engine {
     pub(crate) async fn bound(
         &self,
         report: &Report,
-        params: &BTreeMap<String, String>,
+        params: &Given,
         clock: resolve::Clock,
     ) -> Result<Arc<Bound>, ReportError> {
         let key = (report.digest.clone(), params.clone(), clock);

@@ -50,7 +50,7 @@ pub(crate) fn compute_within(
     rows: usize,
 ) -> Result<DataFrame, ReportError> {
     let report = crate::report::run::find(catalogue, name)?;
-    let given = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let given = params.iter().copied().collect();
     let resolved = for_caller(&report, &given, clock())?;
     let statement = statement(&report, &resolved)?;
     let inputs = report.datasets.iter().map(|name| (name.clone(), input(name, &frames[name]))).collect();

@@ -106,22 +106,27 @@ const CASES: [Case; 10] = [
         "today-33d" => Some(vec![2]),
         text => Some(chosen(|at| SIGNUPS[at] == text.trim())),
     }),
-    ("type = \"list\", of = \"string\", default = []", "s.name IN ($p)", &["Alpha,Beta", "', 'x", ""], |text| {
-        let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-        Some(chosen(|at| items.is_empty() || items.contains(&NAMES[at])))
+    (
+        "type = \"list\", of = \"string\", default = []",
+        "s.name IN ($p)",
+        &["Alpha\nBeta", "', 'x", "Alpha,Beta", "\\'\nAlpha\n", ""],
+        |text| {
+            let items: Vec<&str> = text.split('\n').collect();
+            Some(chosen(|at| items == [""] || items.contains(&NAMES[at])))
+        },
+    ),
+    ("type = \"list\", of = \"int\", default = []", "s.store_id IN ($p)", &["1\n-2\n3", ""], |text| {
+        let items: Vec<&str> = text.split('\n').collect();
+        Some(chosen(|at| items == [""] || items.contains(&(at + 1).to_string().as_str())))
     }),
-    ("type = \"list\", of = \"int\", default = []", "s.store_id IN ($p)", &["1,-2, 3", ""], |text| {
-        let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-        Some(chosen(|at| items.is_empty() || items.contains(&(at + 1).to_string().as_str())))
-    }),
-    ("type = \"list\", of = \"decimal\", default = []", "s.store_id * 1.0 IN ($p)", &["1,-2.5, 3.0", "2"], |text| {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    ("type = \"list\", of = \"decimal\", default = []", "s.store_id * 1.0 IN ($p)", &["1\n-2.5\n3.0", "2"], |text| {
+        let items = text.split('\n').filter(|item| !item.is_empty());
         let items = items.map(|item| item.parse::<f64>().ok()).collect::<Option<Vec<_>>>()?;
         Some(chosen(|at| items.is_empty() || items.contains(&(at as f64 + 1.0))))
     }),
-    ("type = \"list\", of = \"date\", default = []", "c.signup_day IN ($p)", &["2026-01-05,2026-02-06"], |text| {
-        let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-        Some(chosen(|at| items.is_empty() || items.contains(&SIGNUPS[at])))
+    ("type = \"list\", of = \"date\", default = []", "c.signup_day IN ($p)", &["2026-01-05\n2026-02-06"], |text| {
+        let items: Vec<&str> = text.split('\n').collect();
+        Some(chosen(|at| items == [""] || items.contains(&SIGNUPS[at])))
     }),
 ];
 
@@ -135,7 +140,11 @@ fn no_value_of_any_type_escapes() {
     };
     for (declaration, condition, sound, meant) in CASES {
         let catalogue = report(declaration, condition);
-        let ask = |text: &str| compute(&catalogue, &frames, "one", &[("p", text)]);
+        // A line for each value of a list.
+        let ask = |text: &str| {
+            let values: Vec<(&str, &str)> = text.split('\n').map(|value| ("p", value)).collect();
+            compute(&catalogue, &frames, "one", &values)
+        };
         for text in sound {
             let rows = ask(text).unwrap_or_else(|error| panic!("{declaration}: {text:?}: {error}"));
             assert_eq!(Some(ids(&rows)), meant(text), "{declaration}: {text:?}");

@@ -1,8 +1,9 @@
 //! The query string of a report: our own few names, and the report's parameters.
 
-use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
+use std::{num::NonZeroU16, time::Duration};
 
 use ::exports::Format;
+use aggregator::report::Given;
 use base::parse_span;
 use chrono::NaiveDate;
 
@@ -34,7 +35,7 @@ pub struct ReportQuery {
     /// `stale`.
     pub stale: StalePolicy,
     /// All else: the report itself says which it knows.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Given,
 }
 
 impl ReportQuery {
@@ -48,23 +49,22 @@ impl ReportQuery {
                 detail: format!("the query is longer than {LONGEST} bytes; ask for fewer values"),
             });
         }
-        let mut parameters = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            if parameters.insert(name.to_string(), value.into_owned()).is_some() {
-                return Err(AnswerError::parameter(name.into_owned(), "given twice; separate values by commas"));
-            }
-        }
-        let mut take = |name: &str| parameters.remove(name);
-        let format = take("format").map(|name| {
+        let mut parameters: Given = form_urlencoded::parse(text.as_bytes()).collect();
+        let mut take = |name: &str| match parameters.take(name).as_deref() {
+            None => Ok(None),
+            Some([only]) => Ok(Some(only.clone())),
+            Some(_) => Err(AnswerError::parameter(name.to_owned(), "given twice")),
+        };
+        let format = take("format")?.map(|name| {
             let known = || Format::ALL.map(Format::name).join(", ");
             Format::from_name(&name).ok_or_else(|| {
                 AnswerError::parameter("format", format!("there is no format `{name}`; there are {}", known()))
             })
         });
-        let day = parsed::<NaiveDate>("business_day", take("business_day"), "must be a date such as 2026-03-08")?;
-        let revision = parsed::<NonZeroU16>("revision", take("revision"), "must be a whole number from 1")?;
+        let day = parsed::<NaiveDate>("business_day", take("business_day")?, "must be a date such as 2026-03-08")?;
+        let revision = parsed::<NonZeroU16>("revision", take("revision")?, "must be a whole number from 1")?;
         let revision = revision.map(|number| i32::from(number.get()));
-        let snapshot = parsed::<i64>("snapshot", take("snapshot"), "must be a whole number")?;
+        let snapshot = parsed::<i64>("snapshot", take("snapshot")?, "must be a whole number")?;
         let published = match (day, revision) {
             (Some(day), revision) => Some((day, revision)),
             (None, Some(_)) => {
@@ -72,8 +72,8 @@ impl ReportQuery {
             }
             (None, None) => None,
         };
-        let max_age = take("max_age").map(|text| age(&text)).transpose()?;
-        let named = take("stale");
+        let max_age = take("max_age")?.map(|text| age(&text)).transpose()?;
+        let named = take("stale")?;
         let stale = match named.as_deref() {
             None | Some("serve") => StalePolicy::Serve,
             Some("refuse") => StalePolicy::Refuse,
@@ -89,9 +89,9 @@ impl ReportQuery {
                 return Err(AnswerError::parameter(name, detail));
             }
         }
-        if let (Some(_), Some(name)) = (published, parameters.keys().next()) {
+        if let (Some(_), Some(name)) = (published, parameters.names().next().map(str::to_owned)) {
             let detail = "what was published has its own parameters: leave this out, or leave out `business_day`";
-            return Err(AnswerError::parameter(name.clone(), detail));
+            return Err(AnswerError::parameter(name, detail));
         }
         Ok(Self { format: format.transpose()?, published, snapshot, max_age, stale, parameters })
     }
@@ -119,8 +119,8 @@ mod tests {
     fn our_names_are_taken_and_the_rest_is_the_reports() {
         let query = ReportQuery::read("from=2026-01-01&format=csv&store=A%20B").unwrap();
         assert_eq!(query.format, Some(Format::Csv(::exports::CsvProfile::Raw)));
-        assert_eq!(query.parameters["store"], "A B");
-        assert_eq!(query.parameters.len(), 2);
+        assert_eq!(query.parameters.get("store").unwrap(), ["A B"]);
+        assert_eq!(query.parameters.names().count(), 2);
         assert!(query.published.is_none());
         let query = ReportQuery::read("max_age=5m&stale=refuse").unwrap();
         assert_eq!((query.max_age, query.stale), (Some(Duration::from_secs(300)), StalePolicy::Refuse));
@@ -136,7 +136,7 @@ mod tests {
             ("business_day=2026-01-01&from=2026-01-01", "from"),
             ("business_day=2026-01-01&snapshot=3", "snapshot"),
             ("snapshot=first", "snapshot"),
-            ("from=1&from=2", "from"),
+            ("format=csv&format=json", "format"),
             ("business_day=2026-01-01&revision=0", "revision"),
             ("business_day=2026-01-01&revision=-1", "revision"),
             ("max_age=60", "max_age"),

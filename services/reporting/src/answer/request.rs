@@ -1,13 +1,13 @@
 //! A report as it is requested: resolved before its rows are there, so that a file or a client that has them already
 //! spares the computation.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use ::exports::Source;
 use ::jobs::document::{self, Document};
 use aggregator::{
     publish::{self, Revision},
-    report::{Bounds, Question},
+    report::{Bounds, Given, Question},
 };
 use chrono::NaiveDate;
 use futures_util::future::join_all;
@@ -54,7 +54,7 @@ impl ReportRequest {
     pub async fn computed(
         answers: &Answers,
         name: &str,
-        parameters: &BTreeMap<String, String>,
+        parameters: &Given,
         snapshot: Option<i64>,
     ) -> Result<Self, AnswerError> {
         let question = answers.aggregator.reports().ask(name, parameters, snapshot).await?;
@@ -67,12 +67,7 @@ impl ReportRequest {
     ///
     /// # Errors
     /// As [`Self::computed`].
-    pub async fn fresh(
-        answers: &Answers,
-        name: &str,
-        parameters: &BTreeMap<String, String>,
-        most: Duration,
-    ) -> Result<Self, AnswerError> {
+    pub async fn fresh(answers: &Answers, name: &str, parameters: &Given, most: Duration) -> Result<Self, AnswerError> {
         let mut request = Self::computed(answers, name, parameters, None).await?;
         request.allow_age(most);
         let stale: Vec<String> = request.sources.iter().filter(|it| it.stale).map(|it| it.name.clone()).collect();

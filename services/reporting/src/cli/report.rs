@@ -1,12 +1,12 @@
 //! `reporting run-report`: compute one report, to the terminal or to a file.
 
 use std::{
-    collections::BTreeMap,
     io::{BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use aggregator::report::Given;
 use anyhow::{Context, bail};
 use base::parse_span;
 use chrono::NaiveDate;
@@ -75,12 +75,7 @@ fn format(name: &str) -> Result<Format, String> {
 impl RunReport {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let format = self.wanted()?;
-        let mut parameters = BTreeMap::new();
-        for (name, value) in self.parameters.iter().cloned() {
-            if parameters.insert(name.clone(), value).is_some() {
-                bail!("the parameter `{name}` is given twice");
-            }
-        }
+        let parameters: Given = self.parameters.iter().cloned().collect();
         let state = wiring::open(config).await?;
         let work = async { self.request(&state, &parameters).await?.document(&state.answers).await };
         let document = patiently("computing", work).await.map_err(explained)?;
@@ -94,11 +89,7 @@ impl RunReport {
         patiently("writing", write).await?
     }
 
-    async fn request(
-        &self,
-        state: &State,
-        parameters: &BTreeMap<String, String>,
-    ) -> Result<ReportRequest, AnswerError> {
+    async fn request(&self, state: &State, parameters: &Given) -> Result<ReportRequest, AnswerError> {
         let answers = &state.answers;
         if let Some(day) = self.published {
             return ReportRequest::published(answers, &self.name, day, self.revision).await;

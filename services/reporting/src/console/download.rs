@@ -14,7 +14,7 @@ use super::{
     BASE,
     fault::Fault,
     guard::{Visitor, forwarded, is_secure},
-    report::{Ask, plain},
+    report::{Ask, values},
 };
 use crate::{State, http};
 
@@ -35,7 +35,10 @@ impl<'a> Wanted<'a> {
             query.extend(provenance.revision.map(|revision| ("revision".to_owned(), revision.to_string())));
             return Self { report, query, snapshot: None };
         }
-        let query = provenance.parameters.iter().map(|(name, value)| (name.clone(), plain(value)));
+        let pairs = |(name, value): (&String, _)| {
+            values(value).into_iter().map(|value| (name.clone(), value)).collect::<Vec<_>>()
+        };
+        let query = provenance.parameters.iter().flat_map(pairs);
         Self { report, query: query.collect(), snapshot: Some(provenance.snapshot) }
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     BASE,
     layout::sentence,
-    report::{Ask, plain},
+    report::{Ask, values},
     show,
 };
 use crate::State;
@@ -36,9 +36,9 @@ pub(super) fn parameters(
 ) -> Markup {
     let today = base::today(state.config.time_zone);
     let fields = ordered(report).into_iter().map(|(name, parameter)| {
-        let entered = ask.parameters.get(name).cloned();
+        let entered = ask.parameters.get(name).map(|values| values.join("\n"));
         let value = match resolved {
-            Some(values) => values.get(name).map(plain).or(entered),
+            Some(resolved) => resolved.get(name).map(|it| values(it).join("\n")).or(entered),
             None => entered.or_else(|| parameter.default.as_ref().map(default)),
         };
         let wrong = refused.filter(|problem| problem.field.as_deref() == Some(name));
@@ -75,7 +75,7 @@ fn ordered(report: &Report) -> Vec<(&str, &Parameter)> {
 fn default(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
-        toml::Value::Array(items) => items.iter().map(default).collect::<Vec<_>>().join(","),
+        toml::Value::Array(items) => items.iter().map(default).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }
@@ -147,8 +147,8 @@ impl Field<'_> {
                 select(id, name, value, &choices, described_by)
             }
             ParamType::List => html! {
-                input type="text" id=(id) name=(name) value=(value) placeholder="all, or a,b,c" autocomplete="off"
-                    aria-invalid=[invalid] aria-describedby=[described_by];
+                textarea id=(id) name=(name) rows="2" placeholder="all, or one per line" autocomplete="off"
+                    aria-invalid=[invalid] aria-describedby=[described_by] { (value) }
             },
             ParamType::Date | ParamType::String => html! {
                 input type="text" id=(id) name=(name) value=(value) maxlength="200" required[required]

@@ -35,7 +35,7 @@ use crate::{
 pub(super) use ask::Ask;
 use ask::ROWS;
 pub(super) use figures::tiles;
-pub(super) use provenance::plain;
+pub(super) use provenance::values;
 pub(super) use table::{is_number, text};
 
 /// One report, computed now or as it was published.

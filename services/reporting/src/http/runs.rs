@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ::exports::Format;
 use ::jobs::engine::{RunRow, history};
-use aggregator::report;
+use aggregator::report::{self, Given};
 use axum::{
     extract::State as Of,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -71,7 +71,7 @@ pub struct ReportRunView {
     pub report: String,
     /// What was found.
     #[schema(value_type = Object)]
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Given,
     /// The format of the result.
     pub format: String,
     /// `queued`, `waiting`, `running`, `succeeded`, `failed` or `cancelled`.
@@ -179,12 +179,20 @@ pub async fn start(
         let known = Format::ALL.map(Format::name).join(", ");
         return Err(ApiError::invalid("format", format!("there is no format `{}`; there are {known}", body.format)));
     }
-    let mut parameters = BTreeMap::new();
+    let mut parameters = Given::default();
     for (parameter, value) in body.parameters {
-        let value = text(&value).ok_or_else(|| {
-            ApiError::invalid(format!("parameters.{parameter}"), "must be text, a number, true or false, or a list")
-        })?;
-        parameters.insert(parameter, value);
+        let wrong =
+            || ApiError::invalid(format!("parameters.{parameter}"), "must be text, a number, true or false, or a list");
+        match &value {
+            Value::Array(items) => {
+                let items = items.iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+                parameters.push_list(parameter, items);
+            }
+            value => {
+                let value = text(value).ok_or_else(wrong)?;
+                parameters.push(parameter, value);
+            }
+        }
     }
     // What is wrong with it is told now, not by a run that fails.
     state.aggregator.reports().ask(&name, &parameters, body.snapshot).await.map_err(in_body)?;
@@ -210,11 +218,7 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(truth) => Some(truth.to_string()),
-        Value::Array(items) => {
-            let items: Option<Vec<String>> = items.iter().map(|it| text(it).filter(|_| !it.is_array())).collect();
-            items.map(|items| items.join(","))
-        }
-        Value::Null | Value::Object(_) => None,
+        Value::Array(_) | Value::Null | Value::Object(_) => None,
     }
 }
 

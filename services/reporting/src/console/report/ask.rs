@@ -1,7 +1,6 @@
 //! What is asked of a report's page: the report's own parameters, and how its rows are to be shown.
 
-use std::collections::BTreeMap;
-
+use aggregator::report::Given;
 use chrono::NaiveDate;
 use form_urlencoded::Serializer;
 use kit::error::ApiError;
@@ -19,7 +18,7 @@ const PAGE: &str = "_page";
 #[derive(Debug, Clone)]
 pub(in crate::console) struct Ask {
     /// The report's parameters as they were entered.
-    pub(in crate::console) parameters: BTreeMap<String, String>,
+    pub(in crate::console) parameters: Given,
     /// The day, and the revision, of what was published.
     pub(in crate::console) published: Option<(NaiveDate, Option<i32>)>,
     /// An earlier state of the lake.
@@ -50,8 +49,11 @@ impl Ask {
                 }
                 // A field that was left empty asks for the default.
                 _ if value.trim().is_empty() => {}
+                // A list is entered by lines; no value of any kind has a line's end in it.
                 _ => {
-                    rest.append_pair(&name, value.trim());
+                    for line in value.lines().filter(|line| !line.trim().is_empty()) {
+                        rest.append_pair(&name, line);
+                    }
                 }
             }
         }
@@ -72,9 +74,7 @@ impl Ask {
 
     fn url(&self, name: &str) -> String {
         let mut query = Serializer::new(String::new());
-        for (name, value) in &self.parameters {
-            query.append_pair(name, value);
-        }
+        query.extend_pairs(self.parameters.pairs());
         if let Some((day, revision)) = self.published {
             query.append_pair("business_day", &day.to_string());
             if let Some(revision) = revision {
@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn our_names_and_the_reports_are_told_apart_and_come_back() {
         let ask = Ask::read("from=2026-01-01&store=&_sort=-net_revenue&_page=3").unwrap();
-        assert_eq!(ask.parameters.len(), 1);
+        assert_eq!(ask.parameters.names().count(), 1);
+        let list = Ask::read("stores=a%2C+b%0D%0A%0D%0A%27c%27").unwrap();
+        assert_eq!(list.parameters.get("stores").unwrap(), ["a, b", "'c'"]);
+        assert_eq!(list.turned("x", 1), "/reporting/reports/x?stores=a%2C+b&stores=%27c%27");
         assert_eq!((ask.sort.clone(), ask.page), (Some(("net_revenue".to_owned(), true)), 3));
         assert_eq!(ask.turned("x", 1), "/reporting/reports/x?from=2026-01-01&_sort=-net_revenue");
         assert_eq!(ask.sorted("x", "city", false), "/reporting/reports/x?from=2026-01-01&_sort=city");

@@ -48,11 +48,20 @@ pub(super) fn section(state: &State, document: &Document) -> Markup {
     }
 }
 
-/// A resolved parameter as a person would enter it.
-pub(in crate::console) fn plain(value: &serde_json::Value) -> String {
+/// The values of a resolved parameter, as a query string has them: an empty list is one empty value.
+pub(in crate::console) fn values(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Array(items) if items.is_empty() => vec![String::new()],
+        serde_json::Value::Array(items) => items.iter().map(plain).collect(),
+        other => vec![plain(other)],
+    }
+}
+
+/// A resolved parameter as a person reads it.
+fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        serde_json::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
