@@ -1,9 +1,15 @@
-//! A million lines in one request: the service's memory does not grow with the body, and a repeat changes nothing.
+//! Imports. Here a million lines in one request: the service's memory does not grow with the body, and a repeat changes
+//! nothing.
+
+mod masters;
+mod property;
+mod running;
+mod sales;
 
 use std::fmt::Write as _;
 
 use futures_util::stream;
-use reqwest::{Body, Method};
+use reqwest::Body;
 use serde_json::Value;
 use system_tests::{Api, Stack};
 
@@ -55,8 +61,7 @@ async fn import(retail: &Api, prefix: &'static str, sales: u64) -> Value {
         Ok::<_, std::io::Error>(text)
     });
     let body = Body::wrap_stream(stream::iter(chunks));
-    let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
-    call.body(body).send().await.expect(200).json()
+    retail.import_body("/api/v1/sales/import", body).await
 }
 
 /// The most memory that a process has held, in bytes.
@@ -64,4 +69,10 @@ fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// Rows of a report: received, applied, unchanged, refused.
+pub(crate) fn counts(report: &Value) -> [i64; 4] {
+    ["received", "applied", "unchanged", "refused"]
+        .map(|name| report[name].as_i64().unwrap_or_else(|| panic!("{report}")))
 }

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::wait_until;
+
 /// Calls as one consumer (through the gateway), or as the gateway itself (to one service).
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -104,13 +106,24 @@ impl Api {
 
     /// Sends a CSV file to an import endpoint; the answer's counts.
     pub async fn import(&self, path: &str, csv: impl Into<String>) -> Value {
-        self.call(Method::POST, path)
-            .header("content-type", "text/csv")
-            .body(csv.into())
-            .send()
-            .await
-            .expect(200)
-            .json()
+        let csv: String = csv.into();
+        self.import_body(path, csv).await
+    }
+
+    /// Sends a body of CSV, however long, to an import endpoint, and waits until it is applied; its counts.
+    pub async fn import_body(&self, path: &str, body: impl Into<reqwest::Body>) -> Value {
+        let reply = self.call(Method::POST, path).header("content-type", "text/csv").body(body).send().await;
+        if reply.status != 202 {
+            return reply.expect(200).json();
+        }
+        // `../imports/7`, as seen from `…/sales/import`.
+        let location = reply.header("location").expect("a Location").trim_start_matches("..").to_owned();
+        let base = path.split('?').next().unwrap_or(path).rsplitn(3, '/').last().unwrap_or_default().to_owned();
+        wait_until("an import to be applied", Duration::from_secs(600), async || {
+            let report = self.get_json(&format!("{base}{location}")).await;
+            (report["state"] != "applying").then_some(report)
+        })
+        .await
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{Column as Declared, ColumnType, Lake, LakeError, TableDefinition, sn
 pub const NAME: &str = "calendar";
 /// The column that tells its rows apart.
 pub const KEY: &str = "business_day";
-/// First and last year it covers.
-const YEARS: (i32, i32) = (2000, 2050);
+/// First and last year it covers: facts happen from 1970 on, which is the last day of 1969 in the west.
+const YEARS: (i32, i32) = (1969, 2050);
 
 /// Its columns. `previous_…_day` is 7, 28 or 364 days earlier: the same weekday.
 pub fn columns() -> Vec<Declared> {
@@ -43,7 +43,7 @@ pub fn definition() -> TableDefinition {
 }
 
 impl Lake {
-    /// Write the calendar's one file, unless it is there.
+    /// Write the calendar's rows, unless they are there.
     pub(crate) async fn fill_calendar(&self) -> Result<(), LakeError> {
         // A second replica waits and then finds it done.
         let lock = AdvisoryLock::wait(&self.db, NAME).await?;
@@ -53,8 +53,13 @@ impl Lake {
     }
 
     async fn fill_calendar_under(&self, lock: &Arc<AdvisoryLock>) -> Result<(), LakeError> {
-        if snapshot::files(&self.db, snapshot::current(&self.db).await?, NAME, None).await?.is_empty() {
-            self.add(lock, Arc::clone(self.table(NAME)?), vec![frame()?], NAME).await?;
+        let files = snapshot::files(&self.db, snapshot::current(&self.db).await?, NAME, None).await?;
+        let held: i64 = files.iter().map(|file| file.record_count).sum();
+        // A calendar that began later holds the last days, and lacks those before them.
+        let all = frame()?;
+        let missing = all.height().saturating_sub(usize::try_from(held).unwrap_or(usize::MAX));
+        if missing > 0 {
+            self.add(lock, Arc::clone(self.table(NAME)?), vec![all.head(Some(missing))], NAME).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use kit::config::{ConfigError, ServiceConfig, Vars};
+use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
 use kit::stock::StockConfig;
 
 /// Everything ecommerce reads from the environment, under the prefix `ECOMMERCE_`.
@@ -13,6 +13,8 @@ pub struct Config {
     pub service: ServiceConfig,
     /// What a service that takes stock reads.
     pub stock: StockConfig,
+    /// The currency of imported amounts.
+    pub currency: Currency,
     /// The company's IANA zone: decides the business day of online orders.
     pub time_zone: Tz,
     /// After this long untouched, an open cart counts as abandoned.
@@ -28,6 +30,7 @@ impl Config {
         let config = Self {
             service: ServiceConfig::read(&mut vars)?,
             stock: StockConfig::read(&mut vars)?,
+            currency: Currency::read(&mut vars)?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
             cart_idle: vars.seconds_or(
                 "CART_IDLE_SECONDS",

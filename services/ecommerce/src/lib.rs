@@ -16,6 +16,7 @@ use axum::Router;
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use kit::feed::Feed;
+use kit::import::{Imports, Rules};
 use kit::serve::Api;
 use kit::stock::Outbox;
 use sqlx::PgPool;
@@ -35,6 +36,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/ecommerce");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
+    imports: Imports,
     outbox: Outbox<Orders>,
     /// The company's zone: where online business happens.
     time_zone: Tz,
@@ -48,8 +50,9 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "ecommerce", &MIGRATIONS).await?;
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
         let outbox = Outbox::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
-        Ok(Self { db, outbox, time_zone: config.time_zone, cart_idle: config.cart_idle })
+        Ok(Self { db, imports, outbox, time_zone: config.time_zone, cart_idle: config.cart_idle })
     }
 
     /// All routes of the service.
@@ -61,6 +64,7 @@ impl App {
             .routes(orders::router().with_state(self.clone()))
             .streams(customers::imports().with_state(self.clone()))
             .streams(orders::imports().with_state(self.clone()))
+            .routes(self.imports.router())
             .feed(feed)
             .outbox(&self.outbox)
             .database("ecommerce_db", &self.db)
@@ -89,14 +93,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// It cannot start, or its listener fails.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
-    let feed = Feed::new(app.db.clone(), DATASETS);
+    let feed = Feed::beside_imports(app.db.clone(), DATASETS);
     feed.prepare().await?;
+    app.imports.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "ecommerce serves");
     let served = kit::serve::serve(listener, router, &config.service, stop);
-    let outbox = app.outbox.clone();
+    let (outbox, imports) = (app.outbox.clone(), app.imports.clone());
     let background = async {
-        tokio::join!(outbox.run(config.stock.recovery_interval), carts::idle::run(app));
+        tokio::join!(outbox.run(config.stock.recovery_interval), imports.work(), carts::idle::run(app));
     };
     kit::serve::beside(served, background).await?;
     Ok(())

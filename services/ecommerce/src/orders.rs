@@ -6,6 +6,7 @@ mod import;
 mod outbox;
 mod step;
 mod stuck;
+mod withdraw;
 
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -29,6 +30,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(stuck::list_stuck_orders))
         .routes(routes!(get_order))
         .routes(routes!(step::step_order))
+        .routes(routes!(withdraw::withdraw_import))
         .routes(routes!(step::step_payment))
 }
 

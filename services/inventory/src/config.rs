@@ -1,12 +1,14 @@
 //! What the service is told by its environment, under the prefix `INVENTORY_`.
 
-use kit::config::{ConfigError, ServiceConfig, Vars};
+use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
 
-/// The configuration of the inventory service: only what every service has.
+/// The configuration of the inventory service.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Address, database, token, limits.
     pub service: ServiceConfig,
+    /// The currency of imported amounts.
+    pub currency: Currency,
 }
 
 impl Config {
@@ -16,7 +18,8 @@ impl Config {
     /// See [`ConfigError`].
     pub fn read(mut vars: Vars) -> Result<Self, ConfigError> {
         let service = ServiceConfig::read(&mut vars)?;
+        let currency = Currency::read(&mut vars)?;
         vars.finish()?;
-        Ok(Self { service })
+        Ok(Self { service, currency })
     }
 }

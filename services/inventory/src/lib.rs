@@ -14,6 +14,7 @@ mod stock;
 
 use axum::Router;
 use kit::feed::Feed;
+use kit::import::{Imports, Rules};
 use kit::serve::Api;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -31,6 +32,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/inventory");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
+    imports: Imports,
 }
 
 impl App {
@@ -39,7 +41,9 @@ impl App {
     /// # Errors
     /// The database cannot be reached or migrated.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { db: kit::db::open(&config.service, "inventory", &MIGRATIONS).await? })
+        let db = kit::db::open(&config.service, "inventory", &MIGRATIONS).await?;
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
+        Ok(Self { db, imports })
     }
 
     /// All routes of the service.
@@ -54,6 +58,7 @@ impl App {
             .streams(products::imports().with_state(self.clone()))
             .streams(stock::imports().with_state(self.clone()))
             .streams(movements::imports().with_state(self.clone()))
+            .routes(self.imports.router())
             .feed(feed)
             .database("inventory_db", &self.db)
             .build(&config.service)
@@ -76,10 +81,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// It cannot start, or its listener fails.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
-    let feed = Feed::new(app.db.clone(), DATASETS);
+    let feed = Feed::beside_imports(app.db.clone(), DATASETS);
     feed.prepare().await?;
+    app.imports.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "inventory serves");
-    kit::serve::serve(listener, router, &config.service, stop).await?;
+    let served = kit::serve::serve(listener, router, &config.service, stop);
+    kit::serve::beside(served, app.imports.work()).await?;
     Ok(())
 }

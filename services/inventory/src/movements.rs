@@ -6,6 +6,7 @@ mod import;
 mod list;
 mod refusal;
 mod reverse;
+mod withdraw;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,6 +18,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list::list_movements, apply::create_movements))
         .routes(routes!(document::get_document))
         .routes(routes!(reverse::reverse_document))
+        .routes(routes!(withdraw::withdraw_import))
 }
 
 /// The bulk import, which streams.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kit::id::{LocationId, ProductId};
-use kit::import::{Row, RowError};
+use kit::import::Fault;
 use kit::text::{Code, Sku};
 use sqlx::PgConnection;
 
@@ -38,13 +38,13 @@ impl Names {
         Ok(Self { products: products.into_iter().collect(), locations: locations.into_iter().collect() })
     }
 
-    /// The ids of one row's product and location, or why the row is refused.
-    pub(crate) fn ids<T>(&self, row: &Row<T>, sku: &Sku, code: &Code) -> Result<(ProductId, LocationId), RowError> {
+    /// The ids of a product and a location, or why there are none.
+    pub(crate) fn ids(&self, sku: &Sku, code: &Code) -> Result<(ProductId, LocationId), Fault> {
         let product = self.products.get(sku.as_str());
-        let product = product.ok_or_else(|| row.refused("sku", format!("there is no product {}", sku.as_str())))?;
+        let product = product.ok_or_else(|| Fault::new("sku", format!("there is no product {}", sku.as_str())))?;
         let location = self.locations.get(code.as_str());
         let location =
-            location.ok_or_else(|| row.refused("location_code", format!("there is no location {}", code.as_str())))?;
+            location.ok_or_else(|| Fault::new("location_code", format!("there is no location {}", code.as_str())))?;
         Ok((*product, *location))
     }
 }

@@ -59,6 +59,8 @@ struct Inner {
     /// Reads only, under [`APPLICATION_NAME`].
     reader: PgPool,
     datasets: &'static [Dataset],
+    /// Whether the database has a table of imports.
+    imports: bool,
     restamping: tokio::sync::Mutex<()>,
 }
 
@@ -70,6 +72,20 @@ impl Feed {
     /// mistake in the program, and each service's tests build its feed.
     #[must_use]
     pub fn new(pool: PgPool, datasets: &'static [Dataset]) -> Self {
+        Self::build(pool, datasets, false)
+    }
+
+    /// The feed of a database into which files are imported: while one is applied, the feed is complete up to its start
+    /// and no further.
+    ///
+    /// # Panics
+    /// As [`Feed::new`].
+    #[must_use]
+    pub fn beside_imports(pool: PgPool, datasets: &'static [Dataset]) -> Self {
+        Self::build(pool, datasets, true)
+    }
+
+    fn build(pool: PgPool, datasets: &'static [Dataset], imports: bool) -> Self {
         dataset::assert_sound(datasets);
         let deadline = format!("{}s", DEADLINE.as_secs());
         let options = (*pool.connect_options()).clone().application_name(APPLICATION_NAME).options([
@@ -95,7 +111,9 @@ impl Feed {
             .acquire_timeout(ACQUIRE)
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options);
-        Self { inner: Arc::new(Inner { writer: pool, reader, datasets, restamping: tokio::sync::Mutex::new(()) }) }
+        Self {
+            inner: Arc::new(Inner { writer: pool, reader, datasets, imports, restamping: tokio::sync::Mutex::new(()) }),
+        }
     }
 
     /// The two routes, to be nested under `/api/v1`. They stream: keep them outside of layers that
@@ -113,7 +131,7 @@ impl Feed {
     /// [`FeedError::Rights`] when the service's role may not see other sessions (the message names
     /// the GRANT), or the database's own failure.
     pub async fn ready(&self) -> Result<(), FeedError> {
-        identity::pulse(&self.inner.reader).await?.rights()
+        identity::pulse(self).await?.rights()
     }
 
     /// Brings the stamps to this database's identity, which is work only after a dump was restored

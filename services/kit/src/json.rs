@@ -5,17 +5,7 @@
 
 use std::fmt;
 
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
-
-/// Reads all of `bytes` as one value.
-pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = T::deserialize(ObjectsOnly(&mut json))?;
-    json.end()?;
-    Ok(value)
-}
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 /// A deserializer (and, inside of it, what visits and what is visited) that refuses an array for a struct, at every
 /// depth.
@@ -215,8 +205,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
+    use serde::de::DeserializeOwned;
 
     use super::*;
+
+    fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+        T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes)))
+    }
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Point {

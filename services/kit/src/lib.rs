@@ -9,6 +9,7 @@
 pub mod amount;
 pub mod client;
 pub mod config;
+pub mod copy;
 pub mod correlation;
 pub mod db;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod idempotency;
 pub mod import;
 mod json;
 pub mod metric;
+pub mod moment;
 pub mod page;
 pub mod problem;
 pub mod serve;

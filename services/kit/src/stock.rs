@@ -9,8 +9,10 @@
 //! | `outbox` | the transactional outbox: enqueue, deliver, accept, reject |
 //! | `recovery` | delivers again what a crash, a timeout or an outage has left |
 //! | `stuck` | the list of documents whose message stays undelivered |
+//! | `catalogue` | what Inventory knows of the products that an import names |
 //! | `config` | the address of the gateway, and the time limits |
 
+mod catalogue;
 mod client;
 mod config;
 mod message;
@@ -18,6 +20,7 @@ mod outbox;
 mod recovery;
 mod stuck;
 
+pub use catalogue::Catalogue;
 pub use client::{Answer, Line, Movement, NoAnswer, Product, Reason, Refusal, RefusalCode, Validated};
 pub use config::{Limits, StockConfig};
 pub use message::Step;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+pub use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 

@@ -12,6 +12,7 @@ mod stores;
 use anyhow::Context as _;
 use axum::Router;
 use kit::feed::Feed;
+use kit::import::{Imports, Rules};
 use kit::serve::Api;
 use kit::stock::Outbox;
 use sqlx::PgPool;
@@ -31,6 +32,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/retail");
 #[derive(Clone)]
 pub struct App {
     db: PgPool,
+    imports: Imports,
     outbox: Outbox<Sales>,
 }
 
@@ -41,8 +43,9 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "retail", &MIGRATIONS).await?;
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
         let outbox = Outbox::open(db.clone(), &config.stock).context("RETAIL_GATEWAY_URL")?;
-        Ok(Self { db, outbox })
+        Ok(Self { db, imports, outbox })
     }
 
     /// All routes of the service.
@@ -54,6 +57,7 @@ impl App {
             .routes(sales::router().with_state(self.clone()))
             .streams(stores::imports().with_state(self.clone()))
             .streams(sales::imports().with_state(self.clone()))
+            .routes(self.imports.router())
             .feed(feed)
             .outbox(&self.outbox)
             .database("retail_db", &self.db)
@@ -77,11 +81,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// It cannot start, or its listener fails.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
-    let feed = Feed::new(app.db.clone(), DATASETS);
+    let feed = Feed::beside_imports(app.db.clone(), DATASETS);
     feed.prepare().await?;
+    app.imports.prepare().await?;
     let router = app.router(&config, &feed);
     tracing::info!(address = %listener.local_addr()?, "retail serves");
     let served = kit::serve::serve(listener, router, &config.service, stop);
-    kit::serve::beside(served, app.outbox.run(config.stock.recovery_interval)).await?;
+    let background = async {
+        tokio::join!(app.outbox.run(config.stock.recovery_interval), app.imports.work());
+    };
+    kit::serve::beside(served, background).await?;
     Ok(())
 }

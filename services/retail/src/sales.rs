@@ -10,6 +10,7 @@ mod returns;
 mod sell;
 mod stuck;
 mod void;
+mod withdraw;
 mod write;
 
 use axum::extract::State;
@@ -35,6 +36,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(stuck::list_stuck_sales))
         .routes(routes!(get_sale))
         .routes(routes!(void::void_sale))
+        .routes(routes!(withdraw::withdraw_import))
         .routes(routes!(list_returns, returns::create_return))
 }
 

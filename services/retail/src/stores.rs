@@ -4,7 +4,7 @@ mod import;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::StoreId;
@@ -37,6 +37,10 @@ pub(crate) struct Store {
     /// IANA name, such as `America/New_York`.
     pub time_zone: String,
     pub active: bool,
+    /// Local date of its first day, where somebody said.
+    pub opened_on: Option<NaiveDate>,
+    /// Local date of its last day.
+    pub closed_on: Option<NaiveDate>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -88,7 +92,7 @@ pub(crate) struct StoreFilter {
 async fn list_stores(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Result<Json<Page<Store>>, ApiError> {
     let after: Option<StoreId> = Cursor::key(filter.after.as_ref())?;
     let stores = sqlx::query_as(
-        "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE NOT deleted AND id > coalesce($1, 0) \
+        "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at FROM stores WHERE NOT deleted AND id > coalesce($1, 0) \
          AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR city = $3) AND ($4::text IS NULL OR time_zone = $4) \
          AND ($5::bool IS NULL OR active = $5) \
          AND ($6::text IS NULL OR position(lower($6) IN lower(code || ' ' || name || ' ' || city)) > 0) \
@@ -118,7 +122,7 @@ async fn create_store(
     let inserted = sqlx::query_as(
         "INSERT INTO stores (code, name, city, time_zone, active, idempotency_key, idempotency_digest) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING \
-         RETURNING id, code, name, city, time_zone, active, created_at",
+         RETURNING id, code, name, city, time_zone, active, opened_on, closed_on, created_at",
     )
     .bind(&new.code)
     .bind(&new.name)
@@ -131,7 +135,7 @@ async fn create_store(
     .await;
     let earlier = asked.earlier(
         &app.db,
-        "SELECT id, code, name, city, time_zone, active, created_at, idempotency_digest AS request_digest FROM stores \
+        "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at, idempotency_digest AS request_digest FROM stores \
          WHERE idempotency_key = $1",
     );
     let store = idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("stores_code_key", || {
@@ -145,7 +149,7 @@ async fn create_store(
     responses((status = 200, description = "The store", body = Store)))]
 async fn get_store(State(app): State<App>, Path(id): Path<StoreId>) -> Result<Json<Store>, ApiError> {
     sqlx::query_as(
-        "SELECT id, code, name, city, time_zone, active, created_at FROM stores WHERE id = $1 AND NOT deleted",
+        "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at FROM stores WHERE id = $1 AND NOT deleted",
     )
     .bind(id)
     .fetch_optional(&app.db)
@@ -165,7 +169,7 @@ async fn update_store(
     sqlx::query_as(
         "UPDATE stores SET name = coalesce($2, name), city = coalesce($3, city), time_zone = coalesce($4, time_zone), \
          active = coalesce($5, active) WHERE id = $1 AND NOT deleted \
-         RETURNING id, code, name, city, time_zone, active, created_at",
+         RETURNING id, code, name, city, time_zone, active, opened_on, closed_on, created_at",
     )
     .bind(id)
     .bind(change.name)

@@ -97,6 +97,7 @@ impl Parts<'_> {
         env.insert(format!("{prefix}_SHUTDOWN_DELAY_SECONDS"), "1".to_owned());
         if let Some(cluster) = self.clusters.iter().find(|cluster| cluster.database.service == name) {
             env.insert(format!("{prefix}_DATABASE_URL"), cluster.url(name, self.secrets));
+            env.insert(format!("{prefix}_CURRENCY"), self.company.currency.clone());
             env.insert(format!("{prefix}_OWNER_URL"), cluster.url(&cluster.database.owner(), self.secrets));
         }
         env
@@ -122,7 +123,6 @@ impl Parts<'_> {
                 env.extend(calls("REPORTING", "aggregator"));
                 env.insert("REPORTING_SESSION_SECRET".to_owned(), self.secrets.session_secret.clone());
                 env.insert("REPORTING_TIME_ZONE".to_owned(), self.company.time_zone.clone());
-                env.insert("REPORTING_CURRENCY".to_owned(), self.company.currency.clone());
                 env.insert("REPORTING_LAKE_DIR".to_owned(), path(self.layout.lake()));
                 env.insert("REPORTING_EXPORTS_DIR".to_owned(), path(self.layout.exports()));
                 env.insert("REPORTING_SPOOL_DIR".to_owned(), path(self.layout.spool()));

@@ -263,7 +263,7 @@ async fn bad_imports_are_told_row_by_row() {
         (row("k", &[(11, "-1")]), Some("unit_price_cents")),
         (row("l", &[(11, "9223372036854775808")]), Some("unit_price_cents")),
         (row("m", &[(13, "101")]), Some("discount_cents")),
-        (row("n", &[(1, "return")]), Some("original_reference")),
+        (row("n", &[(14, &sale)]), Some("original_reference")),
         (row("o", &[(1, "return"), (14, "nothing")]), Some("original_reference")),
         (row("p", &[(1, "return"), (14, &sale), (10, "2")]), Some("quantity")),
     ];

@@ -80,6 +80,9 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
     if request.lines.is_empty() || request.lines.len() > MOST_LINES {
         return Err(ApiError::invalid("lines", format!("a document has 1 to {MOST_LINES} lines")));
     }
+    if let Some(at) = request.occurred_at {
+        kit::moment::check(at).map_err(|reason| ApiError::invalid("occurred_at", reason))?;
+    }
     let moves_between = request.to_location_id.is_some();
     if moves_between && (request.reason != Reason::Transfer || request.to_location_id == Some(request.location_id)) {
         return Err(ApiError::invalid("to_location_id", "only a transfer arrives somewhere, and somewhere else"));
@@ -115,7 +118,11 @@ async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest)
         "INSERT INTO movement_documents (reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone,
                                          request_digest)
          VALUES ($1, 'applied', $2, $3, $4, coalesce($5, now()), coalesce($6, 'UTC'), $7)
-         ON CONFLICT (reference) DO NOTHING",
+         ON CONFLICT (reference) DO UPDATE SET outcome = 'applied', reason = excluded.reason,
+            location_id = excluded.location_id, to_location_id = excluded.to_location_id,
+            occurred_at = excluded.occurred_at, time_zone = excluded.time_zone, request_digest = excluded.request_digest,
+            imported = false, import_id = NULL, withdrawn = false
+         WHERE movement_documents.withdrawn",
     )
     .bind(&request.reference)
     .bind(request.reason)
@@ -142,14 +149,25 @@ async fn take(
     let deltas = |sign: i64| quantities.values().map(|pieces| sign * pieces).collect::<Vec<i64>>();
     // All is locked and found possible before anything changes. Every writer of stock locks in the order of locations,
     // and within one of products.
+    let mut late = BTreeMap::new();
     for (location, sign) in legs(request) {
         let on_hand = lock(db, location, &ids, &deltas(sign)).await?;
-        if let Some(refusal) = impossible(&on_hand, &ids, &deltas(sign)) {
+        let counted = counted_since(db, location, &ids, request.occurred_at).await?;
+        let felt: Vec<i64> =
+            ids.iter().zip(deltas(sign)).map(|(id, delta)| if counted.contains(id) { 0 } else { delta }).collect();
+        if let Some(refusal) = impossible(&on_hand, &ids, &felt) {
             return Ok(Err(refusal));
         }
+        late.insert(location, (felt, counted));
     }
     for (location, sign) in legs(request) {
-        change(db, location, &ids, &deltas(sign)).await?;
+        let (felt, counted) = late.remove(&location).unwrap_or_default();
+        change(db, location, &ids, &felt).await?;
+        if !counted.is_empty() {
+            let (ids, deltas): (Vec<ProductId>, Vec<i64>) =
+                ids.iter().zip(deltas(-sign)).filter(|(id, _)| counted.contains(id)).unzip();
+            offset(db, location, &ids, &deltas).await?;
+        }
         sqlx::query(
             "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
              SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
@@ -165,6 +183,55 @@ async fn take(
         .await?;
     }
     Ok(Ok(()))
+}
+
+/// The products that were counted here after `occurred_at`: what moved before is in the count already.
+async fn counted_since(
+    db: &mut PgConnection,
+    location: LocationId,
+    ids: &[ProductId],
+    occurred_at: Option<DateTime<Utc>>,
+) -> Result<Vec<ProductId>, sqlx::Error> {
+    let Some(at) = occurred_at else { return Ok(Vec::new()) };
+    sqlx::query_scalar(
+        "SELECT product_id FROM stock WHERE location_id = $1 AND product_id = ANY($2) AND counted_at > $3",
+    )
+    .bind(location)
+    .bind(ids)
+    .bind(at)
+    .fetch_all(db)
+    .await
+}
+
+/// Writes the opposite of what came late as an adjustment of the count that has it already, so that on hand stays the
+/// opening plus the sum of movements.
+async fn offset(
+    db: &mut PgConnection,
+    location: LocationId,
+    ids: &[ProductId],
+    deltas: &[i64],
+) -> Result<(), sqlx::Error> {
+    let reference: String = sqlx::query_scalar(
+        "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
+         VALUES ('counted-' || gen_random_uuid(), 'applied', 'adjustment', $1, now(), 'UTC', $2) RETURNING reference",
+    )
+    .bind(location)
+    .bind(Digest::of(&(location, ids, deltas)).as_bytes())
+    .fetch_one(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
+         SELECT $1, s.product_id, s.location_id, line.quantity, 'adjustment', s.counted_at, 'UTC'
+         FROM unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
+         JOIN stock s ON s.location_id = $2 AND s.product_id = line.product_id ORDER BY s.product_id",
+    )
+    .bind(reference)
+    .bind(location)
+    .bind(ids)
+    .bind(deltas)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Why the deltas cannot be applied to what is on hand at a location.

@@ -89,7 +89,7 @@ impl Stored {
 pub(super) async fn read(db: &PgPool, reference: &str) -> Result<Stored, ApiError> {
     let mut stored: Stored = sqlx::query_as(
         "SELECT reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone, imported, decided_at, refusal, request_digest
-         FROM movement_documents WHERE reference = $1",
+         FROM movement_documents WHERE reference = $1 AND NOT withdrawn",
     )
     .bind(reference)
     .fetch_optional(db)
@@ -97,7 +97,7 @@ pub(super) async fn read(db: &PgPool, reference: &str) -> Result<Stored, ApiErro
     .ok_or_else(|| ApiError::not_found("movement document with this reference"))?;
     stored.document.lines = sqlx::query_as(
         "SELECT product_id, quantity FROM stock_movements
-         WHERE reference = $1 AND NOT reversal AND ($2::bigint IS NULL OR location_id = $2) ORDER BY product_id, id",
+         WHERE reference = $1 AND NOT reversal AND NOT deleted AND ($2::bigint IS NULL OR location_id = $2) ORDER BY product_id, id",
     )
     .bind(reference)
     .bind(stored.document.to_location_id)

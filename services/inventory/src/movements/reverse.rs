@@ -28,7 +28,8 @@ pub(super) async fn reverse_document(
 ) -> Result<Json<Document>, ApiError> {
     let mut transaction = kit::db::begin(&app.db).await?;
     let closed = sqlx::query(
-        "INSERT INTO movement_documents (reference, outcome) VALUES ($1, 'closed') ON CONFLICT (reference) DO NOTHING",
+        "INSERT INTO movement_documents (reference, outcome) VALUES ($1, 'closed')
+         ON CONFLICT (reference) DO UPDATE SET outcome = 'closed', withdrawn = false WHERE movement_documents.withdrawn",
     )
     .bind(&reference)
     .execute(&mut *transaction)
@@ -60,7 +61,7 @@ pub(super) async fn reverse_document(
 async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), ApiError> {
     let taken: Vec<(LocationId, ProductId, i64)> = sqlx::query_as(
         "SELECT location_id, product_id, quantity FROM stock_movements
-         WHERE reference = $1 AND NOT reversal ORDER BY location_id, product_id",
+         WHERE reference = $1 AND NOT reversal AND NOT deleted ORDER BY location_id, product_id",
     )
     .bind(reference)
     .fetch_all(&mut *db)
@@ -94,7 +95,7 @@ async fn undo(db: &mut PgConnection, reference: &Reference) -> Result<(), sqlx::
         "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, reversal, occurred_at,
                                       time_zone, imported)
          SELECT reference, product_id, location_id, -quantity, reason, true, $2, time_zone, imported
-         FROM stock_movements WHERE reference = $1 AND NOT reversal ORDER BY id",
+         FROM stock_movements WHERE reference = $1 AND NOT reversal AND NOT deleted ORDER BY id",
     )
     .bind(reference)
     .bind(Utc::now())

@@ -4,6 +4,7 @@ use axum::extract::State;
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::id::{LocationId, ProductId, StoreId};
+use kit::text::Text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,7 +19,12 @@ const MOST: usize = 500;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Validation {
     #[schema(max_items = 500)]
+    #[serde(default)]
     product_ids: Vec<ProductId>,
+    /// Products by SKU, for those who know no id; with the ids at most 500.
+    #[schema(max_items = 500)]
+    #[serde(default)]
+    skus: Vec<Text>,
     /// The store that sells; without it the first active warehouse, from which online orders are shipped.
     store_id: Option<StoreId>,
 }
@@ -57,7 +63,7 @@ pub(super) async fn validate_products(
     State(app): State<App>,
     Json(asked): Json<Validation>,
 ) -> Result<Json<Validated>, ApiError> {
-    if asked.product_ids.len() > MOST {
+    if asked.product_ids.len() + asked.skus.len() > MOST {
         return Err(ApiError::invalid("product_ids", format!("at most {MOST} products fit in one call")));
     }
     let location_id: Option<LocationId> = sqlx::query_scalar(
@@ -74,11 +80,12 @@ pub(super) async fn validate_products(
          FROM products p
          JOIN categories c ON c.id = p.category_id
          LEFT JOIN stock s ON s.product_id = p.id AND s.location_id = $2
-         WHERE p.id = ANY($1) AND NOT p.deleted
+         WHERE (p.id = ANY($1) OR p.sku = ANY($3)) AND NOT p.deleted
          ORDER BY p.id",
     )
     .bind(&asked.product_ids)
     .bind(location_id)
+    .bind(&asked.skus)
     .fetch_all(&app.db)
     .await?;
     let mut unknown = asked.product_ids;

@@ -39,21 +39,32 @@ impl Pulse {
 /// `statement_timestamp()` was fixed before the sessions are looked at, for the same reason. All
 /// sessions of this database count, whether they have written yet or not, but for the feed's own
 /// (they only read) and for those that never write rows.
-pub(super) async fn pulse(reader: &PgPool) -> Result<Pulse, FeedError> {
-    Ok(sqlx::query_as(
-        "SELECT feed_epoch() AS present,
-                (SELECT epoch FROM feed_identity) AS stored,
-                current_user::text AS role,
-                pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_all,
-                LEAST(statement_timestamp(),
-                      (SELECT min(xact_start) FROM pg_stat_activity
-                        WHERE datname = current_database()
-                          AND application_name <> $1
-                          AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker'))) AS as_of",
-    )
-    .bind(APPLICATION_NAME)
-    .fetch_one(reader)
-    .await?)
+///
+/// Where files are imported, one that is applied in part counts like a transaction that began with it.
+pub(super) async fn pulse(feed: &Feed) -> Result<Pulse, FeedError> {
+    macro_rules! pulse {
+        ($($imports:literal)?) => {
+            concat!(
+                "SELECT feed_epoch() AS present,
+                        (SELECT epoch FROM feed_identity) AS stored,
+                        current_user::text AS role,
+                        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_all,
+                        LEAST(statement_timestamp(),
+                              (SELECT min(xact_start) FROM pg_stat_activity
+                                WHERE datname = current_database()
+                                  AND application_name <> $1
+                                  AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker'))",
+                $($imports,)?
+                ") AS as_of"
+            )
+        };
+    }
+    let sql = if feed.inner.imports {
+        pulse!(", (SELECT min(unfinished_since) FROM imports WHERE unfinished_since IS NOT NULL)")
+    } else {
+        pulse!()
+    };
+    Ok(sqlx::query_as(sql).bind(APPLICATION_NAME).fetch_one(&feed.inner.reader).await?)
 }
 
 /// The pulse of a database whose stamps are its own. Where they are not, has them renewed first:
@@ -62,7 +73,7 @@ pub(super) async fn pulse(reader: &PgPool) -> Result<Pulse, FeedError> {
 /// # Errors
 /// [`FeedError::Restamping`] while that goes on.
 pub(super) async fn ensure(feed: &Feed) -> Result<Pulse, FeedError> {
-    let found = pulse(&feed.inner.reader).await?;
+    let found = pulse(feed).await?;
     if found.present == found.stored {
         return Ok(found);
     }
@@ -70,7 +81,7 @@ pub(super) async fn ensure(feed: &Feed) -> Result<Pulse, FeedError> {
     let work = tokio::spawn(async move {
         let Ok(_alone) = feed.inner.restamping.try_lock() else { return Err(FeedError::Restamping) };
         restamp(&feed.inner.writer).await?;
-        pulse(&feed.inner.reader).await
+        pulse(&feed).await
     });
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(Ok(outcome)) => outcome,

@@ -2,28 +2,33 @@
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
 
-use super::field::column_at_fault;
-use super::group::{Gone, Sink};
+use super::MAX_BYTES;
+use super::body::Message;
+use super::record::Record;
+use super::report::RowError;
+use super::sink::{Sink, Stop};
 use super::source::Source;
-use super::{Record, RowError};
 use crate::error::ApiError;
 
-/// Reads `source` to its end, or until nobody listens.
-pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), Gone> {
+/// Which column each field of a row is.
+struct Header {
+    columns: Vec<usize>,
+    width: usize,
+}
+
+/// Reads `source` to its end. Answers where and why it broke off, if it did.
+pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result<Option<RowError>, Stop> {
     let mut reader =
         ReaderBuilder::new().flexible(true).trim(Trim::Headers).buffer_capacity(64 * 1024).from_reader(source);
-    let header = match reader.headers() {
-        Ok(header) => header.clone(),
+    let names = match reader.headers() {
+        Ok(names) => names.clone(),
         Err(error) => {
             let detail = format!("the header cannot be read: {error}");
-            return sink.refuse_body(ApiError::BadRequest { field: None, detail });
+            return Err(Stop::Refused(ApiError::BadRequest { field: None, detail }));
         }
     };
-    if let Err(error) = check_header::<T>(&header) {
-        return sink.refuse_body(error);
-    }
-    sink.begin()?;
-    let key_at = T::DOCUMENT.and_then(|name| header.iter().position(|column| column == name));
+    let header = header::<T>(&names).map_err(Stop::Refused)?;
+    sink.tell(Message::Begun)?;
 
     // A row is judged when the next one is known: only then is it clear whether it is the last, whose
     // end may be missing.
@@ -35,27 +40,31 @@ pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), 
                 reader.get_mut().row_began(offset);
                 count_line_ends(&mut row, reader.get_ref().tail());
                 if let Some(earlier) = held.replace(std::mem::take(&mut row)) {
-                    judge(&earlier, &header, key_at, sink)?;
+                    judge(&earlier, &header, sink)?;
                     // Its memory serves again.
                     row = earlier;
                 }
+                if reader.get_ref().received() > MAX_BYTES {
+                    let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
+                    return Err(Stop::Refused(ApiError::TooLarge { limit }));
+                }
             }
             Ok(false) => {
-                let Some(last) = held else { return sink.end(None) };
-                if is_cut(&last, &header, reader.get_ref().tail()) {
+                let Some(last) = held else { return Ok(None) };
+                if is_cut(&last, header.width, reader.get_ref().tail()) {
                     let reason = "the body ends within this row; it was not applied".to_owned();
-                    return sink.end(Some(RowError { line: line(&last), field: None, reason }));
+                    return Ok(Some(RowError { line: line(&last), field: None, reason }));
                 }
-                judge(&last, &header, key_at, sink)?;
-                return sink.end(None);
+                judge(&last, &header, sink)?;
+                return Ok(None);
             }
             Err(error) => {
                 // What is held has been ended by the row that broke off.
                 if let Some(last) = held {
-                    judge(&last, &header, key_at, sink)?;
+                    judge(&last, &header, sink)?;
                 }
                 let reason = format!("the body broke off; nothing was read from here on: {error}");
-                return sink.end(Some(RowError { line: reader.position().line(), field: None, reason }));
+                return Ok(Some(RowError { line: reader.position().line(), field: None, reason }));
             }
         }
     }
@@ -72,61 +81,71 @@ fn count_line_ends(row: &mut ByteRecord, from_row: &[u8]) {
     }
 }
 
-fn check_header<T: Record>(header: &StringRecord) -> Result<(), ApiError> {
-    let known = || T::REQUIRED.iter().chain(T::OPTIONAL).copied();
-    if header.iter().all(str::is_empty) {
+fn header<T: Record>(names: &StringRecord) -> Result<Header, ApiError> {
+    let is_named = |column: &str| names.iter().any(|name| name == column);
+    if names.iter().all(str::is_empty) {
         return Err(ApiError::invalid("header", "the body is empty; its first line must name the columns"));
     }
-    for (at, name) in header.iter().enumerate() {
-        if !known().any(|column| column == name) {
-            let list: Vec<&str> = known().collect();
-            let detail = format!("the header has an unknown column {name:?}; known are {}", list.join(", "));
+    if let Some(mark) = wrong_separator::<T>(names) {
+        let detail = format!(
+            "the columns are separated by {mark}; separate them with commas, and write decimals with a point \
+             (in a spreadsheet: save as CSV UTF-8, comma delimited)"
+        );
+        return Err(ApiError::invalid("header", detail));
+    }
+    let mut columns: Vec<usize> = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(at) = T::COLUMNS.iter().position(|column| column.name == name) else {
+            let known: Vec<&str> = T::COLUMNS.iter().map(|column| column.name).collect();
+            let detail = format!("the header has an unknown column {name:?}; known are {}", known.join(", "));
             return Err(ApiError::invalid(name.to_owned(), detail));
-        }
-        if header.iter().take(at).any(|earlier| earlier == name) {
+        };
+        if columns.contains(&at) {
             return Err(ApiError::invalid(name.to_owned(), format!("the header has column {name:?} twice")));
         }
+        columns.push(at);
     }
-    match T::REQUIRED.iter().find(|column| !header.iter().any(|name| name == **column)) {
-        Some(missing) => Err(ApiError::invalid(*missing, format!("the header lacks column {missing:?}"))),
-        None => Ok(()),
+    if let Some(missing) = T::COLUMNS.iter().find(|column| column.needed && !is_named(column.name)) {
+        return Err(ApiError::invalid(missing.name, format!("the header lacks column {:?}", missing.name)));
     }
-}
-
-/// Hands a row on, parsed or refused.
-fn judge<T: Record>(
-    row: &ByteRecord,
-    header: &StringRecord,
-    key_at: Option<usize>,
-    sink: &mut Sink<T>,
-) -> Result<(), Gone> {
-    let line = line(row);
-    let key = key_at.and_then(|at| row.get(at)).and_then(|key| std::str::from_utf8(key).ok());
-    if row.len() != header.len() {
-        let reason = format!("the row has {} fields, the header {}", row.len(), header.len());
-        return sink.refuse(key, RowError { line, field: None, reason });
-    }
-    let text = match StringRecord::from_byte_record(row.clone()) {
-        Ok(text) => text,
-        Err(error) => {
-            let field = header.get(error.utf8_error().field()).map(ToOwned::to_owned);
-            return sink.refuse(key, RowError { line, field, reason: "the field is not valid UTF-8".to_owned() });
+    match T::ONE_OF.iter().find(|group| !group.iter().any(|column| is_named(column))) {
+        Some(group) => {
+            let detail = format!("the header lacks column {:?}, or {}", group[0], group[1..].join(", or "));
+            Err(ApiError::invalid(group[0], detail))
         }
-    };
-    match text.deserialize::<T>(Some(header)) {
-        Ok(value) => sink.row(line, value),
-        Err(error) => sink.refuse(key, explain::<T>(line, header, &text, &error)),
+        None => Ok(Header { width: columns.len(), columns }),
     }
 }
 
-fn explain<T: Record>(line: u64, header: &StringRecord, row: &StringRecord, error: &csv::Error) -> RowError {
-    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
-        return RowError { line, field: None, reason: error.to_string() };
-    };
-    let reason = err.kind().to_string();
-    let at = err.field().and_then(|at| header.get(usize::try_from(at).ok()?)).map(ToOwned::to_owned);
-    let field = at.or_else(|| super::read_ndjson::named_field(&reason)).or_else(|| column_at_fault::<T>(header, row));
-    RowError { line, field, reason }
+/// What separates the names of a header that commas do not.
+fn wrong_separator<T: Record>(names: &StringRecord) -> Option<&'static str> {
+    let [whole] = names.iter().collect::<Vec<_>>()[..] else { return None };
+    [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find_map(|(mark, name)| {
+        let is_column = |part: &str| T::COLUMNS.iter().any(|column| column.name == part.trim().trim_matches('"'));
+        (whole.contains(mark) && whole.split(mark).any(is_column)).then_some(name)
+    })
+}
+
+/// Hands a row on, with its texts or refused.
+fn judge<T: Record>(row: &ByteRecord, header: &Header, sink: &mut Sink<T>) -> Result<(), Stop> {
+    let line = line(row);
+    let mut texts: Vec<Option<&str>> = vec![None; T::COLUMNS.len()];
+    let mut bad = None;
+    for (field, at) in row.iter().zip(&header.columns) {
+        match std::str::from_utf8(field) {
+            Ok(text) => texts[*at] = Some(text),
+            Err(_) => bad = bad.or(Some(*at)),
+        }
+    }
+    if row.len() != header.width {
+        let reason = format!("the row has {} fields, the header {}", row.len(), header.width);
+        return sink.refuse(&texts, RowError { line, field: None, reason });
+    }
+    if let Some(at) = bad {
+        let reason = "the field is not valid UTF-8; save the file as UTF-8".to_owned();
+        return sink.refuse(&texts, RowError { line, field: Some(T::COLUMNS[at].name.to_owned()), reason });
+    }
+    sink.row(line, &texts)
 }
 
 fn line(row: &ByteRecord) -> u64 {
@@ -135,8 +154,8 @@ fn line(row: &ByteRecord) -> u64 {
 
 /// Whether the last row was cut short: an unfinished quote, or fields missing where no line ends. A
 /// row that is whole but lacks the final newline is legal, and common.
-fn is_cut(row: &ByteRecord, header: &StringRecord, tail: &[u8]) -> bool {
-    ends_in_quotes(tail) || (row.len() < header.len() && !tail.ends_with(b"\n"))
+fn is_cut(row: &ByteRecord, width: usize, tail: &[u8]) -> bool {
+    ends_in_quotes(tail) || (row.len() < width && !tail.ends_with(b"\n"))
 }
 
 /// Whether `tail`, which begins with a row, ends within a quoted field.

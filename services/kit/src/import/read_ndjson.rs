@@ -1,72 +1,130 @@
 //! NDJSON to rows: one JSON object per line; empty lines are skipped.
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _};
 
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::group::{Gone, Sink};
+use super::MAX_BYTES;
+use super::body::Message;
+use super::column::{Column, Form};
+use super::record::Record;
+use super::report::RowError;
+use super::sink::{Sink, Stop};
 use super::source::{ROW_BYTES, Source};
-use super::{Record, RowError};
-use crate::json::{self, ObjectsOnly};
+use crate::error::ApiError;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads `source` to its end, or until nobody listens.
-pub(super) fn read<T: Record>(source: Source, sink: &mut Sink<T>) -> Result<(), Gone> {
-    sink.begin()?;
+/// Reads `source` to its end. Answers where and why it broke off, if it did.
+pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result<Option<RowError>, Stop> {
+    sink.tell(Message::Begun)?;
     let mut reader = BufReader::with_capacity(64 * 1024, source);
     let (mut bytes, mut offset) = (Vec::new(), 0_u64);
     for line in 1_u64.. {
         bytes.clear();
-        let broken = |reason: String| Some(RowError { line, field: None, reason });
+        let broken = |reason: String| Ok(Some(RowError { line, field: None, reason }));
         match (&mut reader).take(ROW_BYTES as u64 + 1).read_until(b'\n', &mut bytes) {
             Ok(0) => break,
             Ok(count) if count > ROW_BYTES => {
-                return sink.end(broken("the line is longer than 1 MiB; nothing was read from here on".to_owned()));
+                return broken("the line is longer than 1 MiB; nothing was read from here on".to_owned());
             }
             Ok(count) => offset += count as u64,
             Err(error) => {
-                return sink.end(broken(format!("the body broke off; nothing was read from here on: {error}")));
+                return broken(format!("the body broke off; nothing was read from here on: {error}"));
             }
+        }
+        if offset > MAX_BYTES {
+            let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
+            return Err(Stop::Refused(ApiError::TooLarge { limit }));
         }
         reader.get_mut().row_began(offset);
         let row = if line == 1 { bytes.strip_prefix(MARK).unwrap_or(&bytes) } else { &bytes }.trim_ascii();
         if row.is_empty() {
             continue;
         }
-        match json::from_slice::<T>(row) {
-            Ok(value) => sink.row(line, value)?,
+        let mut found = vec![None; T::COLUMNS.len()];
+        let mut json = serde_json::Deserializer::from_slice(row);
+        let read = Object { columns: T::COLUMNS, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+        let texts: Vec<Option<&str>> = found.iter().map(Option::as_deref).collect();
+        match read {
+            Ok(()) => sink.row(line, &texts)?,
             // An object is whole only with its last brace, so a cut one cannot parse.
             Err(error) if error.is_eof() && !bytes.ends_with(b"\n") => {
-                return sink.end(broken("the body ends within this row; it was not applied".to_owned()));
+                return broken("the body ends within this row; it was not applied".to_owned());
             }
-            Err(_) => refuse(line, row, sink)?,
+            Err(error) => {
+                let text = error.to_string();
+                // serde_json appends a position within the line, which means nothing beside the field.
+                let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+                let (field, reason) = match reason.split_once('\u{1f}') {
+                    Some((field, reason)) => (Some(field.to_owned()), reason.to_owned()),
+                    None => (None, reason),
+                };
+                sink.refuse(&texts, RowError { line, field, reason })?;
+            }
         }
     }
-    sink.end(None)
+    Ok(None)
 }
 
-/// Reads the row once more, slowly, to say what is wrong with it.
-fn refuse<T: Record>(line: u64, row: &[u8], sink: &mut Sink<T>) -> Result<(), Gone> {
-    let mut json = serde_json::Deserializer::from_slice(row);
-    let error = match serde_path_to_error::deserialize::<_, T>(ObjectsOnly(&mut json)) {
-        Ok(_) => RowError { line, field: None, reason: "something follows the object".to_owned() },
-        Err(error) => {
-            let path = error.path().to_string();
-            let text = error.inner().to_string();
-            // serde_json appends a position within the line, which means nothing beside the field.
-            let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            RowError { line, field: named_field(&reason).or_else(|| (path != ".").then_some(path)), reason }
+/// Takes an object's members as the texts of columns; what is no member that was declared is refused by its name.
+struct Object<'a> {
+    columns: &'static [Column],
+    found: &'a mut Vec<Option<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a member for each column")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut fault = None;
+        while let Some(name) = members.next_key::<String>()? {
+            let told = |reason: String| format!("{name}\u{1f}{reason}");
+            let Some(at) = self.columns.iter().position(|column| column.name == name) else {
+                members.next_value::<IgnoredAny>()?;
+                let known: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+                fault =
+                    fault.or_else(|| Some(told(format!("there is no such column; known are {}", known.join(", ")))));
+                continue;
+            };
+            let value: Value = members.next_value()?;
+            let text = text(&value, self.columns[at].form);
+            if self.found[at].is_some() {
+                fault = fault.or_else(|| Some(told("stands twice in this row".to_owned())));
+            }
+            match text {
+                Ok(text) => self.found[at] = Some(text),
+                Err(reason) => fault = fault.or_else(|| Some(told(reason.to_owned()))),
+            }
         }
-    };
-    let value: Option<Value> = serde_json::from_slice(row).ok();
-    let key = T::DOCUMENT.and_then(|name| value.as_ref()?.get(name)?.as_str());
-    sink.refuse(key, error)
+        fault.map_or(Ok(()), |fault| Err(A::Error::custom(fault)))
+    }
 }
 
-/// The field that serde names in its message, if it does.
-pub(super) fn named_field(reason: &str) -> Option<String> {
-    let starts = ["missing field `", "unknown field `", "duplicate field `"];
-    let rest = starts.iter().find_map(|start| reason.strip_prefix(start))?;
-    rest.split('`').next().map(ToOwned::to_owned)
+/// The text that stands for a value in CSV.
+fn text(value: &Value, form: Form) -> Result<String, &'static str> {
+    match (value, form) {
+        (Value::Null, _) => Ok(String::new()),
+        (Value::String(text), Form::Text | Form::Decimal) => Ok(text.clone()),
+        (Value::Number(number), Form::Whole | Form::Decimal) => Ok(number.to_string()),
+        (Value::Bool(flag), Form::Flag) => Ok(flag.to_string()),
+        (_, Form::Text) => Err("must be text"),
+        (_, Form::Whole) => Err("must be a whole number, without quotes"),
+        (_, Form::Decimal) => Err("must be a number, or one as text"),
+        (_, Form::Flag) => Err("must be true or false, without quotes"),
+    }
 }

@@ -23,28 +23,59 @@ pub(super) struct Source {
     row: u64,
     /// The bytes from `row` on.
     tail: Vec<u8>,
+    /// Bytes that came in.
+    received: u64,
 }
 
 impl Source {
     /// Must be called within the runtime, which drives the body.
     pub(super) fn new(body: Body) -> Self {
         let chunks = body.into_data_stream();
-        Self { chunks, chunk: Bytes::new(), runtime: Handle::current(), row: 0, tail: Vec::new() }
+        Self { chunks, chunk: Bytes::new(), runtime: Handle::current(), row: 0, tail: Vec::new(), received: 0 }
     }
 
     /// The next bytes of the body; none at its proper end.
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let next = self.runtime.block_on(async { timeout(CLIENT_TIMEOUT, self.chunks.next()).await });
+        match next {
+            Ok(Some(chunk)) => {
+                let chunk = chunk.map_err(io::Error::other)?;
+                self.received += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            Ok(None) => Ok(None),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing for a minute")),
+        }
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         while self.chunk.is_empty() {
-            let next = self.runtime.block_on(async { timeout(CLIENT_TIMEOUT, self.chunks.next()).await });
-            match next {
-                Ok(Some(chunk)) => self.chunk = chunk.map_err(io::Error::other)?,
-                Ok(None) => break,
-                Err(_) => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing for a minute"));
-                }
-            }
+            let Some(chunk) = self.next()? else { break };
+            self.chunk = chunk;
         }
         Ok(())
+    }
+
+    /// The first bytes, at least two where the body has as many, before anything is read.
+    pub(super) fn begin(&mut self) -> io::Result<&[u8]> {
+        self.fill()?;
+        while self.chunk.len() < 2 {
+            let Some(chunk) = self.next()? else { break };
+            self.chunk = Bytes::from([self.chunk.as_ref(), chunk.as_ref()].concat());
+        }
+        Ok(&self.chunk)
+    }
+
+    /// Bytes that came in.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Reads what is left, up to `limit` bytes of the body in all, and throws it away. An answer that is sent while the
+    /// client still writes is often lost: the connection is reset, and a gateway says 502 in its place.
+    pub(super) fn drain(&mut self, limit: u64) {
+        self.chunk = Bytes::new();
+        while self.received < limit && matches!(self.next(), Ok(Some(_))) {}
     }
 
     /// Tells where the row begins that is being read.

@@ -1,217 +1,271 @@
-//! What becomes of good, bad and broken bodies.
+//! What becomes of good, bad and broken bodies, up to the pieces that are staged.
 
-use axum::http::HeaderValue;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use futures_util::stream;
-use serde::Deserialize;
 
-use super::*;
+use super::body::{Incoming, Message};
+use super::record::{Record, Rules};
+use super::report::{Refusal, RowError};
+use super::source::ROW_BYTES;
+use super::{Cells, Columns as _, Given, Major};
 use crate::amount::Price;
-use crate::text::{Code, Zone};
+use crate::error::ApiError;
+use crate::text::{Code, Text, Zone};
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    reference: String,
-    line_no: i32,
-    note: Option<String>,
+crate::columns! {
+    /// A line of a document.
+    struct Line {
+        /// Document.
+        reference: Code = "A",
+        /// Number.
+        line_no: i32 = "1",
+        /// Said or not.
+        note: Given<Text> = "x",
+        /// Minor units.
+        price_cents: Option<Price> = "100",
+        /// Major units.
+        price: Option<Major> = "1.00",
+        /// Flag.
+        gift: Option<bool> = "true",
+        /// Zone.
+        zone: Option<Zone> = "Asia/Tokyo",
+    }
 }
 
 impl Record for Line {
-    const REQUIRED: &'static [&'static str] = &["reference", "line_no"];
-    const OPTIONAL: &'static [&'static str] = &["note"];
-    const DOCUMENT: Option<&'static str> = Some("reference");
+    const KEY: &'static [&'static str] = &["reference"];
+    const ONE_OF: &'static [&'static [&'static str]] = &[&["price_cents", "price"]];
 
-    fn document(&self) -> Option<&str> {
-        Some(&self.reference)
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self, _: Rules) -> Result<(), Refusal> {
         if self.line_no < 1 { Err(Refusal::new("line_no", "must be positive")) } else { Ok(()) }
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Product {
-    sku: String,
-    price: i64,
+/// What came of a body.
+#[derive(Default)]
+struct Read {
+    /// Key, line, and the row; none where it is bad.
+    rows: Vec<(String, u64, Option<Line>)>,
+    errors: Vec<RowError>,
+    received: u64,
+    pieces: usize,
+    broken: Option<RowError>,
 }
 
-impl Record for Product {
-    const REQUIRED: &'static [&'static str] = &["sku", "price"];
+impl Read {
+    fn good(&self) -> Vec<(&str, u64)> {
+        self.rows.iter().filter(|(.., row)| row.is_some()).map(|(key, line, _)| (key.as_str(), *line)).collect()
+    }
+
+    fn faults(&self) -> Vec<(u64, Option<&str>)> {
+        self.errors.iter().map(|error| (error.line, error.field.as_deref())).collect()
+    }
 }
 
-async fn run<T: Record>(kind: &str, body: Body) -> Result<(Vec<Vec<T>>, Report), ApiError> {
+async fn read(kind: &str, coding: Option<&str>, body: Body) -> Result<Read, ApiError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(kind).unwrap());
-    let mut import = Import::<T>::open(&headers, body).await?;
-    let mut documents = Vec::new();
-    while let Some(mut batch) = import.next().await {
-        let applied = batch.rows.len() as u64;
-        let lengths: Vec<usize> = batch.documents().map(<[_]>::len).collect();
-        let mut rows = batch.rows.drain(..).map(|row| row.value);
-        documents.extend(lengths.into_iter().map(|length| rows.by_ref().take(length).collect()));
-        import.record(Outcome { applied, ..Outcome::default() });
+    if let Some(coding) = coding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_str(coding).unwrap());
     }
-    Ok((documents, import.finish()))
+    let mut incoming = Incoming::open::<Line>(&headers, body, Rules { decimals: 2 }).await?;
+    let mut read = Read::default();
+    loop {
+        match incoming.next().await {
+            Message::Begun => {}
+            Message::Refused(error) => return Err(error),
+            Message::Piece(piece) => {
+                read.received += piece.received;
+                read.errors.extend(piece.errors);
+                read.pieces += 1;
+                read.rows.extend(tuples(&piece.tuples.finish()));
+            }
+            Message::Ended { broken } => {
+                read.broken = broken;
+                return Ok(read);
+            }
+        }
+    }
 }
 
-async fn csv<T: Record>(body: impl Into<Body>) -> (Vec<Vec<T>>, Report) {
-    run("text/csv; charset=utf-8", body.into()).await.unwrap()
+/// Takes the binary form of COPY apart.
+fn tuples(mut bytes: &[u8]) -> Vec<(String, u64, Option<Line>)> {
+    fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
+        let (taken, rest) = bytes.split_at(count);
+        *bytes = rest;
+        taken
+    }
+    take(&mut bytes, 19);
+    let mut rows = Vec::new();
+    while take(&mut bytes, 2) == 5_i16.to_be_bytes() {
+        let mut fields = (0..5).map(|_| {
+            let length = i32::from_be_bytes(take(&mut bytes, 4).try_into().unwrap());
+            take(&mut bytes, usize::try_from(length).unwrap()).to_vec()
+        });
+        let key = String::from_utf8(fields.next().unwrap()).unwrap();
+        let line = u64::from_be_bytes(fields.next().unwrap().try_into().unwrap());
+        let (_, bad, cells) = (fields.next(), fields.next().unwrap(), fields.next().unwrap());
+        rows.push((key, line, (bad == [0]).then(|| Line::read(Cells::new(&cells)).unwrap())));
+    }
+    rows
 }
 
-fn shown(report: &Report) -> Vec<(u64, Option<&str>)> {
-    report.errors.iter().map(|error| (error.line, error.field.as_deref())).collect()
+async fn csv(body: impl Into<Body>) -> Read {
+    read("text/csv; charset=utf-8", None, body.into()).await.unwrap()
 }
 
 #[tokio::test]
 async fn marks_crlf_and_quoted_newlines_are_in_order() {
-    let (documents, report) =
-        csv::<Line>("\u{feff}reference,line_no,note\r\na,1,\"two\r\nlines, \"\"quoted\"\"\"\r\na,2,\r\nb,1,x").await;
-    assert_eq!(report.applied, 3);
-    assert!(report.complete && report.errors.is_empty(), "{report:?}");
-    assert_eq!(documents.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!(documents[0][0].note.as_deref(), Some("two\r\nlines, \"quoted\""));
-    assert_eq!(documents[0][1].note, None);
+    let read =
+        csv("\u{feff}reference,line_no,price,note\r\na,1,1,\" quoted, \"\"twice\"\"\"\r\na,2,1,\r\nb,1,1,x").await;
+    assert_eq!(read.good(), [("a", 2), ("a", 3), ("b", 4)]);
+    assert!(read.broken.is_none() && read.errors.is_empty());
+    let notes: Vec<&Given<Text>> = read.rows.iter().map(|(.., row)| &row.as_ref().unwrap().note).collect();
+    assert_eq!(notes[0].value().map(Text::as_str), Some("quoted, \"twice\""));
+    assert_eq!((notes[1], notes[2].is_said()), (&Given::Empty, true));
+    assert_eq!(csv("reference,line_no,price\na,1,1\n").await.rows[0].2.as_ref().unwrap().note, Given::Absent);
 }
 
 #[tokio::test]
 async fn a_bad_row_is_named_by_its_line_whatever_ends_the_lines() {
     for end in ["\n", "\r\n"] {
-        let body = ["reference,line_no,note", "a,1,x", "", "b,zero,x", "c,1,x", "d,none,x"].join(end);
-        let (_, report) = csv::<Line>(body).await;
-        assert_eq!(shown(&report), [(4, Some("line_no")), (6, Some("line_no"))], "{end:?}");
+        let body = ["reference,line_no,price", "a,1,1", "", "b,zero,1", "c,1,1", "d,none,1"].join(end);
+        assert_eq!(csv(body).await.faults(), [(4, Some("line_no")), (6, Some("line_no"))], "{end:?}");
     }
 }
 
 #[tokio::test]
-async fn a_bad_row_takes_its_document_along_and_no_other() {
-    let body = "reference,line_no,note\na,1,\na,2,\nb,1,\nb,x,\nb,3,\nc,1,\nd,0,\ne,1\nf,1,\n";
-    let (documents, report) = csv::<Line>(body).await;
-    let kept: Vec<&str> = documents.iter().map(|rows| rows[0].reference.as_str()).collect();
-    assert_eq!(kept, ["a", "c", "f"]);
-    assert_eq!((report.received, report.applied, report.refused), (9, 4, 5));
-    assert_eq!(shown(&report), [(5, Some("line_no")), (4, Some("reference")), (8, Some("line_no")), (9, None)]);
+async fn a_bad_row_marks_its_document_wherever_it_stands() {
+    let read = csv("reference,line_no,price\na,1,1\nb,1,1\na,0,1\nc,1\n,1,1\n").await;
+    assert_eq!(read.good(), [("a", 2), ("b", 3)]);
+    let bad: Vec<(&str, u64)> =
+        read.rows.iter().filter(|(.., row)| row.is_none()).map(|(key, line, _)| (key.as_str(), *line)).collect();
+    assert_eq!(bad, [("a", 4), ("c", 5), ("", 6)]);
+    assert_eq!(read.faults(), [(4, Some("line_no")), (5, None), (6, Some("reference"))]);
+    assert_eq!(read.received, 5);
 }
 
 #[tokio::test]
-async fn bad_fields_are_named() {
-    let mut body = b"price,sku\n1,a\n1.5,b\n99999999999999999999,c\n3,\xff\n4,e\n5,f,g\n".to_vec();
-    body.extend_from_slice(b"6,\"unfinished\n7,x\n");
-    let (rows, report) = csv::<Product>(body).await;
-    assert_eq!(rows.iter().map(|row| (row[0].sku.as_str(), row[0].price)).collect::<Vec<_>>(), [("a", 1), ("e", 4)]);
-    assert!(!report.complete);
-    assert_eq!(shown(&report), [(3, Some("price")), (4, Some("price")), (5, Some("sku")), (7, None), (8, None)]);
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    code: Code,
-    #[expect(dead_code, reason = "only its errors matter here")]
-    kind: Kind,
-    #[expect(dead_code, reason = "only its errors matter here")]
-    price: Price,
-    #[expect(dead_code, reason = "only its errors matter here")]
-    zone: Option<Zone>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Shop,
-}
-
-impl Record for Place {
-    const REQUIRED: &'static [&'static str] = &["code", "kind", "price"];
-    const OPTIONAL: &'static [&'static str] = &["zone"];
-}
-
-#[tokio::test]
-async fn a_field_that_a_type_refuses_is_named() {
-    let body =
-        "code,kind,price,zone\na,shop,1,\na b,shop,1,\nc,barn,1,\nd,shop,-1,\ne,shop,1,Mars\nf,shop,9,Asia/Tokyo\n";
-    let (rows, report) = csv::<Place>(body).await;
-    assert_eq!(rows.iter().map(|row| row[0].code.as_str()).collect::<Vec<_>>(), ["a", "f"]);
-    assert_eq!(shown(&report), [(3, Some("code")), (4, Some("kind")), (5, Some("price")), (6, Some("zone"))]);
-    assert_eq!(report.errors[0].reason, "must be 1 to 32 letters, digits, '_', '.' or '-'");
-}
-
-#[tokio::test]
-async fn a_bad_header_refuses_the_body() {
-    for (body, field) in
-        [("", "header"), ("sku\n", "price"), ("sku,price,colour\n", "colour"), ("sku,price,sku\n", "sku")]
-    {
-        let error = run::<Product>("text/csv", body.into()).await.unwrap_err().problem();
-        assert_eq!((error.status, error.field.as_deref()), (422, Some(field)), "{body}");
+async fn every_kind_of_field_says_what_is_wrong_with_it() {
+    let header = "reference,line_no,price_cents,price,gift,zone\n";
+    for (row, field, says) in [
+        ("a b,1,1,,,", "reference", "letters"),
+        ("a,x,1,,,", "line_no", "whole number"),
+        ("a,99999999999999999999,1,,,", "line_no", "64 bits"),
+        ("a,1,12.50,,,", "price_cents", "without _cents"),
+        ("a,1,-1,,,", "price_cents", "from 0"),
+        ("a,1,,\"12,50\",,", "price", "point"),
+        ("a,1,1,,maybe,", "gift", "true or false"),
+        ("a,1,1,,,Mars/Olympus", "zone", "IANA"),
+    ] {
+        let read = csv(format!("{header}{row}\na,1,100,1.00,TRUE,Asia/Tokyo\n")).await;
+        assert_eq!(read.faults(), [(2, Some(field))], "{row}");
+        assert!(read.errors[0].reason.contains(says), "{row}: {}", read.errors[0].reason);
+        assert_eq!(read.good().len(), 1, "{row}");
     }
-    assert_eq!(run::<Product>("text/html", "".into()).await.unwrap_err().problem().status, 415);
+    let mut body = header.as_bytes().to_vec();
+    body.extend_from_slice(b"\xff,1,1,,,\n");
+    assert_eq!(csv(body).await.faults(), [(2, Some("reference"))]);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused_in_one_sentence() {
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    let utf_16: Vec<u8> = "\u{feff}reference,line_no,price\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (body, field, says) in [
+        (bytes(""), "header", "empty"),
+        (bytes("reference,line_no\n"), "price_cents", "or price"),
+        (bytes("line_no,price\n"), "reference", "lacks"),
+        (bytes("reference,line_no,price,colour\n"), "colour", "unknown"),
+        (bytes("reference,line_no,price,price\n"), "price", "twice"),
+        (bytes("reference;line_no;price\na;1;12,50\n"), "header", "semicolons"),
+        (bytes("reference\tline_no\tprice\n"), "header", "tabs"),
+        (utf_16.clone(), "body", "UTF-16"),
+        (utf_16[2..].to_vec(), "body", "UTF-16"),
+    ] {
+        let error = read("text/csv", None, body.into()).await.err().unwrap().problem();
+        assert_eq!((error.status, error.field.as_deref()), (422, Some(field)), "{error:?}");
+        assert!(error.detail.contains(says), "{error:?}");
+    }
+    let zipped = || Body::from(&b"\x1f\x8b\x08\0"[..]);
+    for (kind, coding, body) in [
+        ("text/html", None, Body::empty()),
+        ("text/csv", Some("gzip"), Body::empty()),
+        ("text/csv", None, zipped()),
+        ("application/x-ndjson", None, zipped()),
+    ] {
+        assert_eq!(read(kind, coding, body).await.err().unwrap().problem().status, 415);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_is_read_to_its_end() {
+    for (kind, header) in [("text/csv", "colour\n"), ("text/html", "x\n")] {
+        let (sent, heard) = (std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)), 300);
+        let counted = sent.clone();
+        let chunks = (0..heard).map(move |at| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::io::Error>(if at == 0 { header.to_owned() } else { "x".repeat(1000) })
+        });
+        let body = Body::from_stream(stream::iter(chunks));
+        assert!(read(kind, None, body).await.is_err());
+        assert_eq!(sent.load(std::sync::atomic::Ordering::Relaxed), heard, "{kind}");
+    }
 }
 
 #[tokio::test]
 async fn ndjson_rows_name_their_fields_too() {
     let body = concat!(
-        "{\"sku\":\"a\",\"price\":1}\r\n\n",
-        "{\"sku\":\"b\",\"price\":\"1\"}\n",
-        "{\"sku\":\"c\"}\n",
-        "{\"sku\":\"d\",\"price\":1,\"x\":2}\n",
+        "{\"reference\":\"a\",\"line_no\":1,\"price\":12.5,\"note\":null}\r\n\n",
+        "{\"reference\":\"b\",\"line_no\":\"1\",\"price\":1}\n",
+        "{\"reference\":\"c\",\"price\":1}\n",
+        "{\"reference\":\"d\",\"line_no\":1,\"price\":1,\"x\":2}\n",
         "[\"z\",1]\n",
-        "{\"sku\":\"e\",\"price\":5} {}\n",
-        "{\"sku\":\"f\",\"price\":6}\n",
-        "{\"sku\":\"g\",\"pri"
+        "{\"reference\":\"e\",\"line_no\":5,\"price\":1} {}\n",
+        "{\"reference\":\"f\",\"line_no\":6,\"price\":\"1.00\"}\n",
+        "{\"reference\":\"g\",\"line_no\":1,\"line_no\":2}\n",
+        "{\"reference\":\"h\",\"li"
     );
-    let (rows, report) = run::<Product>("application/x-ndjson", body.into()).await.unwrap();
-    assert_eq!(rows.iter().map(|row| row[0].sku.as_str()).collect::<Vec<_>>(), ["a", "f"]);
-    let fields: Vec<_> = shown(&report).into_iter().filter(|(line, _)| *line != 6).collect();
-    assert_eq!(fields, [(3, Some("price")), (4, Some("price")), (5, Some("x")), (7, None), (9, None)]);
-    assert!(!report.complete);
+    let read = read("application/x-ndjson", None, body.into()).await.unwrap();
+    assert_eq!(read.good(), [("a", 1), ("f", 8)]);
+    assert_eq!(read.rows[0].2.as_ref().unwrap().note, Given::Empty);
+    assert_eq!(read.rows.last().unwrap().0, "g", "a bad row names its document too");
+    let fields =
+        [(3, Some("line_no")), (4, Some("line_no")), (5, Some("x")), (6, None), (7, None), (9, Some("line_no"))];
+    assert_eq!(read.faults(), fields);
+    assert_eq!(read.broken.unwrap().line, 10);
 }
 
 #[tokio::test]
-async fn a_body_cut_at_any_byte_applies_only_whole_documents() {
-    let whole = "reference,line_no,note\na,1,\"x, \"\"y\"\"\"\na,2,\nb,1,long\nb,2,\"z\nz\"\n";
-    for at in "reference,line_no,note\n".len()..whole.len() {
+async fn a_body_cut_at_any_byte_is_told_as_broken() {
+    let whole = "reference,line_no,price,note\na,1,1,\"x, \"\"y\"\"\"\na,2,1,\nb,1,1,long\nb,2,1,\"z\"\n";
+    for at in "reference,line_no,price,note\n".len()..whole.len() {
         let sent = Bytes::copy_from_slice(&whole.as_bytes()[..at]);
         let chunks = stream::iter([Ok(sent), Err(std::io::Error::other("reset"))]);
-        let (documents, report) = csv::<Line>(Body::from_stream(chunks)).await;
-        assert!(!report.complete, "at {at}");
-        // A document is known to be whole only once the next one has begun.
-        for rows in &documents {
-            assert_eq!(rows.len(), 2, "at {at}: {documents:?}");
-        }
-        assert_eq!(report.received, report.applied + report.refused, "at {at}");
+        assert!(csv(Body::from_stream(chunks)).await.broken.is_some(), "at {at}");
+    }
+    // In good order, but within a row.
+    for cut in ["a,1", "a,1,1,\"x"] {
+        assert!(csv(format!("reference,line_no,price,note\n{cut}")).await.broken.is_some(), "{cut}");
     }
 }
 
 #[tokio::test]
-async fn a_long_body_comes_in_bounded_batches() {
-    let mut body = String::from("sku,price\n");
-    for n in 0..BATCH_ROWS * 2 + 7 {
-        body.push_str(&format!("s{n},{n}\n"));
+async fn a_long_body_comes_in_bounded_pieces() {
+    let mut body = String::from("reference,line_no,price\n");
+    for n in 1..=11_000 {
+        body.push_str(&format!("s{n},{n},1\n"));
     }
-    body.push_str("s,x\n".repeat(300).as_str());
-    let (rows, report) = csv::<Product>(body).await;
-    assert_eq!(rows.len(), BATCH_ROWS * 2 + 7);
-    assert_eq!((report.refused, report.errors.len(), report.errors_truncated), (300, 100, true));
+    body.push_str("s,x,1\n".repeat(300).as_str());
+    let read = csv(body).await;
+    assert_eq!((read.good().len(), read.errors.len(), read.pieces), (11_000, 300, 3));
 }
 
 #[tokio::test]
 async fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
-    let body = format!("sku,price\na,1\nb,\"{}", "2\n".repeat(source::ROW_BYTES));
-    let (rows, report) = csv::<Product>(body).await;
-    assert_eq!(rows.len(), 1);
-    assert!(!report.complete && report.errors[0].reason.contains("1 MiB"), "{report:?}");
-}
-
-#[tokio::test]
-async fn of_equal_keys_the_last_is_kept() {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv"));
-    let body = Body::from("sku,price\na,1\nb,2\na,3\n");
-    let mut import = Import::<Product>::open(&headers, body).await.unwrap();
-    let mut batch = import.next().await.unwrap();
-    assert_eq!(batch.keep_last(|product| product.sku.clone()), 1);
-    let kept: Vec<(&str, i64)> = batch.rows.iter().map(|row| (row.value.sku.as_str(), row.value.price)).collect();
-    assert_eq!(kept, [("b", 2), ("a", 3)]);
+    let read = csv(format!("reference,line_no,price\na,1,1\nb,1,\"{}", "2\n".repeat(ROW_BYTES))).await;
+    assert_eq!(read.good().len(), 1);
+    assert!(read.broken.unwrap().reason.contains("1 MiB"));
 }

@@ -169,6 +169,14 @@ pub(super) async fn validate(
     gateway.post("/inventory/api/v1/products/validate", &body).await.map_err(NoAnswer)
 }
 
+/// Asks for up to 500 products by SKU, in one call.
+///
+/// # Errors
+/// [`NoAnswer`]; nothing was changed.
+pub(super) async fn look_up(gateway: &GatewayClient, skus: &[&str]) -> Result<Validated, NoAnswer> {
+    gateway.post("/inventory/api/v1/products/validate", &json!({"skus": skus})).await.map_err(NoAnswer)
+}
+
 /// Posts a movement.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ use std::marker::PhantomData;
 use sqlx::{PgPool, PgTransaction};
 
 use super::client::{self, Answer, Movement, NoAnswer, Refusal, Validated};
-use super::{Limits, Step, StockConfig, message};
+use super::{Catalogue, Limits, Step, StockConfig, message};
 use crate::client::{GatewayClient, GatewayError};
 use crate::error::ApiError;
 use crate::id::{ProductId, StoreId};
@@ -113,6 +113,11 @@ impl<D: Documents> Outbox<D> {
             extensions: serde_json::Map::new(),
             source: Some(Box::new(error)),
         })
+    }
+
+    /// What Inventory knows of the products that imports name.
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.gateway.clone())
     }
 
     /// Stores a document's message, in the transaction that decides it. Recovery leaves it to the request that does so

@@ -1,145 +1,188 @@
 //! `POST /sales/import`: sales and returns of a retailer who arrives with history.
 //!
 //! An imported document is history: it is completed, flagged `imported`, and moves no stock. Its natural key is
-//! the reference, which is also its receipt number; a known one is left as it is, so sending a file again
-//! changes nothing. A return names its sale by `original_reference`, in the same file or imported before.
+//! the reference, which is also its receipt number; a known one must be equal, or is corrected where the client asks for
+//! it. A return names its sale by `original_reference`, anywhere in the file or imported before; without, it is a return
+//! without receipt.
 
-mod batch;
+mod judge;
+mod known;
+mod write;
 
-use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use axum::extract::{Request, State};
+use axum::response::Response;
 use kit::amount::Price;
 use kit::error::ApiError;
-use kit::extract::Json;
+use kit::extract::Query;
 use kit::id::ProductId;
-use kit::import::{Import, Record, Refusal, Report};
+use kit::import::history::LineCells;
+use kit::import::{Applying, Document, Given, Kind as ImportKind, Major, Minor, Moment, Options, Outcome};
+use kit::import::{Record, Refusal, Report, Rules, amount};
+use kit::stock::Catalogue;
 use kit::text::{Code, Reference, Text, Zone};
-use serde::Deserialize;
+use sqlx::PgTransaction;
 
 use super::document::Kind;
 use crate::App;
 
-/// Pieces on one line of history: with the bound on prices it keeps every amount within 64 bits.
-const MAX_PIECES: i64 = 10_000_000;
+kit::cell_of_names! {
+    Kind: "sale, return";
+}
 
-/// One line of a document; the lines of a document stand side by side.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SaleRow {
-    reference: Reference,
-    kind: Kind,
-    store_code: Code,
-    register_number: i32,
-    occurred_at: DateTime<Utc>,
-    time_zone: Option<Zone>,
-    original_reference: Option<Reference>,
-    line_no: i32,
-    product_id: ProductId,
-    sku: Text,
-    product_name: Text,
-    category: Text,
-    quantity: i64,
-    unit_price_cents: Price,
-    unit_cost_cents: Price,
-    discount_cents: Option<i64>,
+kit::columns! {
+    /// One line of a sale or a return. The rows of a document stand anywhere in the file.
+    pub(crate) struct SaleRow {
+        /// What the document is known by, and its receipt number.
+        reference: Reference = "S1-000017",
+        /// `sale`: goods leave the store; `return`: goods come back.
+        kind: Kind = "sale",
+        /// Code of the store, which must exist.
+        store_code: Code = "NYC-01",
+        /// Number of the till in its store, from 1 to 9999; made where there is none.
+        register_number: i32 = "1",
+        /// When it happened, from 1970 to five minutes ahead: with offset, or local time of `time_zone`.
+        occurred_at: Moment = "2026-01-31T09:30:00-05:00",
+        /// IANA zone that decides the business day; the store's where absent or empty.
+        time_zone: Option<Zone> = "America/New_York",
+        /// On a return: reference of the sale it gives back; without it, a return without receipt.
+        original_reference: Given<Reference> = "S1-000009",
+        /// Number of the line within its document, above zero.
+        line_no: i32 = "1",
+        /// Id of the product at Inventory; where absent or empty it is found by `sku`, and where given both must agree.
+        product_id: Option<ProductId> = "7",
+        /// SKU of the product.
+        sku: Text = "TEA-1",
+        /// Name as it was sold; Inventory's where absent or empty.
+        product_name: Option<Text> = "Green tea",
+        /// Category as it was sold; Inventory's where absent or empty.
+        category: Option<Text> = "Tea",
+        /// Pieces, not zero. On a sale, a line below zero came back (exchange) or takes off (coupon). On a return, the
+        /// sign does not matter while all lines have the same; else what is below zero came back.
+        quantity: i64 = "2",
+        /// Price of one piece before discounts, in minor units; below zero on the line of a coupon.
+        unit_price_cents: Option<Minor> = "1250",
+        /// The same in major units, with a decimal point.
+        unit_price: Option<Major> = "12.50",
+        /// Cost of one piece, in minor units; Inventory's of today where absent or empty.
+        unit_cost_cents: Option<Price> = "500",
+        /// The same in major units.
+        unit_cost: Option<Major> = "5.00",
+        /// Taken off the whole line, in minor units; the sign does not matter.
+        discount_cents: Given<Minor> = "100",
+        /// The same in major units.
+        discount: Given<Major> = "1.00",
+        /// Taken off the whole document, in minor units, the same on each of its rows: spread over its lines by price.
+        ticket_discount_cents: Given<Minor> = "250",
+        /// The same in major units.
+        ticket_discount: Given<Major> = "2.50",
+    }
 }
 
 impl Record for SaleRow {
-    const REQUIRED: &'static [&'static str] = &[
-        "reference",
-        "kind",
-        "store_code",
-        "register_number",
-        "occurred_at",
-        "line_no",
-        "product_id",
-        "sku",
-        "product_name",
-        "category",
-        "quantity",
-        "unit_price_cents",
-        "unit_cost_cents",
-    ];
-    const OPTIONAL: &'static [&'static str] = &["time_zone", "original_reference", "discount_cents"];
-    const DOCUMENT: Option<&'static str> = Some("reference");
+    const KEY: &'static [&'static str] = &["reference"];
+    const ONE_OF: &'static [&'static [&'static str]] = &[&["unit_price_cents", "unit_price"]];
 
-    fn document(&self) -> Option<&str> {
-        Some(self.reference.as_str())
+    fn pass(&self) -> i16 {
+        match self.kind {
+            Kind::Sale => 0,
+            // Its sale may stand anywhere in the file.
+            Kind::Return => 1,
+        }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
-        let bounds = [
-            ("register_number", (1..=9999).contains(&self.register_number), "must be from 1 to 9999"),
-            ("line_no", self.line_no > 0, "must be above zero"),
-            ("product_id", self.product_id.0 > 0, "must be above zero"),
-            (
-                "occurred_at",
-                self.occurred_at <= Utc::now() + TimeDelta::minutes(5),
-                "is in the future; an import is history",
-            ),
-            ("occurred_at", self.occurred_at >= DateTime::UNIX_EPOCH, "is before 1970"),
-            ("quantity", self.pieces() <= MAX_PIECES, "is more than a line holds"),
-            ("quantity", self.quantity != 0, "must not be zero"),
-            ("quantity", self.kind == Kind::Return || self.quantity > 0, "must be above zero on a sale"),
-            (
-                "original_reference",
-                self.kind == Kind::Sale || self.original_reference.is_some(),
-                "is needed on a return",
-            ),
-            (
-                "original_reference",
-                self.kind == Kind::Return || self.original_reference.is_none(),
-                "belongs on returns only",
-            ),
-        ];
-        if let Some((field, _, reason)) = bounds.into_iter().find(|(_, holds, _)| !holds) {
-            return Err(Refusal::new(field, reason));
+    fn zone(&self) -> Option<&Zone> {
+        self.time_zone.as_ref()
+    }
+
+    fn product(&self) -> Option<(Option<ProductId>, &str)> {
+        Some((self.product_id, self.sku.as_str()))
+    }
+
+    fn check(&self, rules: Rules) -> Result<(), Refusal> {
+        if !(1..=9999).contains(&self.register_number) {
+            return Err(Refusal::new("register_number", "must be from 1 to 9999"));
         }
-        if self.discount() > self.price() {
-            return Err(Refusal::new("discount_cents", "is more than the line's price"));
+        if let Moment::Instant(at) = self.occurred_at {
+            kit::moment::check(at).map_err(|reason| Refusal::new("occurred_at", reason))?;
+        }
+        if self.kind == Kind::Sale && self.original_reference.value().is_some() {
+            return Err(Refusal::new("original_reference", "belongs on returns only"));
+        }
+        self.ticket_discount(rules)?;
+        self.cells().check(rules)
+    }
+}
+
+impl SaleRow {
+    fn cells(&self) -> LineCells<'_> {
+        LineCells {
+            line_no: self.line_no,
+            product_id: self.product_id,
+            sku: &self.sku,
+            product_name: self.product_name.as_ref(),
+            category: self.category.as_ref(),
+            quantity: self.quantity,
+            unit_price_cents: self.unit_price_cents,
+            unit_price: self.unit_price,
+            unit_cost_cents: self.unit_cost_cents,
+            unit_cost: self.unit_cost,
+            discount_cents: &self.discount_cents,
+            discount: &self.discount,
+        }
+    }
+
+    /// Minor units taken off the whole document.
+    fn ticket_discount(&self, rules: Rules) -> Result<i64, Refusal> {
+        let minor = ("ticket_discount_cents", self.ticket_discount_cents.value().map(|amount| amount.0));
+        let discount = amount(minor, ("ticket_discount", self.ticket_discount.value().copied()), rules)?;
+        Ok(discount.unwrap_or(0))
+    }
+}
+
+/// The import of sales and returns.
+struct Sales {
+    catalogue: Catalogue,
+}
+
+impl ImportKind for Sales {
+    type Row = SaleRow;
+    const NAME: &'static str = "sales";
+    const PASSES: i16 = 2;
+
+    async fn meet(&mut self, products: Vec<(Option<ProductId>, String)>) -> Result<(), ApiError> {
+        self.catalogue.meet(products).await
+    }
+
+    async fn apply(
+        &mut self,
+        tx: &mut PgTransaction<'_>,
+        import: Applying,
+        documents: &[Document<SaleRow>],
+        outcome: &mut Outcome,
+    ) -> Result<(), ApiError> {
+        let accepted = judge::judge(tx, import, &self.catalogue, documents, outcome).await?;
+        write::write(tx, import, &accepted).await?;
+        for told in &accepted {
+            outcome.apply(told.document);
         }
         Ok(())
     }
 }
 
-impl SaleRow {
-    /// Pieces, above zero. Returns may give them with either sign: the kind says which way they went.
-    fn pieces(&self) -> i64 {
-        self.quantity.saturating_abs()
-    }
-
-    /// The line's price in minor units, before the discount.
-    fn price(&self) -> i64 {
-        self.pieces() * self.unit_price_cents.get()
-    }
-
-    /// Minor units taken off the line, not negative.
-    fn discount(&self) -> i64 {
-        self.discount_cents.unwrap_or(0).saturating_abs()
-    }
-
-    /// 1 for what leaves the store, -1 for what comes back.
-    fn sign(&self) -> i64 {
-        match self.kind {
-            Kind::Sale => 1,
-            Kind::Return => -1,
-        }
-    }
-}
-
 /// Import sales and returns.
 ///
-/// CSV or NDJSON, one row per line of a document, rows of a document side by side. Stores must exist; registers are
-/// made on demand. Without `time_zone` the store's counts.
-#[utoipa::path(post, path = "/sales/import", tag = "sales", request_body(content((String = "text/csv"), (String = "application/x-ndjson"))),
-    responses((status = 200, description = "What came of the rows", body = Report)))]
+/// CSV or NDJSON, one row per line of a document, in any order. What is stored and equal is unchanged; what differs is
+/// refused by line, field, old and new value, or corrected with `on_difference=replace`, where it was imported.
+#[utoipa::path(post, path = "/sales/import", tag = "sales", params(Options),
+    request_body(content((String = "text/csv"), (SaleRow = "application/x-ndjson"))),
+    responses((status = 200, description = "What came of the rows", body = Report),
+        (status = 202, description = "A large file, which is being applied; `Location` tells what comes of it", body = Report),
+        (status = 409, description = "`import-running`: another import runs")))]
 pub(super) async fn import_sales(
     State(app): State<App>,
-    mut import: Import<SaleRow>,
-) -> Result<Json<Report>, ApiError> {
-    while let Some(rows) = import.next().await {
-        let outcome = batch::write(&app.db, &rows).await?;
-        import.record(outcome);
-    }
-    Ok(Json(import.finish()))
+    Query(options): Query<Options>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let kind = Sales { catalogue: app.outbox.catalogue() };
+    app.imports.run(request, options, kind).await
 }

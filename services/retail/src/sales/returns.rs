@@ -147,13 +147,15 @@ async fn take_from_sold(
     let returned: Vec<(ProductId, Option<i32>, i64)> = sqlx::query_as(
         "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
          WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
-         GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
+         AND l.quantity < 0 GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
     )
     .bind(sale_id)
     .fetch_all(&mut **tx)
     .await?;
+    // Lines that came back on the sale's own receipt were not sold.
     let mut sold: Vec<SoldLine> = lines
         .iter()
+        .filter(|line| line.quantity > 0)
         .map(|line| SoldLine {
             line_no: line.line_no,
             product_id: line.product_id,

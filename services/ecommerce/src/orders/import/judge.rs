@@ -1,0 +1,153 @@
+//! Which orders of a file can have happened, given what is stored.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use kit::error::ApiError;
+use kit::import::history::ToldLine;
+use kit::import::{Applying, Document, Fault, Given, OnDifference, Outcome, Rules};
+use sqlx::PgTransaction;
+
+use super::known::known;
+use super::{OrderRow, Orders};
+use crate::ids::{CustomerId, OrderId};
+
+/// An order with all that its codes stand for.
+pub(super) struct Told<'a> {
+    pub(super) document: &'a Document<OrderRow>,
+    pub(super) customer_id: CustomerId,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) time_zone: String,
+    /// `confirmed_at`, `shipped_at`, `delivered_at`, `cancelled_at`.
+    pub(super) steps: [Option<DateTime<Utc>>; 4],
+    /// The stored order whose place it takes.
+    pub(super) replaces: Option<OrderId>,
+    pub(super) lines: Vec<ToldLine>,
+}
+
+/// Answers the orders to write; what came of the others is told.
+pub(super) async fn judge<'a>(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    kind: &Orders,
+    documents: &'a [Document<OrderRow>],
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let known = known(tx, documents).await?;
+    let customers = customers(tx, documents).await?;
+    let mut told = Vec::with_capacity(documents.len());
+    for document in documents {
+        let stored = known.get(document.head().reference.as_str());
+        let zone = stored.map(|it| it.time_zone.as_str());
+        let mut new = match tell(document, zone, &customers, kind, import.rules) {
+            Ok(new) => new,
+            Err(fault) => {
+                outcome.refuse(document, fault);
+                continue;
+            }
+        };
+        match stored.map(|stored| (stored, stored.difference(&new))) {
+            None => told.push(new),
+            Some((_, None)) => outcome.unchanged(document),
+            Some((stored, Some(_))) if stored.imported && import.on_difference == OnDifference::Replace => {
+                // Moments that the file does not say stay as they are.
+                for (at, (_, given)) in document.head().steps().into_iter().enumerate() {
+                    if !given.is_said() {
+                        new.steps[at] = stored.steps()[at];
+                    }
+                }
+                new.replaces = Some(stored.id);
+                told.push(new);
+            }
+            Some((stored, Some(mut fault))) => {
+                let way = if stored.imported { "on_difference=replace corrects it" } else { "it was not imported" };
+                fault.reason = format!("{}; {way}", fault.reason);
+                outcome.refuse(document, fault);
+            }
+        }
+    }
+    Ok(told)
+}
+
+fn tell<'a>(
+    document: &'a Document<OrderRow>,
+    stored_zone: Option<&str>,
+    customers: &HashMap<String, CustomerId>,
+    kind: &Orders,
+    rules: Rules,
+) -> Result<Told<'a>, Fault> {
+    consistent(document)?;
+    let (head, first) = (document.head(), &document.rows[0]);
+    let reference = head.customer_reference.as_str();
+    let Some(customer_id) = customers.get(reference) else {
+        return Err(Fault::new("customer_reference", format!("there is no customer {reference}")));
+    };
+    let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
+    let time_zone = zone.or(stored_zone).unwrap_or(kind.company_zone.name()).to_owned();
+    let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
+    let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let mut steps = [None; 4];
+    for (step, (field, given)) in steps.iter_mut().zip(head.steps()) {
+        let Given::Value(moment) = given else { continue };
+        let at = moment.within(tz).map_err(|reason| first.fault(field, reason))?;
+        if at < occurred_at {
+            return Err(first.fault(field, format!("is before the order was placed, at {occurred_at}")));
+        }
+        *step = Some(at);
+    }
+    if steps[1].zip(steps[2]).is_some_and(|(shipped, delivered)| delivered < shipped) {
+        return Err(first.fault("delivered_at", "is before it was shipped"));
+    }
+    let mut lines = Vec::with_capacity(document.rows.len());
+    for row in &document.rows {
+        let line = row.value.cells().tell(row.line, row.value.quantity, &kind.catalogue, rules);
+        lines.push(line.map_err(|refusal| row.fault(refusal.field, refusal.reason))?);
+    }
+    let total: i128 = lines.iter().map(|told| i128::from(told.line.net())).sum();
+    if i64::try_from(total).is_err() {
+        return Err(Fault::new("quantity", "makes the order's total larger than 64 bits hold"));
+    }
+    Ok(Told { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines })
+}
+
+/// All rows of an order must tell the same story about it.
+fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
+    let head = document.head();
+    let mut lines = HashSet::new();
+    for row in &document.rows {
+        let it = &row.value;
+        let differs = [
+            ("customer_reference", it.customer_reference != head.customer_reference),
+            ("status", it.status != head.status),
+            ("payment_status", it.payment_status != head.payment_status),
+            ("occurred_at", it.occurred_at != head.occurred_at),
+            ("time_zone", it.time_zone != head.time_zone),
+            ("confirmed_at", it.confirmed_at != head.confirmed_at),
+            ("shipped_at", it.shipped_at != head.shipped_at),
+            ("delivered_at", it.delivered_at != head.delivered_at),
+            ("cancelled_at", it.cancelled_at != head.cancelled_at),
+        ];
+        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(row.fault(field, "differs between the lines of one order"));
+        }
+        if !lines.insert(it.line_no) {
+            return Err(row.fault("line_no", format!("line {} stands twice in one order", it.line_no)));
+        }
+    }
+    Ok(())
+}
+
+async fn customers(
+    tx: &mut PgTransaction<'_>,
+    documents: &[Document<OrderRow>],
+) -> Result<HashMap<String, CustomerId>, ApiError> {
+    let references: HashSet<&str> =
+        documents.iter().map(|document| document.head().customer_reference.as_str()).collect();
+    let customers: Vec<(String, CustomerId)> =
+        sqlx::query_as("SELECT reference, id FROM customers WHERE reference = ANY($1) AND NOT deleted")
+            .bind(references.into_iter().collect::<Vec<_>>())
+            .fetch_all(&mut **tx)
+            .await?;
+    Ok(customers.into_iter().collect())
+}

@@ -1,0 +1,100 @@
+//! What is stored of the orders that a file tells, and whether it is equal.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use kit::error::ApiError;
+use kit::import::history::{self, Line};
+use kit::import::{Document, Fault};
+use sqlx::{FromRow as _, PgTransaction, Row as _};
+
+use super::OrderRow;
+use super::judge::Told;
+use crate::ids::{CustomerId, OrderId};
+use crate::orders::document::{OrderStatus, PaymentStatus};
+
+/// A stored order with its lines.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Known {
+    pub(super) id: OrderId,
+    reference: String,
+    customer_id: CustomerId,
+    customer_reference: Option<String>,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    occurred_at: DateTime<Utc>,
+    pub(super) time_zone: String,
+    confirmed_at: Option<DateTime<Utc>>,
+    shipped_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
+    pub(super) imported: bool,
+    #[sqlx(skip)]
+    lines: Vec<Line>,
+}
+
+/// The stored orders by reference, locked, for a step may lead on from what is compared.
+pub(super) async fn known(
+    tx: &mut PgTransaction<'_>,
+    documents: &[Document<OrderRow>],
+) -> Result<HashMap<String, Known>, ApiError> {
+    let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
+    let mut known: Vec<Known> = sqlx::query_as(
+        "SELECT o.id, o.reference, o.customer_id, c.reference AS customer_reference, o.status, o.payment_status, \
+         o.occurred_at, o.time_zone, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.imported \
+         FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.reference = ANY($1) AND NOT o.deleted \
+         ORDER BY o.id FOR NO KEY UPDATE OF o",
+    )
+    .bind(references)
+    .fetch_all(&mut **tx)
+    .await?;
+    let places: HashMap<i64, usize> = known.iter().enumerate().map(|(at, order)| (order.id.0, at)).collect();
+    let lines = sqlx::query(
+        "SELECT order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
+         discount_cents FROM order_lines WHERE order_id = ANY($1)",
+    )
+    .bind(known.iter().map(|order| order.id).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in lines {
+        if let Some(at) = places.get(&row.try_get("order_id")?) {
+            known[*at].lines.push(Line::from_row(&row)?);
+        }
+    }
+    Ok(known.into_iter().map(|order| (order.reference.clone(), order)).collect())
+}
+
+impl Known {
+    /// The moments after the order, in the order of [`OrderRow::steps`].
+    pub(super) fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
+        [self.confirmed_at, self.shipped_at, self.delivered_at, self.cancelled_at]
+    }
+
+    /// What the file tells otherwise, if it does.
+    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
+        let head = told.document.head();
+        if self.customer_id != told.customer_id {
+            let old = self.customer_reference.clone().unwrap_or_default();
+            return Some(Fault::differs(None, "customer_reference", old, head.customer_reference.as_str()));
+        }
+        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
+        let texts = [
+            ("status", self.status.as_str(), head.status.as_str()),
+            ("payment_status", self.payment_status.as_str(), head.payment_status.as_str()),
+            ("time_zone", self.time_zone.as_str(), zone.unwrap_or(&self.time_zone)),
+        ];
+        if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
+            return Some(Fault::differs(None, field, old, new));
+        }
+        if self.occurred_at != told.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        }
+        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(told.steps) {
+            if given.is_said() && old != new {
+                let text = |at: Option<DateTime<Utc>>| at.map(|at| at.to_string()).unwrap_or_default();
+                return Some(Fault::differs(None, field, text(old), text(new)));
+            }
+        }
+        history::difference(&told.lines, &self.lines)
+    }
+}

@@ -1,0 +1,291 @@
+//! From staged rows to documents, judged and applied in bounded transactions.
+
+use sqlx::PgTransaction;
+
+use super::column::{Cells, Columns as _};
+use super::record::{Applying, Document, Kind, Record, Row};
+use super::report::{Outcome, RowError};
+use super::run::Lease;
+use super::{DOCUMENT_ROWS, status};
+use crate::db::Fault as DatabaseFault;
+use crate::error::ApiError;
+
+/// Rows read and applied in one transaction.
+const PAGE: usize = DOCUMENT_ROWS + 1;
+/// Times that a page is tried which others' writes got in the way of.
+const TRIES: usize = 5;
+
+/// What the staging table holds.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    pub(super) received: u64,
+    pub(super) refused: u64,
+    pub(super) complete: bool,
+    pub(super) passes: u8,
+}
+
+#[derive(sqlx::FromRow)]
+struct StagedRow {
+    document: String,
+    line: i64,
+    pass: i16,
+    bad: bool,
+    cells: Vec<u8>,
+}
+
+/// The place behind which a page begins.
+#[derive(Clone, Default)]
+struct Place {
+    document: String,
+    line: i64,
+}
+
+/// Applies all that was staged, and ends the import.
+pub(super) async fn apply<K: Kind>(
+    lease: &Lease,
+    import: Applying,
+    mut kind: K,
+    staged: Staged,
+) -> Result<(), ApiError> {
+    let applied = if staged.complete || K::Row::ALONE {
+        passes(lease, import, &mut kind, &staged).await
+    } else {
+        // What is missing may belong to any document.
+        refuse_all(lease, &staged).await
+    };
+    let state = match &applied {
+        Ok(()) if staged.complete || K::Row::ALONE => "finished",
+        Ok(()) | Err(_) => "interrupted",
+    };
+    let detail = match &applied {
+        Ok(()) => (!staged.complete).then(|| "the body broke off; send the whole file again".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let ended = end(lease, state, detail).await;
+    if let Ok(report) = status::report(&lease.db, lease.id).await {
+        report.count();
+    }
+    applied.and(ended)
+}
+
+async fn passes<K: Kind>(lease: &Lease, import: Applying, kind: &mut K, staged: &Staged) -> Result<(), ApiError> {
+    for pass in 0..K::PASSES {
+        // Pass 0 also sees documents whose rows are all bad, which are counted already.
+        if staged.passes >> pass & 1 == 0 {
+            continue;
+        }
+        let mut place = Place::default();
+        let mut tries = 0;
+        loop {
+            match page(lease, import, kind, pass, &place).await {
+                Ok(None) => break,
+                Ok(Some(next)) => (place, tries) = (next, 0),
+                Err(ApiError::Database(error)) if tries < TRIES && is_in_the_way(&error) => {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether others' writes got in the way: a lost race, or a name that was free a moment ago.
+fn is_in_the_way(error: &sqlx::Error) -> bool {
+    let is_taken = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+    is_taken || DatabaseFault::of(error) == DatabaseFault::Contended
+}
+
+/// Applies the documents of one page. Answers where the next one begins, or nothing at the end.
+async fn page<K: Kind>(
+    lease: &Lease,
+    import: Applying,
+    kind: &mut K,
+    pass: i16,
+    place: &Place,
+) -> Result<Option<Place>, ApiError> {
+    let mut tx = crate::db::begin(&lease.db).await?;
+    lease.hold(&mut tx, "applying").await?;
+    // The planner knows nothing of a table that was just filled.
+    sqlx::query("SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")
+        .execute(&mut *tx)
+        .await?;
+    let rows: Vec<StagedRow> = sqlx::query_as(
+        "SELECT document, line, pass, bad, cells FROM import_rows WHERE (document, line) > ($1, $2) \
+         ORDER BY document, line LIMIT $3",
+    )
+    .bind(&place.document)
+    .bind(place.line)
+    .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query("SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true)")
+        .execute(&mut *tx)
+        .await?;
+    let full = rows.len() == PAGE;
+    let mut groups: Vec<&[StagedRow]> = rows.chunk_by(|a, b| a.document == b.document).collect();
+    let mut outcome = Outcome::default();
+    if full && groups.len() == 1 {
+        let next = Place { document: rows[0].document.clone(), line: i64::MAX };
+        if rows[0].pass == pass {
+            refuse_long::<K>(&mut tx, &rows[0], &mut outcome).await?;
+        }
+        record(lease, &mut tx, outcome).await?;
+        tx.commit().await?;
+        return Ok(Some(next));
+    }
+    if full {
+        // Its other rows come with the next page.
+        groups.pop();
+    }
+    let next = groups.last().and_then(|rows| rows.last()).filter(|_| full);
+    let next = next.map(|row| Place { document: row.document.clone(), line: row.line });
+    let mut documents = Vec::with_capacity(groups.len());
+    for group in groups {
+        documents.extend(document::<K>(pass, group, &mut outcome)?);
+    }
+    let documents = known_zones::<K>(&mut tx, documents, &mut outcome).await?;
+    if !documents.is_empty() {
+        let told = outcome.rows();
+        kind.apply(&mut tx, import, &documents, &mut outcome).await?;
+        let rows: usize = documents.iter().map(|document| document.rows.len()).sum();
+        if outcome.rows() - told != rows as u64 {
+            return Err(ApiError::internal("an import does not account for each of its rows"));
+        }
+    }
+    record(lease, &mut tx, outcome).await?;
+    tx.commit().await?;
+    Ok(next)
+}
+
+/// Puts a document together, if this is its pass and all its rows are good.
+fn document<K: Kind>(
+    pass: i16,
+    group: &[StagedRow],
+    outcome: &mut Outcome,
+) -> Result<Option<Document<K::Row>>, ApiError> {
+    let good = || group.iter().filter(|row| !row.bad);
+    // Rows that do not agree on it are refused in the later one.
+    if good().map(|row| row.pass).max() != Some(pass) {
+        return Ok(None);
+    }
+    let read = |row: &StagedRow| match K::Row::read(Cells::new(&row.cells)) {
+        Ok(value) => Ok(Row { line: row.line.cast_unsigned(), value }),
+        Err(refusal) => Err(ApiError::internal(format!("a staged row cannot be read: {}", refusal.reason))),
+    };
+    let rows = good().map(read).collect::<Result<Vec<_>, _>>()?;
+    let document = Document { rows };
+    if let Some(bad) = group.iter().find(|row| row.bad) {
+        let reason = format!("the document is refused because of line {}", bad.line);
+        outcome.refuse(&document, super::Fault::new(K::Row::KEY[0], reason));
+        return Ok(None);
+    }
+    Ok(Some(document))
+}
+
+/// Refuses documents in zones that PostgreSQL does not know: there they have no business day.
+async fn known_zones<K: Kind>(
+    tx: &mut PgTransaction<'_>,
+    documents: Vec<Document<K::Row>>,
+    outcome: &mut Outcome,
+) -> Result<Vec<Document<K::Row>>, ApiError> {
+    let mut zones: Vec<&str> = documents
+        .iter()
+        .flat_map(|document| &document.rows)
+        .filter_map(|row| Some(row.value.zone()?.as_str()))
+        .collect();
+    zones.sort_unstable();
+    zones.dedup();
+    if zones.is_empty() {
+        return Ok(documents);
+    }
+    let unknown: Vec<String> =
+        sqlx::query_scalar("SELECT zone FROM UNNEST($1::text[]) AS zone WHERE NOT import_zone_known(zone)")
+            .bind(&zones)
+            .fetch_all(&mut **tx)
+            .await?;
+    let mut known = Vec::with_capacity(documents.len());
+    for document in documents {
+        let is_unknown = |row: &&Row<K::Row>| {
+            row.value.zone().is_some_and(|zone| unknown.iter().any(|unknown| unknown == zone.as_str()))
+        };
+        match document.rows.iter().find(is_unknown) {
+            None => known.push(document),
+            Some(row) => {
+                let zone = row.value.zone().map_or("", |zone| zone.as_str());
+                let reason = format!(
+                    "PostgreSQL's zone data lacks {zone}, an old name; give the present one, such as America/New_York for \
+                     US/Eastern, or install the old names (Debian: tzdata-legacy)"
+                );
+                outcome.refuse(&document, row.fault("time_zone", reason));
+            }
+        }
+    }
+    Ok(known)
+}
+
+async fn refuse_long<K: Kind>(
+    tx: &mut PgTransaction<'_>,
+    first: &StagedRow,
+    outcome: &mut Outcome,
+) -> Result<(), ApiError> {
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM import_rows WHERE document = $1 AND NOT bad")
+        .bind(&first.document)
+        .fetch_one(&mut **tx)
+        .await?;
+    outcome.refused += rows.cast_unsigned();
+    let reason = format!("the document has more than {DOCUMENT_ROWS} rows");
+    outcome.errors.push(RowError { line: first.line.cast_unsigned(), field: Some(K::Row::KEY[0].to_owned()), reason });
+    Ok(())
+}
+
+/// Of a body that broke off, no document is known to be whole.
+async fn refuse_all(lease: &Lease, staged: &Staged) -> Result<(), ApiError> {
+    let outcome = Outcome { refused: staged.received - staged.refused, ..Outcome::default() };
+    let mut tx = crate::db::begin(&lease.db).await?;
+    record(lease, &mut tx, outcome).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Writes down what came of some documents, in the transaction that wrote them.
+async fn record(lease: &Lease, tx: &mut PgTransaction<'_>, outcome: Outcome) -> Result<(), ApiError> {
+    lease.note(tx, &outcome.errors).await?;
+    sqlx::query(
+        "UPDATE imports SET applied = applied + $2, unchanged = unchanged + $3, refused = refused + $4 WHERE id = $1",
+    )
+    .bind(lease.id)
+    .bind(outcome.applied.cast_signed())
+    .bind(outcome.unchanged.cast_signed())
+    .bind(outcome.refused.cast_signed())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the import. A finished one also ends what earlier ones of its kind left half done.
+async fn end(lease: &Lease, state: &str, detail: Option<String>) -> Result<(), ApiError> {
+    let mut tx = crate::db::begin(&lease.db).await?;
+    lease.hold(&mut tx, "applying").await?;
+    sqlx::query(
+        "UPDATE imports i SET state = $2, detail = $3, ended_at = now(), \
+         unfinished_since = CASE WHEN $2 = 'interrupted' AND i.applied > 0 THEN i.unfinished_since END WHERE i.id = $1",
+    )
+    .bind(lease.id)
+    .bind(state)
+    .bind(detail)
+    .execute(&mut *tx)
+    .await?;
+    if state == "finished" {
+        sqlx::query(
+            "UPDATE imports SET unfinished_since = NULL WHERE unfinished_since IS NOT NULL AND state = 'interrupted' \
+             AND kind = (SELECT i.kind FROM imports i WHERE i.id = $1)",
+        )
+        .bind(lease.id)
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query("SELECT import_clear()").execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! Which documents of a file can have happened, given what is stored.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use kit::error::ApiError;
+use kit::id::{ProductId, StoreId};
+use kit::import::history::{self, ToldLine};
+use kit::import::{Applying, Document, Fault, OnDifference, Outcome, Row, Rules};
+use kit::stock::Catalogue;
+use kit::text::Tz;
+use sqlx::PgTransaction;
+
+use super::SaleRow;
+use super::known::known;
+use crate::ids::SaleId;
+use crate::sales::document::Kind;
+
+/// A document with all that its codes stand for.
+pub(super) struct Told<'a> {
+    pub(super) document: &'a Document<SaleRow>,
+    pub(super) store_id: StoreId,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) time_zone: String,
+    pub(super) original: Option<SaleId>,
+    /// The stored document whose place it takes.
+    pub(super) replaces: Option<SaleId>,
+    pub(super) lines: Vec<ToldLine>,
+}
+
+/// Pieces and minor units.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    pieces: i64,
+    cents: i64,
+}
+
+/// Stores by code, each with its zone.
+type Stores = HashMap<String, (StoreId, String)>;
+
+/// Answers the documents to write; what came of the others is told.
+pub(super) async fn judge<'a>(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    catalogue: &Catalogue,
+    documents: &'a [Document<SaleRow>],
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let known = known(tx, documents).await?;
+    let stores = stores(tx, documents).await?;
+    let mut told = Vec::with_capacity(documents.len());
+    for document in documents {
+        let stored = known.get(document.head().reference.as_str());
+        let mut new = match tell(document, stored.map(|it| it.time_zone.as_str()), &stores, catalogue, import.rules) {
+            Ok(new) => new,
+            Err(fault) => {
+                outcome.refuse(document, fault);
+                continue;
+            }
+        };
+        match stored.map(|stored| (stored, stored.difference(&new))) {
+            None => told.push(new),
+            Some((_, None)) => outcome.unchanged(document),
+            Some((stored, Some(_))) if stored.imported && import.on_difference == OnDifference::Replace => {
+                new.replaces = Some(stored.id);
+                told.push(new);
+            }
+            Some((stored, Some(mut fault))) => {
+                let way = if stored.imported { "on_difference=replace corrects it" } else { "it was not imported" };
+                fault.reason = format!("{}; {way}", fault.reason);
+                outcome.refuse(document, fault);
+            }
+        }
+    }
+    let told = free_receipts(tx, told, outcome).await?;
+    let told = returns_fit(tx, told, outcome).await?;
+    originals_allow(tx, told, outcome).await
+}
+
+/// A fault of a row, by what it says itself.
+fn at(row: &Row<SaleRow>) -> impl Fn(kit::import::Refusal) -> Fault {
+    let line = row.line;
+    move |refusal| Fault { line: Some(line), field: refusal.field, reason: refusal.reason }
+}
+
+fn tell<'a>(
+    document: &'a Document<SaleRow>,
+    stored_zone: Option<&str>,
+    stores: &Stores,
+    catalogue: &Catalogue,
+    rules: Rules,
+) -> Result<Told<'a>, Fault> {
+    consistent(document)?;
+    let (head, first) = (document.head(), &document.rows[0]);
+    let Some((store_id, store_zone)) = stores.get(head.store_code.as_str()) else {
+        return Err(Fault::new("store_code", format!("there is no store with code {}", head.store_code.as_str())));
+    };
+    let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
+    let time_zone = zone.or(stored_zone).unwrap_or(store_zone).to_owned();
+    let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
+    let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let mixed = document.rows.iter().any(|row| row.value.quantity > 0)
+        && document.rows.iter().any(|row| row.value.quantity < 0);
+    let sign = if head.kind == Kind::Return { -1 } else { 1 };
+    let mut lines = Vec::with_capacity(document.rows.len());
+    for row in &document.rows {
+        let quantity = if head.kind == Kind::Return && !mixed { -row.value.quantity.abs() } else { row.value.quantity };
+        lines.push(row.value.cells().tell(row.line, quantity, catalogue, rules).map_err(at(row))?);
+    }
+    history::spread(&mut lines, head.ticket_discount(rules).map_err(at(first))?, sign)?;
+    goes_its_way(head.kind, &lines)?;
+    let total: i128 = lines.iter().map(|told| i128::from(told.line.net())).sum();
+    if i64::try_from(total).is_err() {
+        return Err(Fault::new("quantity", "makes the document's total larger than 64 bits hold"));
+    }
+    Ok(Told { document, store_id: *store_id, occurred_at, time_zone, original: None, replaces: None, lines })
+}
+
+/// All rows of a document must tell the same story about it.
+fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
+    let head = document.head();
+    let mut lines = HashSet::new();
+    for row in &document.rows {
+        let it = &row.value;
+        let differs = [
+            ("kind", it.kind != head.kind),
+            ("store_code", it.store_code != head.store_code),
+            ("register_number", it.register_number != head.register_number),
+            ("occurred_at", it.occurred_at != head.occurred_at),
+            ("time_zone", it.time_zone != head.time_zone),
+            ("original_reference", it.original_reference != head.original_reference),
+            ("ticket_discount_cents", it.ticket_discount_cents != head.ticket_discount_cents),
+            ("ticket_discount", it.ticket_discount != head.ticket_discount),
+        ];
+        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(row.fault(field, "differs between the lines of one document"));
+        }
+        if !lines.insert(it.line_no) {
+            return Err(row.fault("line_no", format!("line {} stands twice in one document", it.line_no)));
+        }
+    }
+    Ok(())
+}
+
+/// A sale sells something and a return takes something back; other lines may go the other way.
+fn goes_its_way(kind: Kind, lines: &[ToldLine]) -> Result<(), Fault> {
+    let goes = |told: &ToldLine| match kind {
+        Kind::Sale => told.line.quantity > 0 && told.line.unit_price_cents >= 0,
+        Kind::Return => told.line.quantity < 0 && told.line.unit_price_cents >= 0,
+    };
+    if lines.iter().any(goes) {
+        return Ok(());
+    }
+    let first = &lines[0];
+    let field = if first.line.unit_price_cents < 0 { "unit_price_cents" } else { "quantity" };
+    let reason = match kind {
+        Kind::Sale => "a sale has a line that is sold, above zero; goods that only come back are of kind return",
+        Kind::Return => "a return has a line that comes back",
+    };
+    Err(Fault { line: Some(first.at), field, reason: reason.to_owned() })
+}
+
+async fn stores(tx: &mut PgTransaction<'_>, documents: &[Document<SaleRow>]) -> Result<Stores, ApiError> {
+    let codes: HashSet<&str> = documents.iter().map(|document| document.head().store_code.as_str()).collect();
+    let stores: Vec<(String, StoreId, String)> =
+        sqlx::query_as("SELECT code, id, time_zone FROM stores WHERE code = ANY($1) AND NOT deleted")
+            .bind(codes.into_iter().collect::<Vec<_>>())
+            .fetch_all(&mut **tx)
+            .await?;
+    Ok(stores.into_iter().map(|(code, id, zone)| (code, (id, zone))).collect())
+}
+
+/// Refuses documents whose reference is the receipt number of another.
+async fn free_receipts<'a>(
+    tx: &mut PgTransaction<'_>,
+    told: Vec<Told<'a>>,
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let receipts: Vec<&str> =
+        told.iter().filter(|it| it.replaces.is_none()).map(|it| it.document.head().reference.as_str()).collect();
+    let taken: HashSet<String> =
+        sqlx::query_scalar("SELECT receipt_number FROM sales WHERE receipt_number = ANY($1) AND NOT deleted")
+            .bind(receipts)
+            .fetch_all(&mut **tx)
+            .await?
+            .into_iter()
+            .collect();
+    let is_free = |it: &Told<'a>| it.replaces.is_some() || !taken.contains(it.document.head().reference.as_str());
+    let (free, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(is_free);
+    for it in refused {
+        outcome.refuse(it.document, Fault::new("reference", "another document has this receipt number"));
+    }
+    Ok(free)
+}
+
+/// Refuses corrections of sales whose returns would then give back what was not sold.
+async fn returns_fit<'a>(
+    tx: &mut PgTransaction<'_>,
+    told: Vec<Told<'a>>,
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let mut replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
+    if replaced.is_empty() {
+        return Ok(told);
+    }
+    replaced.sort_unstable();
+    // A return or a void of one of them waits, and then sees what came of it.
+    sqlx::query("SELECT FROM sales WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
+        .bind(&replaced)
+        .execute(&mut **tx)
+        .await?;
+    let returned: Vec<(SaleId, String, ProductId, i64, i64, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT r.original_sale_id, min(r.reference), l.product_id, (-sum(l.quantity))::bigint, (-sum(l.net_cents))::bigint, \
+         min(r.occurred_at) FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = ANY($1) \
+         AND r.status IN ('pending', 'completed') AND NOT r.deleted AND l.quantity < 0 GROUP BY 1, 3",
+    )
+    .bind(&replaced)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut fitting = Vec::with_capacity(told.len());
+    for it in told {
+        let sold = sold(&it);
+        let unfit = returned.iter().find(|(of, _, product, pieces, cents, at)| {
+            let left = sold.get(product).copied().unwrap_or_default();
+            it.replaces == Some(*of)
+                && (it.document.head().kind == Kind::Return
+                    || left.pieces < *pieces
+                    || left.cents < *cents
+                    || *at < it.occurred_at)
+        });
+        match unfit {
+            None => fitting.push(it),
+            Some((_, reference, ..)) => {
+                let reason = format!("its return {reference} would no longer fit; correct that first");
+                outcome.refuse(it.document, Fault::new("reference", reason));
+            }
+        }
+    }
+    Ok(fitting)
+}
+
+/// What a document sold of each product.
+fn sold(told: &Told<'_>) -> HashMap<ProductId, Sum> {
+    let mut sums: HashMap<ProductId, Sum> = HashMap::new();
+    for line in told.lines.iter().map(|told| &told.line).filter(|line| line.quantity > 0) {
+        let sum = sums.entry(line.product_id).or_default();
+        sum.pieces += line.quantity;
+        sum.cents += line.net();
+    }
+    sums
+}
+
+/// Refuses returns whose sale there is not, is later, or has not so much left: neither pieces nor what was paid.
+async fn originals_allow<'a>(
+    tx: &mut PgTransaction<'_>,
+    told: Vec<Told<'a>>,
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let references: HashSet<&str> = told
+        .iter()
+        .filter_map(|it| it.document.head().original_reference.value())
+        .map(|reference| reference.as_str())
+        .collect();
+    if references.is_empty() {
+        return Ok(told);
+    }
+    // Locked, so that no other return or void of them comes in between.
+    let originals: Vec<(String, SaleId, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT reference, id, occurred_at FROM sales WHERE reference = ANY($1) AND kind = 'sale' \
+         AND status = 'completed' AND NOT deleted ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(references.into_iter().collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    let originals: HashMap<String, (SaleId, DateTime<Utc>)> =
+        originals.into_iter().map(|(reference, id, at)| (reference, (id, at))).collect();
+    let replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
+    let mut left = left_to_return(tx, &originals, &replaced).await?;
+    let mut allowed = Vec::with_capacity(told.len());
+    for mut it in told {
+        let document = it.document;
+        match original_of(&it, &originals)
+            .and_then(|original| original.map_or(Ok(()), |original| take(&it, original, &mut left)).map(|()| original))
+        {
+            Ok(original) => {
+                it.original = original;
+                allowed.push(it);
+            }
+            Err(fault) => outcome.refuse(document, fault),
+        }
+    }
+    Ok(allowed)
+}
+
+fn original_of(told: &Told<'_>, originals: &HashMap<String, (SaleId, DateTime<Utc>)>) -> Result<Option<SaleId>, Fault> {
+    let Some(reference) = told.document.head().original_reference.value() else { return Ok(None) };
+    match originals.get(reference.as_str()) {
+        None => Err(Fault::new("original_reference", format!("there is no completed sale {}", reference.as_str()))),
+        Some((_, at)) if *at > told.occurred_at => {
+            Err(Fault::new("occurred_at", format!("is before the sale {}, which was at {at}", reference.as_str())))
+        }
+        Some((id, _)) => Ok(Some(*id)),
+    }
+}
+
+/// What is left to return of each sale and product.
+async fn left_to_return(
+    tx: &mut PgTransaction<'_>,
+    originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
+    replaced: &[SaleId],
+) -> Result<HashMap<(SaleId, ProductId), Sum>, ApiError> {
+    let left: Vec<(SaleId, ProductId, i64, i64)> = sqlx::query_as(
+        "SELECT sale_id, product_id, sum(quantity)::bigint, sum(net_cents)::bigint FROM ( \
+           SELECT l.sale_id, l.product_id, l.quantity, l.net_cents FROM sale_lines l \
+            WHERE l.sale_id = ANY($1) AND l.quantity > 0 \
+           UNION ALL \
+           SELECT r.original_sale_id, l.product_id, l.quantity, l.net_cents FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
+            WHERE r.original_sale_id = ANY($1) AND r.status IN ('pending', 'completed') AND NOT r.deleted \
+            AND r.id <> ALL($2) AND l.quantity < 0) AS moved GROUP BY sale_id, product_id",
+    )
+    .bind(originals.values().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(replaced)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(left.into_iter().map(|(sale, product, pieces, cents)| ((sale, product), Sum { pieces, cents })).collect())
+}
+
+/// Takes what a return gives back from what is left of its sale; all of it or nothing.
+fn take(told: &Told<'_>, original: SaleId, left: &mut HashMap<(SaleId, ProductId), Sum>) -> Result<(), Fault> {
+    let mut wanted: BTreeMap<ProductId, (u64, Sum)> = BTreeMap::new();
+    for told in told.lines.iter().filter(|told| told.line.quantity < 0) {
+        let (_, sum) = wanted.entry(told.line.product_id).or_insert((told.at, Sum::default()));
+        sum.pieces -= told.line.quantity;
+        sum.cents -= told.line.net();
+    }
+    for (product_id, (line, sum)) in &wanted {
+        let rest = left.get(&(original, *product_id)).copied().unwrap_or_default();
+        let fault = |field, reason| Err(Fault { line: Some(*line), field, reason });
+        if sum.pieces > rest.pieces {
+            let (asked, left) = (sum.pieces, rest.pieces);
+            return fault(
+                "quantity",
+                format!("{asked} of product {product_id} come back, but only {left} of the sale are left to return"),
+            );
+        }
+        if sum.cents > rest.cents {
+            let (asked, left) = (sum.cents, rest.cents);
+            return fault(
+                "unit_price_cents",
+                format!(
+                    "{asked} cents are paid back for product {product_id}, but only {left} of what was paid are left"
+                ),
+            );
+        }
+    }
+    for (product_id, (_, sum)) in wanted {
+        let rest = left.entry((original, product_id)).or_default();
+        rest.pieces -= sum.pieces;
+        rest.cents -= sum.cents;
+    }
+    Ok(())
+}

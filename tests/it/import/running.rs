@@ -1,0 +1,164 @@
+//! An import that runs: alone, without a transaction while its client is silent, and finished by sending it again.
+
+use std::fmt::Write as _;
+
+use futures_util::stream;
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use system_tests::{Stack, eventually, wait_until};
+
+use super::counts;
+use crate::shop::{PATIENCE, Shop, problem_code, shared_services};
+
+const STORE: &str = "code,name,city,time_zone\nS1,First,Berlin,Europe/Berlin\n";
+const HEADER: &str = "reference,kind,store_code,register_number,occurred_at,line_no,product_id,sku,product_name,category,\
+                      quantity,unit_price_cents,unit_cost_cents\n";
+
+fn rows(prefix: &str, sales: std::ops::Range<u32>) -> String {
+    let mut text = String::new();
+    for sale in sales {
+        for line in 1..=2 {
+            writeln!(text, "{prefix}-{sale},sale,S1,1,2026-01-02T10:00:00Z,{line},{line},SKU-{line},P,Tools,1,999,500")
+                .unwrap();
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_silent_client_holds_no_horizon_and_another_import_is_told_who_runs() {
+    let stack = Stack::builder().only(&["retail"]).start().await;
+    let retail = stack.direct("retail");
+    retail.import("/api/v1/stores/import", STORE).await;
+    let (send, heard) = tokio::sync::mpsc::channel::<String>(1);
+    let body = stream::unfold(heard, async |mut heard| Some((Ok::<_, std::io::Error>(heard.recv().await?), heard)));
+    let running = {
+        let retail = retail.clone();
+        let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
+        tokio::spawn(call.body(Body::wrap_stream(body)).send())
+    };
+    send.send(HEADER.to_owned() + &rows("a", 0..6_000)).await.unwrap();
+    let pool = stack.pool("retail_db").await;
+    eventually("some rows to be staged", async || {
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM import_rows").fetch_one(&pool).await.unwrap() >= 5_000
+    })
+    .await;
+    // The client says nothing: no session of the service is within a transaction, and the feed goes on.
+    let before = chrono::Utc::now();
+    let as_of = retail.get_json("/api/v1/changes").await["as_of"].as_str().unwrap().to_owned();
+    assert!(chrono::DateTime::parse_from_rfc3339(&as_of).unwrap() >= before, "{as_of} against {before}");
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'retail_db' AND usename = 'retail' AND state LIKE 'idle in%'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+
+    let call = retail.call(Method::POST, "/api/v1/stores/import").header("content-type", "text/csv");
+    let reply = call.body(STORE).send().await.expect(409);
+    assert_eq!(problem_code(&reply), "import-running");
+    let id = reply.json()["import_id"].as_i64().unwrap();
+    let report = retail.get_json(&format!("/api/v1/imports/{id}")).await;
+    assert_eq!((&report["kind"], &report["state"]), (&json!("sales"), &json!("receiving")), "{report}");
+    drop(send);
+    let report = running.await.unwrap().expect(200).json();
+    assert_eq!((counts(&report), report["id"].as_i64()), ([12_000, 12_000, 0, 0], Some(id)));
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_finished_by_sending_it_again() {
+    let mut stack = Stack::builder().only(&["retail"]).start().await;
+    let retail = stack.direct("retail");
+    retail.import("/api/v1/stores/import", STORE).await;
+    let file = HEADER.to_owned() + &rows("k", 0..40_000);
+    let pool = stack.pool("retail_db").await;
+    let sent = {
+        let (retail, file) = (retail.clone(), file.clone());
+        let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
+        tokio::spawn(call.body(file).try_send())
+    };
+    let id: i64 = wait_until("some documents to be applied", PATIENCE, async || {
+        sqlx::query_scalar("SELECT id FROM imports WHERE kind = 'sales' AND applied > 0")
+            .fetch_optional(&pool)
+            .await
+            .unwrap()
+    })
+    .await;
+    // Applied in part, it holds back how far the feed is complete.
+    let held = async |stack: &Stack| {
+        let as_of = stack.direct("retail").get_json("/api/v1/changes").await["as_of"].as_str().unwrap().to_owned();
+        let since: Option<chrono::DateTime<chrono::Utc>> =
+            sqlx::query_scalar("SELECT min(unfinished_since) FROM imports").fetch_one(&pool).await.unwrap();
+        since.is_some_and(|since| chrono::DateTime::parse_from_rfc3339(&as_of).unwrap() <= since)
+    };
+    stack.kill("retail");
+    assert!(!sent.await.unwrap().is_ok_and(|reply| reply.status == 200));
+    stack.restart("retail").await;
+    let retail = stack.direct("retail");
+    let report: Value = wait_until("PostgreSQL to notice the death", PATIENCE, async || {
+        let report = retail.get_json(&format!("/api/v1/imports/{id}")).await;
+        (report["state"] != "applying").then_some(report)
+    })
+    .await;
+    assert_eq!(report["state"], "interrupted", "{report}");
+    assert!(held(&stack).await, "a half-applied file is not final");
+    let applied = report["applied"].as_i64().unwrap();
+    let report = retail.import("/api/v1/sales/import", file).await;
+    assert_eq!(counts(&report), [80_000, 80_000 - applied, applied, 0]);
+    assert!(!held(&stack).await);
+    let stored: (i64, i64) =
+        sqlx::query_as("SELECT count(*), (SELECT count(*) FROM sale_lines) FROM sales").fetch_one(&pool).await.unwrap();
+    assert_eq!(stored, (40_000, 80_000));
+    let staged: i64 = sqlx::query_scalar("SELECT count(*) FROM import_rows").fetch_one(&pool).await.unwrap();
+    assert_eq!(staged, 0, "staging is given back");
+}
+
+#[tokio::test]
+async fn a_refused_body_gets_its_refusal_through_the_gateway() {
+    let stack = shared_services().await;
+    let office = stack.api("backoffice");
+    let large = format!("colour,shape\n{}", "red,round\n".repeat(3_000_000));
+    for (path, coding) in [("/retail/api/v1/sales/import", None), ("/inventory/api/v1/products/import", Some("gzip"))] {
+        let mut call = office.call(Method::POST, path).header("content-type", "text/csv");
+        if let Some(coding) = coding {
+            call = call.header("content-encoding", coding);
+        }
+        let reply = call.body(large.clone()).send().await;
+        assert_eq!(reply.status, if coding.is_none() { 422 } else { 415 }, "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_listed_and_every_column_documented() {
+    let stack = shared_services().await;
+    let shop = Shop::open(stack, 1, 0).await;
+    let office = &shop.backoffice;
+    let mut file = "sku,location_code,on_hand\n".to_owned();
+    (0..250).for_each(|row| writeln!(file, "nothing-{row},{},1", shop.code).unwrap());
+    let report = office.import("/inventory/api/v1/stock/import", file).await;
+    assert_eq!(counts(&report), [250, 0, 0, 250]);
+    assert_eq!((report["errors"].as_array().unwrap().len(), &report["errors_truncated"]), (100, &json!(true)));
+    let path = format!("/inventory/api/v1/imports/{}", report["id"]);
+    assert_eq!(office.get_json(&path).await["refused"], 250);
+    assert_eq!(office.get_all(&format!("{path}/refusals?limit=60")).await.len(), 250);
+
+    for (service, row, column, needed) in [
+        ("inventory", "ProductRow", "unit_price", false),
+        ("inventory", "CountRow", "on_hand", true),
+        ("inventory", "MovementRow", "reason", true),
+        ("retail", "SaleRow", "ticket_discount_cents", false),
+        ("retail", "StoreRow", "code", true),
+        ("ecommerce", "OrderRow", "delivered_at", false),
+        ("ecommerce", "CustomerRow", "signup_day", true),
+    ] {
+        let document = stack.direct(service).get_json("/openapi.json").await;
+        let schema = &document["components"]["schemas"][row];
+        for (name, shown) in schema["properties"].as_object().unwrap_or_else(|| panic!("{service} {row}: {document}")) {
+            let meaning = shown["description"].as_str().unwrap_or_default();
+            assert!(meaning.ends_with('.') && shown["examples"].is_array(), "{row}.{name}: {shown}");
+        }
+        assert!(schema["properties"][column].is_object(), "{row}.{column}");
+        assert_eq!(schema["required"].as_array().unwrap().contains(&json!(column)), needed, "{row}.{column}");
+    }
+}
