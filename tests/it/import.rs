@@ -2,6 +2,7 @@
 //! nothing.
 
 mod masters;
+mod offline;
 mod property;
 mod running;
 mod sales;

@@ -1,5 +1,6 @@
 //! Stock movements: documents that change what is on hand, each decided once.
 
+mod adjust;
 mod apply;
 mod document;
 mod import;

@@ -1,5 +1,6 @@
 //! Configuration of retail: the shared variables, and the way to Inventory.
 
+use chrono::TimeDelta;
 use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
 use kit::stock::StockConfig;
 
@@ -10,6 +11,8 @@ pub struct Config {
     pub service: ServiceConfig,
     /// What a service that takes stock reads.
     pub stock: StockConfig,
+    /// How far back a till that was offline may tell its sales.
+    pub offline: TimeDelta,
     /// The currency of imported amounts.
     pub currency: Currency,
 }
@@ -20,10 +23,13 @@ impl Config {
     /// # Errors
     /// A variable is missing, bad, or unknown; the message names it.
     pub fn read(mut vars: Vars) -> Result<Self, ConfigError> {
+        let days: u16 =
+            vars.or("OFFLINE_DAYS", "30", "how far back a till that was offline may tell its sales, in days")?;
         let config = Self {
             service: ServiceConfig::read(&mut vars)?,
             stock: StockConfig::read(&mut vars)?,
             currency: Currency::read(&mut vars)?,
+            offline: TimeDelta::days(days.into()),
         };
         vars.finish()?;
         Ok(config)

@@ -11,6 +11,7 @@ mod stores;
 
 use anyhow::Context as _;
 use axum::Router;
+use chrono::TimeDelta;
 use kit::feed::Feed;
 use kit::import::{Imports, Rules};
 use kit::serve::Api;
@@ -34,6 +35,8 @@ pub struct App {
     db: PgPool,
     imports: Imports,
     outbox: Outbox<Sales>,
+    /// How far back a till that was offline may tell its sales.
+    offline: TimeDelta,
 }
 
 impl App {
@@ -45,7 +48,7 @@ impl App {
         let db = kit::db::open(&config.service, "retail", &MIGRATIONS).await?;
         let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
         let outbox = Outbox::open(db.clone(), &config.stock).context("RETAIL_GATEWAY_URL")?;
-        Ok(Self { db, imports, outbox })
+        Ok(Self { db, imports, outbox, offline: config.offline })
     }
 
     /// All routes of the service.

@@ -105,7 +105,7 @@ pub(crate) fn frames() -> Frames {
             (name, DataFrame::new(rows.len(), columns).unwrap())
         })
         .collect();
-    frames.insert(calendar::NAME.to_owned(), calendar::frame(&calendar::days()).unwrap());
+    frames.insert(calendar::NAME.to_owned(), calendar::frame().unwrap());
     frames
 }
 

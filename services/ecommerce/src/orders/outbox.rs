@@ -32,7 +32,15 @@ impl Documents for Orders {
         .bind(id)
         .fetch_all(db)
         .await?;
-        Ok(Movement { reference, reason: Reason::Sale, location_id, occurred_at, time_zone, lines })
+        Ok(Movement {
+            reference,
+            reason: Reason::Sale,
+            location_id,
+            occurred_at,
+            time_zone,
+            lines,
+            allow_shortfall: false,
+        })
     }
 
     async fn accept(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<bool, sqlx::Error> {

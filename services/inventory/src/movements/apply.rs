@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
+use super::adjust::{book_shortfall, counted_since, offset};
 use super::document::{self, Document, Line, Outcome};
 use super::refusal::{Refusal, Short};
 use super::{MAX_QUANTITY, Reason};
@@ -41,6 +42,10 @@ pub(crate) struct MovementRequest {
     occurred_at: Option<DateTime<Utc>>,
     /// IANA zone where it happened; UTC where absent.
     time_zone: Option<Zone>,
+    /// Whether a sale takes what is not there, too: goods that have left already. The shortfall is booked as an adjustment
+    /// of its own, listed by `GET /stock-movements?reason=adjustment` with a reference that begins with `shortfall-`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    allow_shortfall: bool,
     /// A product may come in several lines; its quantities are added.
     #[schema(min_items = 1, max_items = 500)]
     lines: Vec<Line>,
@@ -82,6 +87,9 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
     }
     if let Some(at) = request.occurred_at {
         kit::moment::check(at).map_err(|reason| ApiError::invalid("occurred_at", reason))?;
+    }
+    if request.allow_shortfall && request.reason != Reason::Sale {
+        return Err(ApiError::invalid("allow_shortfall", "only a sale takes what is not there"));
     }
     let moves_between = request.to_location_id.is_some();
     if moves_between && (request.reason != Reason::Transfer || request.to_location_id == Some(request.location_id)) {
@@ -151,11 +159,15 @@ async fn take(
     // and within one of products.
     let mut late = BTreeMap::new();
     for (location, sign) in legs(request) {
-        let on_hand = lock(db, location, &ids, &deltas(sign)).await?;
+        // A shortfall needs a row to be booked on, where a movement that takes needs none.
+        let made = if request.allow_shortfall { vec![1; ids.len()] } else { deltas(sign) };
+        let on_hand = lock(db, location, &ids, &made).await?;
         let counted = counted_since(db, location, &ids, request.occurred_at).await?;
         let felt: Vec<i64> =
             ids.iter().zip(deltas(sign)).map(|(id, delta)| if counted.contains(id) { 0 } else { delta }).collect();
-        if let Some(refusal) = impossible(&on_hand, &ids, &felt) {
+        if request.allow_shortfall {
+            book_shortfall(db, &request.reference, location, &on_hand, &ids, &felt).await?;
+        } else if let Some(refusal) = impossible(&on_hand, &ids, &felt) {
             return Ok(Err(refusal));
         }
         late.insert(location, (felt, counted));
@@ -183,55 +195,6 @@ async fn take(
         .await?;
     }
     Ok(Ok(()))
-}
-
-/// The products that were counted here after `occurred_at`: what moved before is in the count already.
-async fn counted_since(
-    db: &mut PgConnection,
-    location: LocationId,
-    ids: &[ProductId],
-    occurred_at: Option<DateTime<Utc>>,
-) -> Result<Vec<ProductId>, sqlx::Error> {
-    let Some(at) = occurred_at else { return Ok(Vec::new()) };
-    sqlx::query_scalar(
-        "SELECT product_id FROM stock WHERE location_id = $1 AND product_id = ANY($2) AND counted_at > $3",
-    )
-    .bind(location)
-    .bind(ids)
-    .bind(at)
-    .fetch_all(db)
-    .await
-}
-
-/// Writes the opposite of what came late as an adjustment of the count that has it already, so that on hand stays the
-/// opening plus the sum of movements.
-async fn offset(
-    db: &mut PgConnection,
-    location: LocationId,
-    ids: &[ProductId],
-    deltas: &[i64],
-) -> Result<(), sqlx::Error> {
-    let reference: String = sqlx::query_scalar(
-        "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
-         VALUES ('counted-' || gen_random_uuid(), 'applied', 'adjustment', $1, now(), 'UTC', $2) RETURNING reference",
-    )
-    .bind(location)
-    .bind(Digest::of(&(location, ids, deltas)).as_bytes())
-    .fetch_one(&mut *db)
-    .await?;
-    sqlx::query(
-        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-         SELECT $1, s.product_id, s.location_id, line.quantity, 'adjustment', s.counted_at, 'UTC'
-         FROM unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
-         JOIN stock s ON s.location_id = $2 AND s.product_id = line.product_id ORDER BY s.product_id",
-    )
-    .bind(reference)
-    .bind(location)
-    .bind(ids)
-    .bind(deltas)
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// Why the deltas cannot be applied to what is on hand at a location.

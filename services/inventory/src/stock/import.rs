@@ -75,7 +75,10 @@ struct Count<'a> {
 }
 
 /// What is stored of it.
+#[derive(sqlx::FromRow)]
 struct Stored {
+    location_id: LocationId,
+    product_id: ProductId,
     on_hand: i64,
     counted_at: Option<DateTime<Utc>>,
     /// Pieces that moved after the count that comes now.
@@ -162,21 +165,28 @@ fn judge(count: &Count<'_>, stored: &Stored) -> Result<i64, Fault> {
     Ok(target - stored.on_hand)
 }
 
-fn columns(counts: &[Count<'_>]) -> (Vec<ProductId>, Vec<LocationId>, Vec<i64>, Vec<Option<DateTime<Utc>>>) {
-    let column = |count: &Count<'_>| (count.product, count.location, (count.pieces, count.at));
-    let (mut products, mut locations, mut pieces, mut moments) = (vec![], vec![], vec![], vec![]);
-    for (product, location, (counted, at)) in counts.iter().map(column) {
-        products.push(product);
-        locations.push(location);
-        pieces.push(counted);
-        moments.push(at);
+/// Counts as the statements take them.
+struct Columns {
+    products: Vec<ProductId>,
+    locations: Vec<LocationId>,
+    pieces: Vec<i64>,
+    moments: Vec<Option<DateTime<Utc>>>,
+}
+
+impl Columns {
+    fn of(counts: &[Count<'_>]) -> Self {
+        Self {
+            products: counts.iter().map(|count| count.product).collect(),
+            locations: counts.iter().map(|count| count.location).collect(),
+            pieces: counts.iter().map(|count| count.pieces).collect(),
+            moments: counts.iter().map(|count| count.at).collect(),
+        }
     }
-    (products, locations, pieces, moments)
 }
 
 /// Makes the rows that there were none of: opening stock, which no movement explains.
 async fn open(db: &mut PgConnection, counts: &[Count<'_>]) -> Result<HashSet<(LocationId, ProductId)>, sqlx::Error> {
-    let (products, locations, pieces, moments) = columns(counts);
+    let Columns { products, locations, pieces, moments } = Columns::of(counts);
     let opened: Vec<(LocationId, ProductId)> = sqlx::query_as(
         "INSERT INTO stock (product_id, location_id, on_hand, counted_at)
          SELECT product, location, counted, at
@@ -198,7 +208,7 @@ async fn stored(
     db: &mut PgConnection,
     counts: &[Count<'_>],
 ) -> Result<HashMap<(LocationId, ProductId), Stored>, sqlx::Error> {
-    let (products, locations, _, moments) = columns(counts);
+    let Columns { products, locations, moments, .. } = Columns::of(counts);
     sqlx::query(
         "SELECT FROM stock s JOIN unnest($1::bigint[], $2::bigint[]) AS count (product, location)
            ON s.product_id = count.product AND s.location_id = count.location
@@ -208,12 +218,12 @@ async fn stored(
     .bind(&locations)
     .execute(&mut *db)
     .await?;
-    let rows: Vec<(LocationId, ProductId, i64, Option<DateTime<Utc>>, i64)> = sqlx::query_as(
+    let rows: Vec<Stored> = sqlx::query_as(
         "SELECT s.location_id, s.product_id, s.on_hand, s.counted_at,
                 CASE WHEN count.at IS NULL THEN 0 ELSE
                   (SELECT coalesce(sum(m.quantity), 0)::bigint FROM stock_movements m
                    WHERE m.product_id = s.product_id AND m.location_id = s.location_id AND m.occurred_at > count.at
-                     AND NOT m.imported AND NOT m.deleted) END
+                     AND NOT m.imported AND NOT m.deleted) END AS since
          FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS count (product, location, at)
          JOIN stock s ON s.product_id = count.product AND s.location_id = count.location",
     )
@@ -222,9 +232,7 @@ async fn stored(
     .bind(moments)
     .fetch_all(db)
     .await?;
-    let stored =
-        |(location, product, on_hand, counted_at, since)| ((location, product), Stored { on_hand, counted_at, since });
-    Ok(rows.into_iter().map(stored).collect())
+    Ok(rows.into_iter().map(|row| ((row.location_id, row.product_id), row)).collect())
 }
 
 /// Brings stock to what was counted, and writes each difference as a movement of the moment of the count, so that on hand

@@ -16,6 +16,7 @@ use crate::text::{Code, Text, Zone};
 
 crate::columns! {
     /// A line of a document.
+    #[expect(dead_code, reason = "of most columns only the errors matter here")]
     struct Line {
         /// Document.
         reference: Code = "A",

@@ -64,6 +64,9 @@ pub struct Movement {
     pub time_zone: String,
     /// One line per product: Inventory counts pieces, not lines of a receipt.
     pub lines: Vec<Line>,
+    /// Whether what is not there is booked as an adjustment: the goods have left already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_shortfall: bool,
 }
 
 /// One product of a movement.

@@ -67,6 +67,8 @@ pub(crate) struct Sale {
     pub business_day: NaiveDate,
     /// Minor units; negative on returns.
     pub total_cents: i64,
+    /// Told later by a till that was offline, at the prices that were charged.
+    pub offline: bool,
     /// History that came through an import and moved no stock.
     pub imported: bool,
     /// Whether every message to Inventory is delivered: false while pending, and while stock of a voided or
@@ -90,6 +92,8 @@ pub(crate) struct SaleLine {
     /// Pieces; negative on returns.
     pub quantity: i64,
     pub unit_price_cents: i64,
+    /// The price of the list, where another was charged.
+    pub list_price_cents: Option<i64>,
     pub unit_cost_cents: i64,
     pub discount_cents: i64,
     /// `quantity * unit_price_cents - discount_cents`.
@@ -111,7 +115,7 @@ macro_rules! select_sale {
     ($rest:literal) => {
         concat!(
             "SELECT s.id, s.reference, s.kind, s.status, s.receipt_number, s.store_id, s.register_id, \
-             s.original_sale_id, s.occurred_at, s.time_zone, s.business_day, s.total_cents, s.imported, \
+             s.original_sale_id, s.occurred_at, s.time_zone, s.business_day, s.total_cents, s.offline, s.imported, \
              NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = s.id) AS stock_settled, \
              s.refusal, s.created_at, s.voided_at FROM sales s ",
             $rest
@@ -145,7 +149,7 @@ pub(super) async fn find_with_lines(db: &PgPool, id: SaleId) -> Result<SaleWithL
 /// The lines of a document, in order.
 pub(super) async fn lines(db: impl PgExecutor<'_>, sale_id: SaleId) -> Result<Vec<SaleLine>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
+        "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, list_price_cents, unit_cost_cents, \
          discount_cents, net_cents, original_line_no FROM sale_lines WHERE sale_id = $1 ORDER BY line_no",
     )
     .bind(sale_id)

@@ -1,7 +1,8 @@
 //! What the outbox of `kit::stock` must know of sales and returns to keep them in agreement with the stock.
 //!
 //! Beside the invariants there: a void cannot be refused by Inventory, so it is decided here at once and the
-//! stock follows; a return is never given up, for the goods are back in the store and only Inventory's answer is missing.
+//! stock follows; a return is never given up, for the goods are back in the store and only Inventory's answer is missing; nor is the sale of
+//! a till that was offline, for its goods have gone.
 
 use chrono::{DateTime, Utc};
 use kit::id::LocationId;
@@ -22,17 +23,19 @@ struct Header {
     location_id: LocationId,
     occurred_at: DateTime<Utc>,
     time_zone: String,
+    offline: bool,
 }
 
 impl Documents for Sales {
     type Id = SaleId;
 
     async fn movement(db: &PgPool, id: SaleId) -> Result<Movement, sqlx::Error> {
-        let header: Header =
-            sqlx::query_as("SELECT reference, kind, location_id, occurred_at, time_zone FROM sales WHERE id = $1")
-                .bind(id)
-                .fetch_one(db)
-                .await?;
+        let header: Header = sqlx::query_as(
+            "SELECT reference, kind, location_id, occurred_at, time_zone, offline FROM sales WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_one(db)
+        .await?;
         // Stock moves against the sale.
         let lines: Vec<Line> = sqlx::query_as(
             "SELECT product_id, (-sum(quantity))::bigint AS quantity FROM sale_lines WHERE sale_id = $1
@@ -45,8 +48,8 @@ impl Documents for Sales {
             Kind::Sale => Reason::Sale,
             Kind::Return => Reason::Return,
         };
-        let Header { reference, location_id, occurred_at, time_zone, .. } = header;
-        Ok(Movement { reference, reason, location_id, occurred_at, time_zone, lines })
+        let Header { reference, location_id, occurred_at, time_zone, offline, .. } = header;
+        Ok(Movement { reference, reason, location_id, occurred_at, time_zone, lines, allow_shortfall: offline })
     }
 
     async fn accept(tx: &mut PgTransaction<'_>, id: SaleId) -> Result<bool, sqlx::Error> {
@@ -64,8 +67,8 @@ impl Documents for Sales {
     }
 
     async fn give_up(tx: &mut PgTransaction<'_>, id: SaleId) -> Result<bool, sqlx::Error> {
-        let kind: Kind =
-            sqlx::query_scalar("SELECT kind FROM sales WHERE id = $1").bind(id).fetch_one(&mut **tx).await?;
-        Ok(kind == Kind::Sale && Self::reject(tx, id, &Refusal::unanswered()).await?)
+        let (kind, offline): (Kind, bool) =
+            sqlx::query_as("SELECT kind, offline FROM sales WHERE id = $1").bind(id).fetch_one(&mut **tx).await?;
+        Ok(kind == Kind::Sale && !offline && Self::reject(tx, id, &Refusal::unanswered()).await?)
     }
 }

@@ -192,6 +192,7 @@ fn draft(
         place,
         location_id,
         original_sale_id: Some(sale.id),
+        offline: false,
         occurred_at,
         lines: lines
             .into_iter()
@@ -202,6 +203,7 @@ fn draft(
                 category: sold.category,
                 quantity: -it.quantity,
                 unit_price_cents: sold.unit_price_cents,
+                list_price_cents: None,
                 unit_cost_cents: sold.unit_cost_cents,
                 discount_cents: -it.discount_cents,
                 original_line_no: Some(sold.line_no),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use kit::amount::{Discount, Pieces};
+use kit::amount::{Discount, Pieces, Price};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::id::{ProductId, StoreId};
@@ -35,18 +35,23 @@ pub(crate) struct SaleRequest {
     pub store_id: StoreId,
     /// A register of that store.
     pub register_id: RegisterId,
-    /// When it happened; default now, at most 5 minutes ahead of it.
+    /// When it happened; default now, at most 5 minutes ahead of it. A till that was offline tells the moment, not more
+    /// than 30 days back (a setting), and on every line the price that was charged: then neither a product discontinued since
+    /// nor stock is a reason to refuse, and what was not there is booked at Inventory as an adjustment.
     pub occurred_at: Option<DateTime<Utc>>,
     #[schema(min_items = 1, max_items = 500)]
     pub lines: Vec<SaleLineRequest>,
 }
 
-/// Some pieces of one product; its price and cost are Inventory's.
+/// Some pieces of one product; its cost is Inventory's, and so is its price unless the till charged another.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaleLineRequest {
     pub product_id: ProductId,
     pub quantity: Pieces,
+    /// Minor units that were charged for one piece; the list price is stored beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price_cents: Option<Price>,
     /// Minor units taken off the whole line, up to its price.
     #[serde(default)]
     pub discount_cents: Discount,
@@ -72,6 +77,7 @@ pub(super) async fn create_sale(
     }
     check_count(request.lines.len())?;
     let occurred_at = check_moment(request.occurred_at)?;
+    let offline = was_offline(&app, &request, occurred_at)?;
     let place = place(&app, request.register_id).await?;
     if place.store_id != request.store_id {
         let detail = format!("register {} stands in store {}", request.register_id, place.store_id);
@@ -86,7 +92,8 @@ pub(super) async fn create_sale(
         location_id,
         original_sale_id: None,
         occurred_at,
-        lines: freeze(&request.lines, validated)?,
+        offline,
+        lines: freeze(&request.lines, validated, offline)?,
         place,
     };
     let mut tx = kit::db::begin(&app.db).await?;
@@ -116,6 +123,21 @@ pub(super) fn check_moment(occurred_at: Option<DateTime<Utc>>) -> Result<DateTim
     }
 }
 
+/// Whether a till tells later what it sold: at its own prices, and at a moment that has passed.
+fn was_offline(app: &App, request: &SaleRequest, occurred_at: DateTime<Utc>) -> Result<bool, ApiError> {
+    let priced = request.lines.iter().all(|line| line.unit_price_cents.is_some());
+    let age = Utc::now() - occurred_at;
+    if !priced || request.occurred_at.is_none() || age <= CLOCK_SKEW {
+        return Ok(false);
+    }
+    if age > app.offline {
+        let days = app.offline.num_days();
+        let detail = format!("it is more than {days} days back; what is older comes by an import");
+        return Err(ApiError::invalid("occurred_at", detail));
+    }
+    Ok(true)
+}
+
 /// Bounds the number of lines.
 pub(super) fn check_count(lines: usize) -> Result<(), ApiError> {
     if (1..=MAX_LINES).contains(&lines) {
@@ -126,22 +148,32 @@ pub(super) fn check_count(lines: usize) -> Result<(), ApiError> {
 }
 
 /// Copies what Inventory says now onto the lines, where it stays.
-fn freeze(lines: &[SaleLineRequest], validated: Validated) -> Result<Vec<DraftLine>, ApiError> {
+fn freeze(lines: &[SaleLineRequest], validated: Validated, offline: bool) -> Result<Vec<DraftLine>, ApiError> {
     let products: HashMap<ProductId, Product> = validated.items.into_iter().map(|it| (it.product_id, it)).collect();
-    lines.iter().enumerate().map(|(index, line)| freeze_line(index, line, products.get(&line.product_id))).collect()
+    lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| freeze_line(index, line, products.get(&line.product_id), offline))
+        .collect()
 }
 
-fn freeze_line(index: usize, line: &SaleLineRequest, product: Option<&Product>) -> Result<DraftLine, ApiError> {
+fn freeze_line(
+    index: usize,
+    line: &SaleLineRequest,
+    product: Option<&Product>,
+    offline: bool,
+) -> Result<DraftLine, ApiError> {
     let Some(product) = product else {
         let detail = format!("Inventory knows no product {}", line.product_id);
         return Err(ApiError::invalid(format!("lines[{index}].product_id"), detail));
     };
-    if !product.active {
+    if !product.active && !offline {
         let detail = format!("{} ({}) is no longer sold", product.name, product.sku);
         return Err(ApiError::conflict("product-inactive", detail).with("product_id", product.product_id));
     }
     let (quantity, discount) = (line.quantity.get(), line.discount_cents.get());
-    let price = line.quantity.times(product.unit_price_cents);
+    let charged = line.unit_price_cents.unwrap_or(product.unit_price_cents);
+    let price = line.quantity.times(charged);
     if discount > price {
         let detail = format!("the discount is above the line's price of {price} cents");
         return Err(ApiError::invalid(format!("lines[{index}].discount_cents"), detail));
@@ -152,7 +184,8 @@ fn freeze_line(index: usize, line: &SaleLineRequest, product: Option<&Product>) 
         product_name: product.name.clone(),
         category: product.category.clone(),
         quantity,
-        unit_price_cents: product.unit_price_cents.get(),
+        unit_price_cents: charged.get(),
+        list_price_cents: Some(product.unit_price_cents.get()).filter(|list| *list != charged.get()),
         unit_cost_cents: product.unit_cost_cents.get(),
         discount_cents: discount,
         original_line_no: None,

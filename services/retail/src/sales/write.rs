@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub location_id: LocationId,
     pub original_sale_id: Option<SaleId>,
     pub occurred_at: DateTime<Utc>,
+    /// Told later by a till, at the prices that were charged.
+    pub offline: bool,
     pub lines: Vec<DraftLine>,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct DraftLine {
     /// Pieces; negative on returns.
     pub quantity: i64,
     pub unit_price_cents: i64,
+    /// Where another price was charged: the one of the list.
+    pub list_price_cents: Option<i64>,
     pub unit_cost_cents: i64,
     pub discount_cents: i64,
     pub original_line_no: Option<i32>,
@@ -61,16 +65,16 @@ pub(super) async fn insert_pending(
            ON CONFLICT (register_id) DO UPDATE SET last = c.last + 1 RETURNING last),
          sale AS (
            INSERT INTO sales (reference, kind, status, receipt_number, store_id, register_id, location_id,
-             original_sale_id, occurred_at, time_zone, total_cents, idempotency_key, idempotency_digest)
-           SELECT $1, $2, 'pending', $3 || lpad(last::text, greatest(6, length(last::text)), '0'), $4, $5, $6, $7, $8, $9, $10, $11, $12
+             original_sale_id, occurred_at, time_zone, total_cents, idempotency_key, idempotency_digest, offline)
+           SELECT $1, $2, 'pending', $3 || lpad(last::text, greatest(6, length(last::text)), '0'), $4, $5, $6, $7, $8, $9, $10, $11, $12, $22
            FROM drawn ON CONFLICT (idempotency_key) DO NOTHING RETURNING id),
          lines AS (
            INSERT INTO sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity,
-             unit_price_cents, unit_cost_cents, discount_cents, original_line_no)
-           SELECT sale.id, line_no::int, product_id, sku, product_name, category, quantity, price, cost, discount, original
+             unit_price_cents, unit_cost_cents, discount_cents, original_line_no, list_price_cents)
+           SELECT sale.id, line_no::int, product_id, sku, product_name, category, quantity, price, cost, discount, original, list
            FROM sale, UNNEST($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[],
-             $20::bigint[], $21::int[]) WITH ORDINALITY
-             AS l (product_id, sku, product_name, category, quantity, price, cost, discount, original, line_no))
+             $20::bigint[], $21::int[], $23::bigint[]) WITH ORDINALITY
+             AS l (product_id, sku, product_name, category, quantity, price, cost, discount, original, list, line_no))
          SELECT id FROM sale",
     )
     .bind(&draft.reference)
@@ -94,6 +98,8 @@ pub(super) async fn insert_pending(
     .bind(column(lines, |it| it.unit_cost_cents))
     .bind(column(lines, |it| it.discount_cents))
     .bind(column(lines, |it| it.original_line_no))
+    .bind(draft.offline)
+    .bind(column(lines, |it| it.list_price_cents))
     .fetch_optional(&mut **tx)
     .await?;
     if let Some(id) = id {

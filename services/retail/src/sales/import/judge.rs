@@ -35,6 +35,18 @@ struct Sum {
     cents: i64,
 }
 
+/// What came back of a product of a sale.
+#[derive(sqlx::FromRow)]
+struct Returned {
+    original_sale_id: SaleId,
+    /// One of the returns.
+    reference: String,
+    product_id: ProductId,
+    pieces: i64,
+    cents: i64,
+    first_at: DateTime<Utc>,
+}
+
 /// Stores by code, each with its zone.
 type Stores = HashMap<String, (StoreId, String)>;
 
@@ -209,9 +221,9 @@ async fn returns_fit<'a>(
         .bind(&replaced)
         .execute(&mut **tx)
         .await?;
-    let returned: Vec<(SaleId, String, ProductId, i64, i64, DateTime<Utc>)> = sqlx::query_as(
-        "SELECT r.original_sale_id, min(r.reference), l.product_id, (-sum(l.quantity))::bigint, (-sum(l.net_cents))::bigint, \
-         min(r.occurred_at) FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = ANY($1) \
+    let returned: Vec<Returned> = sqlx::query_as(
+        "SELECT r.original_sale_id, min(r.reference) AS reference, l.product_id, (-sum(l.quantity))::bigint AS pieces, \
+         (-sum(l.net_cents))::bigint AS cents, min(r.occurred_at) AS first_at FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = ANY($1) \
          AND r.status IN ('pending', 'completed') AND NOT r.deleted AND l.quantity < 0 GROUP BY 1, 3",
     )
     .bind(&replaced)
@@ -220,17 +232,17 @@ async fn returns_fit<'a>(
     let mut fitting = Vec::with_capacity(told.len());
     for it in told {
         let sold = sold(&it);
-        let unfit = returned.iter().find(|(of, _, product, pieces, cents, at)| {
-            let left = sold.get(product).copied().unwrap_or_default();
-            it.replaces == Some(*of)
+        let unfit = returned.iter().find(|back| {
+            let left = sold.get(&back.product_id).copied().unwrap_or_default();
+            it.replaces == Some(back.original_sale_id)
                 && (it.document.head().kind == Kind::Return
-                    || left.pieces < *pieces
-                    || left.cents < *cents
-                    || *at < it.occurred_at)
+                    || left.pieces < back.pieces
+                    || left.cents < back.cents
+                    || back.first_at < it.occurred_at)
         });
         match unfit {
             None => fitting.push(it),
-            Some((_, reference, ..)) => {
+            Some(Returned { reference, .. }) => {
                 let reason = format!("its return {reference} would no longer fit; correct that first");
                 outcome.refuse(it.document, Fault::new("reference", reason));
             }
