@@ -210,7 +210,10 @@ mod tests {
     use super::*;
 
     fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-        T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes)))
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let value = T::deserialize(ObjectsOnly(&mut json))?;
+        json.end()?;
+        Ok(value)
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
