@@ -1,5 +1,7 @@
-//! Fills the `${NAME}` placeholders of `kong.yml`. Kong resolves no vault reference in a key or an
-//! added header, so secrets must be in the file before it reads it. A target may be several, parted by commas.
+//! Fills the `${NAME}` placeholders of `kong.yml`.
+//!
+//! Kong resolves no vault reference in a key or an added header, so secrets must be in the file before it reads it. A
+//! target may be several, parted by commas.
 
 use std::collections::BTreeMap;
 
