@@ -1,8 +1,9 @@
 //! JSON responses that are sent again as they are: as long as the lake was not looked at anew, the same request has the
 //! same bytes.
 //!
-//! What is kept lives as long as one look ([`aggregator::report::present`], half a second at most), so a commit,
-//! a poll's outcome or a changed catalogue ends it. The age of an answer is that of the look, kept or not.
+//! What is kept lives as long as one look ([`Reports::present`](aggregator::report::Reports::present), half a second at
+//! most), so a commit, a poll's outcome or a changed catalogue ends it. The age of an answer is that of the look, kept or
+//! not.
 
 use std::{
     collections::HashMap,
