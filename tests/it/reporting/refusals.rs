@@ -64,11 +64,13 @@ async fn every_wrong_parameter_is_named() {
             }
         }
     }
-    for query in ["word=%5C%27%20OR%201%3D1%20--", "word=%00", "word=%0A"] {
+    for query in ["word=%00", "word=%0A"] {
         assert_eq!(api.get(&direct(&format!("many?{query}"))).await.expect(400).json()["field"], "word", "{query}");
     }
     // Text that only looks dangerous is text.
-    for word in ["%27%20OR%201%3D1%20--", "%F0%9F%A7%B8%20Z%C3%BCrich", "%2E%2E%2F", "%25", "+"] {
+    for word in
+        ["%27%20OR%201%3D1%20--", "%5C%27%20OR%201%3D1%20--", "%F0%9F%A7%B8%20Z%C3%BCrich", "%2E%2E%2F", "%25", "+"]
+    {
         api.get(&direct(&format!("many?word={word}&format=csv"))).await.expect(200);
     }
 }
