@@ -104,7 +104,7 @@ const OWN: &str = r#"/*---
 title = "Stores"
 description = "One row for each store, by code."
 section = "Own"
-grain = "moment"
+grain = "snapshot"
 key = ["code"]
 [columns]
 code = { type = "string", title = "Code" }
