@@ -32,7 +32,7 @@ pub use read::{
 use crate::metric;
 use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
 
-/// What [`publish`] did.
+/// What [`Publisher::publish`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Published {
     pub report: String,
