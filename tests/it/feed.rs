@@ -11,10 +11,13 @@ mod toy;
 mod truth;
 mod writers;
 
-/// The feed's SQL is one text, in three places because databases share nothing.
+/// The SQL of the feed and of imports is one text each, in three places because databases share nothing.
 #[test]
-fn the_feed_sql_is_the_same_in_every_database() {
+fn the_sql_of_kit_is_the_same_in_every_database() {
     let first = include_str!("../../migrations/inventory/0001_feed.sql");
     assert_eq!(first, include_str!("../../migrations/ecommerce/0001_feed.sql"));
     assert_eq!(first, include_str!("../../migrations/retail/0001_feed.sql"));
+    let first = include_str!("../../migrations/inventory/0006_imports.sql");
+    assert_eq!(first, include_str!("../../migrations/ecommerce/0006_imports.sql"));
+    assert_eq!(first, include_str!("../../migrations/retail/0006_imports.sql"));
 }

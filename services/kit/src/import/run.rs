@@ -67,7 +67,7 @@ pub(super) struct Lease {
 }
 
 impl Imports {
-    /// The imports of the database of `db`, which has the tables of `imports.sql`.
+    /// The imports of the database of `db`, which has the tables of `migrations/*/0006_imports.sql`.
     #[must_use]
     pub fn new(db: PgPool, rules: Rules) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
