@@ -51,6 +51,8 @@ pub fn take(layout: &Layout, to: &Path, mut tell: impl FnMut(&str)) -> Result<()
         tell(&format!("backup: {}", folder.display()));
         copy(&folder, &draft)?;
     }
+    // What was told to the folder is not told again to its copy.
+    copy_if_there(&layout.told(), &draft)?;
     for database in services {
         tell(&format!("backup: {}", database.name));
         dump(database.name)?;
@@ -87,6 +89,7 @@ pub async fn restore(layout: &Layout, from: &Path, mut tell: impl FnMut(&str)) -
         tell(&format!("restore: {name}"));
         copy(&from.join(name), layout.root())?;
     }
+    copy_if_there(&from.join("seed.json"), layout.root())?;
     tell(&format!("restore: {} is ready for `stack up --data-dir`", layout.root().display()));
     Ok(())
 }
@@ -104,6 +107,10 @@ fn client(server: &Server, program: &str, port: &str, password: &str) -> Command
     command.env_clear().env("PATH", "/usr/bin:/bin").env("PGPASSWORD", password);
     command.args(["--host", "127.0.0.1", "--port", port, "--username", SUPERUSER, "--no-password"]);
     command
+}
+
+fn copy_if_there(file: &Path, into: &Path) -> Result<()> {
+    if file.exists() { copy(file, into) } else { Ok(()) }
 }
 
 fn copy(folder: &Path, into: &Path) -> Result<()> {

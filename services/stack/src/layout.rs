@@ -73,6 +73,11 @@ impl Layout {
         self.root.join("spool")
     }
 
+    /// The history that `stack seed` has told.
+    pub fn told(&self) -> PathBuf {
+        self.root.join("seed.json")
+    }
+
     /// The user's own `reports/`, `views/` and `sources/`.
     pub fn catalogue(&self) -> PathBuf {
         self.root.join("catalogue")
