@@ -1,5 +1,6 @@
 //! What a kind of import says of itself: its rows, and how its documents are applied.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use sqlx::PgTransaction;
@@ -88,6 +89,29 @@ impl<T> Document<T> {
     /// The first row.
     pub fn head(&self) -> &T {
         &self.rows[0].value
+    }
+
+    /// Whether all rows tell the same story: `compare` says of a row and the first which fields of the document differ,
+    /// and which line the row is, whose number stands once. `what` names the document's kind.
+    ///
+    /// # Errors
+    /// The first row and field that does not fit.
+    pub fn consistent<const N: usize>(
+        &self,
+        what: &str,
+        compare: impl Fn(&T, &T) -> ([(&'static str, bool); N], i32),
+    ) -> Result<(), Fault> {
+        let mut lines = HashSet::new();
+        for row in &self.rows {
+            let (differs, line) = compare(&row.value, self.head());
+            if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+                return Err(row.fault(field, format!("differs between the lines of one {what}")));
+            }
+            if !lines.insert(line) {
+                return Err(row.fault("line_no", format!("line {line} stands twice in one {what}")));
+            }
+        }
+        Ok(())
     }
 
     /// Where the document begins.

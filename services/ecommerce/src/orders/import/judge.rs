@@ -113,10 +113,7 @@ fn tell<'a>(
 
 /// All rows of an order must tell the same story about it.
 fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
-    let head = document.head();
-    let mut lines = HashSet::new();
-    for row in &document.rows {
-        let it = &row.value;
+    document.consistent("order", |it, head| {
         let differs = [
             ("customer_reference", it.customer_reference != head.customer_reference),
             ("status", it.status != head.status),
@@ -128,14 +125,8 @@ fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
             ("delivered_at", it.delivered_at != head.delivered_at),
             ("cancelled_at", it.cancelled_at != head.cancelled_at),
         ];
-        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
-            return Err(row.fault(field, "differs between the lines of one order"));
-        }
-        if !lines.insert(it.line_no) {
-            return Err(row.fault("line_no", format!("line {} stands twice in one order", it.line_no)));
-        }
-    }
-    Ok(())
+        (differs, it.line_no)
+    })
 }
 
 async fn customers(

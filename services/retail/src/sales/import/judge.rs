@@ -130,10 +130,7 @@ fn tell<'a>(
 
 /// All rows of a document must tell the same story about it.
 fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
-    let head = document.head();
-    let mut lines = HashSet::new();
-    for row in &document.rows {
-        let it = &row.value;
+    document.consistent("document", |it, head| {
         let differs = [
             ("kind", it.kind != head.kind),
             ("store_code", it.store_code != head.store_code),
@@ -144,14 +141,8 @@ fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
             ("ticket_discount_cents", it.ticket_discount_cents != head.ticket_discount_cents),
             ("ticket_discount", it.ticket_discount != head.ticket_discount),
         ];
-        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
-            return Err(row.fault(field, "differs between the lines of one document"));
-        }
-        if !lines.insert(it.line_no) {
-            return Err(row.fault("line_no", format!("line {} stands twice in one document", it.line_no)));
-        }
-    }
-    Ok(())
+        (differs, it.line_no)
+    })
 }
 
 /// A sale sells something and a return takes something back; other lines may go the other way.
