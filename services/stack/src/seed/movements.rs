@@ -63,7 +63,7 @@ pub(super) fn history(
     }
     for order in ordered.iter().filter(|order| order.took_stock()) {
         for line in &order.lines {
-            let day = order.placed.with_timezone(&order.zone).date_naive();
+            let day = base::date_in(order.zone, order.placed);
             ledger.entry((AT_WAREHOUSE, line.product)).or_default().push((day, line.quantity));
             movements.push(Movement {
                 reference: order.reference.clone(),

@@ -40,7 +40,7 @@ impl Note {
             )));
         }
         let now = Utc::now();
-        let over = zones.map(|zone| now.with_timezone(&zone).date_naive() - Days::new(1)).min();
+        let over = zones.map(|zone| base::date_in(zone, now) - Days::new(1)).min();
         let told = Told { plan: Plan { until: asked.until.or(over), ..asked.clone() }, whole: false };
         self.write(&told)?;
         Ok(told)
