@@ -10,7 +10,6 @@ pub(crate) mod input;
 pub(crate) mod now;
 pub(crate) mod shape;
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,13 +149,6 @@ impl Reports {
     #[must_use]
     pub fn days_behind(&self, report: &Report, business_day: NaiveDate) -> Vec<RangeInclusive<NaiveDate>> {
         resolve::days_behind(report, business_day, self.today())
-    }
-
-    /// The sources that a report reads.
-    #[must_use]
-    pub fn sources_of(&self, report: &Report) -> BTreeSet<String> {
-        let source = |dataset: &String| Some(self.sources.dataset(dataset)?.0.declaration.name.clone());
-        report.datasets.iter().filter_map(source).collect()
     }
 
     /// How fresh the sources of a report are now.
