@@ -68,8 +68,8 @@ impl Aggregator {
         let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.time_zone).await?;
         let poller = Arc::new(Poller::new(Arc::clone(&sources), Arc::clone(&lake)));
         let reports = Reports::open(&sources, &lake, poller.commits(), &settings).await?;
-        publish::prepare(&db, &reports.catalogue()).await?;
-        let publisher = Publisher::new(db.clone(), Arc::clone(&reports), settings.currency.clone());
+        publish::prepare(&db, &reports.catalogue(), settings.currency).await?;
+        let publisher = Publisher::new(db.clone(), Arc::clone(&reports), settings.currency);
         Ok(Arc::new(Self { db, settings, sources, lake, poller, reports, publisher }))
     }
 
@@ -116,7 +116,7 @@ impl Aggregator {
     /// published.
     pub async fn reload(&self) -> Result<Arc<Catalogue>, Error> {
         let catalogue = self.reports.reload().await?;
-        publish::prepare(&self.db, &catalogue).await?;
+        publish::prepare(&self.db, &catalogue, self.settings.currency).await?;
         Ok(catalogue)
     }
 

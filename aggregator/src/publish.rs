@@ -11,13 +11,16 @@ mod gate;
 mod lock;
 mod read;
 mod rows;
+mod stored;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use base::Currency;
 use chrono::NaiveDate;
 use metrics::counter;
 use serde_json::{Value, json};
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
 pub use diff::{Changed, Diff, Total, diff};
@@ -31,6 +34,7 @@ pub use read::{
 
 use crate::metric;
 use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
+use stored::StoredColumn;
 
 /// What [`Publisher::publish`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -76,11 +80,11 @@ pub struct Publisher {
     db: PgPool,
     reports: Arc<Reports>,
     /// An ISO 4217 code.
-    currency: String,
+    currency: Currency,
 }
 
 impl Publisher {
-    pub(crate) fn new(db: PgPool, reports: Arc<Reports>, currency: String) -> Self {
+    pub(crate) fn new(db: PgPool, reports: Arc<Reports>, currency: Currency) -> Self {
         Self { db, reports, currency }
     }
 
@@ -125,7 +129,7 @@ impl Publisher {
         // Publishers of one report and day take turns; the primary key would refuse the second anyway.
         let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";
         sqlx::query(turn).bind(&report.name).bind(business_day).execute(&mut *tx).await?;
-        let version = ensure_version(&mut tx, report).await?;
+        let version = ensure_version(&mut tx, report, self.currency).await?;
         let current = read::current(&mut tx, &report.name, business_day).await?;
         let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
         let mut published = Published {
@@ -155,7 +159,7 @@ impl Publisher {
         published.revision = current.map_or(0, |current| current.revision) + 1;
         published.changed = true;
         let revision_id = self.insert(&mut tx, result, &published, version, cause).await?;
-        rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result).await?;
+        rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result, self.currency).await?;
         tx.commit().await?;
         counter!(metric::REVISIONS, "state" => state.name()).increment(1);
         Ok(published)
@@ -184,7 +188,7 @@ impl Publisher {
             .bind(json!(result.parameters))
             .bind(result.snapshot)
             .bind(json!(result.sources))
-            .bind(&self.currency)
+            .bind(self.currency.code())
             .bind(published.row_count)
             .bind(&published.digest)
             .bind(cause)
@@ -229,21 +233,24 @@ async fn cause(
 
 /// Makes the tables and views of every published report, so that dashboards find them before the
 /// first night.
-pub(crate) async fn prepare(db: &PgPool, catalogue: &Catalogue) -> Result<(), PublishError> {
+pub(crate) async fn prepare(db: &PgPool, catalogue: &Catalogue, currency: Currency) -> Result<(), PublishError> {
     for report in catalogue.reports().filter(|report| report.publish.is_some()) {
         let mut connection = db.acquire().await?;
-        ensure_version(&mut connection, report).await?;
+        ensure_version(&mut connection, report, currency).await?;
     }
     Ok(())
 }
 
 /// The number of the version with the report's columns.
-async fn ensure_version(connection: &mut PgConnection, report: &Report) -> Result<i32, sqlx::Error> {
-    let columns: Vec<_> =
-        report.columns.iter().map(|column| json!({"name": column.name, "type": column.kind})).collect();
+async fn ensure_version(
+    connection: &mut PgConnection,
+    report: &Report,
+    currency: Currency,
+) -> Result<i32, sqlx::Error> {
+    let columns: Vec<_> = report.columns.iter().map(|column| StoredColumn::of(column, currency)).collect();
     sqlx::query_scalar("SELECT published.ensure_version($1, $2)")
         .bind(&report.name)
-        .bind(json!(columns))
+        .bind(Json(columns))
         .fetch_one(connection)
         .await
 }

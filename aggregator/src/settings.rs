@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::Currency;
+
 /// Where things are, and in which zone and currency the company counts.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -14,8 +16,8 @@ pub struct Settings {
     pub lake_dir: PathBuf,
     /// The company's time zone.
     pub time_zone: chrono_tz::Tz,
-    /// The company's currency, an ISO 4217 code.
-    pub currency: String,
+    /// The company's currency.
+    pub currency: Currency,
     /// Folder with further source declarations; one of the same file name replaces a shipped one.
     pub sources_dir: Option<PathBuf>,
     /// Folder with further `reports/` and `views/`.

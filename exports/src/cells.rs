@@ -14,7 +14,8 @@ pub(crate) enum Cells<'a> {
     Bool(&'a BooleanChunked),
     Date(&'a Int32Chunked),
     Timestamp(&'a Int64Chunked),
-    Money(&'a Int64Chunked),
+    /// Minor units, and the digits after the point.
+    Money(&'a Int64Chunked, u8),
 }
 
 impl<'a> Cells<'a> {
@@ -33,7 +34,7 @@ impl<'a> Cells<'a> {
                     Kind::Bool => Self::Bool(series.bool().map_err(Error::Encode)?),
                     Kind::Date => Self::Date(series.date().map_err(Error::Encode)?.physical()),
                     Kind::Timestamp => Self::Timestamp(series.datetime().map_err(Error::Encode)?.physical()),
-                    Kind::Money => Self::Money(series.i64().map_err(Error::Encode)?),
+                    Kind::Money { decimals } => Self::Money(series.i64().map_err(Error::Encode)?, decimals),
                 })
             })
             .collect()

@@ -75,7 +75,9 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut 
         Cells::Timestamp(values) => {
             values.get(row).into_iter().for_each(|value| push_timestamp(text, value, spreadsheet));
         }
-        Cells::Money(values) => values.get(row).into_iter().for_each(|value| push_money(text, value)),
+        Cells::Money(values, decimals) => {
+            values.get(row).into_iter().for_each(|value| push_money(text, value, *decimals));
+        }
     }
     text
 }

@@ -167,7 +167,7 @@ fn push_value(text: &mut Vec<u8>, cells: &Cells<'_>, row: usize) {
         Cells::Timestamp(values) => {
             values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, false)))
         }
-        Cells::Money(values) => values.get(row).map(|value| push_money(text, value)),
+        Cells::Money(values, decimals) => values.get(row).map(|value| push_money(text, value, *decimals)),
     };
     if pushed.is_none() {
         text.extend_from_slice(b"null");

@@ -9,7 +9,7 @@
 //!
 //! | kind | JSON, NDJSON | CSV | Parquet, Arrow | XLSX |
 //! |---|---|---|---|---|
-//! | `money` | `1234.50`, always two decimals | `1234.50` | `DECIMAL(18,2)` | number, `#,##0.00` |
+//! | `money` | `1234.50`, with the currency's own digits always | `1234.50` | `DECIMAL(18,2)` | number, `#,##0.00` |
 //! | `int64` | number; a string beyond ±(2^53 − 1) | digits | `INT64` | number; text beyond 15 digits |
 //! | `float` | shortest exact form | same | `DOUBLE` | number |
 //! | `date` | `"2026-03-08"` | same | `DATE` | date cell |

@@ -2,7 +2,7 @@
 
 use polars::prelude::{ChunkApply as _, Column as Series, DataFrame, DataType, IntoColumn, TimeUnit, TimeZone};
 
-use crate::column::{Column, Kind, MONEY_PRECISION, MONEY_SCALE};
+use crate::column::{Column, Kind, MONEY_PRECISION};
 use crate::error::{Error, Result};
 
 /// Regroups frames of any size into contiguous ones of about `size` rows, in canonical types.
@@ -75,7 +75,7 @@ fn fit(series: &Series, column: &Column) -> Result<Series> {
     let found = series.dtype();
     let fits = match column.kind {
         // A fraction of a cent is never rounded here: who divides money decides how to round it.
-        Kind::Int32 | Kind::Int64 | Kind::Money => found.is_integer(),
+        Kind::Int32 | Kind::Int64 | Kind::Money { .. } => found.is_integer(),
         Kind::Float => found.is_primitive_numeric(),
         Kind::String => *found == DataType::String,
         Kind::Bool => *found == DataType::Boolean,
@@ -122,9 +122,9 @@ pub(crate) fn columnar(batch: &DataFrame, columns: &[Column]) -> Result<DataFram
         .iter()
         .zip(batch.columns())
         .map(|(column, series)| match column.kind {
-            Kind::Money => decimal(series).map_err(|_| Error::Misfit {
+            Kind::Money { decimals } => decimal(series, decimals).map_err(|_| Error::Misfit {
                 column: column.name.clone(),
-                kind: Kind::Money,
+                kind: column.kind,
                 found: format!("an amount of more than {MONEY_PRECISION} digits"),
             }),
             _ => Ok(series.clone()),
@@ -133,7 +133,7 @@ pub(crate) fn columnar(batch: &DataFrame, columns: &[Column]) -> Result<DataFram
     DataFrame::new(batch.height(), columns).map_err(Error::Encode)
 }
 
-fn decimal(series: &Series) -> polars::prelude::PolarsResult<Series> {
+fn decimal(series: &Series, decimals: u8) -> polars::prelude::PolarsResult<Series> {
     let cents = series.cast(&DataType::Int128)?;
-    Ok(cents.i128()?.clone().into_decimal(MONEY_PRECISION, MONEY_SCALE)?.into_column())
+    Ok(cents.i128()?.clone().into_decimal(MONEY_PRECISION, decimals.into())?.into_column())
 }

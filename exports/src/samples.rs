@@ -16,7 +16,7 @@ pub(crate) fn all() -> (Provenance, Vec<Column>, DataFrame) {
         ("open", Kind::Bool, "Open"),
         ("day", Kind::Date, "Day"),
         ("at", Kind::Timestamp, "At"),
-        ("net", Kind::Money, "Net"),
+        ("net", Kind::Money { decimals: 2 }, "Net"),
     ];
     let days = Series::new("day".into(), [Some(20_520_i32), Some(-1), None]).cast(&DataType::Date);
     let moments = Series::new("at".into(), [Some(1_772_955_000_000_001_i64), Some(0), None])

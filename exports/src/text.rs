@@ -6,22 +6,24 @@ use chrono::{DateTime, Days, NaiveDate};
 const SECONDS_PER_DAY: i64 = 86_400;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// Cents as a decimal with exactly two places: `-5` is `-0.05`.
+/// Minor units as a decimal with exactly so many places: `-5` cents are `-0.05`, 5 yen `5`.
 #[must_use]
-pub fn money(cents: i64) -> String {
+pub fn money(minor: i64, decimals: u8) -> String {
     let mut text = Vec::new();
-    push_money(&mut text, cents);
+    push_money(&mut text, minor, decimals);
     String::from_utf8(text).unwrap_or_default()
 }
 
-pub(crate) fn push_money(text: &mut Vec<u8>, cents: i64) {
-    if cents < 0 {
+pub(crate) fn push_money(text: &mut Vec<u8>, minor: i64, decimals: u8) {
+    if minor < 0 {
         text.push(b'-');
     }
-    let magnitude = cents.unsigned_abs();
-    push_digits(text, magnitude / 100, 1);
-    text.push(b'.');
-    push_digits(text, magnitude % 100, 2);
+    let (magnitude, unit) = (minor.unsigned_abs(), 10_u64.pow(decimals.into()));
+    push_digits(text, magnitude / unit, 1);
+    if decimals > 0 {
+        text.push(b'.');
+        push_digits(text, magnitude % unit, decimals.into());
+    }
 }
 
 pub(crate) fn push_int(text: &mut Vec<u8>, value: i64) {
@@ -127,9 +129,10 @@ mod tests {
     fn cents_have_two_places_whatever_their_sign() {
         let cases = [(0, "0.00"), (5, "0.05"), (-5, "-0.05"), (123_450, "1234.50"), (-100, "-1.00")];
         for (cents, expected) in cases {
-            assert_eq!(money(cents), expected);
+            assert_eq!(money(cents, 2), expected);
         }
-        assert_eq!(money(i64::MIN), "-92233720368547758.08");
+        assert_eq!(money(i64::MIN, 2), "-92233720368547758.08");
+        assert_eq!([money(-1_234, 0), money(5, 3), money(-12_345, 4)], ["-1234", "0.005", "-1.2345"]);
     }
 
     #[test]

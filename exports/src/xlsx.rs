@@ -82,7 +82,8 @@ fn cell_format(kind: Kind) -> Format {
         Kind::Float => Format::new().set_num_format("0.00####"),
         Kind::Date => Format::new().set_num_format("yyyy-mm-dd"),
         Kind::Timestamp => Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
-        Kind::Money => Format::new().set_num_format("#,##0.00"),
+        Kind::Money { decimals: 0 } => Format::new().set_num_format("#,##0"),
+        Kind::Money { decimals } => Format::new().set_num_format(format!("#,##0.{}", "0".repeat(decimals.into()))),
         Kind::String | Kind::Bool => Format::new(),
     }
 }
@@ -92,7 +93,7 @@ fn width(column: &Column) -> f64 {
     let values = match column.kind {
         Kind::Bool => 8_u32,
         Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Date => 12,
-        Kind::Money => 14,
+        Kind::Money { .. } => 14,
         Kind::Timestamp => 20,
         Kind::String => 26,
     };
@@ -118,9 +119,9 @@ fn write_cell(
             Some(value) => number(sheet, value),
             None => text(sheet, &value.to_string()),
         }),
-        Cells::Money(values) => values.get(index).map(|cents| match digits(cents) {
-            Some(cents) => number(sheet, cents / 100.0),
-            None => text(sheet, &crate::text::money(cents)),
+        Cells::Money(values, decimals) => values.get(index).map(|minor| match digits(minor) {
+            Some(value) => number(sheet, value / 10_f64.powi((*decimals).into())),
+            None => text(sheet, &crate::text::money(minor, *decimals)),
         }),
         Cells::Float(values) => values.get(index).map(|value| number(sheet, value)),
         Cells::Bool(values) => {

@@ -58,9 +58,10 @@ pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
 /// The document of a result computed on demand.
 #[must_use]
 pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
+    let currency = aggregator.settings().currency;
     let columns = result.columns().iter().map(|column| Column {
         name: column.name.clone(),
-        kind: kind(column.kind),
+        kind: kind(column.kind, currency.decimals()),
         title: column.title.clone(),
     });
     Document {
@@ -71,7 +72,7 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
             snapshot: result.snapshot,
             revision: None,
             state: None,
-            currency: aggregator.settings().currency.clone(),
+            currency: currency.code().to_owned(),
             generated_at: result.computed_at,
             sources: sources(&result.sources),
             row_count: Some(result.frame.height() as u64),
@@ -88,7 +89,7 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
     let catalogue = aggregator.reports().catalogue();
     let report = catalogue.get(&revision.report);
     Document {
-        columns: self::columns(report, &columns),
+        columns: self::columns(report, &columns, revision.decimals()),
         provenance: Provenance {
             title: report.map_or_else(|| revision.report.clone(), |report| report.title.clone()),
             report: revision.report,
@@ -105,22 +106,22 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
     }
 }
 
-/// Published columns, with the titles of today's report where it still has the column.
+/// Published columns, with the titles of today's report where it still has the column; amounts have so many decimals.
 #[must_use]
-pub fn columns(report: Option<&Arc<Report>>, columns: &[PublishedColumn]) -> Vec<Column> {
+pub fn columns(report: Option<&Arc<Report>>, columns: &[PublishedColumn], decimals: u8) -> Vec<Column> {
     let title = |name: &str| {
         let column = report.and_then(|report| report.columns.iter().find(|column| column.name == name));
         column.map_or_else(|| name.to_owned(), |column| column.title.clone())
     };
     let column = |column: &PublishedColumn| Column {
         name: column.name.clone(),
-        kind: kind(column.kind),
+        kind: kind(column.kind, decimals),
         title: title(&column.name),
     };
     columns.iter().map(column).collect()
 }
 
-fn kind(kind: ColumnType) -> Kind {
+fn kind(kind: ColumnType, decimals: u8) -> Kind {
     match kind {
         ColumnType::Int32 => Kind::Int32,
         ColumnType::Int64 => Kind::Int64,
@@ -129,6 +130,6 @@ fn kind(kind: ColumnType) -> Kind {
         ColumnType::Bool => Kind::Bool,
         ColumnType::Date => Kind::Date,
         ColumnType::Timestamp => Kind::Timestamp,
-        ColumnType::Money => Kind::Money,
+        ColumnType::Money => Kind::Money { decimals },
     }
 }

@@ -139,7 +139,7 @@ fn columns() -> Vec<Column> {
         ("store", Kind::String),
         ("sku", Kind::String),
         ("quantity", Kind::Int32),
-        ("net", Kind::Money),
+        ("net", Kind::Money { decimals: 2 }),
         ("share", Kind::Float),
         ("online", Kind::Bool),
     ]

@@ -21,7 +21,7 @@ fn document(rows: bool) -> (Provenance, Vec<Column>, DataFrame) {
         ("good", Kind::Bool),
         ("day", Kind::Date),
         ("at", Kind::Timestamp),
-        ("net", Kind::Money),
+        ("net", Kind::Money { decimals: 2 }),
     ];
     let columns: Vec<Column> =
         columns.map(|(name, kind)| Column { name: name.into(), kind, title: name.to_uppercase() }).into();

@@ -72,7 +72,7 @@ impl Court {
             gateway_key: "key".to_owned(),
             lake_dir: stack.state().lake,
             time_zone: chrono_tz::America::Toronto,
-            currency: "EUR".to_owned(),
+            currency: "EUR".parse().unwrap(),
             sources_dir: Some(folder.path().to_owned()),
             catalogue_dir: Some(folder.path().join("own")),
             clock_tolerance: std::time::Duration::from_secs(120),

@@ -152,7 +152,7 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         gateway_key: "key".to_owned(),
         lake_dir: stack.state().lake,
         time_zone: chrono_tz::UTC,
-        currency: "EUR".to_owned(),
+        currency: "EUR".parse().unwrap(),
         sources_dir: Some(folder.path().to_owned()),
         catalogue_dir: None,
         clock_tolerance: std::time::Duration::from_secs(120),

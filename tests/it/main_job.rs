@@ -11,6 +11,7 @@ pub(crate) use system_tests::runs::{follow, nightly, poll_all};
 use crate::company::Company;
 
 mod bad_input;
+mod currency;
 mod faults;
 mod findings;
 

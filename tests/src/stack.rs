@@ -48,6 +48,12 @@ impl Builder {
         self
     }
 
+    /// Lets the company count in another currency of ISO 4217.
+    pub fn currency(mut self, code: &str) -> Self {
+        self.company.currency = code.to_owned();
+        self
+    }
+
     /// Starts only these services (with the gateway and all databases): quicker, for tests of a part.
     pub fn only(mut self, services: &[&'static str]) -> Self {
         self.services = Some(services.to_vec());

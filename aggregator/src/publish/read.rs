@@ -1,13 +1,15 @@
 //! Reading what was published: the list of revisions, and the rows of one.
 
+use base::Currency;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{Column, DataFrame, DataType, TimeUnit, TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Row};
 
 use super::rows::quoted;
+use super::stored::StoredColumn;
 use super::{Missing, PublishError, State};
 use crate::report::ColumnType;
 
@@ -49,6 +51,15 @@ pub struct Restated {
     pub published_at: DateTime<Utc>,
 }
 
+impl Revision {
+    /// Decimals of its amounts.
+    #[must_use]
+    pub fn decimals(&self) -> u8 {
+        // Before codes were checked, one that ISO 4217 does not know had two.
+        self.currency.parse::<Currency>().map_or(2, Currency::decimals)
+    }
+}
+
 impl From<Revision> for Restated {
     fn from(revision: Revision) -> Self {
         let Revision { revision, state, missing, cause, published_at, .. } = revision;
@@ -57,10 +68,9 @@ impl From<Revision> for Restated {
 }
 
 /// A column as it was when the revision was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedColumn {
     pub name: String,
-    #[serde(rename = "type")]
     pub kind: ColumnType,
 }
 
@@ -195,15 +205,16 @@ pub async fn revision_rows(
 /// When the database fails.
 pub async fn rows_of(db: &PgPool, revision: Revision) -> Result<PublishedRows, PublishError> {
     let sql = "SELECT columns, table_name FROM published.report_version WHERE report = $1 AND version = $2";
-    let (Json(columns), table): (Json<Vec<PublishedColumn>>, String) =
+    let (Json(columns), table): (Json<Vec<StoredColumn>>, String) =
         sqlx::query_as(sql).bind(&revision.report).bind(revision.version).fetch_one(db).await?;
     let list: Vec<String> = columns
         .iter()
-        .map(|column| match column.kind {
-            ColumnType::Money => format!("({} * 100)::bigint", quoted(&column.name)),
-            _ => quoted(&column.name),
+        .map(|column| match column.decimals() {
+            Some(decimals) => format!("({} * {})::bigint", quoted(&column.name), 10_u32.pow(decimals.into())),
+            None => quoted(&column.name),
         })
         .collect();
+    let columns: Vec<PublishedColumn> = columns.into_iter().map(Into::into).collect();
     let sql =
         format!("SELECT {} FROM published.{} WHERE revision_id = $1 ORDER BY row_no", list.join(", "), quoted(&table));
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(db).await?;

@@ -1,5 +1,6 @@
 //! Writing the rows of a revision: a column at a time, so that a statement carries thousands of rows.
 
+use base::Currency;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{Column, DataFrame, DataType, PolarsResult, TimeUnit};
 use sqlx::postgres::PgArguments;
@@ -18,8 +19,9 @@ pub(super) async fn insert(
     table: &str,
     revision_id: i64,
     result: &ReportResult,
+    currency: Currency,
 ) -> Result<(), PublishError> {
-    let sql = statement(table, result.columns());
+    let sql = statement(table, result.columns(), currency.decimals());
     let mut start = 0;
     while start < result.frame.height() {
         let batch = result.frame.slice(i64::try_from(start).unwrap_or(i64::MAX), BATCH);
@@ -36,13 +38,17 @@ pub(super) async fn insert(
 }
 
 /// `INSERT … SELECT … FROM unnest(…)`. Names are the catalogue's own (checked to be plain), quoted all the same.
-fn statement(table: &str, columns: &[ReportColumn]) -> String {
+fn statement(table: &str, columns: &[ReportColumn], decimals: u8) -> String {
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let values: Vec<String> = (1..)
         .zip(columns)
         .map(|(place, column): (usize, _)| match column.kind {
-            // Cents become a decimal exactly: the scale is raised before the division.
-            ColumnType::Money => format!("(c{place}::numeric(20,2) / 100)::numeric(18,2)"),
+            // Minor units become a decimal exactly: the scale is raised before the division.
+            ColumnType::Money => format!(
+                "(c{place}::numeric({}, {decimals}) / {})::numeric(18,{decimals})",
+                18 + decimals,
+                10_u32.pow(decimals.into()),
+            ),
             _ => format!("c{place}"),
         })
         .collect();

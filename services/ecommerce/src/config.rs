@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use base::Currency;
 use chrono_tz::Tz;
-use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
+use kit::config::{ConfigError, ServiceConfig, Vars, currency};
 use kit::stock::StockConfig;
 
 /// Everything ecommerce reads from the environment, under the prefix `ECOMMERCE_`.
@@ -30,7 +31,7 @@ impl Config {
         let config = Self {
             service: ServiceConfig::read(&mut vars)?,
             stock: StockConfig::read(&mut vars)?,
-            currency: Currency::read(&mut vars)?,
+            currency: currency(&mut vars)?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
             cart_idle: vars.seconds_or(
                 "CART_IDLE_SECONDS",

@@ -50,7 +50,7 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "ecommerce", &MIGRATIONS).await?;
-        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals() });
         let outbox = Outbox::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
         Ok(Self { db, imports, outbox, time_zone: config.time_zone, cart_idle: config.cart_idle })
     }

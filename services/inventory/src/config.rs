@@ -1,6 +1,7 @@
 //! What the service is told by its environment, under the prefix `INVENTORY_`.
 
-use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
+use base::Currency;
+use kit::config::{ConfigError, ServiceConfig, Vars, currency};
 
 /// The configuration of the inventory service.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ impl Config {
     /// See [`ConfigError`].
     pub fn read(mut vars: Vars) -> Result<Self, ConfigError> {
         let service = ServiceConfig::read(&mut vars)?;
-        let currency = Currency::read(&mut vars)?;
+        let currency = currency(&mut vars)?;
         vars.finish()?;
         Ok(Self { service, currency })
     }

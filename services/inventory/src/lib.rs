@@ -42,7 +42,7 @@ impl App {
     /// The database cannot be reached or migrated.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "inventory", &MIGRATIONS).await?;
-        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals() });
         Ok(Self { db, imports })
     }
 

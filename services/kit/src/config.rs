@@ -7,6 +7,8 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use base::Currency;
+
 /// Why a configuration is refused; every message names the variable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -232,37 +234,12 @@ impl FromStr for Token {
     }
 }
 
-/// A currency by its ISO 4217 code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Currency {
-    /// Decimals of its amounts in major units (ISO 4217, list one: minor units).
-    pub decimals: u32,
-}
-
-impl Currency {
-    /// Reads the variable `CURRENCY`.
-    ///
-    /// # Errors
-    /// It is no code.
-    pub fn read(vars: &mut Vars) -> Result<Self, ConfigError> {
-        vars.or("CURRENCY", "EUR", "ISO 4217 code of the company's currency, for imported amounts such as 12.50")
-    }
-}
-
-impl FromStr for Currency {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let decimals = match text {
-            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-            "CLF" | "UYW" => 4,
-            code if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => 2,
-            _ => return Err("it must be a code of three capital letters, such as EUR"),
-        };
-        Ok(Self { decimals })
-    }
+/// The variable `CURRENCY`: what a service's amounts are in.
+///
+/// # Errors
+/// ISO 4217 does not know it.
+pub fn currency(vars: &mut Vars) -> Result<Currency, ConfigError> {
+    vars.or("CURRENCY", "EUR", "ISO 4217 code of the company's currency")
 }
 
 /// What every service needs, whatever it serves.

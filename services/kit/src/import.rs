@@ -54,7 +54,7 @@ pub fn amount(
     major: (&'static str, Option<Major>),
     rules: Rules,
 ) -> Result<Option<i64>, Refusal> {
-    let converted = major.1.map(|amount| amount.minor(rules.decimals)).transpose();
+    let converted = major.1.map(|amount| amount.minor(rules.decimals.into())).transpose();
     let converted = converted.map_err(|reason| Refusal::new(major.0, reason))?;
     match (minor.1, converted) {
         (Some(given), Some(other)) if given != other => {

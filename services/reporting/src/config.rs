@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use base::Currency;
 use kit::config::{ConfigError, Secret, ServiceConfig, Token, Vars};
 
 /// The prefix of every variable.
@@ -68,7 +69,7 @@ impl Config {
             gateway_key: vars.required("GATEWAY_KEY", "the aggregator's key at the gateway")?,
             session_secret: vars.required("SESSION_SECRET", "signs the console's sessions, at least 16 characters")?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
-            currency: vars.or("CURRENCY", "EUR", "ISO 4217 code of the company's currency")?,
+            currency: kit::config::currency(&mut vars)?,
             lake_dir: vars.required("LAKE_DIR", "folder of the lake's Parquet files")?,
             exports_dir: vars.required("EXPORTS_DIR", "folder of the export packs")?,
             spool_dir: vars.required("SPOOL_DIR", "folder in which downloads are built")?,
@@ -105,30 +106,6 @@ fn default_replica() -> String {
     format!("pid {}", std::process::id())
 }
 
-/// An ISO 4217 code: three capital letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Currency(String);
-
-impl Currency {
-    /// The code.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for Currency {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("it must be three capital letters, such as CAD")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +140,7 @@ mod tests {
         for (name, value) in [
             ("REPORTING_TIME_ZONE", "Mars/Olympus"),
             ("REPORTING_CURRENCY", "dollars"),
+            ("REPORTING_CURRENCY", "ZZZ"),
             ("REPORTING_COMPUTE_SLOTS", "0"),
             ("REPORTING_DOWNLOADS", "many"),
             ("REPORTING_SESSION_SECRET", "short"),

@@ -90,7 +90,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         gateway_key: config.gateway_key.expose().to_owned(),
         lake_dir: config.lake_dir.clone(),
         time_zone: config.time_zone,
-        currency: config.currency.code().to_owned(),
+        currency: config.currency,
         sources_dir: config.sources_dir.clone(),
         catalogue_dir: config.catalogue_dir.clone(),
         clock_tolerance: config.clock_tolerance,

@@ -1,7 +1,8 @@
 //! Configuration of retail: the shared variables, and the way to Inventory.
 
+use base::Currency;
 use chrono::TimeDelta;
-use kit::config::{ConfigError, Currency, ServiceConfig, Vars};
+use kit::config::{ConfigError, ServiceConfig, Vars, currency};
 use kit::stock::StockConfig;
 
 /// Everything retail reads from the environment, under the prefix `RETAIL_`.
@@ -28,7 +29,7 @@ impl Config {
         let config = Self {
             service: ServiceConfig::read(&mut vars)?,
             stock: StockConfig::read(&mut vars)?,
-            currency: Currency::read(&mut vars)?,
+            currency: currency(&mut vars)?,
             offline: TimeDelta::days(days.into()),
         };
         vars.finish()?;

@@ -46,7 +46,7 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "retail", &MIGRATIONS).await?;
-        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals });
+        let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals() });
         let outbox = Outbox::open(db.clone(), &config.stock).context("RETAIL_GATEWAY_URL")?;
         Ok(Self { db, imports, outbox, offline: config.offline })
     }

@@ -47,7 +47,7 @@ pub(crate) fn settings(stack: &Stack) -> Settings {
         gateway_key: "unused".to_owned(),
         lake_dir: stack.state().lake,
         time_zone: chrono_tz::Europe::Paris,
-        currency: "EUR".to_owned(),
+        currency: "EUR".parse().expect("ISO 4217 knows the euro"),
         sources_dir: None,
         catalogue_dir: None,
         clock_tolerance: std::time::Duration::from_secs(120),

@@ -15,7 +15,7 @@ pub(super) async fn beside(stack: &Stack) -> Arc<Aggregator> {
         gateway_key: stack.state().keys["aggregator"].clone(),
         lake_dir: stack.state().lake,
         time_zone: chrono_tz::UTC,
-        currency: "CAD".to_owned(),
+        currency: "CAD".parse().unwrap(),
         sources_dir: None,
         catalogue_dir: None,
         clock_tolerance: std::time::Duration::from_secs(120),

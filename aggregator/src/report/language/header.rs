@@ -159,7 +159,7 @@ pub enum ColumnType {
     Bool,
     Date,
     Timestamp,
-    /// Minor units in the frame, a decimal with two places outside.
+    /// Minor units in the frame, a decimal with the currency's digits outside.
     Money,
 }
 

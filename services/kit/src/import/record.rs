@@ -15,7 +15,7 @@ use crate::text::Zone;
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// Decimals of the company's currency.
-    pub decimals: u32,
+    pub decimals: u8,
 }
 
 /// What a file does with a document that is stored otherwise.

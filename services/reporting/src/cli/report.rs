@@ -154,7 +154,7 @@ fn show(document: &Document) -> anyhow::Result<()> {
     let titles: Vec<&str> = document.columns.iter().map(|column| column.title.as_str()).collect();
     let mut rows = table(&titles);
     for (column, place) in document.columns.iter().zip(rows.column_iter_mut()) {
-        if matches!(column.kind, Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Money) {
+        if matches!(column.kind, Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Money { .. }) {
             place.set_cell_alignment(CellAlignment::Right);
         }
     }

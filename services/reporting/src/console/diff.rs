@@ -45,9 +45,10 @@ pub(super) async fn page(
     }
     let catalogue = state.aggregator.reports().catalogue();
     let diff = publish::diff(&state.pool, &catalogue, &name, day, from, to).await.map_err(AnswerError::from)?;
-    let titles = |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
+    let decimals = diff.to.decimals();
+    let titles = |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns, decimals);
     let title = revisions::title(&catalogue, &name);
-    let shown = Shown { zone: state.config.time_zone, currency: &diff.to.currency };
+    let shown = Shown { zone: state.config.time_zone, currency: &diff.to.currency, decimals };
     let content = html! {
         div.head {
             nav.crumbs aria-label="Where this is" {
@@ -112,12 +113,14 @@ fn columns(diff: &Diff) -> Markup {
 struct Shown<'a> {
     zone: chrono_tz::Tz,
     currency: &'a str,
+    decimals: u8,
 }
 
 impl Shown<'_> {
     fn totals(&self, diff: &Diff, columns: &[Column]) -> Markup {
         let title =
             |name: &str| columns.iter().find(|it| it.name == name).map_or(name.to_owned(), |it| it.title.clone());
+        let money = |minor| show::money(minor, self.decimals);
         let moved: Vec<_> = diff.totals.iter().filter(|total| total.from != total.to).collect();
         html! {
             @if !moved.is_empty() {
@@ -130,8 +133,8 @@ impl Shown<'_> {
                                 @for total in moved {
                                     tr {
                                         th scope="row" { (title(&total.column)) }
-                                        td.n { (show::money(total.from)) } td.n { (show::money(total.to)) }
-                                        td.n { (by(&show::money(total.to.saturating_sub(total.from)))) }
+                                        td.n { (money(total.from)) } td.n { (money(total.to)) }
+                                        td.n { (by(&money(total.to.saturating_sub(total.from)))) }
                                     }
                                 }
                             }

@@ -128,7 +128,7 @@ impl View<'_> {
                     (provenance::section(self.state, document))
                 }
             }
-            @if let Some(report) = self.report { (definitions(report, &self.state.config.currency)) }
+            @if let Some(report) = self.report { (definitions(report, self.state.config.currency)) }
         };
         Ok(Body { content, charts })
     }
@@ -221,7 +221,7 @@ pub(super) fn broken(error: polars::prelude::PolarsError) -> Fault {
 }
 
 /// How the measures are defined.
-fn definitions(report: &Report, currency: &crate::config::Currency) -> Markup {
+fn definitions(report: &Report, currency: base::Currency) -> Markup {
     let noted: Vec<_> = report.columns.iter().filter(|column| column.note.is_some()).collect();
     html! {
         @if !noted.is_empty() {

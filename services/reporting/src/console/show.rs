@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use exports::Kind;
 use maud::{Markup, html};
 use polars::prelude::{AnyValue, TimeUnit};
 
@@ -23,11 +24,12 @@ fn grouped(digits: &str) -> String {
     text
 }
 
-/// Cents as an amount: `1,234.50`.
-pub(super) fn money(cents: i64) -> String {
-    let magnitude = cents.unsigned_abs();
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", grouped(&(magnitude / 100).to_string()), magnitude % 100)
+/// Minor units as an amount: `1,234.50`.
+pub(super) fn money(minor: i64, decimals: u8) -> String {
+    let text = ::exports::money(minor, decimals);
+    let (sign, rest) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let (digits, point) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+    format!("{sign}{}{point}", grouped(digits))
 }
 
 /// A ratio or an average, to two places: figures of a column stand under one another.
@@ -114,35 +116,23 @@ pub(super) fn words(name: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A cell of a report as text; `is_money` for cents. An absent value is empty.
-pub(super) fn cell(value: &AnyValue<'_>, is_money: bool, zone: Tz) -> String {
+/// A cell of a report as text. An absent value is empty.
+pub(super) fn cell(value: &AnyValue<'_>, kind: Kind, zone: Tz) -> String {
     match value {
         AnyValue::Null => String::new(),
         AnyValue::Boolean(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         AnyValue::String(text) => (*text).to_owned(),
         AnyValue::StringOwned(text) => text.to_string(),
-        AnyValue::Int64(value) => {
-            if is_money {
-                money(*value)
-            } else {
-                whole(*value)
-            }
-        }
-        AnyValue::Int32(value) => {
-            if is_money {
-                money((*value).into())
-            } else {
-                whole((*value).into())
-            }
-        }
         AnyValue::Float64(value) => float(*value),
         AnyValue::Float32(value) => float((*value).into()),
         AnyValue::Date(days) => date(*days).map(|day| day.to_string()).unwrap_or_default(),
         AnyValue::Datetime(value, unit, _) => local(*value, *unit, zone),
         AnyValue::DatetimeOwned(value, unit, _) => local(*value, *unit, zone),
-        other => other
-            .extract::<i64>()
-            .map_or_else(|| other.to_string(), |value| if is_money { money(value) } else { whole(value) }),
+        other => match (other.extract::<i64>(), kind) {
+            (Some(value), Kind::Money { decimals }) => money(value, decimals),
+            (Some(value), _) => whole(value),
+            (None, _) => other.to_string(),
+        },
     }
 }
 
@@ -168,8 +158,7 @@ mod tests {
     fn figures_are_read_at_a_glance() {
         assert_eq!(whole(-1_234_567), "-1,234,567");
         assert_eq!(whole(12), "12");
-        assert_eq!(money(123_450), "1,234.50");
-        assert_eq!(money(-5), "-0.05");
+        assert_eq!([money(123_450, 2), money(-5, 2), money(-123_450, 0)], ["1,234.50", "-0.05", "-123,450"]);
         assert_eq!(float(0.1 + 0.2), "0.30");
         assert_eq!(float(-12_345.67), "-12,345.67");
         assert_eq!(float(-0.001), "0.00");

@@ -149,7 +149,8 @@ pub async fn get(
     let catalogue = state.aggregator.reports().catalogue();
     let diff = publish::diff(&state.pool, &catalogue, &name, business_day, from, to).await;
     let diff = diff.map_err(AnswerError::from)?;
-    let titles = move |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns);
+    let decimals = diff.to.decimals();
+    let titles = move |columns: &[PublishedColumn]| document::columns(catalogue.get(&name), columns, decimals);
     let shown = tokio::task::spawn_blocking(move || view(diff, limit.rows(), titles));
     Ok(Json(shown.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?))
 }
@@ -166,9 +167,9 @@ fn view(
         unchanged: diff.unchanged,
     };
     let totals = diff.totals.iter().map(|total| {
-        let cents = |cents: i64| RawValue::from_string(::exports::money(cents));
-        let by = cents(total.to.saturating_sub(total.from))?;
-        Ok(Change { column: total.column.clone(), from: cents(total.from)?, to: cents(total.to)?, by: Some(by) })
+        let amount = |minor: i64| RawValue::from_string(::exports::money(minor, diff.to.decimals()));
+        let by = amount(total.to.saturating_sub(total.from))?;
+        Ok(Change { column: total.column.clone(), from: amount(total.from)?, to: amount(total.to)?, by: Some(by) })
     });
     let rows = |columns: &[PublishedColumn], frame: &DataFrame| rows(&titles(columns), &frame.head(Some(limit)));
     Ok(DiffView {

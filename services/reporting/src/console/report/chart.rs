@@ -100,7 +100,7 @@ fn points(
     };
     let values = frame.column(&y.name).and_then(|cells| cells.cast(&DataType::Float64)).map_err(broken)?;
     let values = values.f64().map_err(broken)?;
-    let scale = if y.kind == Kind::Money { 100.0 } else { 1.0 };
+    let scale = if let Kind::Money { decimals } = y.kind { 10_f64.powi(decimals.into()) } else { 1.0 };
     let names: Vec<&Column> = document.columns.iter().filter(|column| column.kind == Kind::String).collect();
     let additive = y.kind != Kind::Float;
     let mut rows = Vec::with_capacity(frame.height());
@@ -154,7 +154,7 @@ fn fitted(kind: ChartKind, x: &Column, y: &Column, points: Points, unit: Option<
         _ => "bar",
     };
     let places = match y.kind {
-        Kind::Money => 2,
+        Kind::Money { decimals } => decimals,
         Kind::Float => 1,
         _ => 0,
     };
@@ -244,10 +244,12 @@ mod tests {
     fn what_does_not_fit_is_left_out_and_said() {
         let many: Vec<(String, f64)> = (0..30).map(|n| (format!("p{n}"), 1.0)).collect();
         let many: Vec<(&str, f64)> = many.iter().map(|(label, value)| (label.as_str(), *value)).collect();
-        let (drawing, said) = fitted(ChartKind::Bar, &column(Kind::String), &column(Kind::Money), points(&many), None);
+        let (drawing, said) =
+            fitted(ChartKind::Bar, &column(Kind::String), &column(Kind::Money { decimals: 2 }), points(&many), None);
         assert_eq!((drawing.kind, drawing.labels.len(), drawing.series[0].values.len()), ("lying", BARS, BARS));
         assert_eq!(said.as_deref(), Some("The first 25 of 30"));
-        let (pie, said) = fitted(ChartKind::Pie, &column(Kind::String), &column(Kind::Money), points(&many), None);
+        let (pie, said) =
+            fitted(ChartKind::Pie, &column(Kind::String), &column(Kind::Money { decimals: 2 }), points(&many), None);
         assert_eq!((pie.labels.last().map(String::as_str), pie.labels.len(), said), (Some("Others"), SLICES, None));
         assert_eq!(pie.series[0].values.last(), Some(&Some(23.0)));
     }

@@ -70,7 +70,7 @@ pub(super) fn unit(report: Option<&Report>, column: &Column, currency: &str) -> 
     let declared = report.and_then(|report| report.columns.iter().find(|it| it.name == column.name)?.unit.clone());
     // Pieces that are counted in pieces need not be told so.
     let declared = declared.filter(|unit| !column.title.eq_ignore_ascii_case(unit));
-    declared.or_else(|| (column.kind == Kind::Money).then(|| currency.to_owned()))
+    declared.or_else(|| matches!(column.kind, Kind::Money { .. }).then(|| currency.to_owned()))
 }
 
 /// What the cells of a table are.
@@ -132,7 +132,7 @@ fn short(text: &str) -> Option<&'static str> {
 
 /// A value as text. A number that only names something is not grouped.
 pub(in crate::console) fn text(value: &polars::prelude::AnyValue<'_>, column: &Column, zone: chrono_tz::Tz) -> String {
-    let text = show::cell(value, column.kind == Kind::Money, zone);
+    let text = show::cell(value, column.kind, zone);
     if is_name(column) { text.replace(',', "") } else { text }
 }
 
@@ -143,7 +143,7 @@ fn is_name(column: &Column) -> bool {
 }
 
 pub(in crate::console) fn is_number(kind: Kind) -> bool {
-    matches!(kind, Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Money)
+    matches!(kind, Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Money { .. })
 }
 
 fn turning(view: &View<'_>, page: usize, last: usize) -> Markup {
