@@ -1,6 +1,6 @@
 /*---
 title = "Register performance"
-description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago."
+description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago. A row for each register with a line in one of the three; by store and number."
 section = "Sales"
 engine = "in-memory"
 grain = "day"

@@ -1,6 +1,6 @@
 /*---
 title = "Top and under-performing stores"
-description = "Stores by net revenue against the average store: which lead, which stay below a share of it, and how each stood in the period before and on the same weekdays a year ago. A row for each active store, and for each other that sold in the period; by place, which goes by net revenue, ties by code."
+description = "Stores by net revenue against the average store: which lead, which stay below a share of it, and how each stood in the period before and on the same weekdays a year ago. A row for each active store, and for each other that was open in the period; by place, which goes by net revenue, ties by code."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -13,9 +13,9 @@ under = { type = "int", title = "Under-performing below (% of average)", default
 place = { type = "int64", title = "Place" }
 store = { type = "string", title = "Store", note = "The store's code." }
 store_name = { type = "string", title = "Name" }
-average_revenue = { type = "money", title = "Average store", note = "Net revenue of the stores that were open in the period, by their number: those with a sale or return in it. Rounded half to even; empty where none was open." }
+average_revenue = { type = "money", title = "Average store", note = "Net revenue of the stores that were open in the period, by their number. A store was open if it had a sale or return in the period, or by its dates: it opened on the last day or before, and closed on the first day or later, or is active and has no date of closing. Rounded half to even; empty where none was open." }
 index_to_average = { type = "float", title = "Index", note = "The average store is 100; empty for a store that was not open, and where the average is not above zero." }
-standing = { type = "string", title = "Standing", note = "The first that holds. not open: without a sale or return in the period; top: among the first; under-performing: below the given share of the average store; else middle." }
+standing = { type = "string", title = "Standing", note = "The first that holds. not open: as told under the average store; top: among the first; under-performing: below the given share of the average store; else middle." }
 [chart]
 kind = "bar"
 x = "store"
@@ -37,21 +37,26 @@ by_store AS (
     GROUP BY store_id
 ),
 every_store AS (
-    SELECT s.code AS store, s.name AS store_name, COALESCE(b.lines_now, 0) > 0 AS was_open,
+    SELECT s.code AS store, s.name AS store_name, s.active AS active,
+           CASE WHEN COALESCE(b.lines_now, 0) > 0 THEN TRUE
+                WHEN s.opened_on <= $to THEN COALESCE(s.closed_on >= $from, s.active)
+                ELSE FALSE END AS was_open,
            COALESCE(b.net_revenue, 0) AS net_revenue, COALESCE(b.margin, 0) AS margin,
            COALESCE(b.previous_revenue, 0) AS previous_revenue, COALESCE(b.year_ago_revenue, 0) AS year_ago_revenue
     FROM stores AS s
     LEFT JOIN by_store AS b ON b.store_id = s.store_id
-    WHERE s.active OR COALESCE(b.lines_now, 0) > 0
+),
+listed AS (
+    SELECT store, store_name, was_open, net_revenue, margin, previous_revenue, year_ago_revenue FROM every_store WHERE active OR was_open
 ),
 average AS (
-    SELECT SUM(net_revenue) AS total, SUM(CASE WHEN was_open THEN 1 ELSE 0 END) AS number FROM every_store
+    SELECT SUM(net_revenue) AS total, SUM(CASE WHEN was_open THEN 1 ELSE 0 END) AS number FROM listed
 ),
 placed AS (
     SELECT e.store AS store, e.store_name AS store_name, e.was_open AS was_open, e.net_revenue AS net_revenue, e.margin AS margin,
            e.previous_revenue AS previous_revenue, e.year_ago_revenue AS year_ago_revenue, a.total AS total, a.number AS number,
            -e.net_revenue AS negative_revenue
-    FROM every_store AS e
+    FROM listed AS e
     CROSS JOIN average AS a
 ),
 ranked AS (

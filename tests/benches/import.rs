@@ -1,68 +1,108 @@
-//! A million sale lines in one request, beside a COPY of the same documents, sorted, into the real tables with their keys and
-//! triggers.
+//! Sales, returns, orders and movements, each in one request: sales beside a COPY of the same documents, sorted, into the
+//! real tables with their keys and triggers; the others beside sales; all of them beside an older build, where the
+//! variable `BEFORE` names the folder of its programs.
 
-use std::fmt::Write as _;
+mod before;
+mod files;
+
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::{TryStreamExt as _, stream};
-use reqwest::Body;
+use futures_util::TryStreamExt as _;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolCopyExt as _;
 use system_tests::Stack;
 use system_tests::bench::{Row, Target};
 
-const SALES: u64 = 350_000;
-const LINES: u64 = 3;
-/// The store that sells.
-const STORE: &str = "code,name,city,time_zone\nS1,First,Berlin,Europe/Berlin\n";
-/// Sales written into one chunk of the body.
-const CHUNK: u64 = 500;
+use files::{File, MOVEMENTS, ORDERS, RETURNS, SALES, STORE};
+
+/// Those that import documents.
+const SERVICES: [&str; 3] = ["inventory", "ecommerce", "retail"];
+
+/// Rows per second of each file.
+struct Rates {
+    sales: f64,
+    returns: f64,
+    orders: f64,
+    movements: f64,
+}
 
 /// Rows per second.
 pub(crate) async fn run() -> Result<Vec<Row>> {
-    let stack = Stack::builder().durable().only(&["retail"]).start().await;
-    let rate = load(&stack).await?;
-    let memory = peak_megabytes(stack.state().services["retail"].pid)?;
-    let bare = Stack::builder().durable().only(&["retail"]).start().await;
+    let stack = Stack::builder().as_installed().only(&SERVICES).start().await;
+    let sales = load(&stack).await?;
+    let bare = Stack::builder().as_installed().only(&["retail"]).start().await;
     bare.direct("retail").import("/api/v1/stores/import", STORE).await;
     let copied = copy(&stack.pool("retail_db").await, &bare.pool("retail_db").await).await?;
-    Ok(vec![
-        Row {
-            work: "import of 1.05 M sale lines in one request".to_owned(),
-            value: rate,
-            unit: "rows/s",
-            peer: "sorted COPY into the same tables".to_owned(),
-            beside: copied,
-            target: Target::AtLeast(0.8),
-        },
-        Row {
-            work: "most memory of the service meanwhile".to_owned(),
-            value: memory,
+    drop(bare);
+    let rates = rest(&stack, sales).await?;
+    let row = |work: &str, value, peer: &str, beside, target| {
+        let (work, peer) = (work.to_owned(), peer.to_owned());
+        Row { work, value, unit: "rows/s", peer, beside, target }
+    };
+    let mut rows = vec![
+        row(
+            "import of 1.05 M sale lines in one request",
+            rates.sales,
+            "sorted COPY into the same tables",
+            copied,
+            Target::AtLeast(0.8),
+        ),
+        row("300,000 lines of returns", rates.returns, "sale lines", rates.sales, Target::AtLeast(0.5)),
+        row("300,000 lines of orders", rates.orders, "sale lines", rates.sales, Target::AtLeast(0.5)),
+        row("300,000 movements", rates.movements, "sale lines", rates.sales, Target::AtLeast(0.5)),
+    ];
+    for service in SERVICES {
+        rows.push(Row {
+            work: format!("most memory of {service} meanwhile"),
+            value: peak_megabytes(stack.state().services[service].pid)?,
             unit: "MB",
             peer: "limit".to_owned(),
             beside: 40.0,
             target: Target::AtMost(1.0),
-        },
-    ])
-}
-
-/// The most memory that a process has held.
-fn peak_megabytes(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        });
+    }
+    drop(stack);
+    if let Some(older) = before::start().await? {
+        let sales = load(&older.stack).await?;
+        let older = rest(&older.stack, sales).await?;
+        rows.extend([
+            row("sale lines", rates.sales, "the older build", older.sales, Target::AtLeast(1.5)),
+            row("lines of returns", rates.returns, "the older build", older.returns, Target::Told),
+            row("lines of orders", rates.orders, "the older build", older.orders, Target::Told),
+            row("movements", rates.movements, "the older build", older.movements, Target::Told),
+        ]);
+    }
+    Ok(rows)
 }
 
 /// Imports the sales; lines per second.
 pub(crate) async fn load(stack: &Stack) -> Result<f64> {
-    let retail = stack.direct("retail");
-    retail.import("/api/v1/stores/import", STORE).await;
+    stack.direct("retail").import("/api/v1/stores/import", STORE).await;
+    timed(stack, SALES).await
+}
+
+/// Imports everything else.
+async fn rest(stack: &Stack, sales: f64) -> Result<Rates> {
+    let returns = timed(stack, RETURNS).await?;
+    stack.direct("ecommerce").import("/api/v1/customers/import", files::customers()).await;
+    let orders = timed(stack, ORDERS).await?;
+    let inventory = stack.direct("inventory");
+    inventory.import("/api/v1/products/import", files::products()).await;
+    let location = serde_json::json!({"code": "S1", "name": "First", "kind": "warehouse"});
+    inventory.post_json("/api/v1/locations", &location, 201).await;
+    let movements = timed(stack, MOVEMENTS).await?;
+    Ok(Rates { sales, returns, orders, movements })
+}
+
+/// Imports a file; rows per second.
+async fn timed(stack: &Stack, file: File) -> Result<f64> {
+    let api = stack.direct(file.service);
     let began = Instant::now();
-    let report = retail.import_body("/api/v1/sales/import", Body::wrap_stream(stream::iter(chunks()))).await;
+    let report = api.import_body(file.path, file.body()).await;
     let seconds = began.elapsed().as_secs_f64();
-    ensure!(report["applied"] == SALES * LINES, "{report}");
-    Ok(rate(SALES * LINES, seconds))
+    ensure!(report["applied"] == file.rows(), "{}: {report}", file.path);
+    Ok(rate(file.rows(), seconds))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate is read to three digits")]
@@ -70,27 +110,11 @@ pub(crate) fn rate(rows: u64, seconds: f64) -> f64 {
     rows as f64 / seconds
 }
 
-fn chunks() -> impl Iterator<Item = std::io::Result<String>> {
-    (0..SALES.div_ceil(CHUNK)).map(|chunk| {
-        let mut text = String::new();
-        if chunk == 0 {
-            text.push_str(
-                "reference,kind,store_code,register_number,occurred_at,line_no,product_id,sku,product_name,category,\
-                 quantity,unit_price_cents,unit_cost_cents\n",
-            );
-        }
-        for sale in chunk * CHUNK..SALES.min((chunk + 1) * CHUNK) {
-            for line in 1..=LINES {
-                let (minute, product) = (sale % 60, (sale + line) % 500 + 1);
-                writeln!(
-                    text,
-                    "b-{sale},sale,S1,1,2026-01-02T10:{minute:02}:00Z,{line},{product},SKU-{product},\"Product, {product}\",Tools,1,999,500"
-                )
-                .map_err(std::io::Error::other)?;
-            }
-        }
-        Ok(text)
-    })
+/// The most memory that a process has held.
+fn peak_megabytes(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// Copies the documents of one database into the tables of another; lines per second on the way in.
@@ -116,5 +140,5 @@ async fn copy(from: &PgPool, into: &PgPool) -> Result<f64> {
         copy.finish().await?;
         copied += began.elapsed().as_secs_f64();
     }
-    Ok(rate(SALES * LINES, copied))
+    Ok(rate(SALES.rows(), copied))
 }

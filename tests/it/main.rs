@@ -17,6 +17,7 @@ mod jobs;
 mod judges;
 mod lake;
 mod main_job;
+mod older;
 mod operations;
 mod outage;
 mod private;

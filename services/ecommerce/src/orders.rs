@@ -73,7 +73,7 @@ async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) 
         "WHERE NOT o.deleted AND o.id > coalesce($1, 0) AND ($2::bigint IS NULL OR o.customer_id = $2) \
          AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.payment_status = $4) \
          AND ($5::text IS NULL OR o.reference = $5) \
-         AND ($6::bigint IS NULL OR EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id AND l.product_id = $6)) \
+         AND ($6::bigint IS NULL OR $6 = ANY (SELECT l.product_id FROM order_lines l WHERE l.order_id = o.id)) \
          AND ($7::bool IS NULL OR o.imported = $7) AND ($8::date IS NULL OR o.business_day = $8) \
          AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10) \
          ORDER BY o.id LIMIT $11"

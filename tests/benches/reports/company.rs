@@ -222,6 +222,12 @@ fn sale_lines(lines: &Lines) -> PolarsResult<DataFrame> {
                 .cast(DataType::Int64)
                 .alias("register_id"),
             when(is_return()).then(lit(1_i64)).otherwise(lit(NULL)).cast(DataType::Int64).alias("original_sale_id"),
+            // One line in fifty was sold at another price than the list's.
+            when((col("document") - (col("document") / lit(50)).floor() * lit(50)).eq(lit(0)).and(is_return().not()))
+                .then(col("unit_price_cents") + lit(50_i64))
+                .otherwise(lit(NULL))
+                .cast(DataType::Int64)
+                .alias("list_price_cents"),
         ])
         .collect()
 }
@@ -287,7 +293,9 @@ async fn reference_sets(aggregator: &Aggregator) -> Result<()> {
         (
             "stores",
             df!("store_id" => stores.clone().collect::<Vec<_>>(), "code" => text(&stores, "S"), "name" => text(&stores, "Store "),
-            "city" => text(&stores, "City "), "time_zone" => constant("UTC", STORES), "active" => vec![true; stores.clone().count()])?,
+            "city" => text(&stores, "City "), "time_zone" => constant("UTC", STORES), "active" => vec![true; stores.clone().count()],
+            "opened_on" => stores.clone().map(|it| (it % 3 > 0).then_some(epoch)).collect::<Vec<_>>(),
+            "closed_on" => vec![None::<i32>; stores.clone().count()])?,
         ),
         (
             "registers",
@@ -324,7 +332,13 @@ async fn reference_sets(aggregator: &Aggregator) -> Result<()> {
     ];
     for (dataset, frame) in sets {
         let mut frame = frame.lazy();
-        for (column, kind) in [("signup_day", DataType::Date), ("created_at", instant()), ("updated_at", instant())] {
+        for (column, kind) in [
+            ("signup_day", DataType::Date),
+            ("opened_on", DataType::Date),
+            ("closed_on", DataType::Date),
+            ("created_at", instant()),
+            ("updated_at", instant()),
+        ] {
             if frame.collect_schema()?.contains(column) {
                 frame = frame.with_column(col(column).cast(kind));
             }

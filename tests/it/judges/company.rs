@@ -102,14 +102,15 @@ fn fill(model: &mut Model) {
     }
     for (id, zone) in (1..).zip(ZONES) {
         let code = format!("S{id}");
-        model.put("stores", &[id], &[&code, &format!("Störe {id}"), "Québec", zone, "true"]);
+        let opened = [NULL, "2019-03-01", "2025-02-28"][usize::try_from(id).unwrap() % 3];
+        model.put("stores", &[id], &[&code, &format!("Störe {id}"), "Québec", zone, "true", opened, NULL]);
         model.put("registers", &[id * 10], &[&id.to_string(), "1", "true"]);
         model.put("registers", &[id * 10 + 1], &[&id.to_string(), "2", "true"]);
         model.put("locations", &[id], &[&code, &format!("Störe {id}"), "store", &id.to_string()]);
     }
     // A store that never sold, one that is closed, and two warehouses, of which the first serves the web.
-    model.put("stores", &[4], &["S4", "Empty", "Nowhere", "UTC", "true"]);
-    model.put("stores", &[5], &["S5", "Closed", "Nowhere", "UTC", "false"]);
+    model.put("stores", &[4], &["S4", "Empty", "Nowhere", "UTC", "true", NULL, NULL]);
+    model.put("stores", &[5], &["S5", "Closed", "Nowhere", "UTC", "false", "2020-02-29", "2026-02-20"]);
     model.put("locations", &[8], &["W1", "Warehouse", "warehouse", NULL]);
     model.put("locations", &[9], &["W2", "Second", "warehouse", NULL]);
     for product in 1..=12 {
@@ -211,6 +212,11 @@ fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
             let original = if is_return { "1" } else { NULL };
             let receipt = format!("R-{sale}");
             let imported_text = imported.to_string();
+            let list = if number == 2 && !is_return {
+                (price.parse::<i64>().unwrap() - 10).to_string()
+            } else {
+                NULL.to_owned()
+            };
             model.put(
                 "sale_lines",
                 &[sale, number],
@@ -235,6 +241,7 @@ fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
                     "store",
                     &imported_text,
                     original,
+                    &list,
                 ],
             );
             // History came without movements; now and then the books are wrong.

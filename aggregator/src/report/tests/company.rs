@@ -112,22 +112,21 @@ pub(crate) fn frames() -> Frames {
 /// A row's words by column; NULL is not there.
 type Row = HashMap<String, String>;
 
-/// The tables of the text: a name, a line of columns, a line per row, an empty line.
+/// The tables of the text: a name, a line of columns, a line per row, an empty line. A table may stand in several parts.
 fn tables() -> BTreeMap<&'static str, Vec<Row>> {
-    let blocks = COMPANY.split("\n\n").skip(1);
-    blocks
-        .map(|block| {
-            let mut lines = block.trim().lines();
-            let (name, columns) = (lines.next().unwrap(), words(lines.next().unwrap()));
-            let row = |line: &'static str| {
-                let values = words(line);
-                assert_eq!(values.len(), columns.len(), "{line}");
-                let pairs = columns.iter().zip(values).filter(|(_, value)| *value != "-");
-                pairs.map(|(column, value)| ((*column).to_owned(), value.to_owned())).collect()
-            };
-            (name, lines.map(row).collect())
-        })
-        .collect()
+    let mut tables: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
+    for block in COMPANY.split("\n\n").skip(1) {
+        let mut lines = block.trim().lines();
+        let (name, columns) = (lines.next().unwrap(), words(lines.next().unwrap()));
+        let row = |line: &'static str| {
+            let values = words(line);
+            assert_eq!(values.len(), columns.len(), "{line}");
+            let pairs = columns.iter().zip(values).filter(|(_, value)| *value != "-");
+            pairs.map(|(column, value)| ((*column).to_owned(), value.to_owned())).collect()
+        };
+        tables.entry(name).or_default().extend(lines.map(row));
+    }
+    tables
 }
 
 /// Words are two spaces apart: names have one within them.

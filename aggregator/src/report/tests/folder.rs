@@ -44,7 +44,7 @@ fn a_file_of_ones_own_stands_beside_or_in_place_of_a_shipped_one() {
     assert_eq!(catalogue.get("returns").unwrap().title, "Stores");
     assert_eq!(catalogue.get("discounts").unwrap().origin, Origin::Shipped);
     assert_eq!(catalogue.reports().count(), load(Path::new("/nowhere")).reports().count() + 1);
-    assert_eq!(compute(&catalogue, &frames(), "returns", &[]).unwrap().height(), 3);
+    assert_eq!(compute(&catalogue, &frames(), "returns", &[]).unwrap().height(), 4);
 }
 
 #[test]

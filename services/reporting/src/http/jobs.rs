@@ -29,7 +29,7 @@ const COMING: usize = 5;
 #[schema(example = json!({
     "id": 4711, "job": "nightly", "scheduled_for": "2026-11-22T02:30:00Z", "status": "succeeded", "attempt": 1,
     "started_at": "2026-11-22T02:30:00.2Z", "finished_at": "2026-11-22T02:30:41Z",
-    "outcome": {"reports": 34, "revisions": 34}, "error": null,
+    "outcome": {"reports": 36, "revisions": 36}, "error": null,
 }))]
 pub struct RunView {
     /// Its number.
@@ -248,8 +248,8 @@ pub async fn backfill(
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": 4711, "job": "nightly", "scheduled_for": "2026-11-22T02:30:00Z", "status": "succeeded", "attempt": 1,
-    "outcome": {"reports": 34, "revisions": 34}, "error": null,
-    "log": [{"at": "2026-11-22T02:30:01Z", "line": "34 reports for 2026-11-21"}],
+    "outcome": {"reports": 36, "revisions": 36}, "error": null,
+    "log": [{"at": "2026-11-22T02:30:01Z", "line": "36 reports for 2026-11-21"}],
 }))]
 pub struct RunDetail {
     /// The run.

@@ -1,0 +1,124 @@
+//! Which documents of a file can have happened, given what is stored.
+
+use std::collections::BTreeMap;
+
+use kit::error::ApiError;
+use kit::import::{Document, Fault, OnDifference, Outcome};
+use sqlx::PgTransaction;
+
+use super::known::{Known, known};
+use super::{ByPlace, Movement, MovementRow};
+use crate::movements::MAX_QUANTITY;
+use crate::movements::document::Outcome as Standing;
+use crate::names::Names;
+
+/// A document as a file tells it: each movement with the line that begins it.
+pub(super) struct Told<'a> {
+    pub(super) document: &'a Document<MovementRow>,
+    pub(super) movements: ByPlace<(u64, Movement)>,
+}
+
+/// Answers the documents to write, and the references of those whose place one of them takes; what came of the others is
+/// told.
+pub(super) async fn judge<'a>(
+    tx: &mut PgTransaction<'_>,
+    on_difference: OnDifference,
+    documents: &'a [Document<MovementRow>],
+    outcome: &mut Outcome,
+) -> Result<(Vec<Told<'a>>, Vec<&'a str>), ApiError> {
+    let rows = documents.iter().flat_map(|document| &document.rows);
+    let names = Names::look_up(tx, rows.map(|row| (&row.value.sku, &row.value.location_code))).await?;
+    let known = known(tx, documents).await?;
+    let (mut new, mut replaced) = (Vec::new(), Vec::new());
+    for document in documents {
+        let told = match tell(&names, document) {
+            Ok(told) => told,
+            Err(fault) => {
+                outcome.refuse(document, fault);
+                continue;
+            }
+        };
+        let reference = document.head().reference.as_str();
+        let Some(stored) = known.get(reference) else {
+            new.push(told);
+            continue;
+        };
+        match replaces(&told, stored, on_difference) {
+            Ok(false) => outcome.unchanged(document),
+            Ok(true) => {
+                replaced.push(reference);
+                new.push(told);
+            }
+            Err(fault) => outcome.refuse(document, fault),
+        }
+    }
+    Ok((new, replaced))
+}
+
+/// Puts a document together, or says which of its lines cannot be.
+fn tell<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Told<'a>, Fault> {
+    let mut movements: ByPlace<(u64, Movement)> = BTreeMap::new();
+    for row in &document.rows {
+        let it = &row.value;
+        let (product, location) =
+            names.ids(&it.sku, &it.location_code).map_err(|fault| Fault { line: Some(row.line), ..fault })?;
+        let at = it.at().map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
+        let movement = Movement { quantity: 0, reason: it.reason, at, zone: it.time_zone.as_str().to_owned() };
+        let (_, sum) = movements.entry((location, product)).or_insert_with(|| (row.line, movement.clone()));
+        if (sum.reason, sum.at, &sum.zone) != (movement.reason, movement.at, &movement.zone) {
+            let reason = "lines of one product at one location have another reason, moment or zone";
+            return Err(row.fault("reason", reason));
+        }
+        sum.quantity += it.quantity;
+    }
+    for (line, movement) in movements.values() {
+        if movement.quantity == 0 || movement.quantity.abs() > MAX_QUANTITY {
+            let reason = "the lines of this product add up to nothing, or to too much".to_owned();
+            return Err(Fault { line: Some(*line), field: "quantity", reason });
+        }
+    }
+    Ok(Told { document, movements })
+}
+
+/// Whether the document takes the place of the stored one; false where it is equal.
+fn replaces(told: &Told<'_>, stored: &Known, on_difference: OnDifference) -> Result<bool, Fault> {
+    if !stored.imported {
+        return Err(Fault::new("reference", "this reference belongs to a document that moved stock itself"));
+    }
+    match difference(told, &stored.movements) {
+        None => Ok(false),
+        Some(_) if stored.standing != Standing::Applied => {
+            Err(Fault::new("reference", "this document was reversed, and is not corrected any more"))
+        }
+        Some(_) if on_difference == OnDifference::Replace => Ok(true),
+        Some(fault) => Err(Fault { reason: format!("{}; on_difference=replace corrects it", fault.reason), ..fault }),
+    }
+}
+
+fn difference(told: &Told<'_>, stored: &ByPlace<Movement>) -> Option<Fault> {
+    for (place, (line, new)) in &told.movements {
+        let line = Some(*line);
+        let Some(old) = stored.get(place) else {
+            return Some(Fault::differs(
+                line,
+                "sku",
+                "",
+                format!("a movement of product {} at location {}", place.1, place.0),
+            ));
+        };
+        if old.quantity != new.quantity {
+            return Some(Fault::differs(line, "quantity", old.quantity, new.quantity));
+        }
+        if old.reason != new.reason {
+            return Some(Fault::differs(line, "reason", old.reason.as_str(), new.reason.as_str()));
+        }
+        if old.at != new.at {
+            return Some(Fault::differs(line, "occurred_at", old.at, new.at));
+        }
+        if old.zone != new.zone {
+            return Some(Fault::differs(line, "time_zone", &old.zone, &new.zone));
+        }
+    }
+    let (location, product) = stored.keys().find(|place| !told.movements.contains_key(place))?;
+    Some(Fault::differs(None, "sku", format!("a movement of product {product} at location {location}"), ""))
+}
