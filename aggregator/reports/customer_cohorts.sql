@@ -15,7 +15,7 @@ cohort = { type = "date", title = "First order in" }
 months_later = { type = "int32", title = "Months later", note = "0 is the month of the first order." }
 customers = { type = "int64", title = "Customers", note = "Of the cohort, with an order in that month." }
 share = { type = "float", title = "Share of the cohort", unit = "%" }
-net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count." }
+net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count, less what was refunded in that month; a month of refunds alone has no customers." }
 [chart]
 kind = "heatmap"
 x = "months_later"
@@ -23,7 +23,8 @@ y = "share"
 series = "cohort"
 ---*/
 WITH monthly AS (
-    SELECT o.customer_id AS customer_id, c.month_start AS month_start, c.year * 12 + c.month AS month_number, o.net_cents AS net_cents
+    SELECT o.customer_id AS customer_id, c.month_start AS month_start, c.year * 12 + c.month AS month_number, o.net_cents AS net_cents,
+           CASE WHEN o.orders > 0 THEN o.customer_id END AS buyer
     FROM customer_orders AS o
     JOIN calendar AS c ON c.business_day = o.business_day
     WHERE o.business_day <= $to
@@ -31,13 +32,14 @@ WITH monthly AS (
 firsts AS (
     SELECT customer_id AS first_customer, MIN(month_start) AS cohort, MIN(month_number) AS first_number
     FROM monthly
+    WHERE buyer IS NOT NULL
     GROUP BY customer_id
 ),
 sizes AS (
     SELECT cohort AS sized_cohort, COUNT(*) AS size FROM firsts GROUP BY cohort
 ),
 cells AS (
-    SELECT f.cohort AS cohort, m.month_number - f.first_number AS months_later, COUNT(DISTINCT m.customer_id) AS customers, SUM(m.net_cents) AS net_revenue
+    SELECT f.cohort AS cohort, m.month_number - f.first_number AS months_later, COUNT(DISTINCT m.buyer) AS customers, SUM(m.net_cents) AS net_revenue
     FROM monthly AS m
     JOIN firsts AS f ON f.first_customer = m.customer_id
     GROUP BY cohort, months_later

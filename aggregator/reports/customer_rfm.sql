@@ -17,7 +17,7 @@ to = "$business_day"
 customer_id = { type = "int64", title = "Customer no." }
 last_order = { type = "date", title = "Last order" }
 orders = { type = "int64", title = "Orders" }
-net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count, after discounts." }
+net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count, after discounts, less what was refunded in the period." }
 recency = { type = "int32", title = "Recency", note = "5: at least four fifths of the customers ordered last on an earlier day." }
 frequency = { type = "int32", title = "Frequency", note = "5: at least four fifths ordered less often." }
 monetary = { type = "int32", title = "Value", note = "5: at least four fifths spent less." }
@@ -28,7 +28,7 @@ x = "segment"
 y = "net_revenue"
 ---*/
 WITH by_customer AS (
-    SELECT customer_id, MAX(business_day) AS last_order, COUNT(*) AS orders, SUM(net_cents) AS net_revenue
+    SELECT customer_id, MAX(CASE WHEN orders > 0 THEN business_day END) AS last_order, SUM(orders) AS orders, SUM(net_cents) AS net_revenue
     FROM customer_orders
     WHERE business_day BETWEEN $from AND $to
     GROUP BY customer_id
@@ -39,6 +39,7 @@ placed AS (
            5 * (RANK() OVER (ORDER BY orders) - 1) AS below_frequency,
            5 * (RANK() OVER (ORDER BY net_revenue) - 1) AS below_value
     FROM by_customer
+    WHERE orders > 0
 ),
 scored AS (
     SELECT customer_id, last_order, orders, net_revenue,

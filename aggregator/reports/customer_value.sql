@@ -18,24 +18,27 @@ signup_day = { type = "date", title = "Signed up" }
 first_order = { type = "date", title = "First order" }
 last_order = { type = "date", title = "Last order" }
 orders = { type = "int64", title = "Orders" }
-net_revenue = { type = "money", title = "Net revenue", note = "Of all online orders that count, up to the day." }
+net_revenue = { type = "money", title = "Net revenue", note = "Of all online orders that count, up to the day, less what was refunded by then." }
 margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
-average_order = { type = "money", title = "Average order", note = "Rounded half to even." }
+average_order = { type = "money", title = "Average order", note = "Of the orders before any refund; rounded half to even." }
 [chart]
 kind = "bar"
 x = "customer_id"
 y = "net_revenue"
 ---*/
 WITH by_customer AS (
-    SELECT customer_id, MIN(business_day) AS first_order, MAX(business_day) AS last_order, COUNT(*) AS orders, SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin
+    SELECT customer_id, MIN(CASE WHEN orders > 0 THEN business_day END) AS first_order, MAX(CASE WHEN orders > 0 THEN business_day END) AS last_order,
+           SUM(orders) AS orders, SUM(CASE WHEN orders > 0 THEN net_cents ELSE 0 END) AS ordered,
+           SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin
     FROM customer_orders
     WHERE business_day <= $to
     GROUP BY customer_id
 )
 SELECT b.customer_id AS customer_id, COALESCE(c.country, '') AS country, COALESCE(c.city, '') AS city, c.signup_day AS signup_day,
        b.first_order AS first_order, b.last_order AS last_order, b.orders AS orders, b.net_revenue AS net_revenue, b.margin AS margin,
-       b.net_revenue / b.orders AS average_order
+       b.ordered / b.orders AS average_order
 FROM by_customer AS b
 LEFT JOIN customers AS c ON c.customer_id = b.customer_id
+WHERE b.orders > 0
 ORDER BY net_revenue DESC, customer_id
 LIMIT $limit

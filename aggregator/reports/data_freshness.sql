@@ -18,6 +18,8 @@ WITH totals AS (
     UNION ALL
     SELECT 'order_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM order_lines
     UNION ALL
+    SELECT 'refund_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM refund_lines
+    UNION ALL
     SELECT 'orders' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM orders
     UNION ALL
     SELECT 'stock_movements' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM stock_movements
@@ -30,6 +32,10 @@ last_days AS (
     SELECT 'order_lines' AS last_of, COUNT(*) AS facts
     FROM order_lines AS f
     JOIN (SELECT MAX(business_day) AS last_day FROM order_lines) AS m ON m.last_day = f.business_day
+    UNION ALL
+    SELECT 'refund_lines' AS last_of, COUNT(*) AS facts
+    FROM refund_lines AS f
+    JOIN (SELECT MAX(business_day) AS last_day FROM refund_lines) AS m ON m.last_day = f.business_day
     UNION ALL
     SELECT 'orders' AS last_of, COUNT(*) AS facts
     FROM orders AS f

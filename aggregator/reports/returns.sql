@@ -1,6 +1,6 @@
 /*---
 title = "Returns"
-description = "Which products come back: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago. A row for each product of which a piece came back in the period; most value first, ties by product number."
+description = "Which products come back or are refunded: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago. A row for each product with a return or a refund in the period; most value first, ties by product number."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -14,7 +14,7 @@ product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
 product = { type = "string", title = "Product" }
 sold = { type = "int64", title = "Sold", unit = "pieces" }
-returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold." }
+returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold; none where only money was refunded." }
 return_rate = { type = "float", title = "Return rate", unit = "%", note = "Returned by sold; empty where nothing was sold in the period." }
 returned_value = { type = "money", title = "Value returned", note = "Net, as a positive amount." }
 previous_value = { type = "money", title = "Value returned before", note = "In as many days just before the period." }
@@ -35,6 +35,7 @@ WITH lines AS (
 by_product AS (
     SELECT product_id, MAX(CASE WHEN is_now THEN occurred_at END) AS labelled_at,
            SUM(CASE WHEN is_now AND NOT is_return THEN quantity ELSE 0 END) AS sold,
+           SUM(CASE WHEN is_now AND is_return THEN 1 ELSE 0 END) AS lines_returned,
            SUM(CASE WHEN is_now AND is_return THEN -quantity ELSE 0 END) AS returned,
            SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END) AS returned_value,
            SUM(CASE WHEN is_before AND is_return THEN -net_cents ELSE 0 END) AS previous_value,
@@ -47,7 +48,7 @@ late_lines AS (
            -l.document_key AS late_document, -l.line_no AS late_line
     FROM lines AS l
     JOIN by_product AS b ON b.product_id = l.product_id AND b.labelled_at = l.occurred_at
-    WHERE l.is_now AND b.returned > 0
+    WHERE l.is_now AND b.lines_returned > 0
 ),
 labels AS (
     SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness

@@ -12,7 +12,7 @@ from = "$business_day"
 to = "$business_day"
 [columns]
 finding = { type = "string", title = "Finding", note = "drift: sold and moved differ; imported: history brought in without movements, counted in one row." }
-reference = { type = "string", title = "Reference", note = "Of the sale, return or order; empty for imported." }
+reference = { type = "string", title = "Reference", note = "Of the sale, return, order or refund; empty for imported." }
 product_id = { type = "int64", title = "Product no.", note = "0 for imported." }
 documents = { type = "int64", title = "Documents" }
 sold = { type = "int64", title = "Sold", unit = "pieces", note = "Less returned, by Retail and Ecommerce." }

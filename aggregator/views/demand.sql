@@ -11,3 +11,8 @@ SELECT o.business_day AS business_day, o.product_id AS product_id, w.location_id
 FROM order_lines AS o
 CROSS JOIN (SELECT MIN(location_id) AS location_id FROM locations WHERE kind = 'warehouse') AS w
 WHERE o.status NOT IN ('pending', 'cancelled')
+UNION ALL
+SELECT r.business_day AS business_day, r.product_id AS product_id, w.location_id AS location_id, r.quantity AS pieces
+FROM refund_lines AS r
+CROSS JOIN (SELECT MIN(location_id) AS location_id FROM locations WHERE kind = 'warehouse') AS w
+WHERE r.status = 'completed' AND r.order_status NOT IN ('pending', 'cancelled')

@@ -1,10 +1,10 @@
 /*---
 title = "Sales"
-description = "Every line sold or returned in any channel that counts: completed in store; online neither pending nor cancelled. Returns are negative, on the day of the return. document_key tells tickets and orders apart: positive in store, negative online."
+description = "Every line sold or returned in any channel that counts: completed in store; online neither pending nor cancelled. Returns, and refunds of orders that count, are negative, on their own day; without goods a refund has no pieces. document_key tells documents apart: positive in store, negative online."
 [measures]
-tickets = "Completed sales and orders that count; returns are none."
+tickets = "Completed sales and orders that count; returns and refunds are none."
 pieces = "Sold less returned."
-net_revenue = "After discounts, without cancelled orders and voided sales; returns are deducted on the day of the return."
+net_revenue = "After discounts, without cancelled orders and voided sales; returns and refunds are deducted on their own day."
 cost = "Pieces at the cost frozen on each line."
 margin = "Net revenue less the cost frozen on each line."
 margin_rate = "Margin by net revenue; empty where there is no revenue."
@@ -67,3 +67,10 @@ SELECT business_day, business_hour, occurred_at, channel, CAST(NULL AS BIGINT) A
        quantity * unit_cost_cents AS cost_cents, net_cents - quantity * unit_cost_cents AS margin_cents
 FROM order_lines
 WHERE status NOT IN ('pending', 'cancelled')
+UNION ALL
+SELECT business_day, business_hour, occurred_at, channel, CAST(NULL AS BIGINT) AS store_id, CAST(NULL AS BIGINT) AS register_id, customer_id,
+       -refund_id AS document_key, line_no, reference, TRUE AS is_return, imported,
+       product_id, sku, product_name, category, quantity, discount_cents, net_cents,
+       quantity * unit_cost_cents AS cost_cents, net_cents - quantity * unit_cost_cents AS margin_cents
+FROM refund_lines
+WHERE status = 'completed' AND order_status NOT IN ('pending', 'cancelled')

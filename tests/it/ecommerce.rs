@@ -1,6 +1,7 @@
 //! Ecommerce through the gateway: customers, carts, checkout, and the steps of an order.
 
 mod bad_input;
+mod refunds;
 
 use futures_util::future::join_all;
 use reqwest::Method;

@@ -4,6 +4,7 @@
 mod masters;
 mod offline;
 mod property;
+mod refunds;
 mod running;
 mod sales;
 

@@ -6,7 +6,7 @@ const fn column(name: &'static str, ty: Type, sql: &'static str) -> Column {
     Column::new(name, ty, sql)
 }
 
-/// Customers without what would identify them, orders, their lines with all that reports need, and carts.
+/// Customers without what would identify them, orders, their lines and those of refunds with all that reports need, and carts.
 pub static DATASETS: &[Dataset] = &[
     Dataset {
         name: "customers",
@@ -76,6 +76,38 @@ pub static DATASETS: &[Dataset] = &[
             column("imported", Type::Bool, "o.imported"),
         ],
         deleted: "o.deleted",
+    },
+    Dataset {
+        name: "refund_lines",
+        version: 1,
+        from: "refunds r",
+        lines: Some(Lines { from: "refunded_lines l", of: "l.refund_id = r.id" }),
+        xid: "r.change_xid",
+        key: &["refund_id", "line_no"],
+        columns: &[
+            column("refund_id", Type::Int64, "r.id"),
+            column("line_no", Type::Int32, "l.line_no"),
+            column("reference", Type::String, "r.reference"),
+            column("order_id", Type::Int64, "r.order_id"),
+            column("order_line_no", Type::Int32, "l.order_line_no"),
+            column("order_status", Type::String, "l.order_status"),
+            column("customer_id", Type::Int64, "l.customer_id"),
+            column("status", Type::String, "r.status"),
+            column("occurred_at", Type::Timestamp, "r.occurred_at"),
+            column("time_zone", Type::String, "r.time_zone"),
+            column("product_id", Type::Int64, "l.product_id"),
+            column("sku", Type::String, "l.sku"),
+            column("product_name", Type::String, "l.product_name"),
+            column("category", Type::String, "l.category"),
+            column("quantity", Type::Int64, "l.quantity"),
+            column("unit_price_cents", Type::Money, "l.unit_price_cents"),
+            column("unit_cost_cents", Type::Money, "l.unit_cost_cents"),
+            column("discount_cents", Type::Money, "l.discount_cents"),
+            column("net_cents", Type::Money, "l.net_cents"),
+            column("channel", Type::String, "'online'::text"),
+            column("imported", Type::Bool, "r.imported"),
+        ],
+        deleted: "r.deleted",
     },
     Dataset {
         name: "carts",

@@ -8,6 +8,7 @@ mod feed;
 mod ids;
 pub mod metric;
 mod orders;
+mod refunds;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use feed::DATASETS;
-pub use ids::{CartId, CustomerId, OrderId};
+pub use ids::{CartId, CustomerId, DocumentId, OrderId, RefundId};
 pub use orders::Orders;
 
 /// The tables of `ecommerce_db`.
@@ -57,13 +58,15 @@ impl App {
 
     /// All routes of the service.
     pub fn router(&self, config: &Config, feed: &Feed) -> Router {
-        Api::new("ecommerce", "Customers, carts, orders and checkout.")
+        Api::new("ecommerce", "Customers, carts, checkout, orders and refunds.")
             .metrics(metric::describe)
             .routes(customers::router().with_state(self.clone()))
             .routes(carts::router().with_state(self.clone()))
             .routes(orders::router().with_state(self.clone()))
+            .routes(refunds::router().with_state(self.clone()))
             .streams(customers::imports().with_state(self.clone()))
             .streams(orders::imports().with_state(self.clone()))
+            .streams(refunds::imports().with_state(self.clone()))
             .routes(self.imports.router())
             .feed(feed)
             .outbox(&self.outbox)

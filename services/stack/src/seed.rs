@@ -105,6 +105,7 @@ async fn history_of(api: &Api, company: &Company, plan: &Plan, tell: &mut impl F
     for part in ordered_refs.chunks(table::PART) {
         api.import(Import::Orders, table::orders_csv(company, part, &product_ids)?, tell).await?;
     }
+    api.import(Import::Refunds, table::refunds_csv(&ordered), tell).await?;
     for part in movements::parts(&movements) {
         api.import(Import::Movements, movements::movements_csv(part), tell).await?;
     }

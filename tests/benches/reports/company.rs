@@ -108,6 +108,7 @@ impl Clerk {
             ("orders", headers(&orders)?),
             ("sale_lines", sale_lines(&sales)?),
             ("order_lines", order_lines(&orders)?),
+            ("refund_lines", refund_lines(&orders)?),
         ])
     }
 
@@ -241,6 +242,26 @@ fn order_lines(lines: &Lines) -> PolarsResult<DataFrame> {
             col("owner").alias("customer_id"),
             lit("paid").alias("payment_status"),
             lit("Europe/Paris").alias("time_zone"),
+        ])
+        .collect()
+}
+
+/// One line in twenty is refunded two days later, with its goods.
+fn refund_lines(lines: &Lines) -> PolarsResult<DataFrame> {
+    let negative = |name: &str| (lit(0_i64) - col(name)).alias(name);
+    let twentieth = col("document") - (col("document") / lit(20)).floor() * lit(20);
+    order_lines(lines)?
+        .lazy()
+        .filter(twentieth.eq(lit(0)))
+        .with_columns([
+            (col("order_id") + lit(1_000_000_000_i64)).alias("refund_id"),
+            col("line_no").alias("order_line_no"),
+            (lit("refund-") + col("order_id").cast(DataType::String)).alias("reference"),
+            col("status").alias("order_status"),
+            lit("completed").alias("status"),
+            negative("quantity"),
+            negative("discount_cents"),
+            negative("net_cents"),
         ])
         .collect()
 }

@@ -20,7 +20,7 @@ fn mark() -> String {
 #[tokio::test]
 async fn bad_parameters_are_named() {
     let api = ecommerce().await;
-    bad_pages(&api, &["customers", "carts", "orders", "orders/stuck"]).await;
+    bad_pages(&api, &["customers", "carts", "orders", "orders/stuck", "refunds"]).await;
     let filters = [
         ("carts?status=full", "status"),
         ("carts?customer_id=x", "customer_id"),
@@ -29,6 +29,8 @@ async fn bad_parameters_are_named() {
         ("orders?business_day=2026-02-30", "business_day"),
         ("orders?to=tomorrow", "to"),
         ("orders?imported=1", "imported"),
+        ("refunds?status=lost", "status"),
+        ("refunds?order_id=x", "order_id"),
         ("orders/stuck?older_than_seconds=-1", "older_than_seconds"),
     ];
     bad_filters(&api, &filters).await;
@@ -37,7 +39,7 @@ async fn bad_parameters_are_named() {
 #[tokio::test]
 async fn what_is_not_there_is_404_and_what_is_no_id_is_400() {
     let api = ecommerce().await;
-    bad_ids(&api, &["customers", "carts", "orders"]).await;
+    bad_ids(&api, &["customers", "carts", "orders", "refunds"]).await;
     let nowhere = "9223372036854775807";
     let item = json!({"product_id": 1, "quantity": 1});
     for (method, path, body) in [
@@ -49,6 +51,8 @@ async fn what_is_not_there_is_404_and_what_is_no_id_is_400() {
         (Method::POST, format!("carts/{nowhere}/checkout"), json!({})),
         (Method::POST, format!("orders/{nowhere}/status"), json!({"status": "shipped"})),
         (Method::POST, format!("orders/{nowhere}/payment"), json!({"payment_status": "paid"})),
+        (Method::POST, format!("orders/{nowhere}/refunds"), json!({"lines": [{"line_no": 1, "amount_cents": 1}]})),
+        (Method::POST, format!("orders/{nowhere}/refunds"), json!({"lines": [{"line_no": 1, "quantity": 1}]})),
     ] {
         refused(&api, &method, &format!("/api/v1/{path}"), &body, 404, None).await;
     }
@@ -169,7 +173,7 @@ async fn bodies_that_are_no_json_are_told_so() {
     no_json(
         &api,
         Some("customers"),
-        &["carts", "carts/1/items", "carts/1/checkout", "orders/1/status", "orders/1/payment"],
+        &["carts", "carts/1/items", "carts/1/checkout", "orders/1/status", "orders/1/payment", "orders/1/refunds"],
     )
     .await;
     bad_keys(&api, "customers", &json!({"name": "N"})).await;
@@ -181,6 +185,7 @@ async fn bad_imports_are_told_row_by_row() {
     let api = ecommerce().await;
     bad_imports(&api, "customers/import", "reference").await;
     bad_imports(&api, "orders/import", "reference").await;
+    bad_imports(&api, "refunds/import", "reference").await;
     let mark = mark();
     let mut file = format!(
         "\u{feff}reference,name,email,phone,signup_day\r\n{mark},\"Ann, \"\"the\"\" Other\",{mark}@example.com,,2026-01-01\r\n\

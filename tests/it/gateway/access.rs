@@ -8,7 +8,7 @@ const CONSUMERS: [&str; 8] =
     ["storefront", "pos", "backoffice", "aggregator", "analyst", "operator", "service-retail", "service-ecommerce"];
 
 /// Requests of each kind, and what the upstream is then asked for.
-const REQUESTS: [(&str, &str, &str, &[&str]); 50] = [
+const REQUESTS: [(&str, &str, &str, &[&str]); 51] = [
     // Products are read by whoever sells.
     ("GET", "/inventory/api/v1/products?limit=5", "/api/v1/products?limit=5", &["storefront", "pos", "backoffice"]),
     ("HEAD", "/inventory/api/v1/products", "/api/v1/products", &["storefront", "pos", "backoffice"]),
@@ -51,6 +51,7 @@ const REQUESTS: [(&str, &str, &str, &[&str]); 50] = [
     ("GET", "/ecommerce/api/v1/orders/9", "/api/v1/orders/9", &["storefront", "backoffice"]),
     ("POST", "/ecommerce/api/v1/customers/import", "/api/v1/customers/import", &["backoffice"]),
     ("POST", "/ecommerce/api/v1/orders/import", "/api/v1/orders/import", &["backoffice"]),
+    ("POST", "/ecommerce/api/v1/refunds/import", "/api/v1/refunds/import", &["backoffice"]),
     ("GET", "/ecommerce/openapi.json", "/openapi.json", &["backoffice"]),
     // The tills.
     ("GET", "/retail/api/v1/stores", "/api/v1/stores", &["pos", "backoffice"]),

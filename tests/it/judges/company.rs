@@ -269,6 +269,7 @@ fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
 
 fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
     let statuses = ["pending", "confirmed", "processing", "shipped", "delivered", "cancelled"];
+    let mut lines = Vec::new();
     for order in 1..=300 {
         let status = usize::try_from(dice.below(6)).unwrap();
         // Customers 61 to 65 are known to nobody, 1 to 20 order most.
@@ -317,6 +318,8 @@ fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
                 let pieces: i64 = quantity.parse().unwrap();
                 books.move_stock(model, (product, 8, -pieces), "sale", &reference, &at, "America/Toronto");
             }
+            let values = [id, sku, name, category, quantity, price, cost, discount, net];
+            lines.push(Ordered { order, number, status, customer: customer.clone(), placed, values });
         }
         let total = total.to_string();
         model.put(
@@ -337,5 +340,69 @@ fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
                 &imported_text,
             ],
         );
+    }
+    refunds(model, books, &lines);
+}
+
+/// A line of an order, to be refunded.
+struct Ordered {
+    order: i64,
+    number: i64,
+    status: &'static str,
+    customer: String,
+    placed: DateTime<Utc>,
+    values: [String; 9],
+}
+
+/// Of every fifth line goods come back, of others money alone, or they wait for Inventory; also of orders that do not count.
+fn refunds(model: &mut Model, books: &mut Books, lines: &[Ordered]) {
+    for (at, Ordered { order, number, status, customer, placed, values }) in lines.iter().enumerate() {
+        let [product, sku, name, category, quantity, price, cost, discount, net] = values;
+        let (goods, state) = match at % 5 {
+            0 => (true, "completed"),
+            1 => (false, "completed"),
+            2 => (true, if at % 2 == 0 { "pending" } else { "rejected" }),
+            _ => continue,
+        };
+        let number_of = |text: &String| text.parse::<i64>().unwrap();
+        let refund = 1_000 + i64::try_from(at).unwrap();
+        let back = |text: &String| if goods { (-number_of(text)).to_string() } else { "0".to_owned() };
+        let (reference, day) = (format!("refund-{refund}"), text(*placed + Duration::hours(refund % 700)));
+        let cents = if goods { -number_of(net) } else { -(number_of(net) + 1) / 2 };
+        model.put(
+            "refund_lines",
+            &[refund, 1],
+            &[
+                &reference,
+                &order.to_string(),
+                &number.to_string(),
+                status,
+                customer,
+                state,
+                &day,
+                "America/Toronto",
+                product,
+                sku,
+                name,
+                category,
+                &back(quantity),
+                price,
+                cost,
+                &back(discount),
+                &cents.to_string(),
+                "online",
+                "false",
+            ],
+        );
+        if goods && state == "completed" && !["pending", "cancelled"].contains(status) {
+            books.move_stock(
+                model,
+                (number_of(product), 8, number_of(quantity)),
+                "return",
+                &reference,
+                &day,
+                "America/Toronto",
+            );
+        }
     }
 }

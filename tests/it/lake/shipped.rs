@@ -48,6 +48,11 @@ async fn the_lake_holds_what_the_services_hold() {
             "SELECT count(*), sum(quantity)::BIGINT, sum(net_cents)::BIGINT FROM order_lines",
         ),
         (
+            "ecommerce_db",
+            "SELECT json_build_array(count(*), sum(quantity), sum(net_cents))::text FROM refund_lines",
+            "SELECT count(*), sum(quantity)::BIGINT, sum(net_cents)::BIGINT FROM refund_lines",
+        ),
+        (
             "inventory_db",
             "SELECT json_build_array(count(*), sum(quantity))::text FROM stock_movements",
             "SELECT count(*), sum(quantity)::BIGINT FROM stock_movements",

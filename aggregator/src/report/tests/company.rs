@@ -164,6 +164,10 @@ fn completed(dataset: &str, row: &Row, products: &[Row]) -> Row {
             add("channel", "online".to_owned());
             add("payment_status", "paid".to_owned());
         }
+        "refund_lines" => {
+            add("reference", format!("refund-{}", text("refund_id")));
+            add("channel", "online".to_owned());
+        }
         "carts" => {
             add("created_at", "2026-03-08T12:00:00".to_owned());
             add("updated_at", "2026-03-08T12:00:00".to_owned());

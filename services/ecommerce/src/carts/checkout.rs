@@ -222,6 +222,6 @@ async fn insert_pending(
     .bind(column(lines, |it| it.product.unit_cost_cents))
     .execute(&mut **tx)
     .await?;
-    app.outbox.enqueue(tx, id, Step::Post).await?;
+    app.outbox.enqueue(tx, id.into(), Step::Post).await?;
     Ok(Some(id))
 }

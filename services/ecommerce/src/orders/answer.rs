@@ -38,7 +38,7 @@ pub(crate) async fn present(app: &App, id: OrderId) -> Result<Response, ApiError
 
 /// Asks Inventory about an order just stored, and answers what came of it; 503 where Inventory does not answer.
 pub(crate) async fn deliver(app: &App, id: OrderId) -> Result<Response, ApiError> {
-    let outcome = app.outbox.deliver(id).await?;
+    let outcome = app.outbox.deliver(id.into()).await?;
     let status: OrderStatus =
         sqlx::query_scalar("SELECT status FROM orders WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::NoAnswer && status == OrderStatus::Pending {

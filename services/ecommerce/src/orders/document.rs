@@ -87,6 +87,8 @@ pub(crate) struct Order {
     pub cancelled_at: Option<DateTime<Utc>>,
     /// Minor units.
     pub total_cents: i64,
+    /// Paid back so far, in minor units.
+    pub refunded_cents: i64,
     /// History that came through an import and took no stock.
     pub imported: bool,
     /// Whether every message to Inventory is delivered: false while pending, and while stock of a cancelled order is
@@ -128,6 +130,8 @@ macro_rules! select_order {
         concat!(
             "SELECT o.id, o.reference, o.customer_id, o.status, o.payment_status, o.occurred_at, o.time_zone, \
              o.business_day, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.total_cents, o.imported, \
+             (SELECT coalesce(-sum(r.total_cents), 0)::bigint FROM refunds r WHERE r.order_id = o.id \
+               AND r.status = 'completed' AND NOT r.deleted) AS refunded_cents, \
              NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = o.id) AS stock_settled, \
              o.refusal, o.created_at FROM orders o ",
             $rest

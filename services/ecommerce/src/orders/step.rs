@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
 use kit::stock::{Outcome, Step};
@@ -12,8 +13,10 @@ use utoipa::ToSchema;
 
 use super::document::{OrderStatus, OrderWithLines, PaymentStatus, find_with_lines};
 use crate::App;
-use crate::ids::OrderId;
+use crate::ids::{OrderId, RefundId};
 use crate::metric;
+use crate::refunds::paid::{PaidLine, Part, paid};
+use crate::refunds::write::{Draft, insert};
 
 /// The next status of an order.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -35,6 +38,7 @@ struct Standing {
     status: OrderStatus,
     payment_status: PaymentStatus,
     imported: bool,
+    occurred_at: DateTime<Utc>,
 }
 
 /// Steps that lead on from here. Only Inventory's yes confirms a live order; an imported one, which takes no
@@ -69,7 +73,7 @@ fn legal_payments(order: Standing) -> &'static [PaymentStatus] {
 #[utoipa::path(post, path = "/orders/{id}/status", tag = "orders", params(("id" = OrderId, Path)), request_body = OrderStep,
     responses((status = 200, description = "The order", body = OrderWithLines),
         (status = 202, description = "Cancelled, stock being given back", body = OrderWithLines),
-        (status = 409, description = "`illegal-step`, with the legal ones")))]
+        (status = 409, description = "`illegal-step`, with the legal ones; `order-has-refunds`")))]
 pub(super) async fn step_order(
     State(app): State<App>,
     Path(id): Path<OrderId>,
@@ -95,8 +99,11 @@ pub(super) async fn step_order(
         .bind(asked.status)
         .execute(&mut *tx)
         .await?;
-        if asked.status == OrderStatus::Cancelled && !order.imported {
-            app.outbox.enqueue(&mut tx, id, Step::Reverse).await?;
+        if asked.status == OrderStatus::Cancelled {
+            refuse_returned(&mut tx, id).await?;
+            if !order.imported {
+                app.outbox.enqueue(&mut tx, id.into(), Step::Reverse).await?;
+            }
         }
     }
     tx.commit().await?;
@@ -105,7 +112,7 @@ pub(super) async fn step_order(
     }
     // Also for a repeat: it may be what finishes an earlier cancellation.
     let outcome =
-        if asked.status == OrderStatus::Cancelled { app.outbox.deliver(id).await? } else { Outcome::Delivered };
+        if asked.status == OrderStatus::Cancelled { app.outbox.deliver(id.into()).await? } else { Outcome::Delivered };
     let status = match outcome {
         Outcome::Delivered => StatusCode::OK,
         Outcome::NoAnswer => StatusCode::ACCEPTED,
@@ -115,9 +122,10 @@ pub(super) async fn step_order(
 
 /// Move an order's payment on.
 ///
-/// Asking for the status it has already changes nothing.
+/// Asking for the status it has already changes nothing. `refunded` pays back what is left of what was paid, as a refund
+/// of this moment without goods: those come back with a refund of their own, or when the order is cancelled.
 #[utoipa::path(post, path = "/orders/{id}/payment", tag = "orders", params(("id" = OrderId, Path)), request_body = PaymentStep,
-    responses((status = 200, description = "The order", body = OrderWithLines), (status = 409, description = "`illegal-step`, with the legal ones")))]
+    responses((status = 200, description = "The order", body = OrderWithLines), (status = 409, description = "`illegal-step`, with the legal ones; `refund-pending`")))]
 pub(super) async fn step_payment(
     State(app): State<App>,
     Path(id): Path<OrderId>,
@@ -137,6 +145,9 @@ pub(super) async fn step_payment(
                 &names,
             ));
         }
+        if asked.payment_status == PaymentStatus::Refunded {
+            refund_rest(&app, &mut tx, id, order.occurred_at).await?;
+        }
         sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
             .bind(id)
             .bind(asked.payment_status)
@@ -147,9 +158,51 @@ pub(super) async fn step_payment(
     find_with_lines(&app.db, id).await.map(Json)
 }
 
+/// An order of which goods came back is no longer cancelled: that would give them back twice.
+async fn refuse_returned(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<(), ApiError> {
+    let refunds: Vec<RefundId> = sqlx::query_scalar(
+        "SELECT r.id FROM refunds r WHERE r.order_id = $1 AND r.status <> 'rejected' AND NOT r.deleted \
+         AND EXISTS (SELECT FROM refund_lines l WHERE l.refund_id = r.id AND l.quantity < 0) ORDER BY r.id",
+    )
+    .bind(id)
+    .fetch_all(&mut **tx)
+    .await?;
+    if refunds.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("goods of order {id} came back already, so it can no longer be cancelled; refund the rest");
+    Err(ApiError::conflict("order-has-refunds", detail)
+        .with("refund_ids", refunds.into_iter().map(|id| id.0).collect::<Vec<_>>()))
+}
+
+/// Under the order's lock: pays back what is left of what was paid.
+async fn refund_rest(
+    app: &App,
+    tx: &mut PgTransaction<'_>,
+    id: OrderId,
+    placed: DateTime<Utc>,
+) -> Result<(), ApiError> {
+    let pending: Option<RefundId> =
+        sqlx::query_scalar("SELECT min(id) FROM refunds WHERE order_id = $1 AND status = 'pending' AND NOT deleted")
+            .bind(id)
+            .fetch_one(&mut **tx)
+            .await?;
+    if let Some(refund_id) = pending {
+        let detail = format!("refund {refund_id} waits for Inventory's answer; try again when it is settled");
+        return Err(ApiError::conflict("refund-pending", detail).with("refund_id", refund_id));
+    }
+    let mut left = paid(tx, &[id]).await?.remove(&id).unwrap_or_default();
+    let parts: Vec<Part> = left.iter_mut().filter_map(PaidLine::rest).collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let draft = Draft { order_id: id, occurred_at: Utc::now().max(placed), location_id: None, parts };
+    insert(app, tx, &draft, None).await.map(drop)
+}
+
 async fn lock(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<Standing, ApiError> {
     sqlx::query_as(
-        "SELECT status, payment_status, imported FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
+        "SELECT status, payment_status, imported, occurred_at FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
     )
     .bind(id)
     .fetch_optional(&mut **tx)
@@ -184,7 +237,7 @@ mod tests {
     ];
 
     fn at(status: OrderStatus, payment_status: PaymentStatus, imported: bool) -> Standing {
-        Standing { status, payment_status, imported }
+        Standing { status, payment_status, imported, occurred_at: DateTime::UNIX_EPOCH }
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! Lines of documents of the past, which sales and orders share: how a row is read, priced and compared.
+//! Documents of the past and their lines: how a row is read, priced and compared, and how documents are written.
 
 use std::collections::HashMap;
+
+use sqlx::PgTransaction;
 
 use super::record::Rules;
 use super::report::{Fault, Refusal};
 use super::value::{Major, Minor};
 use super::{Given, amount};
 use crate::amount::Price;
+use crate::copy::{Field, Tuples};
+use crate::error::ApiError;
 use crate::id::ProductId;
 use crate::stock::Catalogue;
 use crate::text::Text;
@@ -151,6 +155,46 @@ impl Line {
     pub fn net(&self) -> i64 {
         self.quantity * self.unit_price_cents - self.discount_cents
     }
+
+    /// Adds it to the lines of a COPY: the document's id, then the fields in their order.
+    pub fn push(&self, document: i64, lines: &mut Tuples) {
+        lines.push(&[
+            Field::Int8(document),
+            Field::Int4(self.line_no),
+            Field::Int8(self.product_id.0),
+            Field::Text(&self.sku),
+            Field::Text(&self.product_name),
+            Field::Text(&self.category),
+            Field::Int8(self.quantity),
+            Field::Int8(self.unit_price_cents),
+            Field::Int8(self.unit_cost_cents),
+            Field::Int8(self.discount_cents),
+        ]);
+    }
+}
+
+/// The ids of that many new documents, from their sequence.
+///
+/// # Errors
+/// The database's.
+pub async fn ids(tx: &mut PgTransaction<'_>, sequence: &str, documents: usize) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT nextval($1::text::regclass) FROM generate_series(1, $2) ORDER BY 1")
+        .bind(sequence)
+        .bind(i64::try_from(documents).unwrap_or(i64::MAX))
+        .fetch_all(&mut **tx)
+        .await
+}
+
+/// Writes new documents, headers before lines, by the COPY statement beside each.
+///
+/// # Errors
+/// The database's.
+pub async fn write(tx: &mut PgTransaction<'_>, headers: (Tuples, &str), lines: (Tuples, &str)) -> Result<(), ApiError> {
+    headers.0.copy(tx, headers.1).await?;
+    // The lines are of headers that this transaction just made.
+    sqlx::query("SELECT set_config('feed.new_headers', pg_current_xact_id()::text, true)").execute(&mut **tx).await?;
+    lines.0.copy(tx, lines.1).await?;
+    Ok(())
 }
 
 /// Spreads a discount on the whole ticket over the lines that go its way, by their price; to the cent, whatever the

@@ -166,3 +166,26 @@ pub struct Applying {
     pub on_difference: OnDifference,
     pub rules: Rules,
 }
+
+impl Applying {
+    /// Whether a document of the file takes the place of the stored one, which differs as told or not at all. Where it does
+    /// not, what came of it is told: it is unchanged or refused.
+    pub fn replaces<T>(
+        self,
+        document: &Document<T>,
+        imported: bool,
+        difference: Option<Fault>,
+        outcome: &mut Outcome,
+    ) -> bool {
+        match difference {
+            None => outcome.unchanged(document),
+            Some(_) if imported && self.on_difference == OnDifference::Replace => return true,
+            Some(mut fault) => {
+                let way = if imported { "on_difference=replace corrects it" } else { "it was not imported" };
+                fault.reason = format!("{}; {way}", fault.reason);
+                outcome.refuse(document, fault);
+            }
+        }
+        false
+    }
+}

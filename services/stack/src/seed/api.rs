@@ -18,6 +18,7 @@ pub(super) enum Import {
     Customers,
     Sales,
     Orders,
+    Refunds,
     Movements,
     Stock,
 }
@@ -30,6 +31,7 @@ impl Import {
             Self::Customers => "/ecommerce/api/v1/customers/import",
             Self::Sales => "/retail/api/v1/sales/import",
             Self::Orders => "/ecommerce/api/v1/orders/import",
+            Self::Refunds => "/ecommerce/api/v1/refunds/import",
             Self::Movements => "/inventory/api/v1/stock-movements/import",
             Self::Stock => "/inventory/api/v1/stock/import",
         }

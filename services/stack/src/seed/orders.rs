@@ -1,4 +1,4 @@
-//! Orders of the online shop: old ones delivered, recent ones on their way, some cancelled.
+//! Orders of the online shop: old ones delivered, recent ones on their way, some cancelled, a few refunded in part.
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 
@@ -24,10 +24,17 @@ pub(super) struct Order {
     pub(super) shipped: Option<DateTime<Utc>>,
     pub(super) delivered: Option<DateTime<Utc>>,
     pub(super) cancelled: Option<DateTime<Utc>>,
+    /// When a fifth of its first line was paid back: something was damaged, and stayed with the customer.
+    pub(super) refunded: Option<DateTime<Utc>>,
     pub(super) lines: Vec<Line>,
 }
 
 impl Order {
+    /// What is paid back where it is refunded, in cents.
+    pub(super) fn allowance(&self) -> i64 {
+        self.lines.first().map_or(0, |line| (line.quantity * line.price - line.discount) / 5)
+    }
+
     /// Whether the warehouse has given the goods.
     pub(super) fn took_stock(&self) -> bool {
         !matches!(self.status, "pending" | "cancelled")
@@ -63,10 +70,13 @@ fn one_day(company: &Company, plan: &Plan, day: NaiveDate, last: NaiveDate) -> V
                 shipped: None,
                 delivered: None,
                 cancelled: None,
+                refunded: None,
                 lines,
             };
             let age = u32::try_from((last - day).num_days()).unwrap_or_default();
-            (!order.lines.is_empty()).then(|| advance(&mut random, order, age))
+            let mut order = (!order.lines.is_empty()).then(|| advance(&mut random, order, age))?;
+            order.refunded = refunded(&mut Random::of(plan.seed, "refunds", &[number(day), n.into()]), &order, last);
+            Some(order)
         })
         .collect()
 }
@@ -106,4 +116,10 @@ fn advance(random: &mut Random, mut order: Order, age: u32) -> Order {
         }
     }
     order
+}
+
+/// One delivered order in 25 is refunded in part some days later.
+fn refunded(random: &mut Random, order: &Order, last: NaiveDate) -> Option<DateTime<Utc>> {
+    let at = order.delivered? + Duration::hours(random.between(20, 90).into());
+    (random.between(0, 24) == 0 && order.allowance() > 0 && base::date_in(order.zone, at) <= last).then_some(at)
 }

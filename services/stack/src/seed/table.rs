@@ -122,6 +122,25 @@ pub(super) fn orders_csv(company: &Company, orders: &[&Order], ids: &BTreeMap<St
     Ok(csv.finish())
 }
 
+/// Rows of `refunds/import`: money without goods.
+pub(super) fn refunds_csv(orders: &[Order]) -> String {
+    let mut csv = Csv::new(&[
+        "reference",
+        "order_reference",
+        "occurred_at",
+        "time_zone",
+        "line_no",
+        "order_line_no",
+        "amount_cents",
+    ]);
+    for order in orders {
+        let Some(at) = order.refunded else { continue };
+        let (reference, amount) = (order.reference.replacen("order", "refund", 1), order.allowance().to_string());
+        csv.row([&reference, &order.reference, &instant(at), order.zone.name(), "1", "1", &amount]);
+    }
+    csv.finish()
+}
+
 /// The columns from `line_no` on, which both files share.
 fn line_fields(
     company: &Company,

@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use kit::error::ApiError;
 use kit::import::history::ToldLine;
-use kit::import::{Applying, Document, Fault, Given, OnDifference, Outcome, Rules};
+use kit::import::{Applying, Document, Fault, Given, Outcome, Rules};
 use sqlx::PgTransaction;
 
 use super::known::known;
 use super::{OrderRow, Orders};
 use crate::ids::{CustomerId, OrderId};
+use crate::orders::document::PaymentStatus;
+use crate::refunds::paid::{PaidLine, paid};
 
 /// An order with all that its codes stand for.
 pub(super) struct Told<'a> {
@@ -47,27 +49,67 @@ pub(super) async fn judge<'a>(
                 continue;
             }
         };
-        match stored.map(|stored| (stored, stored.difference(&new))) {
-            None => told.push(new),
-            Some((_, None)) => outcome.unchanged(document),
-            Some((stored, Some(_))) if stored.imported && import.on_difference == OnDifference::Replace => {
-                // Moments that the file does not say stay as they are.
-                for (at, (_, given)) in document.head().steps().into_iter().enumerate() {
-                    if !given.is_said() {
-                        new.steps[at] = stored.steps()[at];
-                    }
+        if let Some(stored) = stored {
+            if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
+                continue;
+            }
+            // Moments that the file does not say stay as they are.
+            for (at, (_, given)) in document.head().steps().into_iter().enumerate() {
+                if !given.is_said() {
+                    new.steps[at] = stored.steps()[at];
                 }
-                new.replaces = Some(stored.id);
-                told.push(new);
             }
-            Some((stored, Some(mut fault))) => {
-                let way = if stored.imported { "on_difference=replace corrects it" } else { "it was not imported" };
-                fault.reason = format!("{}; {way}", fault.reason);
-                outcome.refuse(document, fault);
+            new.replaces = Some(stored.id);
+        }
+        told.push(new);
+    }
+    refunds_fit(tx, told, outcome).await
+}
+
+/// Refuses corrections of orders whose refunds would then pay back what was not paid.
+async fn refunds_fit<'a>(
+    tx: &mut PgTransaction<'_>,
+    told: Vec<Told<'a>>,
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let replaced: Vec<OrderId> = told.iter().filter_map(|it| it.replaces).collect();
+    if replaced.is_empty() {
+        return Ok(told);
+    }
+    let refunds: HashMap<OrderId, (String, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT order_id, min(reference), min(occurred_at) FROM refunds WHERE order_id = ANY($1) \
+         AND status <> 'rejected' AND NOT deleted GROUP BY order_id",
+    )
+    .bind(&replaced)
+    .fetch_all(&mut **tx)
+    .await?
+    .into_iter()
+    .map(|(id, reference, first)| (id, (reference, first)))
+    .collect();
+    let paid = if refunds.is_empty() { HashMap::new() } else { paid(tx, &replaced).await? };
+    let mut fitting = Vec::with_capacity(told.len());
+    for it in told {
+        let of_stored = it.replaces.and_then(|id| Some((refunds.get(&id)?, paid.get(&id)?)));
+        match of_stored {
+            Some(((reference, first), stored)) if *first < it.occurred_at || !still_paid(&it, stored) => {
+                let reason = format!("its refund {reference} would no longer fit; correct that first");
+                outcome.refuse(it.document, Fault::new("reference", reason));
             }
+            _ => fitting.push(it),
         }
     }
-    Ok(told)
+    Ok(fitting)
+}
+
+/// Whether an order as it is told now was paid all that went back of the stored lines.
+fn still_paid(told: &Told<'_>, stored: &[PaidLine]) -> bool {
+    let line = |number| told.lines.iter().map(|told| &told.line).find(|line| line.line_no == number);
+    matches!(told.document.head().payment_status, PaymentStatus::Paid | PaymentStatus::Refunded)
+        && stored.iter().filter(|old| old.back_quantity > 0 || old.back_cents > 0).all(|old| {
+            line(old.line_no).is_some_and(|new| {
+                new.product_id == old.product_id && new.quantity >= old.back_quantity && new.net() >= old.back_cents
+            })
+        })
 }
 
 fn tell<'a>(

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{ProductId, StoreId};
 use kit::import::history::{self, ToldLine};
-use kit::import::{Applying, Document, Fault, OnDifference, Outcome, Row, Rules};
+use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
 use kit::stock::Catalogue;
 use kit::text::Tz;
 use sqlx::PgTransaction;
@@ -70,19 +70,13 @@ pub(super) async fn judge<'a>(
                 continue;
             }
         };
-        match stored.map(|stored| (stored, stored.difference(&new))) {
-            None => told.push(new),
-            Some((_, None)) => outcome.unchanged(document),
-            Some((stored, Some(_))) if stored.imported && import.on_difference == OnDifference::Replace => {
-                new.replaces = Some(stored.id);
-                told.push(new);
+        if let Some(stored) = stored {
+            if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
+                continue;
             }
-            Some((stored, Some(mut fault))) => {
-                let way = if stored.imported { "on_difference=replace corrects it" } else { "it was not imported" };
-                fault.reason = format!("{}; {way}", fault.reason);
-                outcome.refuse(document, fault);
-            }
+            new.replaces = Some(stored.id);
         }
+        told.push(new);
     }
     let told = free_receipts(tx, told, outcome).await?;
     let told = returns_fit(tx, told, outcome).await?;

@@ -6,7 +6,7 @@ use chrono::Utc;
 use kit::copy::{Field, Tuples};
 use kit::error::ApiError;
 use kit::id::StoreId;
-use kit::import::Applying;
+use kit::import::{Applying, history};
 use sqlx::PgTransaction;
 
 use super::judge::Told;
@@ -25,20 +25,15 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     if !replaced.is_empty() {
         sqlx::query("UPDATE sales SET deleted = true WHERE id = ANY($1)").bind(&replaced).execute(&mut **tx).await?;
     }
-    let ids: Vec<SaleId> = sqlx::query_scalar(
-        "SELECT nextval(pg_get_serial_sequence('sales', 'id')) FROM generate_series(1, $1) ORDER BY 1",
-    )
-    .bind(i64::try_from(told.len()).unwrap_or(i64::MAX))
-    .fetch_all(&mut **tx)
-    .await?;
+    let ids = history::ids(tx, "sales_id_seq", told.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
     let now = Utc::now();
-    for (it, id) in told.iter().zip(&ids) {
+    for (it, id) in told.iter().zip(ids.iter().copied()) {
         let head = it.document.head();
         let reference = Field::Text(head.reference.as_str());
         let register = registers.get(&(it.store_id, head.register_number)).map_or(0, |register| register.0);
         headers.push(&[
-            Field::Int8(id.0),
+            Field::Int8(id),
             reference,
             Field::Text(head.kind.as_str()),
             Field::Text("completed"),
@@ -53,32 +48,16 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
             Field::Moment(now),
             Field::Int8(import.id),
         ]);
-        for line in it.lines.iter().map(|told| &told.line) {
-            lines.push(&[
-                Field::Int8(id.0),
-                Field::Int4(line.line_no),
-                Field::Int8(line.product_id.0),
-                Field::Text(&line.sku),
-                Field::Text(&line.product_name),
-                Field::Text(&line.category),
-                Field::Int8(line.quantity),
-                Field::Int8(line.unit_price_cents),
-                Field::Int8(line.unit_cost_cents),
-                Field::Int8(line.discount_cents),
-            ]);
-        }
+        it.lines.iter().for_each(|told| told.line.push(id, &mut lines));
     }
-    let copy = "COPY sales (id, reference, kind, status, receipt_number, store_id, register_id, original_sale_id, \
-                occurred_at, time_zone, total_cents, imported, settled_at, import_id) FROM STDIN WITH (FORMAT binary)";
-    headers.copy(tx, copy).await?;
-    // The lines are of headers that this transaction just made.
-    sqlx::query("SELECT set_config('feed.new_headers', pg_current_xact_id()::text, true)").execute(&mut **tx).await?;
-    let copy = "COPY sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
-                unit_cost_cents, discount_cents) FROM STDIN WITH (FORMAT binary)";
-    lines.copy(tx, copy).await?;
+    let headers_to = "COPY sales (id, reference, kind, status, receipt_number, store_id, register_id, original_sale_id, \
+                      occurred_at, time_zone, total_cents, imported, settled_at, import_id) FROM STDIN WITH (FORMAT binary)";
+    let lines_to = "COPY sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
+                    unit_cost_cents, discount_cents) FROM STDIN WITH (FORMAT binary)";
+    history::write(tx, (headers, headers_to), (lines, lines_to)).await?;
     if !replaced.is_empty() {
-        let (old, new): (Vec<SaleId>, Vec<SaleId>) =
-            told.iter().zip(&ids).filter_map(|(it, id)| Some((it.replaces?, *id))).unzip();
+        let (old, new): (Vec<SaleId>, Vec<i64>) =
+            told.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
         sqlx::query(
             "UPDATE sales SET original_sale_id = moved.new FROM UNNEST($1::bigint[], $2::bigint[]) AS moved (old, new) \
              WHERE original_sale_id = moved.old AND NOT deleted",

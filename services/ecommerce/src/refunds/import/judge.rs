@@ -1,0 +1,212 @@
+//! Which refunds of a file can have happened, given what is stored.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use kit::error::ApiError;
+use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
+use sqlx::PgTransaction;
+
+use super::RefundRow;
+use super::known::{Known, known};
+use crate::ids::{OrderId, RefundId};
+use crate::orders::document::PaymentStatus;
+use crate::refunds::paid::{Beyond, PaidLine, Part, Wanted, paid};
+
+/// A refund with all that its codes stand for.
+pub(super) struct Told<'a> {
+    pub(super) document: &'a Document<RefundRow>,
+    pub(super) order_id: OrderId,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) time_zone: String,
+    /// The stored refund whose place it takes.
+    pub(super) replaces: Option<RefundId>,
+    pub(super) lines: Vec<ToldLine>,
+    /// What it takes of its order, line by line.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A line as the file tells it.
+pub(super) struct ToldLine {
+    /// Its line in the file.
+    pub(super) at: u64,
+    pub(super) line_no: i32,
+    pub(super) order_line_no: i32,
+    /// The column that names the order's line.
+    pub(super) found_by: &'static str,
+    pub(super) wanted: Wanted,
+}
+
+/// An order that refunds name.
+#[derive(sqlx::FromRow)]
+struct Refunded {
+    reference: String,
+    id: OrderId,
+    payment_status: PaymentStatus,
+    occurred_at: DateTime<Utc>,
+}
+
+/// What is left of orders, by order and in the order of their lines.
+type Left = HashMap<OrderId, Vec<PaidLine>>;
+
+/// Answers the refunds to write; what came of the others is told.
+pub(super) async fn judge<'a>(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    company_zone: Tz,
+    documents: &'a [Document<RefundRow>],
+    outcome: &mut Outcome,
+) -> Result<Vec<Told<'a>>, ApiError> {
+    let orders = orders(tx, documents).await?;
+    let known = known(tx, documents).await?;
+    // Also of the orders that refunds to be corrected belong to now.
+    let ids: HashSet<OrderId> =
+        orders.values().map(|order| order.id).chain(known.values().map(|refund| refund.order_id)).collect();
+    let mut left = paid(tx, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let mut accepted = Vec::with_capacity(documents.len());
+    for document in documents {
+        let stored = known.get(document.head().reference.as_str());
+        let zone = stored.map_or(company_zone.name(), |it| it.time_zone.as_str());
+        let mut new = match tell(document, zone, &orders, &left, import.rules) {
+            Ok(new) => new,
+            Err(fault) => {
+                outcome.refuse(document, fault);
+                continue;
+            }
+        };
+        if let Some(stored) = stored {
+            if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
+                continue;
+            }
+            new.replaces = Some(stored.id);
+        }
+        match take(&mut new, stored, &mut left) {
+            Ok(()) => accepted.push(new),
+            Err(fault) => outcome.refuse(document, fault),
+        }
+    }
+    Ok(accepted)
+}
+
+fn tell<'a>(
+    document: &'a Document<RefundRow>,
+    zone: &str,
+    orders: &HashMap<String, Refunded>,
+    left: &Left,
+    rules: Rules,
+) -> Result<Told<'a>, Fault> {
+    consistent(document)?;
+    let (head, first) = (document.head(), &document.rows[0]);
+    let reference = head.order_reference.as_str();
+    let Some(order) = orders.get(reference) else {
+        return Err(Fault::new("order_reference", format!("there is no order {reference}")));
+    };
+    if !matches!(order.payment_status, PaymentStatus::Paid | PaymentStatus::Refunded) {
+        let payment = order.payment_status.as_str();
+        return Err(Fault::new(
+            "order_reference",
+            format!("payment of order {reference} is {payment}: nothing was paid"),
+        ));
+    }
+    let time_zone = head.time_zone.as_ref().map_or(zone, |zone| zone.as_str()).to_owned();
+    let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
+    let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    if occurred_at < order.occurred_at {
+        let reason = format!("is before the order {reference}, which was at {}", order.occurred_at);
+        return Err(first.fault("occurred_at", reason));
+    }
+    let of_order = left.get(&order.id).map_or(&[][..], Vec::as_slice);
+    let lines = document.rows.iter().map(|row| tell_line(row, of_order, rules)).collect::<Result<_, _>>()?;
+    let order_id = order.id;
+    Ok(Told { document, order_id, occurred_at, time_zone, replaces: None, lines, parts: Vec::new() })
+}
+
+fn tell_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Result<ToldLine, Fault> {
+    let RefundRow { line_no, order_line_no, sku, .. } = &row.value;
+    let wanted = row.value.wanted(rules).map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
+    let found_by = if order_line_no.is_some() { "order_line_no" } else { "sku" };
+    let of_sku = |line: &&PaidLine| sku.as_ref().is_none_or(|sku| sku.as_str() == line.sku);
+    let of_number = |line: &&PaidLine| order_line_no.is_none_or(|number| number == line.line_no);
+    let mut found = of_order.iter().filter(of_sku).filter(of_number);
+    match (found.next(), found.next()) {
+        (Some(line), None) => {
+            Ok(ToldLine { at: row.line, line_no: *line_no, order_line_no: line.line_no, found_by, wanted })
+        }
+        (Some(_), Some(_)) => Err(row.fault("sku", "stands on several lines of the order; give order_line_no")),
+        (None, _) if of_order.iter().any(|line| of_number(&line)) => {
+            Err(row.fault("sku", "is not of this line of the order"))
+        }
+        (None, _) => Err(row.fault(found_by, "is of no line of the order")),
+    }
+}
+
+/// All rows of a refund must tell the same story about it.
+fn consistent(document: &Document<RefundRow>) -> Result<(), Fault> {
+    document.consistent("refund", |it, head| {
+        let differs = [
+            ("order_reference", it.order_reference != head.order_reference),
+            ("occurred_at", it.occurred_at != head.occurred_at),
+            ("time_zone", it.time_zone != head.time_zone),
+        ];
+        (differs, it.line_no)
+    })
+}
+
+/// Takes a refund from what is left, in place of the stored one; all of it or nothing.
+fn take(told: &mut Told<'_>, replaced: Option<&Known>, left: &mut Left) -> Result<(), Fault> {
+    let mut after: Left = [Some(told.order_id), replaced.map(|stored| stored.order_id)]
+        .into_iter()
+        .flatten()
+        .map(|id| (id, left.get(&id).cloned().unwrap_or_default()))
+        .collect();
+    if let Some(Known { order_id, lines, .. }) = replaced {
+        for stored in lines {
+            if let Some(line) = line_of(&mut after, *order_id, stored.order_line_no) {
+                line.back_quantity += stored.quantity;
+                line.back_cents += stored.net_cents;
+            }
+        }
+    }
+    let mut parts = Vec::with_capacity(told.lines.len());
+    for told_line in &told.lines {
+        let fault = |field, reason| Fault { line: Some(told_line.at), field, reason };
+        let line = line_of(&mut after, told.order_id, told_line.order_line_no)
+            .ok_or_else(|| fault(told_line.found_by, "is of no line of the order".to_owned()))?;
+        parts.push(line.take(told_line.wanted).map_err(|beyond| match beyond {
+            Beyond::Pieces { asked, left } => {
+                fault("quantity", format!("{asked} pieces come back, but only {left} of the order's line are left"))
+            }
+            Beyond::Cents { asked, left } => fault(
+                "amount_cents",
+                format!("{asked} cents are paid back, but only {left} of what was paid for the order's line are left"),
+            ),
+        })?);
+    }
+    told.parts = parts;
+    left.extend(after);
+    Ok(())
+}
+
+fn line_of(left: &mut Left, order: OrderId, number: i32) -> Option<&mut PaidLine> {
+    left.get_mut(&order)?.iter_mut().find(|line| line.line_no == number)
+}
+
+/// The orders by reference, locked, so that no other refund or step of them comes in between.
+async fn orders(
+    tx: &mut PgTransaction<'_>,
+    documents: &[Document<RefundRow>],
+) -> Result<HashMap<String, Refunded>, ApiError> {
+    let (references, refunds): (HashSet<&str>, HashSet<&str>) =
+        documents.iter().map(|it| (it.head().order_reference.as_str(), it.head().reference.as_str())).unzip();
+    let orders: Vec<Refunded> = sqlx::query_as(
+        "SELECT reference, id, payment_status, occurred_at FROM orders WHERE NOT deleted AND (reference = ANY($1) \
+         OR id IN (SELECT r.order_id FROM refunds r WHERE r.reference = ANY($2) AND NOT r.deleted)) \
+         ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(references.into_iter().collect::<Vec<_>>())
+    .bind(refunds.into_iter().collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(orders.into_iter().map(|order| (order.reference.clone(), order)).collect())
+}
