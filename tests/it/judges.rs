@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aggregator::poll::Drops;
 use aggregator::report::{ColumnType, ParamType, Report, ReportColumn};
 use aggregator::{Aggregator, Settings};
+use chrono::DateTime;
 use polars::prelude::AnyValue;
 use serde_json::Value;
 use system_tests::source::FeedSource;
@@ -210,6 +211,10 @@ fn same(ours: &AnyValue<'_>, theirs: &Value, kind: ColumnType) -> bool {
         (AnyValue::StringOwned(text), _) => theirs.as_str() == Some(text.as_str()),
         (AnyValue::Date(days), _) => {
             chrono::NaiveDate::from_epoch_days(*days).map(|day| day.to_string()).as_deref() == theirs.as_str()
+        }
+        (AnyValue::Datetime(micros, ..) | AnyValue::DatetimeOwned(micros, ..), _) => {
+            let theirs = theirs.as_str().and_then(|it| DateTime::parse_from_str(it, "%Y-%m-%d %H:%M:%S%.f%:z").ok());
+            theirs.is_some_and(|it| it.timestamp_micros() == *micros)
         }
         _ => false,
     }

@@ -40,6 +40,12 @@ impl Shop {
     /// many in the warehouse.
     pub(crate) async fn open(stack: &Stack, products: usize, on_hand: i64) -> Self {
         let code = Uuid::new_v4().simple().to_string().split_off(24).to_uppercase();
+        Self::named(stack, &code, products, on_hand).await
+    }
+
+    /// The same with a code of the test's choice.
+    pub(crate) async fn named(stack: &Stack, code: &str, products: usize, on_hand: i64) -> Self {
+        let code = code.to_owned();
         let backoffice = stack.api("backoffice");
         let store = json!({"code": code, "name": "Test store", "city": "Testville", "time_zone": "America/New_York"});
         let store_id = id(&backoffice.post_json("/retail/api/v1/stores", &store, 201).await);

@@ -1,0 +1,113 @@
+//! A whole company, told to two systems: plainly to the one; in any order, split and shape to the other, whose services are
+//! killed while they import. What is stored is equal, and so is every report.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use reqwest::Method;
+use serde_json::Value;
+use system_tests::{Stack, campaign, runs, seed, wait_until};
+
+use super::file::{Document, Shape, Teller, send, text};
+use super::movements::Movement;
+use super::orders::Order;
+use super::tickets::Ticket;
+use super::{PRODUCTS, len, of_report, split, stored, tell_plainly};
+use crate::shop::{PATIENCE, Shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_report_is_the_same_however_a_company_is_told_and_killed_meanwhile() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let (plain, mut told) = tokio::join!(Stack::start(), Stack::start());
+    let shops = [open(&plain).await, open(&told).await];
+    for case in 0..campaign(1, 100) {
+        let [first, second] = shops.each_ref().map(|shop| Teller { shop, prefix: format!("H{case}") });
+        each::<Ticket>(&plain, &first, &mut told, &second, &mut random).await;
+        each::<Order>(&plain, &first, &mut told, &second, &mut random).await;
+        each::<Movement>(&plain, &first, &mut told, &second, &mut random).await;
+        let (expected, found) = (reports(&plain).await, reports(&told).await);
+        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+        for (name, rows) in &expected {
+            assert_eq!(&found[name], rows, "case {case}: {name}");
+        }
+        let filled = expected.values().filter(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty())).count();
+        assert!(filled > 20, "{filled} of {} reports have rows", expected.len());
+    }
+}
+
+/// The same company in either system, with the same ids.
+async fn open(stack: &Stack) -> Shop {
+    let shop = Shop::named(stack, "ACME", PRODUCTS, 100).await;
+    Order::prepare(&shop).await;
+    shop
+}
+
+async fn each<D: Document>(
+    plain: &Stack,
+    first: &Teller<'_>,
+    told: &mut Stack,
+    second: &Teller<'_>,
+    random: &mut StdRng,
+) {
+    let documents = D::history(random);
+    tell_plainly(first, &documents, random).await;
+    for (shape, rows) in split(second, &documents, random) {
+        kill_while_it_imports::<D>(told, second, &text(&rows, shape, random), shape, random).await;
+        let report = send::<D>(second, &rows, shape, "", random).await;
+        let [all, applied, unchanged, refused] = of_report(&report);
+        assert_eq!((all, applied + unchanged, refused), (len(&rows), len(&rows), 0), "{report}");
+    }
+    let expected = stored::<D>(first, &plain.pool(D::DATABASE).await).await;
+    assert_eq!(stored::<D>(second, &told.pool(D::DATABASE).await).await, expected);
+}
+
+/// Kills the service at some moment: after so many questions to its database.
+async fn kill_while_it_imports<D: Document>(
+    stack: &mut Stack,
+    teller: &Teller<'_>,
+    body: &str,
+    shape: Shape,
+    random: &mut StdRng,
+) {
+    let (pool, service) = (stack.pool(D::DATABASE).await, D::SERVICE);
+    let kind = if shape.ndjson { "application/x-ndjson" } else { "text/csv" };
+    let call = teller.shop.backoffice.call(Method::POST, D::PATH).header("content-type", kind);
+    let sending = tokio::spawn(call.body(body.to_owned()).try_send());
+    for _ in 0..random.random_range(0..40) {
+        sqlx::query("SELECT count(*) FROM import_rows").execute(&pool).await.unwrap();
+    }
+    stack.kill(service);
+    // Answered or not: either may be.
+    drop(sending.await.unwrap());
+    stack.restart(service).await;
+    wait_until("PostgreSQL to notice the death", PATIENCE, async || {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM imports WHERE state IN ('receiving', 'applying')")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        (open == 0).then_some(())
+    })
+    .await;
+}
+
+/// The rows of every report over the weeks of the history.
+async fn reports(stack: &Stack) -> BTreeMap<String, Value> {
+    runs::poll_all(stack).await;
+    let analyst = stack.api("analyst");
+    let catalogue = analyst.get_json("/reporting/api/v1/reports").await;
+    let mut reports = BTreeMap::new();
+    for report in catalogue["items"].as_array().unwrap() {
+        let name = report["name"].as_str().unwrap();
+        let parameters = report["parameters"].as_object().unwrap();
+        let dates = parameters.iter().filter(|(_, parameter)| parameter["type"] == "date");
+        let query: Vec<(&str, &str)> = dates
+            .map(|(name, _)| {
+                (name.as_str(), if ["from", "since"].contains(&name.as_str()) { "2026-01-08" } else { "2026-01-20" })
+            })
+            .collect();
+        let call = analyst.call(Method::GET, &format!("/reporting/api/v1/reports/{name}")).query(&query);
+        reports.insert(name.to_owned(), call.send().await.expect(200).json()["rows"].clone());
+    }
+    reports
+}
