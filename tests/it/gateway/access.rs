@@ -8,7 +8,7 @@ const CONSUMERS: [&str; 8] =
     ["storefront", "pos", "backoffice", "aggregator", "analyst", "operator", "service-retail", "service-ecommerce"];
 
 /// Requests of each kind, and what the upstream is then asked for.
-const REQUESTS: [(&str, &str, &str, &[&str]); 51] = [
+const REQUESTS: [(&str, &str, &str, &[&str]); 52] = [
     // Products are read by whoever sells.
     ("GET", "/inventory/api/v1/products?limit=5", "/api/v1/products?limit=5", &["storefront", "pos", "backoffice"]),
     ("HEAD", "/inventory/api/v1/products", "/api/v1/products", &["storefront", "pos", "backoffice"]),
@@ -49,6 +49,7 @@ const REQUESTS: [(&str, &str, &str, &[&str]); 51] = [
     ("POST", "/ecommerce/api/v1/carts/3/items", "/api/v1/carts/3/items", &["storefront", "backoffice"]),
     ("POST", "/ecommerce/api/v1/carts/3/checkout", "/api/v1/carts/3/checkout", &["storefront", "backoffice"]),
     ("GET", "/ecommerce/api/v1/orders/9", "/api/v1/orders/9", &["storefront", "backoffice"]),
+    ("GET", "/ecommerce/api/v1/refunds/9", "/api/v1/refunds/9", &["storefront", "backoffice"]),
     ("POST", "/ecommerce/api/v1/customers/import", "/api/v1/customers/import", &["backoffice"]),
     ("POST", "/ecommerce/api/v1/orders/import", "/api/v1/orders/import", &["backoffice"]),
     ("POST", "/ecommerce/api/v1/refunds/import", "/api/v1/refunds/import", &["backoffice"]),

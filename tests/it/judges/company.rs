@@ -364,8 +364,7 @@ fn refunds(model: &mut Model, books: &mut Books, lines: &[Ordered]) {
             2 => (true, if at % 2 == 0 { "pending" } else { "rejected" }),
             _ => continue,
         };
-        let number_of = |text: &String| text.parse::<i64>().unwrap();
-        let refund = 1_000 + i64::try_from(at).unwrap();
+        let (number_of, refund) = (|text: &String| text.parse::<i64>().unwrap(), 1_000 + i64::try_from(at).unwrap());
         let back = |text: &String| if goods { (-number_of(text)).to_string() } else { "0".to_owned() };
         let (reference, day) = (format!("refund-{refund}"), text(*placed + Duration::hours(refund % 700)));
         let cents = if goods { -number_of(net) } else { -(number_of(net) + 1) / 2 };
@@ -395,14 +394,8 @@ fn refunds(model: &mut Model, books: &mut Books, lines: &[Ordered]) {
             ],
         );
         if goods && state == "completed" && !["pending", "cancelled"].contains(status) {
-            books.move_stock(
-                model,
-                (number_of(product), 8, number_of(quantity)),
-                "return",
-                &reference,
-                &day,
-                "America/Toronto",
-            );
+            let moved = (number_of(product), 8, number_of(quantity));
+            books.move_stock(model, moved, "return", &reference, &day, "America/Toronto");
         }
     }
 }
