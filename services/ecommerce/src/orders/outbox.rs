@@ -44,24 +44,27 @@ impl Documents for Orders {
     }
 
     async fn accept(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<bool, sqlx::Error> {
-        let accepted = sqlx::query(
+        let accepted = sqlx::query!(
             "UPDATE orders SET status = 'confirmed', confirmed_at = now() WHERE id = $1 AND status = 'pending'",
+            id.0
         );
-        Ok(accepted.bind(id).execute(&mut **tx).await?.rows_affected() == 1)
+        Ok(accepted.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
     async fn reject(tx: &mut PgTransaction<'_>, id: OrderId, refusal: &Refusal) -> Result<bool, sqlx::Error> {
-        let cancelled = sqlx::query(
+        let cancelled = sqlx::query!(
             "UPDATE orders SET status = 'cancelled', cancelled_at = now(), refusal = $2
              WHERE id = $1 AND status = 'pending'",
-        );
-        let cancelled = cancelled.bind(id).bind(sqlx::types::Json(refusal)).execute(&mut **tx).await?;
+            id.0,
+            sqlx::types::Json(refusal) as _
+        )
+        .execute(&mut **tx)
+        .await?;
         if cancelled.rows_affected() == 0 {
             return Ok(false);
         }
         // The cart is the customer's again, to change and try once more.
-        sqlx::query("UPDATE carts SET status = 'open', order_id = NULL, updated_at = now() WHERE order_id = $1")
-            .bind(id)
+        sqlx::query!("UPDATE carts SET status = 'open', order_id = NULL, updated_at = now() WHERE order_id = $1", id.0)
             .execute(&mut **tx)
             .await?;
         Ok(true)

@@ -19,12 +19,12 @@ impl Withdrawal for Orders {
     const KINDS: &'static [&'static str] = &["orders"];
 
     async fn step(&mut self, tx: &mut PgTransaction<'_>, import_id: i64) -> Result<Step, ApiError> {
-        let taken = sqlx::query(
+        let taken = sqlx::query!(
             "UPDATE orders SET deleted = true WHERE id IN (SELECT id FROM orders WHERE import_id = $1 AND NOT deleted \
              ORDER BY id LIMIT $2 FOR NO KEY UPDATE)",
+            import_id,
+            PART
         )
-        .bind(import_id)
-        .bind(PART)
         .execute(&mut **tx)
         .await?;
         Ok(Step { done: taken.rows_affected() == 0, refused: Vec::new() })
