@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
 use anyhow::Context as _;
+use base::Span;
 use chrono::{NaiveDate, TimeDelta};
 use lake::{Compacted, Expired, LakeError, Swept};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
     context::Context,
-    engine::{Job, JobError, Run, Span},
+    engine::{Job, JobError, Run},
     export_pack,
     nothing::Nothing,
 };

@@ -1,11 +1,11 @@
 //! Checked statements: what is stored of each in its crate's `.sqlx` is what the migrated databases say of it.
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
 use system_tests::Stack;
 use system_tests::binaries::repository;
-use tokio::task::JoinSet;
 
 use crate::tidy::statements::{CHECKED, literals_of, stored};
 
@@ -15,7 +15,7 @@ fn databases(folder: &str) -> Vec<&'static str> {
         "services/inventory" => vec!["inventory"],
         "services/ecommerce" => vec!["ecommerce"],
         "services/retail" => vec!["retail"],
-        // Its tables are in each service's database.
+        // Its tables are in each service's database, the outbox in those of Inventory's two clients.
         "services/kit" => vec!["inventory", "ecommerce", "retail"],
         _ => vec!["reporting"],
     }
@@ -36,24 +36,22 @@ fn in_place_of_copy(sql: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_of_each_is_what_the_databases_say() {
     let stack = Stack::builder().start_databases().await;
-    let mut looks = JoinSet::new();
-    for name in ["inventory", "ecommerce", "retail", "reporting"] {
-        let url = stack.url(&format!("{name}_db"), &format!("{name}_owner"));
-        looks.spawn(async move { faults(name, &url).await });
-    }
-    let faults = looks.join_all().await.concat();
+    let looks = ["inventory", "ecommerce", "retail", "reporting"].map(|name| faults(&stack, name));
+    let faults = join_all(looks).await.concat();
     assert!(faults.is_empty(), "run `make prepare`, and look at what it changes:\n{}", faults.join("\n"));
 }
 
 /// What is stored otherwise than one database says, in words.
-async fn faults(database: &str, url: &str) -> Vec<String> {
-    let mut db = PgConnection::connect(url).await.unwrap();
+async fn faults(stack: &Stack, database: &str) -> Vec<String> {
+    let url = stack.url(&format!("{database}_db"), &format!("{database}_owner"));
+    let mut db = PgConnection::connect(&url).await.unwrap();
     Migrator::new(repository().join("migrations").join(database)).await.unwrap().run(&mut db).await.unwrap();
     // As the compiler asks.
     db.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let mut faults = Vec::new();
     for folder in CHECKED.into_iter().filter(|folder| databases(folder).contains(&database)) {
-        for (sql, stored) in stored(folder) {
+        let knows = |sql: &str| database != "inventory" || !sql.contains("stock_tasks");
+        for (sql, stored) in stored(folder).into_iter().filter(|(sql, _)| knows(sql)) {
             match described(&mut db, sql.clone()).await {
                 Ok(now) if now == stored => (),
                 Ok(now) => faults.push(format!("{folder}, {database}: {sql}\n  stored: {stored}\n  now: {now}")),

@@ -139,7 +139,7 @@ async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -
             &dataset.dataset,
             &last.resume_cursor,
             shape,
-            &dataset.old_cursor as _
+            dataset.old_cursor.as_deref()
         )
         .execute(&mut *tx)
         .await?;

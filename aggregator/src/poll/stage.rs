@@ -157,11 +157,11 @@ pub(super) async fn note(
         origin.poll,
         origin.dataset,
         part.part,
-        &part.path as _,
+        part.path.as_deref(),
         part.rows_read,
         part.bytes,
         &part.days as _,
-        &part.next_cursor as _,
+        part.next_cursor.as_deref(),
         &part.resume_cursor
     )
     .execute(&mut *tx)
@@ -198,10 +198,10 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
         origin.cursor,
         origin.header,
         &refused.iter().map(|it| it.row as i64).collect::<Vec<_>>(),
-        &refused.iter().map(|it| it.column.clone()).collect::<Vec<_>>(),
-        &refused.iter().map(|it| it.reason.clone()).collect::<Vec<_>>(),
+        refused.iter().map(|it| it.column.as_str()).collect::<Vec<_>>() as _,
+        refused.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>() as _,
         refused.iter().map(|it| it.key.as_deref()).collect::<Vec<_>>() as _,
-        &refused.iter().map(|it| it.raw.clone()).collect::<Vec<_>>()
+        refused.iter().map(|it| it.raw.as_str()).collect::<Vec<_>>() as _
     )
     .fetch_all(&mut *tx)
     .await?;

@@ -130,8 +130,9 @@ async fn create_customer(
     Json(new): Json<NewCustomer>,
 ) -> Result<(StatusCode, Json<Customer>), ApiError> {
     let asked = Asked::new(key, &new);
-    let signup_day = new.signup_day.unwrap_or_else(|| app.today());
-    if signup_day > app.today() {
+    let today = base::today(app.time_zone);
+    let signup_day = new.signup_day.unwrap_or(today);
+    if signup_day > today {
         return Err(ApiError::invalid("signup_day", "it is in the future"));
     }
     let inserted = sqlx::query_as!(

@@ -165,15 +165,14 @@ fn literals(code: &str) -> Vec<(String, bool)> {
     static MACRO: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\bquery(?:_scalar)?!\(\s*$|\bquery_as!\(\s*\w+,\s*$").unwrap());
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\\(?:\n\s*|(["\\])|.)"#).unwrap());
-    let plain =
-        |text: &str| ESCAPE.replace_all(text, |it: &Captures<'_>| it.get(1).map_or("", |c| c.as_str()).to_owned());
+    let plain = |found: &Captures<'_>| found.get(1).map_or_else(String::new, |it| it.as_str().to_owned());
     let texts = TEXTS.captures_iter(code).filter_map(|found| {
         let text = match (found.name("raw"), found.name("text")) {
             (Some(raw), _) => raw.as_str().to_owned(),
-            (None, Some(text)) => plain(text.as_str()).into_owned(),
+            (None, Some(text)) => ESCAPE.replace_all(text.as_str(), plain).into_owned(),
             (None, None) => return None,
         };
-        Some((text, MACRO.is_match(&code[..found.get_match().start()])))
+        Some((text, MACRO.is_match(code.split_at(found.get_match().start()).0)))
     });
     texts.collect()
 }
@@ -200,7 +199,9 @@ fn what_writes_is_checked() {
             literals_of(folder).into_iter().filter(|it| !it.checked && writes.is_match(&it.text))
         {
             match COMPOSED.iter().find(|(of, start, _)| *of == file && text.starts_with(start)) {
-                Some((_, start, _)) => drop(composed.insert(start)),
+                Some((_, start, _)) => {
+                    composed.insert(start);
+                }
                 None => faults.push(format!("{file}: {text}")),
             }
         }
