@@ -8,7 +8,7 @@ DATA ?= .data
 # `make demo PORTS=auto` takes free ports where the fixed ones are busy.
 PORTS ?= fixed
 
-.PHONY: help setup setup-demo build demo down test soak bench screenshots lint
+.PHONY: help setup setup-demo build demo down test soak bench screenshots prepare lint
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,9 @@ screenshots: setup build ## The pictures of the README, taken of a demo of their
 	@$(BIN)/stack demo --data-dir $(TARGET)/screenshots --ports auto >/dev/null
 	@$(BIN)/examples/screenshots $(TARGET)/screenshots docs/screenshots; status=$$?; \
 	  $(BIN)/stack down --data-dir $(TARGET)/screenshots; exit $$status
+
+prepare: ## Describe the checked SQL statements anew, by a PostgreSQL of its own; after a change of one, or of a migration
+	@CARGO='$(CARGO)' tools/prepare.sh
 
 lint: ## Format and clippy, as CI runs them
 	$(CARGO) fmt --all --check

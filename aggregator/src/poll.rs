@@ -149,13 +149,10 @@ impl Poller {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn forget(&self, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        for sql in [
-            "DELETE FROM sync.poll WHERE finished_at < $1",
-            "DELETE FROM sync.changed_day WHERE recorded_at < $1",
-            "DELETE FROM sync.quarantine WHERE resolved_at < $1",
-        ] {
-            sqlx::query(sql).bind(before).execute(self.lake.db()).await?;
-        }
+        let db = self.lake.db();
+        sqlx::query!("DELETE FROM sync.poll WHERE finished_at < $1", before).execute(db).await?;
+        sqlx::query!("DELETE FROM sync.changed_day WHERE recorded_at < $1", before).execute(db).await?;
+        sqlx::query!("DELETE FROM sync.quarantine WHERE resolved_at < $1", before).execute(db).await?;
         Ok(())
     }
 }
@@ -167,9 +164,13 @@ fn lock_name(source: &str) -> String {
 
 impl Poll<'_> {
     async fn read_and_commit(&self) -> Result<PollOutcome, PollError> {
-        let sql = "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
-                   ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt";
-        sqlx::query(sql).bind(self.name()).execute(self.db()).await?;
+        sqlx::query!(
+            "INSERT INTO sync.source (name, last_attempt) VALUES ($1, now())
+             ON CONFLICT (name) DO UPDATE SET last_attempt = excluded.last_attempt",
+            self.name()
+        )
+        .execute(self.db())
+        .await?;
         match self.read().await? {
             read::Read::Unchanged(moved) => self.commit_unchanged(&moved).await,
             read::Read::Staged(staged) => self.commit_staged(&staged).await,
@@ -182,11 +183,18 @@ async fn note_failure(db: &PgPool, name: &str, started: DateTime<Utc>, error: &P
     let reason = base::error_chain(error);
     let note = async {
         let mut tx = base::begin(db).await?;
-        let sql = "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
-                   VALUES ($1, $2, greatest(now(), $2), 'failed', $3)";
-        sqlx::query(sql).bind(name).bind(started).bind(&reason).execute(&mut *tx).await?;
-        let sql = "UPDATE sync.source SET failures = failures + 1, error = $2 WHERE name = $1";
-        sqlx::query(sql).bind(name).bind(&reason).execute(&mut *tx).await?;
+        sqlx::query!(
+            "INSERT INTO sync.poll (source, started_at, finished_at, outcome, error)
+             VALUES ($1, $2, greatest(now(), $2), 'failed', $3)",
+            name,
+            started,
+            &reason
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!("UPDATE sync.source SET failures = failures + 1, error = $2 WHERE name = $1", name, &reason)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await
     };
     if let Err(unwritten) = note.await {

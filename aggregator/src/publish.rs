@@ -127,8 +127,13 @@ impl Publisher {
         let mut tx = base::begin(&self.db).await?;
         lock.check(&mut tx).await?;
         // Publishers of one report and day take turns; the primary key would refuse the second anyway.
-        let turn = "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))";
-        sqlx::query(turn).bind(&report.name).bind(business_day).execute(&mut *tx).await?;
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))",
+            &report.name,
+            business_day
+        )
+        .execute(&mut *tx)
+        .await?;
         let version = ensure_version(&mut tx, report, self.currency).await?;
         let current = read::current(&mut tx, &report.name, business_day).await?;
         let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
@@ -174,28 +179,29 @@ impl Publisher {
         version: i32,
         cause: Option<Value>,
     ) -> Result<i64, sqlx::Error> {
-        let sql = "INSERT INTO published.revision
-                       (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
-                        row_count, digest, cause, generated_at, of_moment)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING revision_id";
-        sqlx::query_scalar(sql)
-            .bind(&published.report)
-            .bind(published.business_day)
-            .bind(published.revision)
-            .bind(version)
-            .bind(published.state.name())
-            .bind(json!(published.missing))
-            .bind(json!(result.parameters))
-            .bind(result.snapshot)
-            .bind(json!(result.sources))
-            .bind(self.currency.code())
-            .bind(published.row_count)
-            .bind(&published.digest)
-            .bind(cause)
-            .bind(result.computed_at)
-            .bind(result.report.grain == Grain::Snapshot)
-            .fetch_one(tx)
-            .await
+        sqlx::query_scalar!(
+            "INSERT INTO published.revision
+                 (report, business_day, revision, version, state, missing, parameters, snapshot, sources, currency,
+                  row_count, digest, cause, generated_at, of_moment)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING revision_id",
+            &published.report,
+            published.business_day,
+            published.revision,
+            version,
+            published.state.name(),
+            json!(published.missing),
+            json!(result.parameters),
+            result.snapshot,
+            json!(result.sources),
+            self.currency.code(),
+            published.row_count,
+            &published.digest,
+            cause,
+            result.computed_at,
+            result.report.grain == Grain::Snapshot
+        )
+        .fetch_one(tx)
+        .await
     }
 }
 

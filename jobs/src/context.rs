@@ -3,12 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use aggregator::{Aggregator, publish::Gate};
+use base::Span;
 
-use crate::{
-    engine::{JobError, Span},
-    export_pack::ExportSettings,
-    webhook::Webhook,
-};
+use crate::{engine::JobError, export_pack::ExportSettings, webhook::Webhook};
 
 /// What is opened once per process, and what the head of the jobs file says for all jobs.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use base::Span;
 use chrono_tz::Tz;
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
@@ -31,7 +32,7 @@ use crate::{
     backfill::Backfill,
     context::Context,
     deliver::Deliver,
-    engine::{Cadence, CatchUp, Declaration, EngineError, Job, Overlap, Registry, Span, declaration::Overrides},
+    engine::{Cadence, CatchUp, Declaration, EngineError, Job, Overlap, Registry, declaration::Overrides},
     export_pack::{ExportPack, ExportSettings},
     housekeeping::Housekeeping,
     nightly::Nightly,

@@ -63,7 +63,7 @@ pub(crate) async fn note(
 ) -> Result<(), JobError> {
     let destinations = [("folder", settings.folder.is_some()), ("webhook", settings.webhook.is_some())];
     for (destination, _) in destinations.into_iter().filter(|(_, wanted)| *wanted) {
-        sqlx::query(
+        sqlx::query!(
             "WITH noted AS (
                  INSERT INTO exports.delivery (business_day, pack_sha256, destination) VALUES ($1, $2, $3)
                  ON CONFLICT ON CONSTRAINT delivery_pack_once DO NOTHING
@@ -71,10 +71,10 @@ pub(crate) async fn note(
              UPDATE exports.delivery SET given_up_at = clock_timestamp(), error = 'a newer pack of the day took its place'
               WHERE business_day = $1 AND destination = $3 AND pack_sha256 <> $2
                 AND delivered_at IS NULL AND given_up_at IS NULL AND EXISTS (SELECT FROM noted)",
+            day,
+            pack_sha256,
+            destination
         )
-        .bind(day)
-        .bind(pack_sha256)
-        .bind(destination)
         .execute(&mut *connection)
         .await
         .context("the pack could not be noted for delivery")?;
@@ -140,19 +140,19 @@ impl Deliver {
             base::begin(self.context.aggregator.db()).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
         let attempts = pack.attempts + 1;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE exports.delivery
                 SET attempts = $2, error = $3,
                     delivered_at = CASE WHEN $3::text IS NULL THEN clock_timestamp() END,
                     given_up_at = CASE WHEN $3 IS NOT NULL AND $4 THEN clock_timestamp() END,
                     not_before = clock_timestamp() + make_interval(secs => $5)
               WHERE id = $1",
+            pack.id,
+            attempts,
+            failure.map(|error| format!("{error:#}")),
+            attempts >= MOST_ATTEMPTS,
+            wait_after(attempts).as_secs_f64()
         )
-        .bind(pack.id)
-        .bind(attempts)
-        .bind(failure.map(|error| format!("{error:#}")))
-        .bind(attempts >= MOST_ATTEMPTS)
-        .bind(wait_after(attempts).as_secs_f64())
         .execute(&mut *tx)
         .await
         .context("the exports tables could not be written")?;

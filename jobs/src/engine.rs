@@ -22,7 +22,6 @@ pub mod planner;
 pub mod runner;
 pub mod scheduler;
 
-pub use base::{Span, format_span, parse_span};
 pub use cadence::Cadence;
 pub use declaration::{CatchUp, Declaration, Overlap};
 pub use error::EngineError;

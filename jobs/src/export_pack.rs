@@ -200,8 +200,7 @@ pub(crate) async fn outdated_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, Jo
 
 /// Packs of one day take turns: what is in its folder and what is recorded change together.
 async fn lock_day(connection: &mut PgConnection, day: NaiveDate) -> Result<(), JobError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary exports ' || $1, 0))")
-        .bind(day.to_string())
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('tributary exports ' || $1, 0))", day.to_string())
         .execute(connection)
         .await
         .context("the day could not be locked")?;

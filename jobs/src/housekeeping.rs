@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
 use anyhow::Context as _;
+use base::Span;
 use chrono::{NaiveDate, TimeDelta};
 use lake::{Compacted, Expired, LakeError, Swept};
 use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
     context::Context,
-    engine::{Job, JobError, Run, Span},
+    engine::{Job, JobError, Run},
     export_pack,
     nothing::Nothing,
 };
@@ -91,8 +93,8 @@ impl Job for Housekeeping {
         let expired = unless_busy(aggregator.expire(delta(self.settings.keep_snapshots)).await)?;
         let swept = unless_busy(aggregator.lake().sweep().await)?;
         let keep = self.settings.keep_runs;
-        let runs = self.forget(run, OLD_RUNS, keep).await?;
-        let messages = self.forget(run, OLD_INCIDENTS, keep).await? + self.forget(run, OLD_DELIVERIES, keep).await?;
+        let runs = self.forget(run, old_runs(keep)).await?;
+        let messages = self.forget(run, old_incidents(keep)).await? + self.forget(run, old_deliveries(keep)).await?;
         let export_files = self.remove_superseded(run).await?;
         let attempt_folders = export_pack::remove_abandoned(&self.context.exports_dir, aggregator.db()).await?;
         let (spool, keep) = (self.context.spool_dir.clone(), self.settings.keep_spool.0);
@@ -102,23 +104,45 @@ impl Job for Housekeeping {
     }
 }
 
-const OLD_RUNS: &str = "DELETE FROM jobs.run WHERE id IN (
-    SELECT id FROM jobs.run WHERE finished_at < clock_timestamp() - make_interval(secs => $1)
-     ORDER BY finished_at LIMIT $2)";
-const OLD_INCIDENTS: &str = "DELETE FROM jobs.incident WHERE id IN (
-    SELECT id FROM jobs.incident WHERE closed_at < clock_timestamp() - make_interval(secs => $1)
-     ORDER BY closed_at LIMIT $2)";
-const OLD_DELIVERIES: &str = "DELETE FROM exports.delivery WHERE id IN (
-    SELECT id FROM exports.delivery
-     WHERE COALESCE(delivered_at, given_up_at) < clock_timestamp() - make_interval(secs => $1)
-     ORDER BY id LIMIT $2)";
+/// A statement that lets go of old rows.
+type Forget = Query<'static, Postgres, PgArguments>;
+
+fn old_runs(keep: Span) -> Forget {
+    sqlx::query!(
+        "DELETE FROM jobs.run WHERE id IN (
+             SELECT id FROM jobs.run WHERE finished_at < clock_timestamp() - make_interval(secs => $1)
+              ORDER BY finished_at LIMIT $2)",
+        keep.0.as_secs_f64(),
+        MOST
+    )
+}
+
+fn old_incidents(keep: Span) -> Forget {
+    sqlx::query!(
+        "DELETE FROM jobs.incident WHERE id IN (
+             SELECT id FROM jobs.incident WHERE closed_at < clock_timestamp() - make_interval(secs => $1)
+              ORDER BY closed_at LIMIT $2)",
+        keep.0.as_secs_f64(),
+        MOST
+    )
+}
+
+fn old_deliveries(keep: Span) -> Forget {
+    sqlx::query!(
+        "DELETE FROM exports.delivery WHERE id IN (
+             SELECT id FROM exports.delivery
+              WHERE COALESCE(delivered_at, given_up_at) < clock_timestamp() - make_interval(secs => $1)
+              ORDER BY id LIMIT $2)",
+        keep.0.as_secs_f64(),
+        MOST
+    )
+}
 
 impl Housekeeping {
-    async fn forget(&self, run: &Run, old: &'static str, keep: Span) -> Result<u64, JobError> {
+    async fn forget(&self, run: &Run, old: Forget) -> Result<u64, JobError> {
         let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        let forgotten = sqlx::query(old).bind(keep.0.as_secs_f64()).bind(MOST).execute(&mut *tx).await;
-        let forgotten = forgotten.context("old rows could not be removed")?;
+        let forgotten = old.execute(&mut *tx).await.context("old rows could not be removed")?;
         tx.commit().await.context("old rows could not be removed")?;
         Ok(forgotten.rows_affected())
     }
@@ -129,7 +153,7 @@ impl Housekeeping {
         let db = self.context.aggregator.db();
         let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE exports.file f SET removed_at = clock_timestamp()
               WHERE f.id IN (
                   SELECT old.id FROM exports.file old
@@ -139,9 +163,9 @@ impl Housekeeping {
                                   WHERE newer.business_day = old.business_day AND newer.report = old.report
                                     AND newer.format = old.format AND newer.revision > old.revision)
                    LIMIT $2)",
+            self.settings.keep_superseded.0.as_secs_f64(),
+            MOST
         )
-        .bind(self.settings.keep_superseded.0.as_secs_f64())
-        .bind(MOST)
         .execute(&mut *tx)
         .await
         .context("superseded export files could not be found")?;
@@ -166,8 +190,7 @@ impl Housekeeping {
         }
         let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        sqlx::query("UPDATE exports.file SET cleared_at = clock_timestamp() WHERE id = ANY($1)")
-            .bind(&cleared)
+        sqlx::query!("UPDATE exports.file SET cleared_at = clock_timestamp() WHERE id = ANY($1)", &cleared)
             .execute(&mut *tx)
             .await
             .context("the exports tables could not be written")?;

@@ -8,13 +8,14 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
+use base::Span;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     context::Context,
-    engine::{Job, JobError, Run, Span},
+    engine::{Job, JobError, Run},
     export_pack::{Packed, pack_day},
     poll::{self, PollArguments},
     publishing::{self, Grains, Tally},

@@ -144,13 +144,13 @@ impl Restate {
         }
         let mut tx = base::begin(aggregator.db()).await.context("the jobs tables could not be written")?;
         run.lease().check(&mut tx).await?;
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO jobs.looked_at (report, business_day, snapshot) VALUES ($1, $2, $3)
              ON CONFLICT (report, business_day) DO UPDATE SET snapshot = excluded.snapshot",
+            &report.name,
+            day,
+            gate.snapshot()
         )
-        .bind(&report.name)
-        .bind(day)
-        .bind(gate.snapshot())
         .execute(&mut *tx)
         .await
         .context("the jobs tables could not be written")?;

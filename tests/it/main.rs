@@ -33,5 +33,6 @@ mod sources;
 mod stack;
 mod stack_cli;
 mod stack_traffic;
+mod statements;
 mod tidy;
 mod transactions;

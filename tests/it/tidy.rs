@@ -3,7 +3,7 @@
 
 mod documents;
 mod imports;
-mod statements;
+pub(crate) mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -85,7 +85,7 @@ impl Ended {
 /// # Errors
 /// When the database fails.
 pub async fn lock(tx: &mut PgConnection) -> Result<Head, LakeError> {
-    sqlx::query("SELECT FROM sync.catalogue FOR UPDATE").execute(&mut *tx).await?;
+    sqlx::query!("SELECT FROM sync.catalogue FOR UPDATE").execute(&mut *tx).await?;
     let sql = "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
                FROM lake.ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1";
     Ok(sqlx::query_as(sql).fetch_one(&mut *tx).await?)
@@ -161,14 +161,26 @@ fn tokens(changes: &[&TableChange]) -> String {
 
 async fn insert_snapshot(tx: &mut PgConnection, next: &Head, tokens: &str, message: &str) -> Result<(), LakeError> {
     // The wall clock may step back; snapshot times never do, so that time travel by instant is total.
-    let sql = "INSERT INTO lake.ducklake_snapshot
-                 (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)
-               SELECT $1, greatest(clock_timestamp(), max(snapshot_time)), $2, $3, $4 FROM lake.ducklake_snapshot";
-    let insert = sqlx::query(sql).bind(next.snapshot_id).bind(next.schema_version);
-    insert.bind(next.next_catalog_id).bind(next.next_file_id).execute(&mut *tx).await?;
-    let sql = "INSERT INTO lake.ducklake_snapshot_changes (snapshot_id, changes_made, author, commit_message)
-               VALUES ($1, $2, 'tributary', $3)";
-    sqlx::query(sql).bind(next.snapshot_id).bind(tokens).bind(message).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_snapshot
+           (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)
+         SELECT $1, greatest(clock_timestamp(), max(snapshot_time)), $2, $3, $4 FROM lake.ducklake_snapshot",
+        next.snapshot_id,
+        next.schema_version,
+        next.next_catalog_id,
+        next.next_file_id
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_snapshot_changes (snapshot_id, changes_made, author, commit_message)
+         VALUES ($1, $2, 'tributary', $3)",
+        next.snapshot_id,
+        tokens,
+        message
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -179,9 +191,15 @@ async fn end_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64) -
     let ids: Vec<i64> = change.end.iter().map(|it| it.data_file_id).collect();
     let delete_files: Vec<Option<i64>> = change.end.iter().map(|it| it.delete_file_id).collect();
     delete_files::require(tx, change.table.table_id, &ids, &delete_files).await?;
-    let sql = "UPDATE lake.ducklake_data_file SET end_snapshot = $1
-               WHERE table_id = $2 AND data_file_id = ANY($3) AND end_snapshot IS NULL";
-    let ended = sqlx::query(sql).bind(snapshot).bind(change.table.table_id).bind(&ids).execute(&mut *tx).await?;
+    let ended = sqlx::query!(
+        "UPDATE lake.ducklake_data_file SET end_snapshot = $1
+         WHERE table_id = $2 AND data_file_id = ANY($3) AND end_snapshot IS NULL",
+        snapshot,
+        change.table.table_id,
+        &ids
+    )
+    .execute(&mut *tx)
+    .await?;
     if ended.rows_affected() != ids.len() as u64 {
         return Err(LakeError::Overtaken);
     }
@@ -206,38 +224,46 @@ async fn add_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64, f
         row_id += file.rows;
     }
     let ids: Vec<i64> = (first_id..).take(change.add.len()).collect();
-    let sql = "INSERT INTO lake.ducklake_data_file
-                 (data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format,
-                  record_count, file_size_bytes, footer_size, row_id_start, partition_id, mapping_id)
-               SELECT id, $1, $2, path, true, 'parquet', rows, bytes, footer, row_id,
-                      CASE WHEN year IS NOT NULL THEN $3 END, $11
-               FROM unnest($4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::int[])
-                 AS t (id, path, rows, bytes, footer, row_id, year)";
     let of = |pick: fn(&NewFile) -> i64| change.add.iter().map(pick).collect::<Vec<i64>>();
     let years: Vec<Option<i32>> = change.add.iter().map(|it| it.month.map(|(year, _)| year)).collect();
     let months: Vec<Option<i32>> = change.add.iter().map(|it| it.month.map(|(_, month)| month)).collect();
     let paths: Vec<&str> = change.add.iter().map(|it| it.path.as_str()).collect();
-    sqlx::query(sql)
-        .bind(table.table_id)
-        .bind(snapshot)
-        .bind(table.partition_id)
-        .bind(&ids)
-        .bind(&paths)
-        .bind(of(|it| it.rows))
-        .bind(of(|it| it.bytes))
-        .bind(of(|it| it.footer))
-        .bind(&row_ids)
-        .bind(&years)
-        .bind(table.mapping_id)
-        .execute(&mut *tx)
-        .await?;
-    let sql = "INSERT INTO lake.ducklake_file_partition_value
-                 (data_file_id, table_id, partition_key_index, partition_value)
-               SELECT id, $1, k.index, k.value::text
-               FROM unnest($2::bigint[], $3::int[], $4::int[]) AS t (id, year, month),
-                    LATERAL (VALUES (0, year), (1, month)) AS k (index, value)
-               WHERE year IS NOT NULL";
-    sqlx::query(sql).bind(table.table_id).bind(&ids).bind(&years).bind(&months).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_data_file
+           (data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format,
+            record_count, file_size_bytes, footer_size, row_id_start, partition_id, mapping_id)
+         SELECT id, $1, $2, path, true, 'parquet', rows, bytes, footer, row_id,
+                CASE WHEN year IS NOT NULL THEN $3::bigint END, $11
+         FROM unnest($4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::int[])
+           AS t (id, path, rows, bytes, footer, row_id, year)",
+        table.table_id,
+        snapshot,
+        table.partition_id,
+        &ids,
+        &paths as _,
+        &of(|it| it.rows),
+        &of(|it| it.bytes),
+        &of(|it| it.footer),
+        &row_ids,
+        &years as _,
+        table.mapping_id
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_file_partition_value
+           (data_file_id, table_id, partition_key_index, partition_value)
+         SELECT id, $1, k.index, k.value::text
+         FROM unnest($2::bigint[], $3::int[], $4::int[]) AS t (id, year, month),
+              LATERAL (VALUES (0, year), (1, month)) AS k (index, value)
+         WHERE year IS NOT NULL",
+        table.table_id,
+        &ids,
+        &years as _,
+        &months as _
+    )
+    .execute(&mut *tx)
+    .await?;
     stats::insert_for_files(tx, table.table_id, &ids, &change.add).await?;
     Ok(())
 }
@@ -245,12 +271,17 @@ async fn add_files(tx: &mut PgConnection, change: &TableChange, snapshot: i64, f
 /// Row counts are those of the live files; column bounds only ever widen.
 async fn widen_stats(tx: &mut PgConnection, change: &TableChange) -> Result<(), LakeError> {
     let added: i64 = change.add.iter().map(|it| it.rows).sum();
-    let sql = "UPDATE lake.ducklake_table_stats SET next_row_id = next_row_id + $2,
-                 (record_count, file_size_bytes) =
-                   (SELECT coalesce(sum(record_count), 0), coalesce(sum(file_size_bytes), 0)
-                    FROM lake.ducklake_data_file WHERE table_id = $1 AND end_snapshot IS NULL)
-               WHERE table_id = $1";
-    let updated = sqlx::query(sql).bind(change.table.table_id).bind(added).execute(&mut *tx).await?;
+    let updated = sqlx::query!(
+        "UPDATE lake.ducklake_table_stats SET next_row_id = next_row_id + $2,
+           (record_count, file_size_bytes) =
+             (SELECT coalesce(sum(record_count), 0), coalesce(sum(file_size_bytes), 0)
+              FROM lake.ducklake_data_file WHERE table_id = $1 AND end_snapshot IS NULL)
+         WHERE table_id = $1",
+        change.table.table_id,
+        added
+    )
+    .execute(&mut *tx)
+    .await?;
     if updated.rows_affected() != 1 {
         return Err(LakeError::Overtaken);
     }

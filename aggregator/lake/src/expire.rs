@@ -49,33 +49,44 @@ impl Lake {
         let before = Utc::now() - keep;
         let mut tx = base::begin(&self.db).await?;
         let head = commit::lock(&mut tx).await?;
-        let sql =
-            "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id";
-        let expired: Vec<i64> = sqlx::query_scalar(sql).bind(before).bind(head.snapshot_id).fetch_all(&mut *tx).await?;
-        let sql = "DELETE FROM lake.ducklake_snapshot_changes WHERE snapshot_id = ANY($1)";
-        sqlx::query(sql).bind(&expired).execute(&mut *tx).await?;
+        let expired: Vec<i64> = sqlx::query_scalar!(
+            "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id",
+            before,
+            head.snapshot_id
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query!("DELETE FROM lake.ducklake_snapshot_changes WHERE snapshot_id = ANY($1)", &expired)
+            .execute(&mut *tx)
+            .await?;
         // A file is needed while a snapshot lies between its first and the one that ended it.
-        let sql = "DELETE FROM lake.ducklake_data_file f USING lake.ducklake_table t
-                   WHERE f.table_id = t.table_id AND f.end_snapshot IS NOT NULL
-                     AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
-                                     WHERE s.snapshot_id >= f.begin_snapshot AND s.snapshot_id < f.end_snapshot)
-                   RETURNING f.data_file_id, 'main/' || t.path || f.path";
-        let files: Vec<(i64, String)> = sqlx::query_as(sql).fetch_all(&mut *tx).await?;
-        let (ids, mut paths): (Vec<i64>, Vec<String>) = files.into_iter().unzip();
-        let sql = "DELETE FROM lake.ducklake_delete_file d USING lake.ducklake_table t
-                   WHERE d.table_id = t.table_id
-                     AND (d.data_file_id = ANY($1)
-                          OR d.end_snapshot IS NOT NULL
-                             AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
-                                             WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot))
-                   RETURNING 'main/' || t.path || d.path";
-        paths.extend(sqlx::query_scalar::<_, String>(sql).bind(&ids).fetch_all(&mut *tx).await?);
-        for sql in [
-            "DELETE FROM lake.ducklake_file_column_stats WHERE data_file_id = ANY($1)",
-            "DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)",
-        ] {
-            sqlx::query(sql).bind(&ids).execute(&mut *tx).await?;
-        }
+        let files = sqlx::query!(
+            r#"DELETE FROM lake.ducklake_data_file f USING lake.ducklake_table t
+               WHERE f.table_id = t.table_id AND f.end_snapshot IS NOT NULL
+                 AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                                 WHERE s.snapshot_id >= f.begin_snapshot AND s.snapshot_id < f.end_snapshot)
+               RETURNING f.data_file_id, 'main/' || t.path || f.path AS "path!""#
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let (ids, mut paths): (Vec<i64>, Vec<String>) = files.into_iter().map(|it| (it.data_file_id, it.path)).unzip();
+        let delete_files = sqlx::query_scalar!(
+            r#"DELETE FROM lake.ducklake_delete_file d USING lake.ducklake_table t
+               WHERE d.table_id = t.table_id
+                 AND (d.data_file_id = ANY($1)
+                      OR d.end_snapshot IS NOT NULL
+                         AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                                         WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot))
+               RETURNING 'main/' || t.path || d.path AS "path!""#,
+            &ids
+        );
+        paths.extend(delete_files.fetch_all(&mut *tx).await?);
+        sqlx::query!("DELETE FROM lake.ducklake_file_column_stats WHERE data_file_id = ANY($1)", &ids)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!("DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)", &ids)
+            .execute(&mut *tx)
+            .await?;
         pending::announce(&mut tx, lock, &paths).await?;
         tx.commit().await?;
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })

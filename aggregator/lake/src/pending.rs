@@ -41,8 +41,13 @@ where
 /// # Errors
 /// When the database fails.
 pub async fn announce(tx: &mut PgConnection, lock: &AdvisoryLock, paths: &[String]) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO sync.pending_file (path, fence) SELECT path, $2 FROM unnest($1::text[]) AS t (path)";
-    sqlx::query(sql).bind(paths).bind(lock.key()).execute(tx).await?;
+    sqlx::query!(
+        "INSERT INTO sync.pending_file (path, fence) SELECT path, $2 FROM unnest($1::text[]) AS t (path)",
+        paths,
+        lock.key()
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -51,7 +56,7 @@ pub async fn announce(tx: &mut PgConnection, lock: &AdvisoryLock, paths: &[Strin
 /// # Errors
 /// [`LakeError::Overtaken`] when one is not: a sweep took it for a dead worker's.
 pub async fn keep(tx: &mut PgConnection, paths: &[&str]) -> Result<(), LakeError> {
-    let kept = sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(paths).execute(tx).await?;
+    let kept = sqlx::query!("DELETE FROM sync.pending_file WHERE path = ANY($1)", paths as _).execute(tx).await?;
     if kept.rows_affected() == paths.len() as u64 { Ok(()) } else { Err(LakeError::Overtaken) }
 }
 
@@ -60,7 +65,7 @@ pub async fn keep(tx: &mut PgConnection, paths: &[&str]) -> Result<(), LakeError
 /// # Errors
 /// When the database fails.
 pub async fn forget(lake: &Lake, paths: &[String]) -> Result<(), LakeError> {
-    sqlx::query("DELETE FROM sync.pending_file WHERE path = ANY($1)").bind(paths).execute(lake.db()).await?;
+    sqlx::query!("DELETE FROM sync.pending_file WHERE path = ANY($1)", paths).execute(lake.db()).await?;
     Ok(())
 }
 

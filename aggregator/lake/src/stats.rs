@@ -127,22 +127,23 @@ pub(crate) async fn insert_for_files(
 ) -> Result<(), sqlx::Error> {
     let rows: Vec<(i64, &ColumnStats)> =
         ids.iter().zip(files).flat_map(|(id, file)| file.columns.iter().map(move |column| (*id, column))).collect();
-    let sql = "INSERT INTO lake.ducklake_file_column_stats
-                 (data_file_id, table_id, column_id, value_count, null_count, min_value, max_value)
-               SELECT file, $1, col, vals, nulls, lo, hi
-               FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
-                 AS t (file, col, vals, nulls, lo, hi)";
     let of = |pick: fn(&ColumnStats) -> i64| rows.iter().map(|(_, it)| pick(it)).collect::<Vec<i64>>();
-    sqlx::query(sql)
-        .bind(table_id)
-        .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<i64>>())
-        .bind(of(|it| it.column_id))
-        .bind(of(|it| it.values))
-        .bind(of(|it| it.nulls))
-        .bind(rows.iter().map(|(_, it)| it.bounds.min.as_deref()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, it)| it.bounds.max.as_deref()).collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_file_column_stats
+           (data_file_id, table_id, column_id, value_count, null_count, min_value, max_value)
+         SELECT file, $1, col, vals, nulls, lo, hi
+         FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
+           AS t (file, col, vals, nulls, lo, hi)",
+        table_id,
+        &rows.iter().map(|(id, _)| *id).collect::<Vec<i64>>(),
+        &of(|it| it.column_id),
+        &of(|it| it.values),
+        &of(|it| it.nulls),
+        rows.iter().map(|(_, it)| it.bounds.min.as_deref()).collect::<Vec<_>>() as _,
+        rows.iter().map(|(_, it)| it.bounds.max.as_deref()).collect::<Vec<_>>() as _
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -170,19 +171,20 @@ pub(crate) async fn widen_table(
             bounds.widen(&Bounds { min: row.min_value, max: row.max_value, contains_null, numeric });
         }
     }
-    let sql = "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null, min_value, max_value)
-               SELECT $1, col, nulls, lo, hi
-               FROM unnest($2::bigint[], $3::bool[], $4::text[], $5::text[]) AS t (col, nulls, lo, hi)
-               ON CONFLICT (table_id, column_id) DO UPDATE
-               SET contains_null = excluded.contains_null, min_value = excluded.min_value, max_value = excluded.max_value";
-    sqlx::query(sql)
-        .bind(table.table_id)
-        .bind(widened.keys().copied().collect::<Vec<i64>>())
-        .bind(widened.values().map(|it| it.contains_null).collect::<Vec<_>>())
-        .bind(widened.values().map(|it| it.min.as_deref()).collect::<Vec<_>>())
-        .bind(widened.values().map(|it| it.max.as_deref()).collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null, min_value, max_value)
+         SELECT $1, col, nulls, lo, hi
+         FROM unnest($2::bigint[], $3::bool[], $4::text[], $5::text[]) AS t (col, nulls, lo, hi)
+         ON CONFLICT (table_id, column_id) DO UPDATE
+         SET contains_null = excluded.contains_null, min_value = excluded.min_value, max_value = excluded.max_value",
+        table.table_id,
+        &widened.keys().copied().collect::<Vec<i64>>(),
+        &widened.values().map(|it| it.contains_null).collect::<Vec<_>>(),
+        widened.values().map(|it| it.min.as_deref()).collect::<Vec<_>>() as _,
+        widened.values().map(|it| it.max.as_deref()).collect::<Vec<_>>() as _
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 

@@ -74,9 +74,13 @@ fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
 /// Note where the files are, so that DuckDB checks its `DATA_PATH` against it.
 pub(crate) async fn note_data_path(db: &PgPool, dir: &Path) -> Result<(), LakeError> {
     let path = format!("{}/", dir.to_string_lossy().trim_end_matches('/'));
-    let sql = "INSERT INTO lake.ducklake_metadata (key, value) VALUES ('data_path', $1)
-               ON CONFLICT ON CONSTRAINT ducklake_metadata_once DO UPDATE SET value = excluded.value";
-    sqlx::query(sql).bind(path).execute(db).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_metadata (key, value) VALUES ('data_path', $1)
+         ON CONFLICT ON CONSTRAINT ducklake_metadata_once DO UPDATE SET value = excluded.value",
+        path
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -125,18 +129,29 @@ async fn create(tx: &mut PgConnection, head: &commit::Head, definition: &TableDe
     let mapping_id = head.next_file_id;
     let token = format!("created_table:\"main\".\"{name}\"");
     let snapshot = commit::snapshot_of_schema(tx, head, next, mapping_id + 1, &token).await?;
-    let sql = "INSERT INTO lake.ducklake_table
-                 (table_id, table_uuid, begin_snapshot, schema_id, table_name, path, path_is_relative)
-               VALUES ($1, $2, $3, 0, $4, $5, true)";
-    let insert = sqlx::query(sql).bind(table_id).bind(Uuid::now_v7()).bind(snapshot).bind(name);
-    insert.bind(format!("{name}/")).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_table
+           (table_id, table_uuid, begin_snapshot, schema_id, table_name, path, path_is_relative)
+         VALUES ($1, $2, $3, 0, $4, $5, true)",
+        table_id,
+        Uuid::now_v7(),
+        snapshot,
+        name,
+        format!("{name}/")
+    )
+    .execute(&mut *tx)
+    .await?;
     let columns: Vec<(i64, &Column)> = (1..).zip(columns).collect();
     for (column_id, column) in &columns {
         add_column(tx, snapshot, table_id, *column_id, column).await?;
     }
-    let sql = "INSERT INTO lake.ducklake_table_stats (table_id, record_count, next_row_id, file_size_bytes)
-               VALUES ($1, 0, 0, 0)";
-    sqlx::query(sql).bind(table_id).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_table_stats (table_id, record_count, next_row_id, file_size_bytes)
+         VALUES ($1, 0, 0, 0)",
+        table_id
+    )
+    .execute(&mut *tx)
+    .await?;
     if let Some(partition_id) = partition_id {
         partition_by_month(tx, snapshot, table_id, partition_id, &columns).await?;
     }
@@ -154,16 +169,31 @@ async fn map_names(
     columns: &[(i64, &Column)],
 ) -> Result<(), LakeError> {
     let (ids, names): (Vec<i64>, Vec<&str>) = columns.iter().map(|(id, column)| (*id, column.name.as_str())).unzip();
-    let sql = "INSERT INTO lake.ducklake_column_mapping (mapping_id, table_id, type) VALUES ($1, $2, 'map_by_name')";
-    sqlx::query(sql).bind(mapping_id).bind(table_id).execute(&mut *tx).await?;
-    let sql =
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_column_mapping (mapping_id, table_id, type) VALUES ($1, $2, 'map_by_name')",
+        mapping_id,
+        table_id
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
         "INSERT INTO lake.ducklake_name_mapping (mapping_id, column_id, source_name, target_field_id, is_partition)
-               SELECT $1, place - 1, name, id, false
-               FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS t (name, id, place)";
-    sqlx::query(sql).bind(mapping_id).bind(names).bind(ids).execute(&mut *tx).await?;
+         SELECT $1, place - 1, name, id, false
+         FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS t (name, id, place)",
+        mapping_id,
+        names as _,
+        &ids
+    )
+    .execute(&mut *tx)
+    .await?;
     // Files written before there were mappings.
-    let sql = "UPDATE lake.ducklake_data_file SET mapping_id = $1 WHERE table_id = $2 AND mapping_id IS NULL";
-    sqlx::query(sql).bind(mapping_id).bind(table_id).execute(&mut *tx).await?;
+    sqlx::query!(
+        "UPDATE lake.ducklake_data_file SET mapping_id = $1 WHERE table_id = $2 AND mapping_id IS NULL",
+        mapping_id,
+        table_id
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -176,14 +206,27 @@ async fn partition_by_month(
     columns: &[(i64, &Column)],
 ) -> Result<(), LakeError> {
     let day = columns.iter().find(|(_, it)| it.name == BUSINESS_DAY).map(|(id, _)| *id);
-    let sql = "INSERT INTO lake.ducklake_partition_info (partition_id, table_id, begin_snapshot) VALUES ($1, $2, $3)";
-    sqlx::query(sql).bind(partition_id).bind(table_id).bind(snapshot).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_partition_info (partition_id, table_id, begin_snapshot) VALUES ($1, $2, $3)",
+        partition_id,
+        table_id,
+        snapshot
+    )
+    .execute(&mut *tx)
+    .await?;
     for (index, transform) in [(0_i64, "year"), (1, "month")] {
-        let sql = "INSERT INTO lake.ducklake_partition_column
-                     (partition_id, table_id, partition_key_index, column_id, transform)
-                   VALUES ($1, $2, $3, $4, $5)";
-        let insert = sqlx::query(sql).bind(partition_id).bind(table_id).bind(index).bind(day).bind(transform);
-        insert.execute(&mut *tx).await?;
+        sqlx::query!(
+            "INSERT INTO lake.ducklake_partition_column
+               (partition_id, table_id, partition_key_index, column_id, transform)
+             VALUES ($1, $2, $3, $4, $5)",
+            partition_id,
+            table_id,
+            index,
+            day,
+            transform
+        )
+        .execute(&mut *tx)
+        .await?;
     }
     Ok(())
 }
@@ -242,9 +285,15 @@ async fn widen(
             add_column(tx, snapshot, table_id, column_id, column).await?;
             null_in_earlier_files(tx, table_id, column_id).await?;
         }
-        let sql = "UPDATE lake.ducklake_column SET end_snapshot = $1
-                   WHERE table_id = $2 AND column_id = ANY($3) AND end_snapshot IS NULL";
-        sqlx::query(sql).bind(snapshot).bind(table_id).bind(&removed).execute(&mut *tx).await?;
+        sqlx::query!(
+            "UPDATE lake.ducklake_column SET end_snapshot = $1
+             WHERE table_id = $2 AND column_id = ANY($3) AND end_snapshot IS NULL",
+            snapshot,
+            table_id,
+            &removed
+        )
+        .execute(&mut *tx)
+        .await?;
         note_schema_version(tx, snapshot, head, table_id).await?;
     }
     let mapping_id = mapping_id.unwrap_or(head.next_file_id);
@@ -258,20 +307,32 @@ async fn add_column(
     column_id: i64,
     column: &Column,
 ) -> Result<(), LakeError> {
-    let sql = "INSERT INTO lake.ducklake_column
-                 (column_id, begin_snapshot, table_id, column_order, column_name, column_type, default_value,
-                  nulls_allowed, default_value_type, default_value_dialect)
-               VALUES ($1, $2, $3, $1, $4, $5, 'NULL', true, 'literal', 'duckdb')";
-    let insert = sqlx::query(sql).bind(column_id).bind(snapshot).bind(table_id);
-    insert.bind(&column.name).bind(column.kind.catalogue_name()).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_column
+           (column_id, begin_snapshot, table_id, column_order, column_name, column_type, default_value,
+            nulls_allowed, default_value_type, default_value_dialect)
+         VALUES ($1, $2, $3, $1, $4, $5, 'NULL', true, 'literal', 'duckdb')",
+        column_id,
+        snapshot,
+        table_id,
+        &column.name,
+        column.kind.catalogue_name()
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
 /// A column added later begins with `contains_null`: the files before it do not hold it.
 async fn null_in_earlier_files(tx: &mut PgConnection, table_id: i64, column_id: i64) -> Result<(), LakeError> {
-    let sql = "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null)
-               SELECT $1, $2, true WHERE EXISTS (SELECT FROM lake.ducklake_data_file WHERE table_id = $1)";
-    sqlx::query(sql).bind(table_id).bind(column_id).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_table_column_stats (table_id, column_id, contains_null)
+         SELECT $1, $2, true WHERE EXISTS (SELECT FROM lake.ducklake_data_file WHERE table_id = $1)",
+        table_id,
+        column_id
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -281,9 +342,13 @@ async fn note_schema_version(
     head: &commit::Head,
     table_id: i64,
 ) -> Result<(), LakeError> {
-    let sql =
-        "INSERT INTO lake.ducklake_schema_versions (begin_snapshot, schema_version, table_id) VALUES ($1, $2, $3)";
-    let insert = sqlx::query(sql).bind(snapshot).bind(head.schema_version + 1).bind(table_id);
-    insert.execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_schema_versions (begin_snapshot, schema_version, table_id) VALUES ($1, $2, $3)",
+        snapshot,
+        head.schema_version + 1,
+        table_id
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }

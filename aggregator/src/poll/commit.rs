@@ -31,10 +31,15 @@ impl Poll<'_> {
             resumed: false,
         };
         let mut tx = base::begin(self.db()).await?;
-        let sql = "UPDATE sync.source
-                   SET horizon = $2, asked_at = now(), last_success = now(), failures = 0, error = NULL
-                   WHERE name = $1";
-        sqlx::query(sql).bind(&outcome.source).bind(&moved.horizon).execute(&mut *tx).await?;
+        sqlx::query!(
+            "UPDATE sync.source
+             SET horizon = $2, asked_at = now(), last_success = now(), failures = 0, error = NULL
+             WHERE name = $1",
+            &outcome.source,
+            &moved.horizon
+        )
+        .execute(&mut *tx)
+        .await?;
         outcome.complete_through = complete_through(&mut tx, &outcome.source, moved.as_of).await?;
         note(&mut tx, &outcome, "unchanged", None).await?;
         tx.commit().await?;
@@ -122,21 +127,22 @@ async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -
     for (dataset, parts) in &staged.datasets {
         let Some(last) = parts.last() else { continue };
         let shape = source.declaration.datasets.iter().find(|it| it.name == dataset.dataset).map(|it| it.shape());
-        let sql = "INSERT INTO sync.cursor AS c (source, dataset, cursor, shape, revision)
-                   SELECT $1, $2, $3, $4, 1
-                   WHERE $5::text IS NULL OR EXISTS (SELECT FROM sync.cursor WHERE dataset = $2)
-                   ON CONFLICT (dataset) DO UPDATE
-                   SET source = excluded.source, cursor = excluded.cursor, shape = excluded.shape,
-                       revision = c.revision + 1, moved_at = now()
-                   WHERE c.cursor = $5";
-        let moved = sqlx::query(sql)
-            .bind(&source.declaration.name)
-            .bind(&dataset.dataset)
-            .bind(&last.resume_cursor)
-            .bind(shape)
-            .bind(&dataset.old_cursor)
-            .execute(&mut *tx)
-            .await?;
+        let moved = sqlx::query!(
+            "INSERT INTO sync.cursor AS c (source, dataset, cursor, shape, revision)
+             SELECT $1, $2, $3, $4, 1
+             WHERE $5::text IS NULL OR EXISTS (SELECT FROM sync.cursor WHERE dataset = $2)
+             ON CONFLICT (dataset) DO UPDATE
+             SET source = excluded.source, cursor = excluded.cursor, shape = excluded.shape,
+                 revision = c.revision + 1, moved_at = now()
+             WHERE c.cursor = $5",
+            &source.declaration.name,
+            &dataset.dataset,
+            &last.resume_cursor,
+            shape,
+            dataset.old_cursor.as_deref()
+        )
+        .execute(&mut *tx)
+        .await?;
         if moved.rows_affected() != 1 {
             return Err(LakeError::Overtaken);
         }
@@ -146,13 +152,20 @@ async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -
 
 /// Notes what the lake holds of a source now, and how far it is complete.
 async fn complete(tx: &mut PgConnection, source: &str, staged: &Staged) -> Result<DateTime<Utc>, sqlx::Error> {
-    let sql = "UPDATE sync.source
-               SET declaration = $2, etag = $3, epoch = $4, horizon = $5,
-                   asked_at = $6, last_success = now(), failures = 0, error = NULL
-               WHERE name = $1";
-    let update = sqlx::query(sql).bind(source).bind(&staged.poll.declaration).bind(&staged.poll.etag);
-    let update = update.bind(&staged.poll.epoch).bind(&staged.poll.horizon).bind(staged.poll.started_at);
-    update.execute(&mut *tx).await?;
+    sqlx::query!(
+        "UPDATE sync.source
+         SET declaration = $2, etag = $3, epoch = $4, horizon = $5,
+             asked_at = $6, last_success = now(), failures = 0, error = NULL
+         WHERE name = $1",
+        source,
+        &staged.poll.declaration,
+        &staged.poll.etag,
+        &staged.poll.epoch,
+        &staged.poll.horizon,
+        staged.poll.started_at
+    )
+    .execute(&mut *tx)
+    .await?;
     complete_through(tx, source, staged.poll.as_of).await
 }
 
@@ -165,12 +178,17 @@ async fn complete_through(
 ) -> Result<DateTime<Utc>, sqlx::Error> {
     // PostgreSQL's timestamps end in the year 294276, chrono's do not.
     let as_of = as_of.min(DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(as_of));
-    let sql = "UPDATE sync.source
-               SET complete_through = least($2, clock_timestamp()),
-                   clock_ahead_seconds = greatest(0, extract(epoch FROM $2 - clock_timestamp()))::bigint
-               WHERE name = $1
-               RETURNING complete_through";
-    sqlx::query_scalar(sql).bind(source).bind(as_of).fetch_one(tx).await
+    sqlx::query_scalar!(
+        r#"UPDATE sync.source
+           SET complete_through = least($2, clock_timestamp()),
+               clock_ahead_seconds = greatest(0, extract(epoch FROM $2 - clock_timestamp()))::bigint
+           WHERE name = $1
+           RETURNING complete_through AS "at!""#,
+        source,
+        as_of
+    )
+    .fetch_one(tx)
+    .await
 }
 
 fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollOutcome {
@@ -199,13 +217,21 @@ async fn note_days(
     change: &DatasetChange,
 ) -> Result<(), sqlx::Error> {
     let of = |pick: fn(&Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
-    let sql = "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
-               SELECT $1, $2, $3, t.business_day, t.added, t.changed, t.removed
-               FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[])
-                 AS t (business_day, added, changed, removed)";
-    let insert = sqlx::query(sql).bind(snapshot).bind(source).bind(&change.dataset);
-    let insert = insert.bind(change.days.keys().copied().collect::<Vec<_>>());
-    insert.bind(of(|it| it.added)).bind(of(|it| it.changed)).bind(of(|it| it.removed)).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
+         SELECT $1, $2, $3, t.business_day, t.added, t.changed, t.removed
+         FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[])
+           AS t (business_day, added, changed, removed)",
+        snapshot,
+        source,
+        &change.dataset,
+        change.days.keys().copied().collect::<Vec<_>>() as _,
+        &of(|it| it.added),
+        &of(|it| it.changed),
+        &of(|it| it.removed)
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -215,14 +241,26 @@ async fn note(
     word: &str,
     staged: Option<&Staged>,
 ) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO sync.poll
-                 (source, started_at, finished_at, outcome, complete_through, snapshot_id, rows_read, rows_added,
-                  rows_changed, rows_removed, rows_quarantined, pages, bytes, resumed)
-               VALUES ($1, coalesce($2, now()), clock_timestamp(), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let insert = sqlx::query(sql).bind(&outcome.source).bind(staged.map(|it| it.poll.started_at)).bind(word);
-    let insert = insert.bind(outcome.complete_through).bind(outcome.snapshot).bind(outcome.rows_read);
-    let insert = insert.bind(outcome.rows_added).bind(outcome.rows_changed).bind(outcome.rows_removed);
-    let insert = insert.bind(outcome.rows_quarantined).bind(outcome.pages).bind(outcome.bytes);
-    insert.bind(outcome.resumed).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO sync.poll
+           (source, started_at, finished_at, outcome, complete_through, snapshot_id, rows_read, rows_added,
+            rows_changed, rows_removed, rows_quarantined, pages, bytes, resumed)
+         VALUES ($1, coalesce($2, now()), clock_timestamp(), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        &outcome.source,
+        staged.map(|it| it.poll.started_at),
+        word,
+        outcome.complete_through,
+        outcome.snapshot,
+        outcome.rows_read,
+        outcome.rows_added,
+        outcome.rows_changed,
+        outcome.rows_removed,
+        outcome.rows_quarantined,
+        outcome.pages,
+        outcome.bytes,
+        outcome.resumed
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }

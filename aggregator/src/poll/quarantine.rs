@@ -76,11 +76,16 @@ impl Poller {
         let name = &self.sources.get(source)?.declaration.name;
         let mut tx = base::begin(self.lake.db()).await?;
         // An empty shape equals no declared one, so the next poll begins these datasets at their start.
-        let sql = "UPDATE sync.cursor SET shape = '' WHERE dataset IN
-                   (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)";
-        let again = sqlx::query(sql).bind(name).execute(&mut *tx).await?.rows_affected();
+        let again = sqlx::query!(
+            "UPDATE sync.cursor SET shape = '' WHERE dataset IN
+             (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)",
+            name
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
         if again > 0 {
-            sqlx::query("UPDATE sync.source SET etag = NULL WHERE name = $1").bind(name).execute(&mut *tx).await?;
+            sqlx::query!("UPDATE sync.source SET etag = NULL WHERE name = $1", name).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(again)
@@ -101,11 +106,19 @@ pub(super) async fn resolve(
     poll: Uuid,
     fitted: &[i64],
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE sync.quarantine
-               SET resolved_at = now(),
-                   resolution = CASE WHEN id = ANY($4) THEN 'a later delivery of the key fits' ELSE 'the dataset was read whole' END
-               WHERE dataset = $1 AND poll <> $2 AND resolved_at IS NULL AND ($3 OR id = ANY($4))";
     let (dataset, full) = (&staged.dataset, staged.refresh == Refresh::Full);
-    sqlx::query(sql).bind(dataset).bind(poll).bind(full).bind(fitted).execute(&mut *tx).await?;
+    sqlx::query!(
+        "UPDATE sync.quarantine
+         SET resolved_at = now(),
+             resolution = CASE WHEN id = ANY($4) THEN 'a later delivery of the key fits'
+                               ELSE 'the dataset was read whole' END
+         WHERE dataset = $1 AND poll <> $2 AND resolved_at IS NULL AND ($3 OR id = ANY($4))",
+        dataset,
+        poll,
+        full,
+        fitted
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }

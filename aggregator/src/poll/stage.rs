@@ -94,11 +94,18 @@ pub(super) async fn begin(
     let poll: StagedPoll = insert.fetch_one(&mut *tx).await?;
     let datasets = declaration.datasets.iter();
     let (names, shapes): (Vec<&str>, Vec<String>) = datasets.map(|it| (it.name.as_str(), it.shape())).unzip();
-    let sql = "INSERT INTO sync.staged_dataset (poll, dataset, whole, old_cursor)
-               SELECT $1, d.name, $4 OR c.cursor IS NULL OR c.shape <> d.shape, c.cursor
-               FROM unnest($2::text[], $3::text[]) AS d (name, shape)
-               LEFT JOIN sync.cursor c ON c.dataset = d.name";
-    sqlx::query(sql).bind(poll.poll).bind(names).bind(shapes).bind(refresh == Refresh::Full).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO sync.staged_dataset (poll, dataset, whole, old_cursor)
+         SELECT $1, d.name, $4 OR c.cursor IS NULL OR c.shape <> d.shape, c.cursor
+         FROM unnest($2::text[], $3::text[]) AS d (name, shape)
+         LEFT JOIN sync.cursor c ON c.dataset = d.name",
+        poll.poll,
+        names as _,
+        &shapes,
+        refresh == Refresh::Full
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(poll)
 }
@@ -143,12 +150,22 @@ pub(super) async fn note(
     refused: &[Refused],
 ) -> Result<u64, PollError> {
     let mut tx = base::begin(db).await?;
-    let sql = "INSERT INTO sync.staged_part
-                 (poll, dataset, part, path, rows_read, bytes, days, next_cursor, resume_cursor)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let insert = sqlx::query(sql).bind(origin.poll).bind(origin.dataset).bind(part.part).bind(&part.path);
-    let insert = insert.bind(part.rows_read).bind(part.bytes).bind(&part.days);
-    insert.bind(&part.next_cursor).bind(&part.resume_cursor).execute(&mut *tx).await?;
+    sqlx::query!(
+        "INSERT INTO sync.staged_part
+           (poll, dataset, part, path, rows_read, bytes, days, next_cursor, resume_cursor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        origin.poll,
+        origin.dataset,
+        part.part,
+        part.path.as_deref(),
+        part.rows_read,
+        part.bytes,
+        &part.days as _,
+        part.next_cursor.as_deref(),
+        &part.resume_cursor
+    )
+    .execute(&mut *tx)
+    .await?;
     pending::keep(&mut tx, &[announced]).await.map_err(|error| match error {
         // A sweep took the file for a dead worker's.
         LakeError::Overtaken => LakeError::LockLost,
@@ -166,25 +183,29 @@ async fn quarantine(tx: &mut PgConnection, origin: Origin<'_>, refused: &[Refuse
     let mut seen = std::collections::HashSet::new();
     let refused: Vec<&Refused> = refused.iter().filter(|it| seen.insert(it.raw.as_str())).collect();
     // A row that came before is the same entry; it now belongs to this poll, which saw it last.
-    let sql = "INSERT INTO sync.quarantine
-                 (source, dataset, poll, cursor, header, row_number, column_name, reason, key, raw)
-               SELECT $1, $2, $3, $4, $5, t.row_number, t.column_name, t.reason, t.key, t.raw
-               FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[])
-                 AS t (row_number, column_name, reason, key, raw)
-               ON CONFLICT (dataset, md5(header || raw)) WHERE resolved_at IS NULL
-               DO UPDATE SET poll = excluded.poll, reason = excluded.reason, column_name = excluded.column_name
-               RETURNING (xmax = 0)";
-    let insert = sqlx::query_scalar(sql).bind(origin.source).bind(origin.dataset).bind(origin.poll);
-    let insert = insert
-        .bind(origin.cursor)
-        .bind(origin.header)
-        .bind(refused.iter().map(|it| it.row as i64).collect::<Vec<_>>())
-        .bind(refused.iter().map(|it| it.column.as_str()).collect::<Vec<_>>())
-        .bind(refused.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>())
-        .bind(refused.iter().map(|it| it.key.as_deref()).collect::<Vec<_>>())
-        .bind(refused.iter().map(|it| it.raw.as_str()).collect::<Vec<_>>());
-    let new: Vec<bool> = insert.fetch_all(&mut *tx).await?;
-    Ok(new.into_iter().filter(|it| *it).count() as u64)
+    let new = sqlx::query_scalar!(
+        "INSERT INTO sync.quarantine
+           (source, dataset, poll, cursor, header, row_number, column_name, reason, key, raw)
+         SELECT $1, $2, $3, $4, $5, t.row_number, t.column_name, t.reason, t.key, t.raw
+         FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[])
+           AS t (row_number, column_name, reason, key, raw)
+         ON CONFLICT (dataset, md5(header || raw)) WHERE resolved_at IS NULL
+         DO UPDATE SET poll = excluded.poll, reason = excluded.reason, column_name = excluded.column_name
+         RETURNING xmax = 0",
+        origin.source,
+        origin.dataset,
+        origin.poll,
+        origin.cursor,
+        origin.header,
+        &refused.iter().map(|it| it.row as i64).collect::<Vec<_>>(),
+        refused.iter().map(|it| it.column.as_str()).collect::<Vec<_>>() as _,
+        refused.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>() as _,
+        refused.iter().map(|it| it.key.as_deref()).collect::<Vec<_>>() as _,
+        refused.iter().map(|it| it.raw.as_str()).collect::<Vec<_>>() as _
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    Ok(new.into_iter().filter(|it| *it == Some(true)).count() as u64)
 }
 
 /// Read a dataset from its start after all, and forget what came of it.
@@ -196,10 +217,12 @@ pub(super) async fn restart_dataset(
 ) -> Result<(), sqlx::Error> {
     let mut tx = base::begin(db).await?;
     give_up_files(&mut tx, lock, poll, Some(dataset)).await?;
-    let sql = "DELETE FROM sync.staged_part WHERE poll = $1 AND dataset = $2";
-    sqlx::query(sql).bind(poll).bind(dataset).execute(&mut *tx).await?;
-    let sql = "UPDATE sync.staged_dataset SET whole = true WHERE poll = $1 AND dataset = $2";
-    sqlx::query(sql).bind(poll).bind(dataset).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM sync.staged_part WHERE poll = $1 AND dataset = $2", poll, dataset)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("UPDATE sync.staged_dataset SET whole = true WHERE poll = $1 AND dataset = $2", poll, dataset)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await
 }
 
@@ -207,7 +230,7 @@ pub(super) async fn restart_dataset(
 /// or the sweep to remove. Returns whether the poll was still there.
 pub(super) async fn end(tx: &mut PgConnection, lock: &AdvisoryLock, poll: Uuid) -> Result<bool, sqlx::Error> {
     give_up_files(tx, lock, poll, None).await?;
-    let ended = sqlx::query("DELETE FROM sync.staged_poll WHERE poll = $1").bind(poll).execute(&mut *tx).await?;
+    let ended = sqlx::query!("DELETE FROM sync.staged_poll WHERE poll = $1", poll).execute(&mut *tx).await?;
     Ok(ended.rows_affected() == 1)
 }
 

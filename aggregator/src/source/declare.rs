@@ -32,7 +32,7 @@ pub struct Declaration {
     pub timeout: Duration,
     /// How long the circuit breaker stays open before one call may try.
     pub cool_down: Duration,
-    /// Largest share of a dataset's rows that a whole re-read may drop without an operator's word, 0 to 1.
+    /// Largest share of a dataset's rows that a full refresh may drop without an operator's word, 0 to 1.
     pub drop_share: f64,
     /// The datasets, in the file's order.
     pub datasets: Vec<Dataset>,

@@ -75,8 +75,7 @@ pub async fn claim(
 ) -> Result<Option<Claim>, EngineError> {
     let mut tx = base::begin(pool).await?;
     // Claims of one job are taken one after the other, or two occurrences could each see no other running.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('tributary jobs.run ' || $1, 0))")
-        .bind(&declaration.name)
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('tributary jobs.run ' || $1, 0))", &declaration.name)
         .execute(&mut *tx)
         .await?;
     let candidate: Option<Candidate> = sqlx::query_as(
@@ -121,33 +120,35 @@ pub async fn claim(
     }
     let attempt = if taken_over { candidate.attempt } else { candidate.attempt + 1 };
     let lease = Lease { run: candidate.id, fence: candidate.fence + 1 };
-    let (now, begun_at): (DateTime<Utc>, DateTime<Utc>) = sqlx::query_as(
-        "UPDATE jobs.run
-            SET status = 'running', fence = $2, attempt = $3, takeovers = takeovers + $4, owner = $5,
-                lease_until = clock_timestamp() + make_interval(secs => $6),
-                started_at = COALESCE(started_at, clock_timestamp()), note = NULL
-          WHERE id = $1
-          RETURNING clock_timestamp(), started_at",
+    let begun = sqlx::query!(
+        r#"UPDATE jobs.run
+              SET status = 'running', fence = $2, attempt = $3, takeovers = takeovers + $4, owner = $5,
+                  lease_until = clock_timestamp() + make_interval(secs => $6),
+                  started_at = COALESCE(started_at, clock_timestamp()), note = NULL
+            WHERE id = $1
+            RETURNING clock_timestamp() AS "now!", started_at AS "at!""#,
+        lease.run,
+        lease.fence,
+        attempt,
+        i32::from(taken_over),
+        replica,
+        length.as_secs_f64()
     )
-    .bind(lease.run)
-    .bind(lease.fence)
-    .bind(attempt)
-    .bind(i32::from(taken_over))
-    .bind(replica)
-    .bind(length.as_secs_f64())
     .fetch_one(&mut *tx)
     .await?;
-    sqlx::query("INSERT INTO jobs.attempt (run_id, fence, attempt, owner) VALUES ($1, $2, $3, $4)")
-        .bind(lease.run)
-        .bind(lease.fence)
-        .bind(attempt)
-        .bind(replica)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO jobs.attempt (run_id, fence, attempt, owner) VALUES ($1, $2, $3, $4)",
+        lease.run,
+        lease.fence,
+        attempt,
+        replica
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     let is_first = candidate.is_untouched();
     let Candidate { arguments, progress, .. } = candidate;
-    Ok(Some(Claim { lease, attempt, arguments, progress, now, begun_at, is_first }))
+    Ok(Some(Claim { lease, attempt, arguments, progress, now: begun.now, begun_at: begun.at, is_first }))
 }
 
 async fn overlap_allows(
@@ -171,11 +172,13 @@ async fn overlap_allows(
     // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn, and so does what
     // was missed: several are made up for at once, and none of them was due while another ran.
     if declaration.overlap == Overlap::Skip && candidate.is_untouched() && !candidate.is_caught_up() {
-        sqlx::query("UPDATE jobs.run SET status = 'skipped', finished_at = clock_timestamp(), note = $2 WHERE id = $1")
-            .bind(candidate.id)
-            .bind(format!("run {other} of the same job was still running"))
-            .execute(connection)
-            .await?;
+        sqlx::query!(
+            "UPDATE jobs.run SET status = 'skipped', finished_at = clock_timestamp(), note = $2 WHERE id = $1",
+            candidate.id,
+            format!("run {other} of the same job was still running")
+        )
+        .execute(connection)
+        .await?;
         metric::runs(&declaration.name, "skipped", 1);
     }
     Ok(false)
@@ -200,12 +203,12 @@ async fn has_older(
 
 /// Whoever ran it fell silent before it could see the wish.
 async fn cancelled(connection: &mut PgConnection, candidate: &Candidate) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE jobs.run SET status = 'cancelled', fence = fence + 1, lease_until = NULL, owner = NULL,
                 finished_at = clock_timestamp()
           WHERE id = $1",
+        candidate.id
     )
-    .bind(candidate.id)
     .execute(connection)
     .await?;
     Ok(())
@@ -214,13 +217,13 @@ async fn cancelled(connection: &mut PgConnection, candidate: &Candidate) -> Resu
 async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate) -> Result<(), sqlx::Error> {
     let error =
         format!("its process fell silent {} times; see what kills it, then run it again", candidate.takeovers + 1);
-    sqlx::query(
+    sqlx::query!(
         "UPDATE jobs.run SET status = 'failed', fence = fence + 1, lease_until = NULL, finished_at = clock_timestamp(),
                 error = $2
           WHERE id = $1",
+        candidate.id,
+        &error
     )
-    .bind(candidate.id)
-    .bind(&error)
     .execute(&mut *connection)
     .await?;
     incident::run_ended(connection, job, candidate.id, Some(&error)).await
@@ -266,7 +269,7 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
         Ending::Postponed { note, wait } => ("waiting", "postponed", None, Some(note), None, Some(*wait), 1),
     };
     let mut tx = base::begin(pool).await?;
-    let job: Option<String> = sqlx::query_scalar(
+    let job: Option<String> = sqlx::query_scalar!(
         "UPDATE jobs.run
             SET status = $3, error = $4, note = $5, outcome = $6, attempt = attempt - $8, lease_until = NULL, owner = NULL,
                 not_before = CASE WHEN $7::float8 IS NULL THEN not_before
@@ -274,15 +277,15 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
                 finished_at = CASE WHEN $7::float8 IS NULL THEN clock_timestamp() END
           WHERE id = $1 AND fence = $2 AND status = 'running'
           RETURNING job",
+        lease.run,
+        lease.fence,
+        status,
+        error,
+        note,
+        outcome,
+        wait.map(|wait| wait.as_secs_f64()),
+        uncounted
     )
-    .bind(lease.run)
-    .bind(lease.fence)
-    .bind(status)
-    .bind(error)
-    .bind(note)
-    .bind(outcome)
-    .bind(wait.map(|wait| wait.as_secs_f64()))
-    .bind(uncounted)
     .fetch_optional(&mut *tx)
     .await?;
     let Some(job) = job else { return Ok(false) };
@@ -302,13 +305,13 @@ async fn end_attempt(
     ending: &str,
     reason: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE jobs.attempt SET ended_at = clock_timestamp(), ending = $3, reason = $4 WHERE run_id = $1 AND fence = $2",
+        lease.run,
+        lease.fence,
+        ending,
+        reason
     )
-    .bind(lease.run)
-    .bind(lease.fence)
-    .bind(ending)
-    .bind(reason)
     .execute(connection)
     .await?;
     Ok(())

@@ -117,13 +117,13 @@ pub async fn ensure(
     scheduled_for: DateTime<Utc>,
     arguments: &Value,
 ) -> Result<RunRow, EngineError> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO jobs.run (job, scheduled_for, origin, arguments) VALUES ($1, $2, 'request', $3)
          ON CONFLICT ON CONSTRAINT run_occurrence_key DO NOTHING",
+        job,
+        scheduled_for,
+        arguments
     )
-    .bind(job)
-    .bind(scheduled_for)
-    .bind(arguments)
     .execute(pool)
     .await?;
     let row = sqlx::query_as(runs!("WHERE job = $1 AND scheduled_for = $2"))
@@ -212,14 +212,14 @@ pub async fn due(pool: &PgPool, jobs: &[String], limit: i64) -> Result<Vec<RunRo
 /// # Errors
 /// [`EngineError::UnknownRun`] or [`EngineError::Database`].
 pub async fn cancel(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
-    let changed = sqlx::query(
+    let changed = sqlx::query!(
         "UPDATE jobs.run
             SET cancel_requested_at = clock_timestamp(),
                 status = CASE WHEN status = 'running' THEN status ELSE 'cancelled' END,
                 finished_at = CASE WHEN status = 'running' THEN NULL ELSE clock_timestamp() END
           WHERE id = $1 AND status IN ('queued', 'waiting', 'running') AND cancel_requested_at IS NULL",
+        id
     )
-    .bind(id)
     .execute(pool)
     .await?
     .rows_affected();
@@ -288,24 +288,26 @@ pub async fn log_lines(pool: &PgPool, run: i64) -> Result<Vec<LogLine>, EngineEr
 
 pub(super) async fn log(pool: &PgPool, run: i64, line: &str) -> Result<(), sqlx::Error> {
     // The count is bounded by the insert itself; a line beyond the bound is only in the process's log.
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO jobs.run_log (run_id, line)
          SELECT $1, left($2, 2000) WHERE (SELECT count(*) FROM jobs.run_log WHERE run_id = $1) < $3",
+        run,
+        line,
+        LOG_LINES
     )
-    .bind(run)
-    .bind(line)
-    .bind(LOG_LINES)
     .execute(pool)
     .await?;
     Ok(())
 }
 
 pub(super) async fn progress(pool: &PgPool, lease: &Lease, progress: &Value) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE jobs.run SET progress = $3, takeovers = 0 WHERE id = $1 AND fence = $2 AND status = 'running'")
-        .bind(lease.run)
-        .bind(lease.fence)
-        .bind(progress)
-        .execute(pool)
-        .await?;
+    sqlx::query!(
+        "UPDATE jobs.run SET progress = $3, takeovers = 0 WHERE id = $1 AND fence = $2 AND status = 'running'",
+        lease.run,
+        lease.fence,
+        progress
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }

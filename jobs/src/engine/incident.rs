@@ -74,17 +74,17 @@ pub struct Incident {
 
 /// Begin an incident; false when it is already under way, in which case nothing is written.
 pub(crate) async fn open(connection: &mut PgConnection, finding: &Finding) -> Result<bool, sqlx::Error> {
-    let opened = sqlx::query(
+    let opened = sqlx::query!(
         "WITH opened AS (
              INSERT INTO jobs.incident (kind, subject, summary, facts) VALUES ($1, $2, $3, $4)
              ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO NOTHING
              RETURNING id)
          INSERT INTO jobs.notice (incident_id, event) SELECT id, 'opened' FROM opened",
+        finding.kind as _,
+        &finding.subject,
+        &finding.summary,
+        &finding.facts
     )
-    .bind(finding.kind)
-    .bind(&finding.subject)
-    .bind(&finding.summary)
-    .bind(&finding.facts)
     .execute(connection)
     .await?;
     Ok(opened.rows_affected() == 1)
@@ -96,15 +96,15 @@ pub(crate) async fn close_others(
     kind: Kind,
     lasting: &[String],
 ) -> Result<u64, sqlx::Error> {
-    let closed = sqlx::query(
+    let closed = sqlx::query!(
         "WITH closed AS (
              UPDATE jobs.incident SET closed_at = clock_timestamp()
               WHERE kind = $1 AND closed_at IS NULL AND subject <> ALL($2)
               RETURNING id)
          INSERT INTO jobs.notice (incident_id, event) SELECT id, 'closed' FROM closed",
+        kind as _,
+        lasting
     )
-    .bind(kind)
-    .bind(lasting)
     .execute(connection)
     .await?;
     Ok(closed.rows_affected())
@@ -118,14 +118,14 @@ pub(super) async fn run_ended(
     failure: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let Some(error) = failure else {
-        sqlx::query(
+        sqlx::query!(
             "WITH closed AS (
                  UPDATE jobs.incident SET closed_at = clock_timestamp()
                   WHERE kind = 'run_failed' AND subject = $1 AND closed_at IS NULL
                   RETURNING id)
              INSERT INTO jobs.notice (incident_id, event) SELECT id, 'closed' FROM closed",
+            job
         )
-        .bind(job)
         .execute(connection)
         .await?;
         return Ok(());

@@ -60,7 +60,7 @@ impl Lease {
         };
         if taken_over {
             // What is written with this comes further than the attempts that fell silent before it.
-            sqlx::query("UPDATE jobs.run SET takeovers = 0 WHERE id = $1").bind(self.run).execute(connection).await?;
+            sqlx::query!("UPDATE jobs.run SET takeovers = 0 WHERE id = $1", self.run).execute(connection).await?;
         }
         Ok(())
     }
@@ -70,14 +70,14 @@ impl Lease {
     /// # Errors
     /// As [`Lease::check`].
     pub async fn beat(&self, pool: &PgPool, length: Duration) -> Result<(), LeaseLost> {
-        let cancelled: Option<bool> = sqlx::query_scalar(
+        let cancelled: Option<bool> = sqlx::query_scalar!(
             "UPDATE jobs.run SET lease_until = clock_timestamp() + make_interval(secs => $3)
               WHERE id = $1 AND fence = $2 AND status = 'running'
-              RETURNING cancel_requested_at IS NOT NULL",
+              RETURNING cancel_requested_at IS NOT NULL AS \"cancelled!\"",
+            self.run,
+            self.fence,
+            length.as_secs_f64()
         )
-        .bind(self.run)
-        .bind(self.fence)
-        .bind(length.as_secs_f64())
         .fetch_optional(pool)
         .await?;
         match cancelled {

@@ -20,13 +20,13 @@ const MOST_OCCURRENCES: usize = 10_000;
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn register(pool: &PgPool, declaration: &Declaration) -> Result<(), EngineError> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO jobs.schedule AS s (job, cadence, planned_through) VALUES ($1, $2, clock_timestamp())
          ON CONFLICT (job) DO UPDATE SET cadence = excluded.cadence, planned_through = excluded.planned_through
            WHERE s.cadence <> excluded.cadence",
+        &declaration.name,
+        declaration.cadence.to_string()
     )
-    .bind(&declaration.name)
-    .bind(declaration.cadence.to_string())
     .execute(pool)
     .await?;
     Ok(())
@@ -81,22 +81,20 @@ pub async fn plan_at(
         return Ok(Planned { next, ..Planned::default() });
     }
     let decisions = decide(declaration, &occurrences, now);
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO jobs.run (job, scheduled_for, origin, status, note, not_before, finished_at)
          SELECT $1, at, 'schedule', CASE WHEN reason IS NULL THEN 'queued' ELSE 'skipped' END, reason, at,
                 CASE WHEN reason IS NULL THEN NULL ELSE clock_timestamp() END
            FROM unnest($2::timestamptz[], $3::text[]) AS due (at, reason)
          ON CONFLICT ON CONSTRAINT run_occurrence_key DO NOTHING",
+        &declaration.name,
+        &occurrences,
+        &decisions as _
     )
-    .bind(&declaration.name)
-    .bind(&occurrences)
-    .bind(&decisions)
     .execute(&mut *tx)
     .await?;
     let last = occurrences.last().copied().unwrap_or(now);
-    sqlx::query("UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1")
-        .bind(&declaration.name)
-        .bind(last)
+    sqlx::query!("UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1", &declaration.name, last)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
@@ -112,18 +110,16 @@ async fn take_back(
     declaration: &Declaration,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, sqlx::Error> {
-    let taken = sqlx::query(
+    let taken = sqlx::query!(
         "DELETE FROM jobs.run
           WHERE job = $1 AND scheduled_for > $2 AND origin = 'schedule' AND started_at IS NULL
             AND status IN ('queued', 'waiting', 'skipped')",
+        &declaration.name,
+        now
     )
-    .bind(&declaration.name)
-    .bind(now)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1")
-        .bind(&declaration.name)
-        .bind(now)
+    sqlx::query!("UPDATE jobs.schedule SET planned_through = $2 WHERE job = $1", &declaration.name, now)
         .execute(connection)
         .await?;
     let taken = taken.rows_affected();

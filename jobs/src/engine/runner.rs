@@ -162,7 +162,7 @@ impl Runner {
             () = tokio::time::sleep(entry.declaration.timeout) => Some(retry_or_fail(
                 entry,
                 attempt,
-                format!("took longer than its timeout of {}", super::format_span(entry.declaration.timeout)),
+                format!("took longer than its timeout of {}", base::format_span(entry.declaration.timeout)),
             )),
             () = self.inner.stop.cancelled() => Some(Some(Ending::Postponed {
                 note: "the process that ran it was stopped".to_owned(),

@@ -81,22 +81,22 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
     run.lease().check(&mut tx).await?;
     lock_day(&mut tx, day).await?;
     for file in &built {
-        let recorded = sqlx::query(
+        let recorded = sqlx::query!(
             "INSERT INTO exports.file
                     (business_day, report, revision, format, path, rows, bytes, sha256, provenance, run_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT ON CONSTRAINT file_revision_key DO NOTHING",
+            day,
+            &file.provenance.report,
+            file.revision,
+            file.format.name(),
+            format!("{day}/{}", file.name),
+            i64::try_from(file.rows).unwrap_or(i64::MAX),
+            i64::try_from(file.bytes).unwrap_or(i64::MAX),
+            &file.sha256,
+            serde_json::to_value(&file.provenance).context("the provenance could not be written")?,
+            run.id
         )
-        .bind(day)
-        .bind(&file.provenance.report)
-        .bind(file.revision)
-        .bind(file.format.name())
-        .bind(format!("{day}/{}", file.name))
-        .bind(i64::try_from(file.rows).unwrap_or(i64::MAX))
-        .bind(i64::try_from(file.bytes).unwrap_or(i64::MAX))
-        .bind(&file.sha256)
-        .bind(serde_json::to_value(&file.provenance).context("the provenance could not be written")?)
-        .bind(run.id)
         .execute(&mut *tx)
         .await
         .context("the exports tables could not be written")?;

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aggregator::{Aggregator, source::SourceStatus};
 use anyhow::Context as _;
+use base::{Span, format_span};
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::engine::{
-    JobError, Run, Span, format_span,
+    JobError, Run,
     incident::{Finding, Kind},
 };
 

@@ -86,20 +86,20 @@ impl Watch {
             Sent::NoAddress => (Some("no address is declared".to_owned()), true),
             Sent::Failed(error) => (Some(format!("{error:#}")), attempts >= MOST_ATTEMPTS),
         };
-        sqlx::query(
+        sqlx::query!(
             "UPDATE jobs.notice
                 SET attempts = $3, error = $4,
                     told_at = CASE WHEN $4::text IS NULL THEN clock_timestamp() END,
                     given_up_at = CASE WHEN $5 THEN clock_timestamp() END,
                     not_before = clock_timestamp() + make_interval(secs => $6)
               WHERE incident_id = $1 AND event = $2",
+            notice.incident.id,
+            &notice.event,
+            attempts,
+            error,
+            is_over,
+            wait_after(attempts).as_secs_f64()
         )
-        .bind(notice.incident.id)
-        .bind(&notice.event)
-        .bind(attempts)
-        .bind(error)
-        .bind(is_over)
-        .bind(wait_after(attempts).as_secs_f64())
         .execute(&mut *tx)
         .await
         .context("the jobs tables could not be written")?;

@@ -134,14 +134,16 @@ async fn create_cart(
     if let Some(customer_id) = new.customer_id {
         refuse_unless_customer(&app.db, customer_id).await?;
     }
-    let inserted = sqlx::query_as(
-        "INSERT INTO carts (customer_id, idempotency_key, idempotency_digest) VALUES ($1, $2, $3)
-         ON CONFLICT (idempotency_key) DO NOTHING
-         RETURNING id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at",
+    let inserted = sqlx::query_as!(
+        Cart,
+        r#"INSERT INTO carts (customer_id, idempotency_key, idempotency_digest) VALUES ($1, $2, $3)
+           ON CONFLICT (idempotency_key) DO NOTHING
+           RETURNING id, customer_id AS "customer_id: _", status AS "status: _", item_count, total_cents,
+             order_id AS "order_id: _", created_at, updated_at"#,
+        new.customer_id.map(i64::from),
+        asked.key(),
+        asked.digest()
     )
-    .bind(new.customer_id)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(

@@ -130,24 +130,26 @@ async fn create_customer(
     Json(new): Json<NewCustomer>,
 ) -> Result<(StatusCode, Json<Customer>), ApiError> {
     let asked = Asked::new(key, &new);
-    let signup_day = new.signup_day.unwrap_or_else(|| app.today());
-    if signup_day > app.today() {
+    let today = base::today(app.time_zone);
+    let signup_day = new.signup_day.unwrap_or(today);
+    if signup_day > today {
         return Err(ApiError::invalid("signup_day", "it is in the future"));
     }
-    let inserted = sqlx::query_as(
+    let inserted = sqlx::query_as!(
+        Customer,
         "INSERT INTO customers (reference, name, email, phone, city, country, signup_day, idempotency_key, idempotency_digest)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (idempotency_key) DO NOTHING
          RETURNING id, reference, name, email, phone, city, country, signup_day, erased_at, created_at",
+        &new.reference as _,
+        new.name.as_str(),
+        &new.email as _,
+        &new.phone as _,
+        &new.city as _,
+        &new.country as _,
+        signup_day,
+        asked.key(),
+        asked.digest()
     )
-    .bind(&new.reference)
-    .bind(&new.name)
-    .bind(&new.email)
-    .bind(&new.phone)
-    .bind(&new.city)
-    .bind(&new.country)
-    .bind(signup_day)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(
@@ -183,18 +185,19 @@ async fn update_customer(
     Json(change): Json<CustomerChange>,
 ) -> Result<Json<Customer>, ApiError> {
     let changed: Option<Customer> = personal(
-        sqlx::query_as(
+        sqlx::query_as!(
+            Customer,
             "UPDATE customers SET name = coalesce($2, name), email = coalesce($3, email), phone = coalesce($4, phone),
              city = coalesce($5, city), country = coalesce($6, country)
              WHERE id = $1 AND NOT deleted AND erased_at IS NULL
              RETURNING id, reference, name, email, phone, city, country, signup_day, erased_at, created_at",
+            id.0,
+            change.name as _,
+            change.email as _,
+            change.phone as _,
+            change.city as _,
+            change.country as _
         )
-        .bind(id)
-        .bind(change.name)
-        .bind(change.email)
-        .bind(change.phone)
-        .bind(change.city)
-        .bind(change.country)
         .fetch_optional(&app.db)
         .await
         .map_err(ApiError::from),
@@ -215,12 +218,13 @@ async fn update_customer(
     responses((status = 200, description = "What is left of the customer", body = Customer)))]
 async fn erase_customer(State(app): State<App>, Path(id): Path<CustomerId>) -> Result<Json<Customer>, ApiError> {
     // The digest of the sign-up was made from personal data, so it goes too, and the key with it.
-    sqlx::query_as(
+    sqlx::query_as!(
+        Customer,
         "UPDATE customers SET name = NULL, email = NULL, phone = NULL, erased_at = coalesce(erased_at, now()),
          idempotency_key = NULL, idempotency_digest = NULL WHERE id = $1 AND NOT deleted
          RETURNING id, reference, name, email, phone, city, country, signup_day, erased_at, created_at",
+        id.0
     )
-    .bind(id)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use kit::feed::Feed;
 use kit::import::{Imports, Rules};
@@ -72,11 +71,6 @@ impl App {
             .outbox(&self.outbox)
             .database("ecommerce_db", &self.db)
             .build(&config.service)
-    }
-
-    /// Today in the company's zone.
-    fn today(&self) -> NaiveDate {
-        Utc::now().with_timezone(&self.time_zone).date_naive()
     }
 }
 

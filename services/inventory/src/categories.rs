@@ -80,13 +80,14 @@ async fn create_category(
     Json(body): Json<CategoryBody>,
 ) -> Result<(StatusCode, Json<Category>), ApiError> {
     let asked = Asked::new(key, &body);
-    let inserted = sqlx::query_as(
+    let inserted = sqlx::query_as!(
+        Category,
         "INSERT INTO categories (name, idempotency_key, request_digest) VALUES ($1, $2, $3)
          ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, name",
+        body.name.as_str(),
+        asked.key(),
+        asked.digest()
     )
-    .bind(&body.name)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(&app.db, "SELECT request_digest, id, name FROM categories WHERE idempotency_key = $1");
@@ -116,14 +117,17 @@ async fn update_category(
     Path(id): Path<CategoryId>,
     Json(body): Json<CategoryBody>,
 ) -> Result<Json<Category>, ApiError> {
-    sqlx::query_as("UPDATE categories SET name = $2 WHERE id = $1 AND NOT deleted RETURNING id, name")
-        .bind(id)
-        .bind(&body.name)
-        .fetch_optional(&app.db)
-        .await
-        .on_constraint("categories_name_key", name_taken)?
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found(format!("category {id}")))
+    sqlx::query_as!(
+        Category,
+        "UPDATE categories SET name = $2 WHERE id = $1 AND NOT deleted RETURNING id, name",
+        id.0,
+        body.name.as_str()
+    )
+    .fetch_optional(&app.db)
+    .await
+    .on_constraint("categories_name_key", name_taken)?
+    .map(Json)
+    .ok_or_else(|| ApiError::not_found(format!("category {id}")))
 }
 
 fn name_taken() -> ApiError {

@@ -115,17 +115,19 @@ async fn create_location(
     Json(body): Json<NewLocation>,
 ) -> Result<(StatusCode, Json<Location>), ApiError> {
     let asked = Asked::new(key, &body);
-    let inserted = sqlx::query_as(
-        "INSERT INTO locations (code, name, kind, store_id, idempotency_key, request_digest)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, code, name, kind, store_id, active",
+    let inserted = sqlx::query_as!(
+        Location,
+        r#"INSERT INTO locations (code, name, kind, store_id, idempotency_key, request_digest)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (idempotency_key) DO NOTHING
+           RETURNING id, code, name, kind AS "kind: _", store_id AS "store_id: _", active"#,
+        body.code.as_str(),
+        body.name.as_str(),
+        body.kind as _,
+        body.store_id.map(i64::from),
+        asked.key(),
+        asked.digest()
     )
-    .bind(&body.code)
-    .bind(&body.name)
-    .bind(body.kind)
-    .bind(body.store_id)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(
@@ -166,13 +168,15 @@ async fn update_location(
     Path(id): Path<LocationId>,
     Json(change): Json<LocationChange>,
 ) -> Result<Json<Location>, ApiError> {
-    sqlx::query_as(
-        "UPDATE locations SET name = coalesce($2, name), active = coalesce($3, active)
-         WHERE id = $1 AND NOT deleted RETURNING id, code, name, kind, store_id, active",
+    sqlx::query_as!(
+        Location,
+        r#"UPDATE locations SET name = coalesce($2, name), active = coalesce($3, active)
+           WHERE id = $1 AND NOT deleted
+           RETURNING id, code, name, kind AS "kind: _", store_id AS "store_id: _", active"#,
+        id.0,
+        change.name as _,
+        change.active
     )
-    .bind(id)
-    .bind(change.name)
-    .bind(change.active)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

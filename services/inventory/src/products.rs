@@ -142,22 +142,23 @@ async fn create_product(
     Json(body): Json<NewProduct>,
 ) -> Result<(StatusCode, Json<Product>), ApiError> {
     let asked = Asked::new(key, &body);
-    let inserted = sqlx::query_as(
+    let inserted = sqlx::query_as!(
+        Product,
         "INSERT INTO products (sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active,
                                idempotency_key, request_digest)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (idempotency_key) DO NOTHING
          RETURNING id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active",
+        body.sku.as_str(),
+        body.name.as_str(),
+        body.category_id.0,
+        body.unit_price_cents.get(),
+        body.unit_cost_cents.get(),
+        body.reorder_point.get(),
+        body.active,
+        asked.key(),
+        asked.digest()
     )
-    .bind(&body.sku)
-    .bind(&body.name)
-    .bind(body.category_id)
-    .bind(body.unit_price_cents)
-    .bind(body.unit_cost_cents)
-    .bind(body.reorder_point)
-    .bind(body.active)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(
@@ -195,20 +196,21 @@ async fn update_product(
     Path(id): Path<ProductId>,
     Json(change): Json<ProductChange>,
 ) -> Result<Json<Product>, ApiError> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Product,
         "UPDATE products SET name = coalesce($2, name), category_id = coalesce($3, category_id),
                 unit_price_cents = coalesce($4, unit_price_cents), unit_cost_cents = coalesce($5, unit_cost_cents),
                 reorder_point = coalesce($6, reorder_point), active = coalesce($7, active)
          WHERE id = $1 AND NOT deleted
          RETURNING id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active",
+        id.0,
+        change.name as _,
+        change.category_id.map(i64::from),
+        change.unit_price_cents as _,
+        change.unit_cost_cents as _,
+        change.reorder_point as _,
+        change.active
     )
-    .bind(id)
-    .bind(change.name)
-    .bind(change.category_id)
-    .bind(change.unit_price_cents)
-    .bind(change.unit_cost_cents)
-    .bind(change.reorder_point)
-    .bind(change.active)
     .fetch_optional(&app.db)
     .await
     .on_constraint("products_category_fkey", no_category)?

@@ -97,15 +97,16 @@ async fn create_register(
     Json(new): Json<NewRegister>,
 ) -> Result<(StatusCode, Json<Register>), ApiError> {
     let asked = Asked::new(key, &new);
-    let inserted = sqlx::query_as(
+    let inserted = sqlx::query_as!(
+        Register,
         "INSERT INTO registers (store_id, number, active, idempotency_key, idempotency_digest) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, store_id, number, active, created_at",
+        new.store_id.0,
+        new.number,
+        new.active.unwrap_or(true),
+        asked.key(),
+        asked.digest()
     )
-    .bind(new.store_id)
-    .bind(new.number)
-    .bind(new.active.unwrap_or(true))
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(
@@ -146,12 +147,13 @@ async fn update_register(
     Path(id): Path<RegisterId>,
     Json(change): Json<RegisterChange>,
 ) -> Result<Json<Register>, ApiError> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Register,
         "UPDATE registers SET active = coalesce($2, active) WHERE id = $1 AND NOT deleted \
          RETURNING id, store_id, number, active, created_at",
+        id.0,
+        change.active
     )
-    .bind(id)
-    .bind(change.active)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

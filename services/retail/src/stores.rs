@@ -119,18 +119,19 @@ async fn create_store(
     Json(new): Json<NewStore>,
 ) -> Result<(StatusCode, Json<Store>), ApiError> {
     let asked = Asked::new(key, &new);
-    let inserted = sqlx::query_as(
+    let inserted = sqlx::query_as!(
+        Store,
         "INSERT INTO stores (code, name, city, time_zone, active, idempotency_key, idempotency_digest) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING \
          RETURNING id, code, name, city, time_zone, active, opened_on, closed_on, created_at",
+        new.code.as_str(),
+        new.name.as_str(),
+        new.city.as_str(),
+        new.time_zone.as_str(),
+        new.active.unwrap_or(true),
+        asked.key(),
+        asked.digest()
     )
-    .bind(&new.code)
-    .bind(&new.name)
-    .bind(&new.city)
-    .bind(&new.time_zone)
-    .bind(new.active.unwrap_or(true))
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&app.db)
     .await;
     let earlier = asked.earlier(
@@ -166,16 +167,17 @@ async fn update_store(
     Path(id): Path<StoreId>,
     Json(change): Json<StoreChange>,
 ) -> Result<Json<Store>, ApiError> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Store,
         "UPDATE stores SET name = coalesce($2, name), city = coalesce($3, city), time_zone = coalesce($4, time_zone), \
          active = coalesce($5, active) WHERE id = $1 AND NOT deleted \
          RETURNING id, code, name, city, time_zone, active, opened_on, closed_on, created_at",
+        id.0,
+        change.name as _,
+        change.city as _,
+        change.time_zone as _,
+        change.active
     )
-    .bind(id)
-    .bind(change.name)
-    .bind(change.city)
-    .bind(change.time_zone)
-    .bind(change.active)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

@@ -1,7 +1,10 @@
-//! Statements in the sources: who writes which table, and that columns are named.
+//! Statements in the sources: who writes which table, that columns are named, and that what writes is checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use regex::{Captures, Regex};
+use serde_json::Value;
 use system_tests::binaries::repository;
 
 use super::collect;
@@ -15,6 +18,24 @@ const NAMED: [&str; 6] = [
     "aggregator/lake/src",
     "jobs/src",
 ];
+
+/// Where statements that write are checked by the compiler; their descriptions stand in `.sqlx` beside `src`.
+pub(crate) const CHECKED: [&str; 7] = [
+    "aggregator",
+    "aggregator/lake",
+    "jobs",
+    "services/ecommerce",
+    "services/inventory",
+    "services/kit",
+    "services/retail",
+];
+
+/// Statements that write and are composed while the program runs: the file, what they begin with, and why.
+const COMPOSED: [(&str, &str, &str); 1] = [(
+    "aggregator/src/publish/rows.rs",
+    "INSERT INTO published.{}",
+    "the rows of a revision go into the table of its report's version",
+)];
 
 #[test]
 fn a_table_of_the_reporting_database_has_one_writing_crate() {
@@ -111,4 +132,113 @@ fn the_scan_sees_every_way_of_not_naming_columns() {
     {
         assert_eq!(unnamed_columns(sql).count(), 0, "{sql}");
     }
+}
+
+/// A text in the sources of a crate.
+pub(crate) struct Literal {
+    pub(crate) file: String,
+    pub(crate) text: String,
+    /// Whether it is the statement of `sqlx::query!` or its kin.
+    checked: bool,
+}
+
+/// The texts in a crate's sources, without those of its tests.
+pub(crate) fn literals_of(folder: &str) -> Vec<Literal> {
+    let source = repository().join(folder).join("src");
+    let mut files = Vec::new();
+    collect(&source, "rs", &mut files);
+    files.retain(|file| !file.ends_with("tests.rs") && !file.components().any(|part| part.as_os_str() == "tests"));
+    let of = |file: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (code, _) = text.split_once("\n#[cfg(test)]\nmod tests {").unwrap_or((text.as_str(), ""));
+        let file = file.strip_prefix(repository()).unwrap().display().to_string();
+        literals(code).into_iter().map(move |(text, checked)| Literal { file: file.clone(), text, checked })
+    };
+    files.into_iter().flat_map(of).collect()
+}
+
+/// Each text in Rust, and whether it is the statement of a macro that checks it.
+fn literals(code: &str) -> Vec<(String, bool)> {
+    static TEXTS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r##"(?s)//[^\n]*|'(?:\\.|[^'\\])'|r#"(?<raw>.*?)"#|"(?<text>(?:[^"\\]|\\.)*)""##).unwrap()
+    });
+    static MACRO: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\bquery(?:_scalar)?!\(\s*$|\bquery_as!\(\s*\w+,\s*$").unwrap());
+    static ESCAPE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\\(?:\n\s*|(["\\])|.)"#).unwrap());
+    let plain = |found: &Captures<'_>| found.get(1).map_or_else(String::new, |it| it.as_str().to_owned());
+    let texts = TEXTS.captures_iter(code).filter_map(|found| {
+        let text = match (found.name("raw"), found.name("text")) {
+            (Some(raw), _) => raw.as_str().to_owned(),
+            (None, Some(text)) => ESCAPE.replace_all(text.as_str(), plain).into_owned(),
+            (None, None) => return None,
+        };
+        Some((text, MACRO.is_match(code.split_at(found.get_match().start()).0)))
+    });
+    texts.collect()
+}
+
+/// What is stored of a crate's checked statements: the statement, and what the database said of it.
+pub(crate) fn stored(folder: &str) -> BTreeMap<String, Value> {
+    let mut files = Vec::new();
+    collect(&repository().join(folder).join(".sqlx"), "json", &mut files);
+    let of = |file: std::path::PathBuf| {
+        let mut data: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        (data["query"].as_str().unwrap().to_owned(), data["describe"].take())
+    };
+    files.into_iter().map(of).collect()
+}
+
+#[test]
+fn what_writes_is_checked() {
+    let writes =
+        Regex::new(r"\b(INSERT INTO|DELETE FROM|MERGE INTO|TRUNCATE|UPDATE [a-z_.]+( AS)?( [a-z]+)? SET)\b").unwrap();
+    let mut composed: BTreeSet<&str> = BTreeSet::new();
+    let mut faults = Vec::new();
+    for folder in CHECKED.into_iter().chain(["aggregator/base", "exports", "services/gateway", "services/reporting"]) {
+        for Literal { file, text, .. } in
+            literals_of(folder).into_iter().filter(|it| !it.checked && writes.is_match(&it.text))
+        {
+            match COMPOSED.iter().find(|(of, start, _)| *of == file && text.starts_with(start)) {
+                Some((_, start, _)) => {
+                    composed.insert(start);
+                }
+                None => faults.push(format!("{file}: {text}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "use `sqlx::query!` and `make prepare`:\n{}", faults.join("\n"));
+    assert_eq!(composed.len(), COMPOSED.len(), "exceptions that nothing needs any more");
+}
+
+#[test]
+fn each_checked_statement_has_its_description_and_no_description_is_left_over() {
+    for folder in CHECKED {
+        let checked: BTreeSet<String> =
+            literals_of(folder).into_iter().filter(|it| it.checked).map(|it| it.text).collect();
+        let stored: BTreeSet<String> = stored(folder).into_keys().collect();
+        let apart: Vec<_> = checked.symmetric_difference(&stored).collect();
+        assert!(!stored.is_empty() && apart.is_empty(), "{folder}: run `make prepare`: {apart:#?}");
+    }
+}
+
+#[test]
+fn the_scan_sees_what_the_compiler_checks() {
+    let code = r###"
+        // query!("no")
+        let quote = '"';
+        sqlx::query!("SELECT \
+             1", a); sqlx::query_as!(Row, r#"SELECT a AS "a: _""#); query_scalar!(
+            "SELECT \"x\""
+        ); sqlx::query("SELECT 2"); log("query!(");
+    "###;
+    let found = literals(code);
+    let found: Vec<(&str, bool)> = found.iter().map(|(text, checked)| (text.as_str(), *checked)).collect();
+    let expected = [
+        ("SELECT 1", true),
+        (r#"SELECT a AS "a: _""#, true),
+        (r#"SELECT "x""#, true),
+        ("SELECT 2", false),
+        ("query!(", false),
+    ];
+    assert_eq!(found, expected);
 }

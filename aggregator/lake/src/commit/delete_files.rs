@@ -24,9 +24,14 @@ pub(super) async fn require(
 
 /// End the delete files of some data files.
 pub(super) async fn end(tx: &mut PgConnection, snapshot: i64, files: &[i64]) -> Result<(), LakeError> {
-    let sql = "UPDATE lake.ducklake_delete_file SET end_snapshot = $1
-               WHERE data_file_id = ANY($2) AND end_snapshot IS NULL";
-    sqlx::query(sql).bind(snapshot).bind(files).execute(&mut *tx).await?;
+    sqlx::query!(
+        "UPDATE lake.ducklake_delete_file SET end_snapshot = $1
+         WHERE data_file_id = ANY($2) AND end_snapshot IS NULL",
+        snapshot,
+        files
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }
 
@@ -46,23 +51,24 @@ pub(super) async fn replace(
     end(tx, snapshot, &files).await?;
     let announced: Vec<&str> = change.delete.iter().map(|it| it.pending.as_str()).collect();
     pending::keep(tx, &announced).await?;
-    let sql = "INSERT INTO lake.ducklake_delete_file
-                 (delete_file_id, table_id, begin_snapshot, data_file_id, path, path_is_relative, format,
-                  delete_count, file_size_bytes, footer_size)
-               SELECT id, $1, $2, file, path, true, 'parquet', rows, bytes, footer
-               FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
-                 AS t (id, file, path, rows, bytes, footer)";
     let of = |pick: fn(&NewDeleteFile) -> i64| change.delete.iter().map(pick).collect::<Vec<i64>>();
-    sqlx::query(sql)
-        .bind(change.table.table_id)
-        .bind(snapshot)
-        .bind((first_id..).take(files.len()).collect::<Vec<i64>>())
-        .bind(&files)
-        .bind(change.delete.iter().map(|it| it.path.as_str()).collect::<Vec<_>>())
-        .bind(of(|it| it.count))
-        .bind(of(|it| it.bytes))
-        .bind(of(|it| it.footer))
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO lake.ducklake_delete_file
+           (delete_file_id, table_id, begin_snapshot, data_file_id, path, path_is_relative, format,
+            delete_count, file_size_bytes, footer_size)
+         SELECT id, $1, $2, file, path, true, 'parquet', rows, bytes, footer
+         FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
+           AS t (id, file, path, rows, bytes, footer)",
+        change.table.table_id,
+        snapshot,
+        &(first_id..).take(files.len()).collect::<Vec<i64>>(),
+        &files,
+        change.delete.iter().map(|it| it.path.as_str()).collect::<Vec<_>>() as _,
+        &of(|it| it.count),
+        &of(|it| it.bytes),
+        &of(|it| it.footer)
+    )
+    .execute(&mut *tx)
+    .await?;
     Ok(())
 }

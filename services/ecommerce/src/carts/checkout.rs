@@ -107,12 +107,12 @@ async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Resu
     let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, asked).await? else {
         return Ok(None);
     };
-    sqlx::query(
+    sqlx::query!(
         "UPDATE carts SET status = 'checked_out', order_id = $2, customer_id = $3, updated_at = now() WHERE id = $1",
+        id.0,
+        order_id.0,
+        customer_id.0
     )
-    .bind(id)
-    .bind(order_id)
-    .bind(customer_id)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
@@ -142,13 +142,13 @@ async fn refuse_changed_prices(app: &App, id: CartId, lines: &[Line<'_>], accept
     }
     let (products, prices): (Vec<ProductId>, Vec<Price>) =
         changed.iter().map(|line| (line.product.product_id, line.product.unit_price_cents)).unzip();
-    sqlx::query(
+    sqlx::query!(
         "UPDATE cart_items i SET current_unit_price_cents = n.price
          FROM UNNEST($2::bigint[], $3::bigint[]) AS n (product_id, price) WHERE i.cart_id = $1 AND i.product_id = n.product_id",
+        id.0,
+        products as _,
+        prices as _
     )
-    .bind(id)
-    .bind(products)
-    .bind(prices)
     .execute(&app.db)
     .await?;
     let list: Vec<serde_json::Value> = changed
@@ -187,39 +187,40 @@ async fn insert_pending(
     let total: i128 = lines.iter().map(|it| i128::from(it.item.quantity.times(it.product.unit_price_cents))).sum();
     let total =
         i64::try_from(total).map_err(|_| ApiError::conflict("total-too-large", "the total is beyond 64 bits"))?;
-    let id: Option<OrderId> = sqlx::query_scalar(
-        "INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, total_cents,
-         idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
+    let id: Option<OrderId> = sqlx::query_scalar!(
+        r#"INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, total_cents,
+           idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $6, $7, $8)
+           ON CONFLICT (idempotency_key) DO NOTHING RETURNING id AS "id: OrderId""#,
+        format!("order-{}", Uuid::new_v4()),
+        customer_id.0,
+        location_id.0,
+        Utc::now(),
+        app.time_zone.name(),
+        total,
+        asked.key(),
+        asked.digest()
     )
-    .bind(format!("order-{}", Uuid::new_v4()))
-    .bind(customer_id)
-    .bind(location_id)
-    .bind(Utc::now())
-    .bind(app.time_zone.name())
-    .bind(total)
-    .bind(asked.key())
-    .bind(asked.digest())
     .fetch_optional(&mut **tx)
     .await?;
     let Some(id) = id else { return Ok(None) };
     fn column<'a, T>(lines: &'a [Line<'a>], value: impl Fn(&'a Line<'a>) -> T) -> Vec<T> {
         lines.iter().map(value).collect()
     }
-    sqlx::query(
-        "INSERT INTO order_lines (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents)
+    sqlx::query!(
+        "INSERT INTO order_lines (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents,
+           unit_cost_cents)
          SELECT $1, line_no::int, product_id, sku, product_name, category, quantity, price, cost
          FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]) WITH ORDINALITY
          AS l (product_id, sku, product_name, category, quantity, price, cost, line_no)",
+        id.0,
+        column(lines, |it| it.product.product_id) as _,
+        column(lines, |it| it.product.sku.as_str()) as _,
+        column(lines, |it| it.product.name.as_str()) as _,
+        column(lines, |it| it.product.category.as_str()) as _,
+        column(lines, |it| it.item.quantity) as _,
+        column(lines, |it| it.product.unit_price_cents) as _,
+        column(lines, |it| it.product.unit_cost_cents) as _
     )
-    .bind(id)
-    .bind(column(lines, |it| it.product.product_id))
-    .bind(column(lines, |it| it.product.sku.as_str()))
-    .bind(column(lines, |it| it.product.name.as_str()))
-    .bind(column(lines, |it| it.product.category.as_str()))
-    .bind(column(lines, |it| it.item.quantity))
-    .bind(column(lines, |it| it.product.unit_price_cents))
-    .bind(column(lines, |it| it.product.unit_cost_cents))
     .execute(&mut **tx)
     .await?;
     app.outbox.enqueue(tx, id.into(), Step::Post).await?;

@@ -30,12 +30,12 @@ pub(crate) async fn run(app: App) {
 /// # Errors
 /// The database's.
 pub(crate) async fn sweep(app: &App) -> Result<u64, sqlx::Error> {
-    let swept = sqlx::query(
+    let swept = sqlx::query!(
         "UPDATE carts SET status = 'abandoned' WHERE id IN (
            SELECT id FROM carts WHERE status = 'open' AND item_count > 0 AND updated_at < now() - make_interval(secs => $1)
            ORDER BY updated_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+        app.cart_idle.as_secs_f64()
     )
-    .bind(app.cart_idle.as_secs_f64())
     .execute(&app.db)
     .await?;
     Ok(swept.rows_affected())

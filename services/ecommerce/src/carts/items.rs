@@ -55,19 +55,19 @@ pub(super) async fn put_item(
     }
     let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO cart_items (cart_id, product_id, sku, product_name, quantity, unit_price_cents, current_unit_price_cents)
          VALUES ($1, $2, $3, $4, $5, $6, $6)
          ON CONFLICT (cart_id, product_id) DO UPDATE SET sku = excluded.sku, product_name = excluded.product_name,
            quantity = excluded.quantity, unit_price_cents = excluded.unit_price_cents,
            current_unit_price_cents = excluded.current_unit_price_cents",
+        id.0,
+        product.product_id.0,
+        product.sku,
+        product.name,
+        item.quantity.get(),
+        product.unit_price_cents.get()
     )
-    .bind(id)
-    .bind(product.product_id)
-    .bind(product.sku)
-    .bind(product.name)
-    .bind(item.quantity)
-    .bind(product.unit_price_cents)
     .execute(&mut *tx)
     .await?;
     if count_up(&mut tx, id).await? > MAX_ITEMS {
@@ -91,12 +91,14 @@ pub(super) async fn change_item(
 ) -> Result<Json<CartWithItems>, ApiError> {
     let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
-    let changed = sqlx::query("UPDATE cart_items SET quantity = $3 WHERE cart_id = $1 AND product_id = $2")
-        .bind(id)
-        .bind(product_id)
-        .bind(change.quantity)
-        .execute(&mut *tx)
-        .await?;
+    let changed = sqlx::query!(
+        "UPDATE cart_items SET quantity = $3 WHERE cart_id = $1 AND product_id = $2",
+        id.0,
+        product_id.0,
+        change.quantity.get()
+    )
+    .execute(&mut *tx)
+    .await?;
     if changed.rows_affected() == 0 {
         return Err(not_in_cart(id, product_id));
     }
@@ -115,9 +117,7 @@ pub(super) async fn remove_item(
 ) -> Result<Json<CartWithItems>, ApiError> {
     let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
-    let removed = sqlx::query("DELETE FROM cart_items WHERE cart_id = $1 AND product_id = $2")
-        .bind(id)
-        .bind(product_id)
+    let removed = sqlx::query!("DELETE FROM cart_items WHERE cart_id = $1 AND product_id = $2", id.0, product_id.0)
         .execute(&mut *tx)
         .await?;
     if removed.rows_affected() == 0 {
@@ -151,14 +151,14 @@ pub(super) async fn lock_open(tx: &mut PgTransaction<'_>, id: CartId) -> Result<
 /// Brings count and total of the header up to date and answers how many products there are. An abandoned cart that
 /// is touched is open again.
 async fn count_up(db: &mut PgConnection, id: CartId) -> Result<i64, ApiError> {
-    let products = sqlx::query_scalar(
+    let products = sqlx::query_scalar!(
         "UPDATE carts SET status = 'open', updated_at = now(), item_count = i.pieces, total_cents = i.total
          FROM (SELECT coalesce(sum(quantity), 0)::bigint AS pieces, count(*) AS products,
                  coalesce(sum(quantity::numeric * unit_price_cents), 0)::bigint AS total
                FROM cart_items WHERE cart_id = $1) AS i
-         WHERE id = $1 RETURNING i.products",
+         WHERE id = $1 RETURNING i.products AS \"products!\"",
+        id.0
     )
-    .bind(id)
     .fetch_one(db)
     .await?;
     Ok(products)

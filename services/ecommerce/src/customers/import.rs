@@ -134,7 +134,7 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&Row<CustomerRow>]) -> Resul
     fn text(given: &Given<Text>) -> Option<&str> {
         given.value().map(Text::as_str)
     }
-    let changed: Vec<Option<String>> = sqlx::query_scalar(
+    let changed: Vec<Option<String>> = sqlx::query_scalar!(
         "INSERT INTO customers AS c (reference, name, email, phone, city, country, signup_day)
          SELECT r.reference, r.name, CASE WHEN r.says_email THEN r.email ELSE o.email END,
                 CASE WHEN r.says_phone THEN r.phone ELSE o.phone END, CASE WHEN r.says_city THEN r.city ELSE o.city END,
@@ -148,18 +148,18 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&Row<CustomerRow>]) -> Resul
          WHERE c.erased_at IS NULL AND (c.name, c.email, c.phone, c.city, c.country, c.signup_day)
            IS DISTINCT FROM (excluded.name, excluded.email, excluded.phone, excluded.city, excluded.country, excluded.signup_day)
          RETURNING reference",
+        column(rows, |it| it.reference.as_str()) as _,
+        column(rows, |it| it.name.as_str()) as _,
+        column(rows, |it| text(&it.email)) as _,
+        column(rows, |it| text(&it.phone)) as _,
+        column(rows, |it| text(&it.city)) as _,
+        column(rows, |it| text(&it.country)) as _,
+        &column(rows, |it| it.signup_day),
+        &column(rows, |it| it.email.is_said()),
+        &column(rows, |it| it.phone.is_said()),
+        &column(rows, |it| it.city.is_said()),
+        &column(rows, |it| it.country.is_said())
     )
-    .bind(column(rows, |it| it.reference.as_str()))
-    .bind(column(rows, |it| it.name.as_str()))
-    .bind(column(rows, |it| text(&it.email)))
-    .bind(column(rows, |it| text(&it.phone)))
-    .bind(column(rows, |it| text(&it.city)))
-    .bind(column(rows, |it| text(&it.country)))
-    .bind(column(rows, |it| it.signup_day))
-    .bind(column(rows, |it| it.email.is_said()))
-    .bind(column(rows, |it| it.phone.is_said()))
-    .bind(column(rows, |it| it.city.is_said()))
-    .bind(column(rows, |it| it.country.is_said()))
     .fetch_all(&mut **tx)
     .await?;
     Ok(changed.into_iter().flatten().collect())

@@ -54,39 +54,45 @@ impl Documents for Orders {
 
     async fn accept(tx: &mut PgTransaction<'_>, id: DocumentId) -> Result<bool, sqlx::Error> {
         if let Some(order_id) = order_of_refund(tx, id).await? {
-            let completed = sqlx::query(
+            let completed = sqlx::query!(
                 "UPDATE refunds SET status = 'completed', settled_at = now() WHERE id = $1 AND status = 'pending'",
+                id.0
             );
-            let completed = completed.bind(id).execute(&mut **tx).await?.rows_affected() == 1;
+            let completed = completed.execute(&mut **tx).await?.rows_affected() == 1;
             settle_payment(tx, order_id).await?;
             return Ok(completed);
         }
-        let accepted = sqlx::query(
+        let accepted = sqlx::query!(
             "UPDATE orders SET status = 'confirmed', confirmed_at = now() WHERE id = $1 AND status = 'pending'",
+            id.0
         );
-        Ok(accepted.bind(id).execute(&mut **tx).await?.rows_affected() == 1)
+        Ok(accepted.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
     async fn reject(tx: &mut PgTransaction<'_>, id: DocumentId, refusal: &Refusal) -> Result<bool, sqlx::Error> {
         if order_of_refund(tx, id).await?.is_some() {
-            let rejected = sqlx::query(
+            let rejected = sqlx::query!(
                 "UPDATE refunds SET status = 'rejected', settled_at = now(), refusal = $2 \
                  WHERE id = $1 AND status = 'pending'",
+                id.0,
+                sqlx::types::Json(refusal) as _
             );
-            let rejected = rejected.bind(id).bind(sqlx::types::Json(refusal)).execute(&mut **tx).await?;
+            let rejected = rejected.execute(&mut **tx).await?;
             return Ok(rejected.rows_affected() == 1);
         }
-        let cancelled = sqlx::query(
+        let cancelled = sqlx::query!(
             "UPDATE orders SET status = 'cancelled', cancelled_at = now(), refusal = $2
              WHERE id = $1 AND status = 'pending'",
-        );
-        let cancelled = cancelled.bind(id).bind(sqlx::types::Json(refusal)).execute(&mut **tx).await?;
+            id.0,
+            sqlx::types::Json(refusal) as _
+        )
+        .execute(&mut **tx)
+        .await?;
         if cancelled.rows_affected() == 0 {
             return Ok(false);
         }
         // The cart is the customer's again, to change and try once more.
-        sqlx::query("UPDATE carts SET status = 'open', order_id = NULL, updated_at = now() WHERE order_id = $1")
-            .bind(id)
+        sqlx::query!("UPDATE carts SET status = 'open', order_id = NULL, updated_at = now() WHERE order_id = $1", id.0)
             .execute(&mut **tx)
             .await?;
         Ok(true)

@@ -88,15 +88,15 @@ pub(super) async fn step_order(
             let names: Vec<&str> = legal.iter().map(|step| step.as_str()).collect();
             return Err(illegal("order", id, order.status.as_str(), asked.status.as_str(), &names));
         }
-        sqlx::query(
+        sqlx::query!(
             "UPDATE orders SET status = $2, \
              confirmed_at = CASE WHEN $2 = 'confirmed' THEN now() ELSE confirmed_at END, \
              shipped_at = CASE WHEN $2 = 'shipped' THEN now() ELSE shipped_at END, \
              delivered_at = CASE WHEN $2 = 'delivered' THEN now() ELSE delivered_at END, \
              cancelled_at = CASE WHEN $2 = 'cancelled' THEN now() ELSE cancelled_at END WHERE id = $1",
+            id.0,
+            asked.status as _
         )
-        .bind(id)
-        .bind(asked.status)
         .execute(&mut *tx)
         .await?;
         if asked.status == OrderStatus::Cancelled {
@@ -148,9 +148,7 @@ pub(super) async fn step_payment(
         if asked.payment_status == PaymentStatus::Refunded {
             refund_rest(&app, &mut tx, id, order.occurred_at).await?;
         }
-        sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
-            .bind(id)
-            .bind(asked.payment_status)
+        sqlx::query!("UPDATE orders SET payment_status = $2 WHERE id = $1", id.0, asked.payment_status as _)
             .execute(&mut *tx)
             .await?;
     }

@@ -33,10 +33,7 @@ impl Withdrawal for Documents {
         .fetch_all(&mut **tx)
         .await?;
         if !refunds.is_empty() {
-            sqlx::query("UPDATE refunds SET deleted = true WHERE id = ANY($1)")
-                .bind(refunds)
-                .execute(&mut **tx)
-                .await?;
+            sqlx::query!("UPDATE refunds SET deleted = true WHERE id = ANY($1)", refunds as _).execute(&mut **tx).await?;
             return Ok(Step::default());
         }
         let orders: Vec<(OrderId, String)> = sqlx::query_as(
@@ -60,7 +57,7 @@ impl Withdrawal for Documents {
         .await?;
         let stays = |id: &OrderId| held.iter().find(|(of, _)| of == id);
         let free: Vec<OrderId> = ids.iter().filter(|id| stays(id).is_none()).copied().collect();
-        sqlx::query("UPDATE orders SET deleted = true WHERE id = ANY($1)").bind(free).execute(&mut **tx).await?;
+        sqlx::query!("UPDATE orders SET deleted = true WHERE id = ANY($1)", free as _).execute(&mut **tx).await?;
         let refused = ids.iter().zip(&names).filter_map(|(id, name)| Some((name, stays(id)?)));
         let refused = refused.map(|(name, (_, by))| format!("{name} stays: {by} refunds it")).collect();
         Ok(Step { done: false, refused })

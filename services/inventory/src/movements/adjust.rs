@@ -43,27 +43,28 @@ pub(super) async fn book_shortfall(
     if ids.is_empty() {
         return Ok(());
     }
-    let booked: String = sqlx::query_scalar(
+    let digest = Digest::of(&(location, &ids, &short));
+    let booked: String = sqlx::query_scalar!(
         "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
          SELECT left('shortfall-' || d.reference, 100), 'applied', 'adjustment', $2, d.occurred_at, d.time_zone, $3
          FROM movement_documents d WHERE d.reference = $1 RETURNING reference",
+        reference.as_str(),
+        location.0,
+        digest.as_bytes()
     )
-    .bind(reference)
-    .bind(location)
-    .bind(Digest::of(&(location, &ids, &short)).as_bytes())
     .fetch_one(&mut *db)
     .await?;
     change(db, location, &ids, &short).await?;
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
          SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
          FROM movement_documents d, unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
          WHERE d.reference = $1 ORDER BY line.product_id",
+        booked,
+        location.0,
+        ids as _,
+        &short
     )
-    .bind(booked)
-    .bind(location)
-    .bind(ids)
-    .bind(short)
     .execute(db)
     .await?;
     Ok(())
@@ -77,24 +78,25 @@ pub(super) async fn offset(
     ids: &[ProductId],
     deltas: &[i64],
 ) -> Result<(), sqlx::Error> {
-    let reference: String = sqlx::query_scalar(
+    let digest = Digest::of(&(location, ids, deltas));
+    let reference: String = sqlx::query_scalar!(
         "INSERT INTO movement_documents (reference, outcome, reason, location_id, occurred_at, time_zone, request_digest)
          VALUES ('counted-' || gen_random_uuid(), 'applied', 'adjustment', $1, now(), 'UTC', $2) RETURNING reference",
+        location.0,
+        digest.as_bytes()
     )
-    .bind(location)
-    .bind(Digest::of(&(location, ids, deltas)).as_bytes())
     .fetch_one(&mut *db)
     .await?;
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
          SELECT $1, s.product_id, s.location_id, line.quantity, 'adjustment', s.counted_at, 'UTC'
          FROM unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
          JOIN stock s ON s.location_id = $2 AND s.product_id = line.product_id ORDER BY s.product_id",
+        reference,
+        location.0,
+        ids as _,
+        deltas
     )
-    .bind(reference)
-    .bind(location)
-    .bind(ids)
-    .bind(deltas)
     .execute(db)
     .await?;
     Ok(())

@@ -122,7 +122,7 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
 
 /// Writes down that this request decides the reference. False where another one did; a concurrent one is waited for.
 async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest) -> Result<bool, sqlx::Error> {
-    let claimed = sqlx::query(
+    let claimed = sqlx::query!(
         "INSERT INTO movement_documents (reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone,
                                          request_digest)
          VALUES ($1, 'applied', $2, $3, $4, coalesce($5, now()), coalesce($6, 'UTC'), $7)
@@ -131,14 +131,14 @@ async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest)
             occurred_at = excluded.occurred_at, time_zone = excluded.time_zone, request_digest = excluded.request_digest,
             imported = false, import_id = NULL, withdrawn = false
          WHERE movement_documents.withdrawn",
+        request.reference.as_str(),
+        request.reason as _,
+        request.location_id.0,
+        request.to_location_id.map(i64::from),
+        request.occurred_at,
+        &request.time_zone as _,
+        digest.as_bytes()
     )
-    .bind(&request.reference)
-    .bind(request.reason)
-    .bind(request.location_id)
-    .bind(request.to_location_id)
-    .bind(request.occurred_at)
-    .bind(&request.time_zone)
-    .bind(digest.as_bytes())
     .execute(db)
     .await?;
     Ok(claimed.rows_affected() == 1)
@@ -180,17 +180,17 @@ async fn take(
                 ids.iter().zip(deltas(-sign)).filter(|(id, _)| counted.contains(id)).unzip();
             offset(db, location, &ids, &deltas).await?;
         }
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
              SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
              FROM movement_documents d, unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
              WHERE d.reference = $1
              ORDER BY line.product_id",
+            request.reference.as_str(),
+            location.0,
+            &ids as _,
+            &deltas(sign)
         )
-        .bind(&request.reference)
-        .bind(location)
-        .bind(&ids)
-        .bind(deltas(sign))
         .execute(&mut *db)
         .await?;
     }
@@ -254,15 +254,15 @@ pub(super) async fn lock(
     ids: &[ProductId],
     deltas: &[i64],
 ) -> Result<BTreeMap<ProductId, i64>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO stock (product_id, location_id, on_hand)
          SELECT line.product_id, $1, 0 FROM unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
          WHERE line.quantity > 0 ORDER BY line.product_id
          ON CONFLICT (product_id, location_id) DO NOTHING",
+        location.0,
+        ids as _,
+        deltas
     )
-    .bind(location)
-    .bind(ids)
-    .bind(deltas)
     .execute(&mut *db)
     .await?;
     let rows: Vec<(ProductId, i64)> = sqlx::query_as(
@@ -283,25 +283,27 @@ pub(super) async fn change(
     ids: &[ProductId],
     deltas: &[i64],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE stock SET on_hand = stock.on_hand + line.quantity
          FROM unnest($2::bigint[], $3::bigint[]) AS line (product_id, quantity)
          WHERE stock.location_id = $1 AND stock.product_id = line.product_id",
+        location.0,
+        ids as _,
+        deltas
     )
-    .bind(location)
-    .bind(ids)
-    .bind(deltas)
     .execute(db)
     .await?;
     Ok(())
 }
 
 async fn refuse(db: &mut PgConnection, reference: &Reference, refusal: &Refusal) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE movement_documents SET outcome = 'refused', refusal = $2 WHERE reference = $1")
-        .bind(reference)
-        .bind(sqlx::types::Json(refusal))
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "UPDATE movement_documents SET outcome = 'refused', refusal = $2 WHERE reference = $1",
+        reference.as_str(),
+        sqlx::types::Json(refusal) as _
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 

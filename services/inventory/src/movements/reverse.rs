@@ -27,11 +27,11 @@ pub(super) async fn reverse_document(
     Path(reference): Path<Reference>,
 ) -> Result<Json<Document>, ApiError> {
     let mut transaction = kit::db::begin(&app.db).await?;
-    let closed = sqlx::query(
+    let closed = sqlx::query!(
         "INSERT INTO movement_documents (reference, outcome) VALUES ($1, 'closed')
          ON CONFLICT (reference) DO UPDATE SET outcome = 'closed', withdrawn = false WHERE movement_documents.withdrawn",
+        reference.as_str()
     )
-    .bind(&reference)
     .execute(&mut *transaction)
     .await?;
     let (outcome, imported): (Outcome, bool) =
@@ -91,18 +91,17 @@ async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), A
 
 /// Writes the opposite movements, and the outcome.
 async fn undo(db: &mut PgConnection, reference: &Reference) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, reversal, occurred_at,
                                       time_zone, imported)
          SELECT reference, product_id, location_id, -quantity, reason, true, $2, time_zone, imported
          FROM stock_movements WHERE reference = $1 AND NOT reversal AND NOT deleted ORDER BY id",
+        reference.as_str(),
+        Utc::now()
     )
-    .bind(reference)
-    .bind(Utc::now())
     .execute(&mut *db)
     .await?;
-    sqlx::query("UPDATE movement_documents SET outcome = 'reversed' WHERE reference = $1")
-        .bind(reference)
+    sqlx::query!("UPDATE movement_documents SET outcome = 'reversed' WHERE reference = $1", reference.as_str())
         .execute(db)
         .await?;
     Ok(())

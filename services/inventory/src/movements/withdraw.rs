@@ -19,17 +19,16 @@ impl Withdrawal for Movements {
     const KINDS: &'static [&'static str] = &["stock-movements"];
 
     async fn step(&mut self, tx: &mut PgTransaction<'_>, import_id: i64) -> Result<Step, ApiError> {
-        let taken: Vec<String> = sqlx::query_scalar(
+        let taken: Vec<String> = sqlx::query_scalar!(
             "UPDATE movement_documents SET withdrawn = true WHERE reference IN (
                SELECT reference FROM movement_documents WHERE import_id = $1 AND NOT withdrawn
                ORDER BY reference LIMIT $2 FOR NO KEY UPDATE) RETURNING reference",
+            import_id,
+            PART
         )
-        .bind(import_id)
-        .bind(PART)
         .fetch_all(&mut **tx)
         .await?;
-        sqlx::query("UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted")
-            .bind(&taken)
+        sqlx::query!("UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted", &taken)
             .execute(&mut **tx)
             .await?;
         Ok(Step { done: taken.is_empty(), refused: Vec::new() })

@@ -101,21 +101,20 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&ProductRow], rules: Rules) 
     let skus = column(rows, |product| product.sku.as_str());
     let categories = column(rows, |product| product.category.as_str());
     // `ON CONFLICT` alone would use up an identity for each row of each repeat.
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO categories (name)
          SELECT DISTINCT name FROM unnest($1::text[]) AS given (name)
          WHERE NOT EXISTS (SELECT FROM categories c WHERE c.name = given.name)
          ORDER BY name ON CONFLICT (name) DO NOTHING",
+        &categories as _
     )
-    .bind(&categories)
     .execute(&mut **tx)
     .await?;
     // What the file leaves open is read below, and must not change before it is written again.
-    sqlx::query("SELECT FROM products WHERE sku = ANY($1) ORDER BY sku FOR NO KEY UPDATE")
-        .bind(&skus)
+    sqlx::query!("SELECT FROM products WHERE sku = ANY($1) ORDER BY sku FOR NO KEY UPDATE", &skus as _)
         .execute(&mut **tx)
         .await?;
-    let changed: Vec<String> = sqlx::query_scalar(
+    let changed: Vec<String> = sqlx::query_scalar!(
         "INSERT INTO products AS p (sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active)
          SELECT given.sku, given.name, c.id, given.price, given.cost, coalesce(given.reorder_point, o.reorder_point, 0),
                 coalesce(given.active, o.active, true)
@@ -131,15 +130,15 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&ProductRow], rules: Rules) 
                IS DISTINCT FROM (excluded.name, excluded.category_id, excluded.unit_price_cents,
                                  excluded.unit_cost_cents, excluded.reorder_point, excluded.active)
          RETURNING sku",
+        &skus as _,
+        column(rows, |product| product.name.as_str()) as _,
+        &categories as _,
+        // Rows are checked when they come in, so there is a price and a cost.
+        column(rows, |product| product.price(rules).ok()) as _,
+        column(rows, |product| product.cost(rules).ok()) as _,
+        column(rows, |product| product.reorder_point) as _,
+        column(rows, |product| product.active) as _
     )
-    .bind(&skus)
-    .bind(column(rows, |product| product.name.as_str()))
-    .bind(&categories)
-    // Rows are checked when they come in, so there is a price and a cost.
-    .bind(column(rows, |product| product.price(rules).ok()))
-    .bind(column(rows, |product| product.cost(rules).ok()))
-    .bind(column(rows, |product| product.reorder_point))
-    .bind(column(rows, |product| product.active))
     .fetch_all(&mut **tx)
     .await?;
     Ok(changed.into_iter().collect())

@@ -187,20 +187,20 @@ impl Columns {
 /// Makes the rows that there were none of: opening stock, which no movement explains.
 async fn open(db: &mut PgConnection, counts: &[Count<'_>]) -> Result<HashSet<(LocationId, ProductId)>, sqlx::Error> {
     let Columns { products, locations, pieces, moments } = Columns::of(counts);
-    let opened: Vec<(LocationId, ProductId)> = sqlx::query_as(
+    let opened = sqlx::query!(
         "INSERT INTO stock (product_id, location_id, on_hand, counted_at)
          SELECT product, location, counted, at
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS count (product, location, counted, at)
          ORDER BY location, product
          ON CONFLICT (product_id, location_id) DO NOTHING RETURNING location_id, product_id",
+        products as _,
+        locations as _,
+        &pieces,
+        moments as _
     )
-    .bind(products)
-    .bind(locations)
-    .bind(pieces)
-    .bind(moments)
     .fetch_all(db)
     .await?;
-    Ok(opened.into_iter().collect())
+    Ok(opened.into_iter().map(|row| (LocationId(row.location_id), ProductId(row.product_id))).collect())
 }
 
 /// What is on hand, locked in the order that all writers of stock keep, and what moved since.
@@ -209,13 +209,13 @@ async fn stored(
     counts: &[Count<'_>],
 ) -> Result<HashMap<(LocationId, ProductId), Stored>, sqlx::Error> {
     let Columns { products, locations, moments, .. } = Columns::of(counts);
-    sqlx::query(
+    sqlx::query!(
         "SELECT FROM stock s JOIN unnest($1::bigint[], $2::bigint[]) AS count (product, location)
            ON s.product_id = count.product AND s.location_id = count.location
          ORDER BY s.location_id, s.product_id FOR NO KEY UPDATE OF s",
+        &products as _,
+        &locations as _
     )
-    .bind(&products)
-    .bind(&locations)
     .execute(&mut *db)
     .await?;
     let rows: Vec<Stored> = sqlx::query_as(
@@ -249,37 +249,37 @@ async fn adjust(tx: &mut PgTransaction<'_>, off: &[(&Count<'_>, i64)]) -> Result
     if deltas.iter().any(|delta| *delta != 0) {
         let digest =
             Digest::of(&off.iter().map(|(count, delta)| (count.location, count.product, *delta)).collect::<Vec<_>>());
-        let reference: String = sqlx::query_scalar(
+        let reference: String = sqlx::query_scalar!(
             "INSERT INTO movement_documents (reference, outcome, reason, occurred_at, time_zone, request_digest)
              VALUES ('count-' || gen_random_uuid(), 'applied', 'adjustment', now(), 'UTC', $1) RETURNING reference",
+            digest.as_bytes()
         )
-        .bind(digest.as_bytes())
         .fetch_one(&mut **tx)
         .await?;
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
              SELECT $1, product, location, delta, 'adjustment', coalesce(at, now()), zone
              FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[])
                   AS off (product, location, delta, at, zone) WHERE delta <> 0",
+            &reference,
+            &products as _,
+            &locations as _,
+            &deltas,
+            &moments as _,
+            &zones as _
         )
-        .bind(&reference)
-        .bind(&products)
-        .bind(&locations)
-        .bind(&deltas)
-        .bind(&moments)
-        .bind(&zones)
         .execute(&mut **tx)
         .await?;
     }
-    sqlx::query(
+    sqlx::query!(
         "UPDATE stock SET on_hand = stock.on_hand + off.delta, counted_at = coalesce(off.at, stock.counted_at)
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS off (product, location, delta, at)
          WHERE stock.product_id = off.product AND stock.location_id = off.location",
+        &products as _,
+        &locations as _,
+        &deltas,
+        &moments as _
     )
-    .bind(&products)
-    .bind(&locations)
-    .bind(&deltas)
-    .bind(&moments)
     .execute(&mut **tx)
     .await?;
     Ok(())

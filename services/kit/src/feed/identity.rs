@@ -92,7 +92,7 @@ pub(super) async fn ensure(feed: &Feed) -> Result<Pulse, FeedError> {
 async fn restamp(writer: &PgPool) -> Result<(), FeedError> {
     let mut transaction = crate::db::begin(writer).await?;
     // As long as it takes: cut short, it would begin again for ever.
-    sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
+    sqlx::query!("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
     let rows: i64 = sqlx::query_scalar("SELECT feed_restamp()").fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     tracing::warn!(rows, "the database has a new identity; its feed was stamped again, readers start over");
@@ -104,9 +104,9 @@ async fn restamp(writer: &PgPool) -> Result<(), FeedError> {
 pub(super) async fn testify(writer: &PgPool) -> Result<Uuid, FeedError> {
     // One statement, so the old ones go without a second round trip. A reader that was away for
     // ninety days reads everything again.
-    Ok(sqlx::query_scalar(
+    Ok(sqlx::query_scalar!(
         "WITH pruned AS (DELETE FROM feed_witness WHERE created_at < now() - interval '90 days')
-         INSERT INTO feed_witness DEFAULT VALUES RETURNING witness",
+         INSERT INTO feed_witness DEFAULT VALUES RETURNING witness"
     )
     .fetch_one(writer)
     .await?)

@@ -43,7 +43,7 @@ fn places(dataset: &Dataset) -> (String, String) {
 }
 
 impl Dataset {
-    /// The COPY that the pages of a whole reading come to, for those who measure it by itself.
+    /// The COPY that the pages of a full refresh come to, for those who measure it by itself.
     #[must_use]
     pub fn copy(&self) -> String {
         copy(self, &self.columns.iter().collect::<Vec<_>>(), None, None)

@@ -251,13 +251,13 @@ async fn refuse_all(lease: &Lease, staged: &Staged) -> Result<(), ApiError> {
 /// Writes down what came of some documents, in the transaction that wrote them.
 async fn record(lease: &Lease, tx: &mut PgTransaction<'_>, outcome: Outcome) -> Result<(), ApiError> {
     lease.note(tx, &outcome.errors).await?;
-    sqlx::query(
+    sqlx::query!(
         "UPDATE imports SET applied = applied + $2, unchanged = unchanged + $3, refused = refused + $4 WHERE id = $1",
+        lease.id,
+        outcome.applied.cast_signed(),
+        outcome.unchanged.cast_signed(),
+        outcome.refused.cast_signed()
     )
-    .bind(lease.id)
-    .bind(outcome.applied.cast_signed())
-    .bind(outcome.unchanged.cast_signed())
-    .bind(outcome.refused.cast_signed())
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -267,25 +267,25 @@ async fn record(lease: &Lease, tx: &mut PgTransaction<'_>, outcome: Outcome) -> 
 async fn end(lease: &Lease, state: &str, detail: Option<String>) -> Result<(), ApiError> {
     let mut tx = crate::db::begin(&lease.db).await?;
     lease.hold(&mut tx, "applying").await?;
-    sqlx::query(
+    sqlx::query!(
         "UPDATE imports i SET state = $2, detail = $3, ended_at = now(), \
          unfinished_since = CASE WHEN $2 = 'interrupted' AND i.applied > 0 THEN i.unfinished_since END WHERE i.id = $1",
+        lease.id,
+        state,
+        detail
     )
-    .bind(lease.id)
-    .bind(state)
-    .bind(detail)
     .execute(&mut *tx)
     .await?;
     if state == "finished" {
-        sqlx::query(
+        sqlx::query!(
             "UPDATE imports SET unfinished_since = NULL WHERE unfinished_since IS NOT NULL AND state = 'interrupted' \
              AND kind = (SELECT i.kind FROM imports i WHERE i.id = $1)",
+            lease.id
         )
-        .bind(lease.id)
         .execute(&mut *tx)
         .await?;
     }
-    sqlx::query("SELECT import_clear()").execute(&mut *tx).await?;
+    sqlx::query!("SELECT import_clear()").execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -154,9 +154,8 @@ impl Imports {
         let (alone, lock) = self.alone().await?;
         let mut tx = crate::db::begin(&db).await?;
         interrupt(&mut tx).await?;
-        sqlx::query("SELECT import_clear()").execute(&mut *tx).await?;
-        let id = sqlx::query_scalar("INSERT INTO imports (kind, state) VALUES ($1, 'receiving') RETURNING id")
-            .bind(kind)
+        sqlx::query!("SELECT import_clear()").execute(&mut *tx).await?;
+        let id = sqlx::query_scalar!("INSERT INTO imports (kind, state) VALUES ($1, 'receiving') RETURNING id", kind)
             .fetch_one(&mut *tx)
             .await?;
         tx.commit().await?;
@@ -169,11 +168,11 @@ impl Imports {
         let (alone, lock) = self.alone().await?;
         let mut tx = crate::db::begin(&db).await?;
         interrupt(&mut tx).await?;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE imports SET state = 'withdrawing', ended_at = NULL, detail = NULL, \
              unfinished_since = coalesce(unfinished_since, clock_timestamp()) WHERE id = $1",
+            id
         )
-        .bind(id)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -216,11 +215,11 @@ impl Imports {
 
 /// Under the lock: whatever says that it runs does not. What it applied holds `as_of` back until the file came again.
 async fn interrupt(tx: &mut sqlx::PgTransaction<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE imports SET state = 'interrupted', ended_at = now(), \
          detail = coalesce(detail, 'the service stopped, or its client left; send the file again to finish it'), \
          unfinished_since = CASE WHEN applied > 0 THEN unfinished_since END \
-         WHERE state IN ('receiving', 'applying', 'withdrawing')",
+         WHERE state IN ('receiving', 'applying', 'withdrawing')"
     )
     .execute(&mut **tx)
     .await?;
@@ -293,14 +292,14 @@ impl Lease {
         let reasons: Vec<String> = errors.iter().map(|error| error.reason.replace('\0', "\u{fffd}")).collect();
         let fields: Vec<Option<String>> =
             errors.iter().map(|error| error.field.as_ref().map(|field| field.replace('\0', "\u{fffd}"))).collect();
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO import_refusals (import_id, line, field, reason) \
              SELECT $1, e.line, e.field, e.reason FROM UNNEST($2::bigint[], $3::text[], $4::text[]) AS e (line, field, reason)",
+            self.id,
+            &lines,
+            fields as _,
+            &reasons
         )
-        .bind(self.id)
-        .bind(lines)
-        .bind(fields)
-        .bind(reasons)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -311,14 +310,14 @@ impl Lease {
         let mut tx = crate::db::begin(&self.db).await?;
         self.hold(&mut tx, "receiving").await?;
         self.note(&mut tx, broken.as_slice()).await?;
-        sqlx::query(
+        sqlx::query!(
             "UPDATE imports SET state = 'applying', received = $2, refused = $3, complete = $4, \
              unfinished_since = clock_timestamp() WHERE id = $1",
+            self.id,
+            staged.received.cast_signed(),
+            staged.refused.cast_signed(),
+            staged.complete
         )
-        .bind(self.id)
-        .bind(staged.received.cast_signed())
-        .bind(staged.refused.cast_signed())
-        .bind(staged.complete)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -327,12 +326,12 @@ impl Lease {
 
     /// Ends an import of which nothing was applied.
     async fn refuse(self, error: &ApiError) {
-        let ended = sqlx::query(
+        let ended = sqlx::query!(
             "UPDATE imports SET state = 'refused', detail = $2, ended_at = now(), unfinished_since = NULL \
              WHERE id = $1 AND state IN ('receiving', 'applying')",
+            self.id,
+            error.to_string()
         )
-        .bind(self.id)
-        .bind(error.to_string())
         .execute(&self.db)
         .await;
         if let Err(error) = ended {
@@ -343,12 +342,13 @@ impl Lease {
 
     /// Writes down that a withdrawal ended in between; asking for it again finishes it.
     pub(super) async fn interrupt(&self, error: &ApiError) {
-        let ended =
-            sqlx::query("UPDATE imports SET state = 'interrupted', detail = $2, ended_at = now() WHERE id = $1")
-                .bind(self.id)
-                .bind(format!("the withdrawal did not end: {error}"))
-                .execute(&self.db)
-                .await;
+        let ended = sqlx::query!(
+            "UPDATE imports SET state = 'interrupted', detail = $2, ended_at = now() WHERE id = $1",
+            self.id,
+            format!("the withdrawal did not end: {error}")
+        )
+        .execute(&self.db)
+        .await;
         if let Err(error) = ended {
             tracing::warn!(error = crate::telemetry::chain(&error), "an import's end cannot be written down");
         }

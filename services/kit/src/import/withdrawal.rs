@@ -74,12 +74,12 @@ async fn run<W: Withdrawal>(lease: &Lease, withdrawal: &mut W) -> Result<(), Api
             .collect();
         lease.note(&mut tx, &errors).await?;
         if step.done {
-            sqlx::query(
+            sqlx::query!(
                 "UPDATE imports SET state = 'withdrawn', ended_at = now(), unfinished_since = NULL, detail = \
                  (SELECT CASE WHEN count(*) > 0 THEN count(*) || ' documents stay, because others depend on them' END \
                   FROM import_refusals WHERE import_id = $1 AND line = 0) WHERE id = $1",
+                lease.id
             )
-            .bind(lease.id)
             .execute(&mut *tx)
             .await?;
         }

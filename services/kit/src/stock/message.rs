@@ -53,13 +53,13 @@ pub(super) async fn insert(
     step: Step,
     grace: Duration,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO stock_tasks (document_id, step, due_at) VALUES ($1, $2, now() + make_interval(secs => $3))
          ON CONFLICT (document_id) DO UPDATE SET step = 'reverse'",
+        document,
+        step as _,
+        grace.as_secs_f64()
     )
-    .bind(document)
-    .bind(step)
-    .bind(grace.as_secs_f64())
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -71,9 +71,7 @@ pub(super) async fn step(db: &PgPool, document: i64) -> Result<Option<Step>, sql
 
 /// Removes a message that is delivered, unless it has become another one meanwhile.
 pub(super) async fn remove(db: impl PgExecutor<'_>, document: i64, step: Step) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM stock_tasks WHERE document_id = $1 AND step = $2")
-        .bind(document)
-        .bind(step)
+    sqlx::query!("DELETE FROM stock_tasks WHERE document_id = $1 AND step = $2", document, step as _)
         .execute(db)
         .await?;
     Ok(())
@@ -81,21 +79,18 @@ pub(super) async fn remove(db: impl PgExecutor<'_>, document: i64, step: Step) -
 
 /// Turns a `post` into a `reverse`.
 pub(super) async fn reverse(tx: &mut PgTransaction<'_>, document: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE stock_tasks SET step = 'reverse' WHERE document_id = $1")
-        .bind(document)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!("UPDATE stock_tasks SET step = 'reverse' WHERE document_id = $1", document).execute(&mut **tx).await?;
     Ok(())
 }
 
 pub(super) async fn record_error(db: &PgPool, document: i64, error: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE stock_tasks SET last_error = $2,
            due_at = CASE WHEN attempts = 0 THEN least(due_at, now() + interval '1 second') ELSE due_at END
          WHERE document_id = $1",
+        document,
+        error
     )
-    .bind(document)
-    .bind(error)
     .execute(db)
     .await?;
     Ok(())
@@ -104,15 +99,16 @@ pub(super) async fn record_error(db: &PgPool, document: i64, error: &str) -> Res
 /// Claims up to `most` messages that are due: each comes due again after a pause that doubles up to a minute, so that
 /// any number of replicas may ask and a crash loses none.
 pub(super) async fn claim(db: &PgPool, most: i64, pending: Duration) -> Result<Vec<Claim>, sqlx::Error> {
-    sqlx::query_as(
-        "UPDATE stock_tasks SET attempts = attempts + 1,
-           due_at = now() + make_interval(secs => least(power(2, least(attempts, 6)), 60) * (0.5 + random()))
-         WHERE document_id IN (SELECT document_id FROM stock_tasks WHERE due_at <= now()
-                               ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-         RETURNING document_id, step = 'post' AND since < now() - make_interval(secs => $2) AS too_long",
+    sqlx::query_as!(
+        Claim,
+        r#"UPDATE stock_tasks SET attempts = attempts + 1,
+             due_at = now() + make_interval(secs => least(power(2, least(attempts, 6)), 60) * (0.5 + random()))
+           WHERE document_id IN (SELECT document_id FROM stock_tasks WHERE due_at <= now()
+                                 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+           RETURNING document_id, step = 'post' AND since < now() - make_interval(secs => $2) AS "too_long!""#,
+        most,
+        pending.as_secs_f64()
     )
-    .bind(most)
-    .bind(pending.as_secs_f64())
     .fetch_all(db)
     .await
 }

@@ -26,7 +26,7 @@ pub(super) struct Poll {
     /// Read the datasets that have rows in quarantine from their start, and commit what fits now.
     #[arg(long)]
     replay: bool,
-    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    /// Let a full refresh drop more of the rows held than the source's declaration allows.
     #[arg(long)]
     allow_drops: bool,
     /// Print the outcomes as JSON.

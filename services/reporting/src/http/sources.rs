@@ -117,7 +117,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({}))]
 pub struct PollRequest {
-    /// Let a whole re-read drop more of the rows held than the source's declaration allows.
+    /// Let a full refresh drop more of the rows held than the source's declaration allows.
     #[serde(default)]
     allow_drops: bool,
 }

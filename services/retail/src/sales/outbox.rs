@@ -53,17 +53,20 @@ impl Documents for Sales {
     }
 
     async fn accept(tx: &mut PgTransaction<'_>, id: SaleId) -> Result<bool, sqlx::Error> {
-        let accepted = sqlx::query(
+        let settled = sqlx::query!(
             "UPDATE sales SET status = 'completed', settled_at = now() WHERE id = $1 AND status = 'pending'",
+            id.0
         );
-        Ok(accepted.bind(id).execute(&mut **tx).await?.rows_affected() == 1)
+        Ok(settled.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
     async fn reject(tx: &mut PgTransaction<'_>, id: SaleId, refusal: &Refusal) -> Result<bool, sqlx::Error> {
-        let rejected = sqlx::query(
+        let settled = sqlx::query!(
             "UPDATE sales SET status = 'rejected', refusal = $2, settled_at = now() WHERE id = $1 AND status = 'pending'",
+            id.0,
+            sqlx::types::Json(refusal) as _
         );
-        Ok(rejected.bind(id).bind(sqlx::types::Json(refusal)).execute(&mut **tx).await?.rows_affected() == 1)
+        Ok(settled.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
     async fn give_up(tx: &mut PgTransaction<'_>, id: SaleId) -> Result<bool, sqlx::Error> {

@@ -134,7 +134,7 @@ async fn take_from_sold(
     wanted: &[Wanted],
 ) -> Result<Vec<(SaleLine, Allotted)>, ApiError> {
     // Every return and every void of this sale waits here, so what is counted below stays true.
-    sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(sale_id).execute(&mut **tx).await?;
+    sqlx::query!("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE", sale_id.0).execute(&mut **tx).await?;
     let status: Status =
         sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(sale_id).fetch_one(&mut **tx).await?;
     if status == Status::Voided {

@@ -41,7 +41,7 @@ pub(super) async fn void_sale(State(app): State<App>, Path(id): Path<SaleId>) ->
 async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
     let mut tx = kit::db::begin(&app.db).await?;
     // The lock that a return takes too: either it sees the void, or the void sees the return.
-    sqlx::query("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *tx).await?;
+    sqlx::query!("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE", id.0).execute(&mut *tx).await?;
     let sale: Locked = sqlx::query_as(
         "SELECT kind, status, imported, ARRAY(SELECT r.id FROM sales r WHERE r.original_sale_id = s.id \
            AND r.status IN ('pending', 'completed') ORDER BY r.id) AS returns \
@@ -55,8 +55,7 @@ async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
         return Ok(());
     }
     refuse_unless_voidable(id, &sale)?;
-    sqlx::query("UPDATE sales SET status = 'voided', voided_at = now() WHERE id = $1 AND status = 'completed'")
-        .bind(id)
+    sqlx::query!("UPDATE sales SET status = 'voided', voided_at = now() WHERE id = $1 AND status = 'completed'", id.0)
         .execute(&mut *tx)
         .await?;
     app.outbox.enqueue(&mut tx, id, Step::Reverse).await?;

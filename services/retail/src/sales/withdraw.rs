@@ -51,7 +51,7 @@ impl Withdrawal for Sales {
         .fetch_all(&mut **tx)
         .await?;
         let free: Vec<SaleId> = ids.into_iter().filter(|id| !held.iter().any(|(of, _)| of == id)).collect();
-        sqlx::query("UPDATE sales SET deleted = true WHERE id = ANY($1)").bind(free).execute(&mut **tx).await?;
+        sqlx::query!("UPDATE sales SET deleted = true WHERE id = ANY($1)", free as _).execute(&mut **tx).await?;
         let name = |id| documents.iter().find(|(of, _)| *of == id).map_or("", |(_, reference)| reference);
         let refused = held.iter().map(|(id, by)| format!("{} stays: {by} returns goods of it", name(*id))).collect();
         Ok(Step { done: false, refused })

@@ -59,14 +59,15 @@ pub(super) async fn insert_pending(
         lines.iter().map(value).collect()
     }
     let Draft { place, lines, .. } = draft;
-    let id: Option<SaleId> = sqlx::query_scalar(
+    let id: Option<SaleId> = sqlx::query_scalar!(
         "WITH drawn AS (
            INSERT INTO receipt_counters AS c (register_id, last) VALUES ($5, 1)
            ON CONFLICT (register_id) DO UPDATE SET last = c.last + 1 RETURNING last),
          sale AS (
            INSERT INTO sales (reference, kind, status, receipt_number, store_id, register_id, location_id,
              original_sale_id, occurred_at, time_zone, total_cents, idempotency_key, idempotency_digest, offline)
-           SELECT $1, $2, 'pending', $3 || lpad(last::text, greatest(6, length(last::text)), '0'), $4, $5, $6, $7, $8, $9, $10, $11, $12, $22
+           SELECT $1, $2, 'pending', $3 || lpad(last::text, greatest(6, length(last::text)), '0'), $4, $5, $6, $7, $8, $9,
+             $10, $11, $12, $22
            FROM drawn ON CONFLICT (idempotency_key) DO NOTHING RETURNING id),
          lines AS (
            INSERT INTO sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity,
@@ -75,31 +76,31 @@ pub(super) async fn insert_pending(
            FROM sale, UNNEST($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[],
              $20::bigint[], $21::int[], $23::bigint[]) WITH ORDINALITY
              AS l (product_id, sku, product_name, category, quantity, price, cost, discount, original, list, line_no))
-         SELECT id FROM sale",
+         SELECT id AS \"id!: SaleId\" FROM sale",
+        &draft.reference,
+        draft.kind as _,
+        format!("{}-{:02}-", place.store_code, place.register_number),
+        place.store_id.0,
+        place.register_id.0,
+        draft.location_id.0,
+        draft.original_sale_id.map(i64::from),
+        draft.occurred_at,
+        &place.time_zone,
+        total_cents(lines)?,
+        asked.key(),
+        asked.digest(),
+        column(lines, |it| it.product_id) as _,
+        &column(lines, |it| it.sku.clone()),
+        &column(lines, |it| it.product_name.clone()),
+        &column(lines, |it| it.category.clone()),
+        &column(lines, |it| it.quantity),
+        &column(lines, |it| it.unit_price_cents),
+        &column(lines, |it| it.unit_cost_cents),
+        &column(lines, |it| it.discount_cents),
+        column(lines, |it| it.original_line_no) as _,
+        draft.offline,
+        column(lines, |it| it.list_price_cents) as _
     )
-    .bind(&draft.reference)
-    .bind(draft.kind)
-    .bind(format!("{}-{:02}-", place.store_code, place.register_number))
-    .bind(place.store_id)
-    .bind(place.register_id)
-    .bind(draft.location_id)
-    .bind(draft.original_sale_id)
-    .bind(draft.occurred_at)
-    .bind(&place.time_zone)
-    .bind(total_cents(lines)?)
-    .bind(asked.key())
-    .bind(asked.digest())
-    .bind(column(lines, |it| it.product_id))
-    .bind(column(lines, |it| it.sku.clone()))
-    .bind(column(lines, |it| it.product_name.clone()))
-    .bind(column(lines, |it| it.category.clone()))
-    .bind(column(lines, |it| it.quantity))
-    .bind(column(lines, |it| it.unit_price_cents))
-    .bind(column(lines, |it| it.unit_cost_cents))
-    .bind(column(lines, |it| it.discount_cents))
-    .bind(column(lines, |it| it.original_line_no))
-    .bind(draft.offline)
-    .bind(column(lines, |it| it.list_price_cents))
     .fetch_optional(&mut **tx)
     .await?;
     if let Some(id) = id {

@@ -101,7 +101,7 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&Row<StoreRow>]) -> Result<H
     fn column<'a, T>(rows: &[&'a Row<StoreRow>], value: impl Fn(&'a StoreRow) -> T) -> Vec<T> {
         rows.iter().map(|row| value(&row.value)).collect()
     }
-    let changed: Vec<String> = sqlx::query_scalar(
+    let changed: Vec<String> = sqlx::query_scalar!(
         "INSERT INTO stores AS s (code, name, city, time_zone, active, opened_on, closed_on) \
          SELECT r.code, r.name, r.city, r.time_zone, coalesce(r.active, o.active, true), \
          CASE WHEN r.says_opened THEN r.opened_on ELSE o.opened_on END, \
@@ -114,16 +114,16 @@ async fn upsert(tx: &mut PgTransaction<'_>, rows: &[&Row<StoreRow>]) -> Result<H
          WHERE (s.name, s.city, s.time_zone, s.active, s.opened_on, s.closed_on) IS DISTINCT FROM \
          (excluded.name, excluded.city, excluded.time_zone, excluded.active, excluded.opened_on, excluded.closed_on) \
          RETURNING code",
+        column(rows, |store| store.code.as_str()) as _,
+        column(rows, |store| store.name.as_str()) as _,
+        column(rows, |store| store.city.as_str()) as _,
+        column(rows, |store| store.time_zone.as_str()) as _,
+        column(rows, |store| store.active) as _,
+        &column(rows, |store| store.opened_on.is_said()),
+        column(rows, |store| store.opened_on.value().copied()) as _,
+        &column(rows, |store| store.closed_on.is_said()),
+        column(rows, |store| store.closed_on.value().copied()) as _
     )
-    .bind(column(rows, |store| store.code.as_str()))
-    .bind(column(rows, |store| store.name.as_str()))
-    .bind(column(rows, |store| store.city.as_str()))
-    .bind(column(rows, |store| store.time_zone.as_str()))
-    .bind(column(rows, |store| store.active))
-    .bind(column(rows, |store| store.opened_on.is_said()))
-    .bind(column(rows, |store| store.opened_on.value().copied()))
-    .bind(column(rows, |store| store.closed_on.is_said()))
-    .bind(column(rows, |store| store.closed_on.value().copied()))
     .fetch_all(&mut **tx)
     .await?;
     Ok(changed.into_iter().collect())

@@ -21,17 +21,19 @@ pub(super) async fn write(
         return Ok(());
     }
     if !replaced.is_empty() {
-        sqlx::query("UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted")
-            .bind(replaced)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query!(
+            "UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted",
+            replaced as _
+        )
+        .execute(&mut **tx)
+        .await?;
     }
     let firsts: Vec<(&str, &Movement)> = told
         .iter()
         .filter_map(|it| Some((it.document.head().reference.as_str(), &it.movements.values().next()?.1)))
         .collect();
     let replaced: HashSet<&str> = replaced.iter().copied().collect();
-    let written = sqlx::query(
+    let written = sqlx::query!(
         "INSERT INTO movement_documents AS d (reference, outcome, reason, occurred_at, time_zone, imported, import_id)
          SELECT reference, 'applied', reason, occurred_at, time_zone, true, $5
          FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS row (reference, reason, occurred_at, time_zone)
@@ -40,13 +42,13 @@ pub(super) async fn write(
             occurred_at = excluded.occurred_at, time_zone = excluded.time_zone, import_id = excluded.import_id,
             location_id = NULL, to_location_id = NULL, request_digest = NULL, refusal = NULL, withdrawn = false
          WHERE d.withdrawn OR d.reference = ANY($6)",
+        firsts.iter().map(|(reference, _)| *reference).collect::<Vec<_>>() as _,
+        firsts.iter().map(|(_, movement)| movement.reason.as_str()).collect::<Vec<_>>() as _,
+        firsts.iter().map(|(_, movement)| movement.at).collect::<Vec<_>>() as _,
+        firsts.iter().map(|(_, movement)| movement.zone.as_str()).collect::<Vec<_>>() as _,
+        import.id,
+        replaced.into_iter().collect::<Vec<_>>() as _
     )
-    .bind(firsts.iter().map(|(reference, _)| *reference).collect::<Vec<_>>())
-    .bind(firsts.iter().map(|(_, movement)| movement.reason.as_str()).collect::<Vec<_>>())
-    .bind(firsts.iter().map(|(_, movement)| movement.at).collect::<Vec<_>>())
-    .bind(firsts.iter().map(|(_, movement)| movement.zone.as_str()).collect::<Vec<_>>())
-    .bind(import.id)
-    .bind(replaced.into_iter().collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
     if written.rows_affected() != firsts.len() as u64 {

@@ -202,8 +202,7 @@ async fn returns_fit<'a>(
     }
     replaced.sort_unstable();
     // A return or a void of one of them waits, and then sees what came of it.
-    sqlx::query("SELECT FROM sales WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
-        .bind(&replaced)
+    sqlx::query!("SELECT FROM sales WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &replaced as _)
         .execute(&mut **tx)
         .await?;
     let returned: Vec<Returned> = sqlx::query_as(

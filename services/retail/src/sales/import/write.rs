@@ -23,7 +23,7 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     let registers = registers(tx, told).await?;
     let replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
     if !replaced.is_empty() {
-        sqlx::query("UPDATE sales SET deleted = true WHERE id = ANY($1)").bind(&replaced).execute(&mut **tx).await?;
+        sqlx::query!("UPDATE sales SET deleted = true WHERE id = ANY($1)", &replaced as _).execute(&mut **tx).await?;
     }
     let ids = history::ids(tx, "sales_id_seq", told.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
@@ -58,12 +58,12 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     if !replaced.is_empty() {
         let (old, new): (Vec<SaleId>, Vec<i64>) =
             told.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
-        sqlx::query(
+        sqlx::query!(
             "UPDATE sales SET original_sale_id = moved.new FROM UNNEST($1::bigint[], $2::bigint[]) AS moved (old, new) \
              WHERE original_sale_id = moved.old AND NOT deleted",
+            old as _,
+            new as _
         )
-        .bind(old)
-        .bind(new)
         .execute(&mut **tx)
         .await?;
     }
@@ -76,13 +76,14 @@ async fn registers(tx: &mut PgTransaction<'_>, told: &[Told<'_>]) -> Result<Regi
         told.iter().map(|it| (it.store_id, it.document.head().register_number)).collect();
     let (store_ids, numbers): (Vec<StoreId>, Vec<i32>) = asked.into_iter().unzip();
     // Missing ones only: a conflict would use up an id, page after page.
-    sqlx::query(
-        "INSERT INTO registers (store_id, number) SELECT a.store_id, a.number FROM UNNEST($1::bigint[], $2::int[]) AS a (store_id, number) \
+    sqlx::query!(
+        "INSERT INTO registers (store_id, number) \
+         SELECT a.store_id, a.number FROM UNNEST($1::bigint[], $2::int[]) AS a (store_id, number) \
          WHERE NOT EXISTS (SELECT FROM registers r WHERE r.store_id = a.store_id AND r.number = a.number) \
          ORDER BY 1, 2 ON CONFLICT (store_id, number) DO NOTHING",
+        &store_ids as _,
+        &numbers
     )
-    .bind(&store_ids)
-    .bind(&numbers)
     .execute(&mut **tx)
     .await?;
     let registers: Vec<(StoreId, i32, RegisterId)> = sqlx::query_as(
