@@ -36,34 +36,34 @@ pub(crate) async fn insert(
         parts.iter().map(value).collect()
     }
     let parts = &draft.parts;
-    let id: Option<RefundId> = sqlx::query_scalar(
+    let id = sqlx::query_scalar!(
         "INSERT INTO refunds (reference, order_id, status, location_id, occurred_at, time_zone, total_cents, \
          idempotency_key, idempotency_digest, settled_at) \
          VALUES ($1, $2, CASE WHEN $3::bigint IS NULL THEN 'completed' ELSE 'pending' END, $3, $4, $5, $6, $7, $8, \
          CASE WHEN $3 IS NULL THEN now() END) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
+        format!("refund-{}", Uuid::new_v4()),
+        draft.order_id.0,
+        draft.location_id as _,
+        draft.occurred_at,
+        app.time_zone.name(),
+        parts.iter().map(|part| part.net_cents).sum::<i64>(),
+        asked.and_then(Asked::key),
+        asked.and_then(Asked::digest)
     )
-    .bind(format!("refund-{}", Uuid::new_v4()))
-    .bind(draft.order_id)
-    .bind(draft.location_id)
-    .bind(draft.occurred_at)
-    .bind(app.time_zone.name())
-    .bind(parts.iter().map(|part| part.net_cents).sum::<i64>())
-    .bind(asked.and_then(Asked::key))
-    .bind(asked.and_then(Asked::digest))
     .fetch_optional(&mut **tx)
     .await?;
-    let Some(id) = id else { return Ok(None) };
-    sqlx::query(
+    let Some(id) = id.map(RefundId) else { return Ok(None) };
+    sqlx::query!(
         "INSERT INTO refund_lines (refund_id, line_no, order_line_no, quantity, discount_cents, net_cents) \
          SELECT $1, line_no::int, order_line_no, quantity, discount, net \
          FROM UNNEST($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY \
          AS l (order_line_no, quantity, discount, net, line_no)",
+        id.0,
+        &column(parts, |part| part.order_line_no),
+        &column(parts, |part| part.quantity),
+        &column(parts, |part| part.discount_cents),
+        &column(parts, |part| part.net_cents)
     )
-    .bind(id)
-    .bind(column(parts, |part| part.order_line_no))
-    .bind(column(parts, |part| part.quantity))
-    .bind(column(parts, |part| part.discount_cents))
-    .bind(column(parts, |part| part.net_cents))
     .execute(&mut **tx)
     .await?;
     if draft.location_id.is_some() {
@@ -79,12 +79,12 @@ pub(crate) async fn insert(
 /// # Errors
 /// The database's.
 pub(crate) async fn settle_payment(tx: &mut PgTransaction<'_>, order_id: OrderId) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    sqlx::query!(
         "UPDATE orders o SET payment_status = 'refunded' WHERE o.id = $1 AND o.payment_status = 'paid' \
          AND o.total_cents + (SELECT sum(r.total_cents) FROM refunds r WHERE r.order_id = o.id \
            AND r.status = 'completed' AND NOT r.deleted) = 0",
+        order_id.0
     )
-    .bind(order_id)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -48,12 +48,12 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     if !replaced.is_empty() {
         let (old, new): (Vec<OrderId>, Vec<i64>) =
             told.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
-        sqlx::query(
+        sqlx::query!(
             "UPDATE refunds SET order_id = moved.new FROM UNNEST($1::bigint[], $2::bigint[]) AS moved (old, new) \
              WHERE order_id = moved.old AND NOT deleted",
+            old as _,
+            new as _
         )
-        .bind(old)
-        .bind(new)
         .execute(&mut **tx)
         .await?;
     }

@@ -16,7 +16,7 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     }
     let replaced: Vec<RefundId> = told.iter().filter_map(|it| it.replaces).collect();
     if !replaced.is_empty() {
-        sqlx::query("UPDATE refunds SET deleted = true WHERE id = ANY($1)").bind(&replaced).execute(&mut **tx).await?;
+        sqlx::query!("UPDATE refunds SET deleted = true WHERE id = ANY($1)", &replaced as _).execute(&mut **tx).await?;
     }
     let ids = history::ids(tx, "orders_id_seq", told.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
