@@ -1,0 +1,67 @@
+//! A failure on its way from one process to another.
+
+use std::sync::Arc;
+
+use base::error_chain;
+use polars::prelude::PolarsError;
+use serde::{Deserialize, Serialize};
+
+use super::Shape;
+use crate::report::run::error::ReportError;
+
+/// How a computation fails: what of [`ReportError`] can come of computing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Failure {
+    TooManyRows,
+    Overflow {
+        column: String,
+        detail: String,
+    },
+    MightOverflow {
+        expression: String,
+        bound: f64,
+        suspect: String,
+    },
+    AmbiguousKey {
+        key: String,
+    },
+    /// Anything else, with its causes.
+    Engine(String),
+    /// The file could not be written: the reason as the one who gave the order reads it.
+    File(serde_json::Value),
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::TooManyRows { .. } => Self::TooManyRows,
+            ReportError::Overflow { column, detail } => Self::Overflow { column, detail },
+            ReportError::MightOverflow { expression, bound, suspect } => {
+                Self::MightOverflow { expression, bound, suspect }
+            }
+            ReportError::AmbiguousKey { key, .. } => Self::AmbiguousKey { key },
+            ReportError::File(reason) => Self::File(reason),
+            ReportError::Engine { source, .. } => Self::Engine(error_chain(&*source)),
+            other => Self::Engine(error_chain(&other)),
+        }
+    }
+}
+
+impl Failure {
+    /// The failure as those above the seam know it.
+    pub(super) fn of(self, wanted: &Shape) -> ReportError {
+        let report = wanted.report.clone();
+        match self {
+            Self::TooManyRows => ReportError::TooManyRows { report, limit: wanted.most_rows },
+            Self::Overflow { column, detail } => ReportError::Overflow { column, detail },
+            Self::MightOverflow { expression, bound, suspect } => {
+                ReportError::MightOverflow { expression, bound, suspect }
+            }
+            Self::AmbiguousKey { key } => ReportError::AmbiguousKey { report, key },
+            Self::Engine(detail) => {
+                ReportError::Engine { report, source: Arc::new(PolarsError::ComputeError(detail.into())) }
+            }
+            Self::File(reason) => ReportError::File(reason),
+        }
+    }
+}
