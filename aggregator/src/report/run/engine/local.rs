@@ -81,11 +81,12 @@ impl Local {
             patience = patience.saturating_sub(asked.elapsed());
             metric::report_turn(asked.elapsed());
             let mut turn = turn.map_err(|_| ReportError::Busy)?;
-            let began = Instant::now();
+            let (began, mut asked_for) = (Instant::now(), AskedFor(true));
             let ended = match tokio::time::timeout(time, self.attempt(&job, &asker, &mut turn)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(Ended::OutOfTime),
             };
+            asked_for.0 = false;
             time = time.saturating_sub(began.elapsed());
             if began.elapsed() >= LONG {
                 self.turns.learn(statement, Class::Long).await;
@@ -148,6 +149,17 @@ impl Local {
             self.pool.give_back(worker);
         }
         answer
+    }
+}
+
+/// Whether an attempt has not come to its end: when it is dropped, nobody waits for it any more.
+struct AskedFor(bool);
+
+impl Drop for AskedFor {
+    fn drop(&mut self) {
+        if self.0 {
+            metric::computation_ended(metric::LEFT);
+        }
     }
 }
 
