@@ -170,6 +170,12 @@ mod tests {
         Key { digest: "d".into(), statement: "s".into(), snapshot: 1 }
     }
 
+    async fn two_wait(results: &Results) {
+        while results.under_way.lock().unwrap()[&key()].strong_count() < 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn the_same_is_computed_once_even_when_the_first_caller_leaves() {
         let results = Results::new();
@@ -188,11 +194,12 @@ mod tests {
             tokio::spawn(async move { results.get_or(key(), compute).await })
         };
         started.notified().await;
-        first.abort();
         let second = {
             let (results, compute) = (results.clone(), compute());
             tokio::spawn(async move { results.get_or(key(), compute).await })
         };
+        two_wait(&results).await;
+        first.abort();
         go.notify_one();
         second.await.unwrap().unwrap();
         assert_eq!(runs.load(Ordering::SeqCst), 1);
@@ -219,9 +226,7 @@ mod tests {
             let results = results.clone();
             tokio::spawn(async move { results.get_or(key(), async { Err(ReportError::Stopped) }).await })
         };
-        while results.under_way.lock().unwrap()[&key()].strong_count() < 2 {
-            tokio::task::yield_now().await;
-        }
+        two_wait(&results).await;
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         assert!(!second.is_finished());

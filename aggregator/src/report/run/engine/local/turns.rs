@@ -112,3 +112,42 @@ async fn granted(of: Arc<Semaphore>) -> OwnedSemaphorePermit {
         Err(_) => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::{Asker, Class, Turns};
+
+    #[tokio::test]
+    async fn an_asker_has_one_turn_of_each_kind_and_short_jobs_always_find_one() {
+        let turns = Turns::new();
+        let (one, other) = (Asker::consumer("one"), Asker::consumer("other"));
+        let short = turns.take(Class::Short, &one).await;
+        let mut second = Box::pin(turns.take(Class::Short, &one));
+        assert!(poll!(&mut second).is_pending(), "who asks for much waits behind himself");
+        let of_other = turns.take(Class::Short, &other).await;
+        // The first grows long, which frees its turn among the short ones.
+        let long = turns.grown_long(&one).unwrap();
+        assert!(turns.grown_long(&other).is_none(), "one long job at a time");
+        drop(short);
+        let second = second.await;
+        let mut third = Box::pin(turns.take(Class::Long, &other));
+        assert!(poll!(&mut third).is_pending());
+        drop(long);
+        assert!(third.await.is_long());
+        drop((second, of_other));
+        drop(turns.take(Class::Short, &Asker::default()).await);
+        assert!(turns.of_askers.lock().unwrap().len() <= 1, "askers who have no turn are forgotten");
+    }
+
+    #[tokio::test]
+    async fn what_has_lasted_is_taken_for_long_until_it_is_quick() {
+        let (turns, statement) = (Turns::new(), "SELECT 1".into());
+        assert_eq!(turns.class_of(&statement), Class::Short);
+        turns.learn(&statement, Class::Long).await;
+        assert_eq!(turns.class_of(&statement), Class::Long);
+        turns.learn(&statement, Class::Short).await;
+        assert_eq!(turns.class_of(&statement), Class::Short);
+    }
+}

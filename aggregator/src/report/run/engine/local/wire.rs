@@ -95,3 +95,45 @@ pub(super) fn send_rows(rows: &DataFrame, to: &mut impl Write) -> io::Result<()>
 pub(super) fn rows(frame: Vec<u8>) -> PolarsResult<DataFrame> {
     IpcReader::new(Cursor::new(frame)).finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{DataFrame, IntoLazy as _, col, df, lit};
+
+    use super::{Reply, head, parsed, read, rows, send_rows};
+
+    /// What another reads of rows that are sent.
+    fn received(sent: &DataFrame) -> DataFrame {
+        let mut bytes = Vec::new();
+        send_rows(sent, &mut bytes).unwrap();
+        let (mut from, mut all) = (bytes.as_slice(), None::<DataFrame>);
+        while !from.is_empty() {
+            assert!(matches!(parsed(&read(&mut from).unwrap()).unwrap(), Reply::Rows));
+            let part = rows(read(&mut from).unwrap()).unwrap();
+            all = Some(all.map_or_else(|| part.clone(), |all| all.vstack(&part).unwrap()));
+        }
+        all.unwrap()
+    }
+
+    #[test]
+    fn rows_come_as_they_were_sent() {
+        let few = df!("n" => [Some(1_i64), None], "s" => [Some("é"), None], "x" => [0.5, -0.0], "b" => [true, false]);
+        let few = few.unwrap().lazy().with_column(lit("2026-03-08").alias("t")).collect().unwrap();
+        let many = df!("n" => (0..200_000_i64).collect::<Vec<_>>()).unwrap();
+        let many = many.lazy().with_column((col("n") * lit(2)).alias("twice")).collect().unwrap();
+        for sent in [few.clear(), few, many] {
+            let received = received(&sent);
+            assert_eq!(received.schema(), sent.schema());
+            assert!(received.equals_missing(&sent), "{received}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_breaks_off_is_none() {
+        let whole = head(&Reply::Ready { build: "b".to_owned() }).unwrap();
+        assert!(parsed::<Reply>(&read(&mut whole.as_slice()).unwrap()).is_ok());
+        for cut in 0..whole.len() {
+            assert!(read(&mut &whole[..cut]).is_err(), "{cut}");
+        }
+    }
+}
