@@ -26,7 +26,7 @@ pub use settings::Settings;
 
 use poll::Poller;
 use publish::Publisher;
-use report::{Catalogue, Reports};
+use report::{Catalogue, Engine, Here, Local, Reports, Workers};
 use source::{SourceStatus, Sources};
 
 /// The parts of the aggregator, opened on one database.
@@ -54,7 +54,8 @@ pub async fn check_files(sources: Option<&Path>, catalogue: Option<PathBuf>) -> 
 }
 
 impl Aggregator {
-    /// Load the declarations and bring the lake's tables in line with them.
+    /// Load the declarations and bring the lake's tables in line with them. Reports are computed by this process, which
+    /// cannot end one that runs away: see [`Self::with_workers`].
     ///
     /// The database must have been migrated.
     ///
@@ -62,12 +63,24 @@ impl Aggregator {
     /// On a faulty declaration, on a column whose declared type differs from the lake's, when the lake's folder cannot
     /// be made, and when the database fails.
     pub async fn open(db: PgPool, settings: Settings) -> Result<Arc<Self>, Error> {
+        Self::with_engine(db, settings, Box::new(Here::new())).await
+    }
+
+    /// As [`Self::open`], with reports computed by processes of their own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn with_workers(db: PgPool, settings: Settings, workers: Workers) -> Result<Arc<Self>, Error> {
+        Self::with_engine(db, settings, Box::new(Local::new(workers))).await
+    }
+
+    async fn with_engine(db: PgPool, settings: Settings, engine: Box<dyn Engine>) -> Result<Arc<Self>, Error> {
         report::start_polars().await;
         let sources = Arc::new(Sources::load(db.clone(), &settings)?);
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
         let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.time_zone).await?;
         let poller = Arc::new(Poller::new(Arc::clone(&sources), Arc::clone(&lake)));
-        let reports = Reports::open(&sources, &lake, poller.commits(), &settings).await?;
+        let reports = Reports::open(&sources, &lake, poller.commits(), &settings, engine).await?;
         publish::prepare(&db, &reports.catalogue(), settings.currency).await?;
         let publisher = Publisher::new(db.clone(), Arc::clone(&reports), settings.currency);
         Ok(Arc::new(Self { db, settings, sources, lake, poller, reports, publisher }))
@@ -143,7 +156,6 @@ impl Aggregator {
     /// Set the gauges of caches and sources; call it before metrics are read.
     pub fn observe(&self, sources: &[SourceStatus]) {
         gauge!(metric::CACHE_BYTES, "cache" => metric::HEADS).set(self.sources.head_bytes() as f64);
-        gauge!(metric::CACHE_BYTES, "cache" => lake::metric::REFERENCE).set(self.lake.reference_bytes() as f64);
         sources.iter().for_each(SourceStatus::observe);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-pub use lake::metric::CACHE_READS;
-use lake::metric::{CacheRead, REFERENCE};
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// Polls by `source` and `outcome` (`unchanged`, `committed`, `failed`).
 pub const POLLS: &str = "tributary_polls_total";
@@ -28,6 +26,8 @@ pub const BREAKER: &str = "tributary_source_breaker";
 pub const QUARANTINED: &str = "tributary_source_quarantined_rows";
 /// Commits that had to be computed again because another came first.
 pub const OVERTAKEN: &str = "tributary_lake_overtaken_commits_total";
+/// Reads of a `cache` (`heads`, `polls`) by `result` (`hit`, `load`, `stale`).
+pub const CACHE_READS: &str = "tributary_cache_reads_total";
 /// Bytes that a `cache` holds.
 pub const CACHE_BYTES: &str = "tributary_cache_bytes";
 /// Seconds a report's statement took, without waiting for its turn, by `report`.
@@ -40,6 +40,11 @@ pub const REPORT_ROWS: &str = "tributary_report_rows_total";
 pub const REPORT_RESULTS: &str = "tributary_report_results_total";
 /// Computations that gave no result, by `report`: too many rows, out of time, or a fault.
 pub const REPORT_FAILURES: &str = "tributary_report_failures_total";
+/// Computations that were ended, by `reason`: `failed`, `time`, `memory`, `overtaken` (it grew long while another long one
+/// ran, and begins anew), `left` (nobody waited any more), `died`.
+pub const COMPUTATIONS_ENDED: &str = "tributary_computations_ended_total";
+/// Processes that compute reports and wait for the next.
+pub const IDLE_WORKERS: &str = "tributary_idle_workers";
 /// Revisions published, by `state`.
 pub const REVISIONS: &str = "tributary_revisions_total";
 
@@ -64,15 +69,20 @@ pub fn describe() {
     describe_counter!(REPORT_ROWS, Unit::Count, "Rows that computations gave, by report");
     describe_counter!(REPORT_RESULTS, Unit::Count, "Results asked for, by where they came from");
     describe_counter!(REPORT_FAILURES, Unit::Count, "Computations that gave no result, by report");
+    describe_counter!(COMPUTATIONS_ENDED, Unit::Count, "Computations that were ended without a result, by reason");
+    describe_gauge!(IDLE_WORKERS, Unit::Count, "Processes that compute reports and wait for the next");
     describe_counter!(REVISIONS, Unit::Count, "Revisions published, by state");
     counter!(OVERTAKEN).increment(0);
-    for name in [HEADS, REFERENCE, POLLS_SHARED] {
+    for name in [HEADS, POLLS_SHARED] {
         for read in [CacheRead::Hit, CacheRead::Load, CacheRead::Stale] {
             counter!(CACHE_READS, "cache" => name, "result" => read.name()).increment(0);
         }
     }
     for from in [FROM_CACHE, FROM_COMPUTE] {
         counter!(REPORT_RESULTS, "from" => from).increment(0);
+    }
+    for reason in ENDED {
+        counter!(COMPUTATIONS_ENDED, "reason" => reason).increment(0);
     }
     for state in ["provisional", "final"] {
         counter!(REVISIONS, "state" => state).increment(0);
@@ -108,6 +118,33 @@ pub(crate) const POLLS_SHARED: &str = "polls";
 const FROM_CACHE: &str = "cache";
 const FROM_COMPUTE: &str = "compute";
 
+/// What came of a read of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheRead {
+    /// Kept.
+    Hit,
+    /// Loaded, or waited for with others.
+    Load,
+    /// The load failed or took too long: an older one was served.
+    Stale,
+}
+
+impl CacheRead {
+    /// As in the label `result`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Load => "load",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// A cache was read.
+pub(crate) fn cache(name: &'static str, read: CacheRead) {
+    counter!(CACHE_READS, "cache" => name, "result" => read.name()).increment(1);
+}
+
 /// A result was asked for.
 pub(crate) fn report_result(cached: bool) {
     counter!(REPORT_RESULTS, "from" => if cached { FROM_CACHE } else { FROM_COMPUTE }).increment(1);
@@ -124,6 +161,21 @@ pub(crate) fn report(report: &str, took: Duration, rows: Option<usize>) {
     let failures = counter!(REPORT_FAILURES, "report" => report.to_owned());
     failures.increment(u64::from(rows.is_none()));
     counter!(REPORT_ROWS, "report" => report.to_owned()).increment(rows.unwrap_or(0) as u64);
+}
+
+/// The reasons for which a computation is ended.
+const ENDED: [&str; 6] = ["failed", "time", "memory", "overtaken", LEFT, "died"];
+/// Nobody waited for it any more.
+pub(crate) const LEFT: &str = "left";
+
+/// A computation was ended without a result.
+pub(crate) fn computation_ended(reason: &'static str) {
+    counter!(COMPUTATIONS_ENDED, "reason" => reason).increment(1);
+}
+
+/// So many workers wait.
+pub(crate) fn idle_workers(count: usize) {
+    gauge!(IDLE_WORKERS).set(count as f64);
 }
 
 /// A call to a source was answered, is tried again, failed or was not sent.

@@ -29,9 +29,11 @@ pub use run::ask::{Bounds, Question};
 pub use run::cache::Computed;
 pub(crate) use run::day_end::day_end;
 pub(crate) use run::deep::start_polars;
-pub(crate) use run::engine::check_files;
+pub use run::engine::{Asker, OUT_OF_MEMORY, Workers, WriteFile, as_worker, own_program, work};
+pub(crate) use run::engine::{Engine, Here, Local};
 pub use run::error::ReportError;
 pub use run::now::Present;
+pub(crate) use run::statements::check_files;
 
 use crate::source::SourceStatus;
 

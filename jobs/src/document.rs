@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use aggregator::{
     Aggregator,
     publish::{PublishedColumn, PublishedRows, Revision},
-    report::{ColumnType, Computed, Report, ReportResult, SourceFreshness},
+    report::{ColumnType, Computed, Question, Report, ReportColumn, ReportResult, SourceFreshness},
 };
+use chrono::Utc;
 use exports::{Column, Kind, Provenance, Source};
 use polars::prelude::DataFrame;
 use serde::Deserialize;
@@ -58,28 +59,51 @@ pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
 /// The document of a result computed on demand.
 #[must_use]
 pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
+    let ReportResult { report, parameters, snapshot, .. } = result;
+    let (provenance, columns) = about(aggregator, report, parameters, *snapshot, &result.sources);
+    Document {
+        provenance: Provenance {
+            generated_at: result.computed_at,
+            row_count: Some(result.frame.height() as u64),
+            ..provenance
+        },
+        columns,
+        computed: Arc::clone(&result.computed),
+    }
+}
+
+/// What is known of the answer to a question before it is computed: not how many rows it has.
+#[must_use]
+pub fn of_question(aggregator: &Aggregator, question: &Question) -> (Provenance, Vec<Column>) {
+    about(aggregator, question.report(), question.parameters(), question.snapshot(), &question.sources())
+}
+
+fn about(
+    aggregator: &Aggregator,
+    report: &Report,
+    parameters: &BTreeMap<String, serde_json::Value>,
+    snapshot: i64,
+    freshness: &[SourceFreshness],
+) -> (Provenance, Vec<Column>) {
     let currency = aggregator.settings().currency;
-    let columns = result.columns().iter().map(|column| Column {
+    let provenance = Provenance {
+        report: report.name.clone(),
+        title: report.title.clone(),
+        parameters: parameters.clone(),
+        snapshot,
+        revision: None,
+        state: None,
+        currency: currency.code().to_owned(),
+        generated_at: Utc::now(),
+        sources: sources(freshness),
+        row_count: None,
+    };
+    let column = |column: &ReportColumn| Column {
         name: column.name.clone(),
         kind: kind(column.kind, currency.decimals()),
         title: column.title.clone(),
-    });
-    Document {
-        provenance: Provenance {
-            report: result.report.name.clone(),
-            title: result.report.title.clone(),
-            parameters: result.parameters.clone(),
-            snapshot: result.snapshot,
-            revision: None,
-            state: None,
-            currency: currency.code().to_owned(),
-            generated_at: result.computed_at,
-            sources: sources(&result.sources),
-            row_count: Some(result.frame.height() as u64),
-        },
-        columns: columns.collect(),
-        computed: Arc::clone(&result.computed),
-    }
+    };
+    (provenance, report.columns.iter().map(column).collect())
 }
 
 /// The document of a published revision.

@@ -32,14 +32,14 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let db = stack.pool("reporting_db").await;
     let migrations = system_tests::binaries::repository().join("migrations/reporting");
     sqlx::migrate::Migrator::new(migrations).await?.run(&db).await?;
-    let aggregator = Aggregator::open(db.clone(), settings.clone()).await?;
+    let aggregator = Aggregator::with_workers(db.clone(), settings.clone(), company::workers()).await?;
     company::fill(&aggregator, lines).await?;
 
     let mut peer = Peer::start(&aggregator).await?;
     let mut best: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for _ in 0..ROUNDS {
         // A newly opened aggregator has no cached result.
-        let aggregator = Aggregator::open(db.clone(), settings.clone()).await?;
+        let aggregator = Aggregator::with_workers(db.clone(), settings.clone(), company::workers()).await?;
         for report in aggregator.reports().catalogue().reports() {
             let (ours, theirs) = race(&aggregator, report, &mut peer).await?;
             let held = best.entry(report.name.clone()).or_insert((f64::MAX, f64::MAX));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aggregator::poll::Drops;
-use aggregator::report::{ColumnType, ParamType, Report, ReportColumn};
+use aggregator::report::{ColumnType, ParamType, Report, ReportColumn, Workers};
 use aggregator::{Aggregator, Settings};
 use chrono::DateTime;
 use polars::prelude::AnyValue;
@@ -78,7 +78,9 @@ impl Court {
             catalogue_dir: Some(folder.path().join("own")),
             clock_tolerance: std::time::Duration::from_secs(120),
         };
-        let aggregator = Aggregator::open(db, settings).await.unwrap();
+        // As the service computes: in processes of its own program.
+        let workers = Workers { program: system_tests::binaries::program("reporting"), memory: 2 << 30 };
+        let aggregator = Aggregator::with_workers(db, settings, workers).await.unwrap();
         for source in ["inventory", "ecommerce", "retail"] {
             aggregator.poller().poll(source, Drops::Guarded).await.unwrap();
         }

@@ -9,6 +9,7 @@ mod openapi;
 mod own_folder;
 mod priority;
 mod refusals;
+mod runaway;
 mod runs;
 mod slow;
 mod spool;

@@ -149,6 +149,14 @@ fn files_are_short_named_after_their_module_and_say_what_they_are() {
 }
 
 #[test]
+fn unsafe_code_stands_in_one_file() {
+    let leave = ["unsafe", "code"].join("_");
+    let takes = |file: &PathBuf| std::fs::read_to_string(file).unwrap().contains(&leave);
+    let found: Vec<PathBuf> = rust_files().into_iter().filter(takes).collect();
+    assert_eq!(found, [repository().join("services/reporting/src/allocator.rs")]);
+}
+
+#[test]
 fn tasks_have_an_owner_or_a_reason() {
     let mut faults = Vec::new();
     let inner = |file: &Path| file.starts_with(repository().join("tests")) || file.ends_with("tests.rs");

@@ -1,13 +1,13 @@
 //! The types a dataset's column may have, and what each is in a polars frame and in the catalogue.
 
 use polars::prelude::{DataType, TimeUnit, TimeZone};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Name of the column that holds the local day of a row, in datasets whose rows belong to days.
 pub const BUSINESS_DAY: &str = "business_day";
 
 /// The closed list of types that a source may declare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
     /// 32-bit signed integer.
@@ -75,7 +75,7 @@ impl ColumnType {
 }
 
 /// One column of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Lower-case identifier, the same in feed, lake and reports.
     pub name: String,

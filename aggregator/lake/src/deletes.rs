@@ -78,14 +78,9 @@ pub fn existing(table: &Table, of: &DataFile) -> Result<Vec<i64>, LakeError> {
 }
 
 /// The delete files of some data files in the form in which the engine leaves rows out.
-pub(crate) fn of_files(table: &Table, files: &[DataFile]) -> Option<DeletionFilesList> {
-    let full = |path: &String| table.dir().join(path).to_string_lossy().into_owned();
-    let deleted = files.iter().enumerate().filter_map(|(place, file)| Some((place, full(file.delete_path.as_ref()?))));
+pub(crate) fn of_files(files: &[scan::File]) -> Option<DeletionFilesList> {
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let deleted = files.iter().enumerate().filter_map(|(place, file)| Some((place, text(file.deletes.as_ref()?))));
     let deleted: PlIndexMap<usize, Arc<[String]>> = deleted.map(|(place, path)| (place, Arc::from([path]))).collect();
     (!deleted.is_empty()).then(|| DeletionFilesList::IcebergPositionDelete(Arc::new(deleted)))
-}
-
-/// Full paths of data files.
-pub(crate) fn paths(table: &Table, files: &[DataFile]) -> Vec<PathBuf> {
-    files.iter().map(|it| table.dir().join(&it.path)).collect()
 }

@@ -14,7 +14,6 @@ pub mod deletes;
 mod error;
 mod expire;
 pub mod file;
-pub mod metric;
 pub mod pending;
 mod reference;
 pub mod scan;
@@ -37,10 +36,10 @@ pub use column::{BUSINESS_DAY, Column, ColumnType};
 pub use compact::Compacted;
 pub use error::LakeError;
 pub use expire::{Expired, Swept};
+pub use reference::References;
+pub use scan::FileSet;
 pub use snapshot::DataFile;
 pub use table::{Table, TableDefinition};
-
-use reference::References;
 
 /// The lake's catalogue, folder and tables.
 #[derive(Debug)]
@@ -49,7 +48,6 @@ pub struct Lake {
     dir: PathBuf,
     time_zone: Tz,
     tables: BTreeMap<String, Arc<Table>>,
-    references: References,
     compute: Compute,
 }
 
@@ -74,8 +72,7 @@ impl Lake {
         for definition in tables.iter().chain([&calendar::definition()]) {
             found.insert(definition.name.clone(), Arc::new(table::ensure(&db, &dir, definition).await?));
         }
-        let (references, compute) = (References::new(), Compute::new());
-        let lake = Self { db, dir, time_zone, tables: found, references, compute };
+        let lake = Self { db, dir, time_zone, tables: found, compute: Compute::new() };
         lake.fill_calendar().await?;
         Ok(Arc::new(lake))
     }
@@ -111,10 +108,5 @@ impl Lake {
     /// Names of every dataset, `calendar` included.
     pub fn datasets(&self) -> impl Iterator<Item = &str> {
         self.tables.keys().map(String::as_str)
-    }
-
-    /// Bytes of decoded reference sets that are kept.
-    pub fn reference_bytes(&self) -> u64 {
-        self.references.bytes()
     }
 }

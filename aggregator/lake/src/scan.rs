@@ -3,31 +3,101 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use polars::lazy::dsl::deletion::DeletionFilesList;
 use polars::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use crate::reference::References;
 use crate::snapshot::{self, DataFile};
-use crate::table::Table;
-use crate::{BUSINESS_DAY, Lake, LakeError, deletes};
+use crate::table::{self, Table};
+use crate::{BUSINESS_DAY, Column, Lake, LakeError, deletes};
 
-/// A dataset with what the catalogue's statistics tell of its size.
-pub struct Measured {
-    /// Its rows.
-    pub frame: LazyFrame,
-    /// Rows of the files that are read, before they are filtered.
+/// A dataset in a snapshot as its files: all that any process needs to read it, if it sees the lake's folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileSet {
+    pub(crate) dataset: String,
+    columns: Vec<Column>,
+    pub(crate) has_days: bool,
+    /// Apart from each other: no row is in two of them.
+    parts: Vec<Part>,
+    /// Rows of the files, before they are filtered.
     pub rows: i64,
     /// The farthest value from zero of each column of whole numbers.
     pub farthest: BTreeMap<String, f64>,
 }
 
-impl Lake {
-    /// The rows of a dataset in a snapshot, with the table's columns in their declared order.
+/// The files that may hold rows of some days; of all, where there are none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Part {
+    days: Option<RangeInclusive<NaiveDate>>,
+    files: Vec<File>,
+}
+
+/// A Parquet file with its delete vector, both by their full paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    pub(crate) id: i64,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: i64,
+    pub(crate) delete_id: Option<i64>,
+    pub(crate) deletes: Option<PathBuf>,
+}
+
+impl File {
+    fn new(table: &Table, of: &DataFile) -> Self {
+        Self {
+            id: of.data_file_id,
+            path: table.dir().join(&of.path),
+            bytes: of.file_size_bytes,
+            delete_id: of.delete_file_id,
+            deletes: of.delete_path.as_ref().map(|path| table.dir().join(path)),
+        }
+    }
+}
+
+impl FileSet {
+    /// What a frame of it looks like.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(table::schema(&self.columns))
+    }
+
+    /// Its rows, with the table's columns in their declared order; blocks, when a reference set has to be decoded.
     ///
-    /// A small dataset without business days comes decoded from memory. `days` prunes files by the catalogue's
-    /// statistics and filters the rows; it means nothing for a dataset without business days. A dataset without files
-    /// has no rows, and its schema all the same.
+    /// A small dataset without business days comes decoded from memory. A dataset without files has no rows, and its
+    /// schema all the same.
+    ///
+    /// # Errors
+    /// When a reference set cannot be decoded.
+    pub fn frame(&self, references: &References) -> Result<LazyFrame, LakeError> {
+        let schema = self.schema();
+        let mut frames = Vec::with_capacity(self.parts.len());
+        for Part { days, files } in &self.parts {
+            let frame = references.rows(self, &schema, files)?;
+            frames.push(match days {
+                Some(range) => frame.filter(col(BUSINESS_DAY).is_between(
+                    lit(*range.start()),
+                    lit(*range.end()),
+                    ClosedInterval::Both,
+                )),
+                None => frame,
+            });
+        }
+        match <[LazyFrame; 1]>::try_from(frames) {
+            Ok([only]) => Ok(only),
+            Err(frames) => Ok(concat(frames, UnionArgs::default())?),
+        }
+    }
+}
+
+impl Lake {
+    /// The rows of a dataset in a snapshot, as [`FileSet::frame`] gives them.
+    ///
+    /// `days` prunes files by the catalogue's statistics and filters the rows; it means nothing for a dataset without
+    /// business days.
     ///
     /// # Errors
     /// On an unknown dataset, and on a snapshot that was never made or has expired.
@@ -37,69 +107,69 @@ impl Lake {
         dataset: &str,
         days: Option<RangeInclusive<NaiveDate>>,
     ) -> Result<LazyFrame, LakeError> {
-        Ok(self.measured(snapshot, dataset, days.as_slice()).await?.frame)
+        let files = self.files(snapshot, dataset, days.as_slice()).await?;
+        // Nothing is kept for the next: who reads often keeps reference sets of its own.
+        self.compute.run(move || files.frame(&References::default())).await
     }
 
-    /// As [`Lake::scan`], measured, and of several ranges of days that are apart; of none of them means of all days.
+    /// The files of a dataset in a snapshot, for several ranges of days that are apart; none of them means all days.
     ///
     /// # Errors
     /// As [`Lake::scan`].
-    pub async fn measured(
+    pub async fn files(
         &self,
         snapshot: i64,
         dataset: &str,
         days: &[RangeInclusive<NaiveDate>],
-    ) -> Result<Measured, LakeError> {
+    ) -> Result<FileSet, LakeError> {
         let table = self.table(dataset)?;
         snapshot::require(&self.db, snapshot).await?;
         let ranges = if table.has_days() { days } else { &[] };
-        let of = |days| snapshot::files(&self.db, snapshot, dataset, days);
-        let mut parts = Vec::with_capacity(ranges.len().max(1));
+        let mut of_parts = Vec::with_capacity(ranges.len().max(1));
         for range in ranges {
-            parts.push((Some(range), of(Some(range.clone())).await?));
+            let files = snapshot::files(&self.db, snapshot, dataset, Some(range.clone())).await?;
+            of_parts.push((Some(range.clone()), files));
         }
         if ranges.is_empty() {
-            parts.push((None, of(None).await?));
+            of_parts.push((None, snapshot::files(&self.db, snapshot, dataset, None).await?));
         }
-        let files = || parts.iter().flat_map(|(_, files)| files);
+        let files = || of_parts.iter().flat_map(|(_, files)| files);
         let ids: Vec<i64> = files().map(|file| file.data_file_id).collect();
-        let farthest = snapshot::farthest(&self.db, &ids).await?;
         let rows = files().map(|file| file.record_count).sum();
-        let mut frames = Vec::with_capacity(parts.len());
-        for (range, files) in parts {
-            let frame = match self.references.rows(&self.compute, table, &files).await? {
-                Some(rows) => rows,
-                None => of_files(table, &files)?,
-            };
-            frames.push(match range {
-                Some(range) => frame.filter(col(BUSINESS_DAY).is_between(
-                    lit(*range.start()),
-                    lit(*range.end()),
-                    ClosedInterval::Both,
-                )),
-                None => frame,
-            });
-        }
-        let frame = match <[LazyFrame; 1]>::try_from(frames) {
-            Ok([only]) => only,
-            Err(frames) => concat(frames, UnionArgs::default())?,
+        let farthest = snapshot::farthest(&self.db, &ids).await?;
+        let part = |(days, files): (_, Vec<DataFile>)| Part {
+            days,
+            files: files.iter().map(|file| File::new(table, file)).collect(),
         };
-        Ok(Measured { frame, rows, farthest })
+        Ok(FileSet {
+            dataset: dataset.to_owned(),
+            columns: table.columns().cloned().collect(),
+            has_days: table.has_days(),
+            parts: of_parts.into_iter().map(part).collect(),
+            rows,
+            farthest,
+        })
     }
 }
 
 /// The rows of some files of a table, without the deleted ones. A column that was added after a file was written is
 /// NULL there; one that is no longer declared is passed over.
 pub fn of_files(table: &Table, files: &[DataFile]) -> Result<LazyFrame, LakeError> {
-    let (paths, deletes) = (deletes::paths(table, files), deletes::of_files(table, files));
-    of_paths(Arc::new(table.schema()), &paths, deletes, MissingColumnsPolicy::Insert)
+    let files: Vec<File> = files.iter().map(|file| File::new(table, file)).collect();
+    live_rows(Arc::new(table.schema()), &files)
+}
+
+pub(crate) fn live_rows(schema: SchemaRef, files: &[File]) -> Result<LazyFrame, LakeError> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    of_paths(schema, &paths, deletes::of_files(files), MissingColumnsPolicy::Insert)
 }
 
 /// Every row of some files of a table, also the deleted ones, with its place among all rows of them in `place`.
 pub fn placed(table: &Table, files: &[DataFile], place: &str) -> Result<LazyFrame, LakeError> {
     let index = RowIndex { name: place.into(), offset: 0 };
     let args = UnifiedScanArgs { row_index: Some(index), ..arguments(MissingColumnsPolicy::Insert) };
-    scan_with(Arc::new(table.schema()), &deletes::paths(table, files), args)
+    let paths: Vec<PathBuf> = files.iter().map(|file| table.dir().join(&file.path)).collect();
+    scan_with(Arc::new(table.schema()), &paths, args)
 }
 
 /// The rows of Parquet files in the columns of a schema.

@@ -67,7 +67,7 @@ impl Table {
 }
 
 /// What a frame of these columns looks like.
-fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
+pub(crate) fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema {
     columns.into_iter().map(|it| Field::new(it.name.as_str().into(), it.kind.data_type())).collect()
 }
 

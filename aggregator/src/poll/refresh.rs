@@ -7,10 +7,8 @@ use base::AdvisoryLock;
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
 
-use lake::metric::{self, CacheRead};
-
 use super::{PollError, Poller};
-use crate::metric::POLLS_SHARED;
+use crate::metric::{self, CacheRead, POLLS_SHARED};
 
 /// A source whose horizon is held back is as old after a poll as before: it is not asked again for so long.
 const REST: Duration = Duration::from_secs(1);

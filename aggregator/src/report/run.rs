@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod input;
 pub(crate) mod now;
 pub(crate) mod shape;
+pub(crate) mod statements;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -28,17 +29,21 @@ use crate::metric;
 use crate::settings::Settings;
 use crate::source::{SourceStatus, Sources};
 use ask::Bounds;
+use cache::Results;
 use day_end::Zones;
 use engine::Engine;
 use error::ReportError;
 use now::{Clock, Present};
+use statements::Statements;
 
 /// The catalogue of reports, and what computes them on the lake.
 #[derive(Debug)]
 pub struct Reports {
     sources: Arc<Sources>,
     lake: Arc<Lake>,
-    engine: Engine,
+    statements: Statements,
+    engine: Box<dyn Engine>,
+    results: Results,
     clock: Clock,
     zones: Zones,
     clock_tolerance: Duration,
@@ -51,30 +56,32 @@ impl Reports {
         lake: &Arc<Lake>,
         commits: watch::Receiver<u64>,
         settings: &Settings,
+        engine: Box<dyn Engine>,
     ) -> Result<Arc<Self>, ReportError> {
         let schema = |name: &str| Some((name.to_owned(), Arc::new(lake.table(name).ok()?.schema())));
         let schemas: Schemas = lake.datasets().filter_map(schema).collect();
         let (sources, lake) = (Arc::clone(sources), Arc::clone(lake));
         let clock = Clock::new(Arc::clone(&sources), Arc::clone(&lake), commits);
         let zones = Zones::new(Arc::clone(&lake));
-        let engine = Engine::load(settings.catalogue_dir.clone(), schemas).await?;
-        Ok(Arc::new(Self { sources, lake, engine, clock, zones, clock_tolerance: settings.clock_tolerance }))
+        let statements = Statements::load(settings.catalogue_dir.clone(), schemas).await?;
+        let (results, clock_tolerance) = (Results::new(), settings.clock_tolerance);
+        Ok(Arc::new(Self { sources, lake, statements, engine, results, clock, zones, clock_tolerance }))
     }
 
     /// The catalogue as it is now.
     #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.engine.catalogue()
+        self.statements.catalogue()
     }
 
     /// Whether the user's files are others than when they were last read.
     pub(crate) async fn has_changed(&self) -> bool {
-        self.engine.has_changed().await
+        self.statements.has_changed().await
     }
 
     /// Reads the catalogue's files again; runs that have begun end with the old one.
     pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
-        let fresh = self.engine.reload().await?;
+        let fresh = self.statements.reload().await?;
         self.clock.reloaded();
         Ok(fresh)
     }
@@ -114,6 +121,11 @@ impl Reports {
         Ok(self.zones.at(snapshot).await?)
     }
 
+    /// Makes ready to compute, before the first question comes.
+    pub fn warm(&self) {
+        self.engine.warm();
+    }
+
     /// Computes a report for a caller who waits: `params` as text, a `snapshot` or the newest.
     ///
     /// # Errors
@@ -135,7 +147,7 @@ impl Reports {
         snapshot: i64,
     ) -> Result<Arc<ReportResult>, ReportError> {
         let resolved = resolve::for_day(&report, business_day, self.today())?;
-        let bound = Arc::new(engine::bound(&report, &resolved)?);
+        let bound = Arc::new(statements::bound(&report, &resolved)?);
         self.compute(&self.question(report, bound, Some(snapshot)).await?, Bounds::PUBLISHING).await
     }
 
@@ -167,8 +179,8 @@ impl Reports {
     pub async fn statement(&self, name: &str, params: impl Into<Given>) -> Result<(Arc<Report>, String), ReportError> {
         let (report, params) = (self.find(name)?, params.into());
         let clock = self.clock_for(&report, &params).await?;
-        let bound = self.engine.bound(&report, &params, clock).await?;
-        Ok((report, bound.statement.text.to_string()))
+        let bound = self.statements.bound(&report, &params, clock).await?;
+        Ok((report, bound.statement.to_string()))
     }
 
     /// Today in the company's zone.

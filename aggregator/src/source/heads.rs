@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lake::metric::CacheRead;
 use moka::future::Cache;
 use serde::Serialize;
 
 use super::Source;
 use super::client::{CallError, HeadAnswer};
-use crate::metric;
+use crate::metric::{self, CacheRead};
 
 /// How long an answer, good or bad, is passed on before the source is asked again.
 const FRESH: Duration = Duration::from_secs(10);
@@ -81,7 +80,7 @@ impl Heads {
         let task = tokio::spawn(async move { fresh.get_with(key, load).await });
         let answer = tokio::time::timeout(PATIENCE, task).await.ok().and_then(Result::ok).flatten();
         let stale = answer.is_none();
-        lake::metric::cache(metric::HEADS, if stale { CacheRead::Stale } else { read });
+        metric::cache(metric::HEADS, if stale { CacheRead::Stale } else { read });
         let known = match answer {
             Some(known) => known,
             None => self.last.get(&name).await?,

@@ -24,6 +24,9 @@ pub enum ApiError {
     /// 422: a field of the body is unknown, missing, of the wrong type or out of bounds.
     #[error("{detail}")]
     Invalid { field: Cow<'static, str>, detail: String },
+    /// 422: what is asked is understood, and cannot be done as it is.
+    #[error("{detail}")]
+    Unprocessable { code: &'static str, detail: String },
     /// 422: the idempotency key was used before with another body.
     #[error("this Idempotency-Key was used before with another body; use a new key for a new request")]
     IdempotencyKeyReused,
@@ -115,6 +118,7 @@ impl ApiError {
             Self::BadRequest { field: None, .. } => new(StatusCode::BAD_REQUEST, "bad-request"),
             Self::BadRequest { field: Some(field), .. } => at(new(StatusCode::BAD_REQUEST, "invalid-parameter"), field),
             Self::Invalid { field, .. } => at(new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field"), field),
+            Self::Unprocessable { code, .. } => new(StatusCode::UNPROCESSABLE_ENTITY, code),
             Self::IdempotencyKeyReused => {
                 at(new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"), "Idempotency-Key")
             }

@@ -21,7 +21,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use encode::Coding;
+pub use encode::{Coding, write_file};
 pub use error::AnswerError;
 pub use query::ReportQuery;
 pub use request::ReportRequest;

@@ -1,9 +1,15 @@
 //! What the reporting service is told through `REPORTING_*`.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use base::Currency;
 use kit::config::{ConfigError, Secret, ServiceConfig, Token, Vars};
+
+use crate::memory;
 
 /// The prefix of every variable.
 pub const PREFIX: &str = "REPORTING_";
@@ -43,6 +49,8 @@ pub struct Config {
     pub scheduler: bool,
     /// Length of a run's lease; another replica takes over after this much silence.
     pub lease: Duration,
+    /// Bytes of memory that a process which computes may take.
+    pub compute_memory: NonZeroU64,
     /// Most downloads built at a time.
     pub compute_slots: NonZeroUsize,
     /// Most downloads on their way to clients at a time; more are told to come again.
@@ -84,6 +92,9 @@ impl Config {
             jobs_file: vars.optional("JOBS", "TOML file that declares the jobs")?,
             scheduler: vars.or("SCHEDULER", "true", "whether this process runs scheduled jobs: true or false")?,
             lease: vars.seconds_or("LEASE_SECONDS", "30", "silence after which a run is taken over, in seconds")?,
+            compute_memory: vars
+                .optional("COMPUTE_MEMORY", "most bytes of memory that a process which computes reports may take")?
+                .unwrap_or_else(memory::of_worker),
             compute_slots: vars.or("COMPUTE_SLOTS", "4", "most downloads built at a time")?,
             downloads: vars.or("DOWNLOADS", "256", "most downloads on their way to clients at a time")?,
             send_timeout: vars.seconds_or(
@@ -142,6 +153,7 @@ mod tests {
             ("REPORTING_CURRENCY", "dollars"),
             ("REPORTING_CURRENCY", "ZZZ"),
             ("REPORTING_COMPUTE_SLOTS", "0"),
+            ("REPORTING_COMPUTE_MEMORY", "2 GB"),
             ("REPORTING_DOWNLOADS", "many"),
             ("REPORTING_SESSION_SECRET", "short"),
             ("REPORTING_LAKEDIR", "/x"),

@@ -4,11 +4,13 @@
 //! whoever asks), then who asks: [`http`], [`console`] (people), [`cli`] (a terminal) and [`runs`] (a job, for long
 //! reports). None of the last three knows `http`.
 
+pub mod allocator;
 pub mod answer;
 pub mod cli;
 pub mod config;
 pub mod console;
 pub mod http;
+mod memory;
 pub mod metric;
 pub mod runs;
 pub mod serve;

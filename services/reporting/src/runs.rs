@@ -3,14 +3,7 @@
 //! A run is a row of the jobs engine: it survives a restart, and the next process takes it up again. Its file lies in
 //! this replica's spool for a day, unless the spool needs the room: then it is computed again on request.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aggregator::{
     Aggregator,
@@ -19,15 +12,14 @@ use aggregator::{
 use chrono::{DateTime, Utc};
 use exports::Format;
 use jobs::{
-    document::{self, Document},
+    document,
     engine::{Cadence, Declaration, Job, JobError, Overlap, Run},
 };
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
 use crate::answer::{
-    AnswerError, Spool, Whole,
-    rows::{Note, key},
+    AnswerError, Spool,
+    rows::{self, Note, key},
 };
 
 /// The job's name, and its kind.
@@ -35,9 +27,6 @@ pub const NAME: &str = "report";
 
 /// How long a result may be fetched.
 const KEPT: Duration = Duration::from_secs(86_400);
-
-/// Rows between two looks at whether the run was cancelled.
-const STEP: usize = 50_000;
 
 /// What is computed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,7 +71,7 @@ pub struct ReportRun {
     pub spool: Spool,
 }
 
-/// How the job is run: on request, one at a time, for each holds its whole result in memory.
+/// How the job is run: on request, one at a time, for each may take as long as it may.
 #[must_use]
 pub fn declaration() -> Declaration {
     Declaration {
@@ -109,61 +98,25 @@ impl Job for ReportRun {
             .await
             .map_err(|error| failure(error.into()))?;
         run.progress(0, 100, "computing").await;
-        let result = self
-            .aggregator
-            .reports()
-            .compute(&question, Bounds::IN_BACKGROUND)
+        let parameters = question.parameters().clone();
+        let key = key(format.name(), None, &document::identity(question.report(), question.snapshot(), &parameters));
+        let (aggregator, spool) = (&self.aggregator, &self.spool);
+        rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format, None)
             .await
-            .map_err(|error| failure(error.into()))?;
-        let document = document::of_result(&self.aggregator, &result);
-        let rows = document.frame().height();
-        let key = key(format.name(), None, &document::identity(&result.report, result.snapshot, &result.parameters));
-        let whole = self.encode(run, format, key.clone(), document).await?;
+            .map_err(failure)?;
+        let (spool, name) = (spool.clone(), key.clone());
+        let found = tokio::task::spawn_blocking(move || spool.find(&name)).await.map_err(anyhow::Error::new)?;
+        let (whole, note) = found.ok_or_else(|| anyhow::anyhow!("the file had to leave the spool at once"))?;
+        let note: Note = serde_json::from_slice(&note).map_err(anyhow::Error::new)?;
         Ok(Outcome {
-            parameters: result.parameters.clone(),
-            snapshot: result.snapshot,
-            rows: rows as u64,
+            parameters,
+            snapshot: question.snapshot(),
+            rows: note.provenance.row_count.unwrap_or_default(),
             bytes: whole.length,
             sha256: base::hex(&whole.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })
-    }
-}
-
-impl ReportRun {
-    /// Encode a document into the spool.
-    async fn encode(&self, run: &Run, format: Format, key: String, document: Document) -> Result<Whole, JobError> {
-        let (done, total) = (Arc::new(AtomicUsize::new(0)), document.frame().height());
-        // Cancelled when this future ends, however it does: a run that nobody wants any more writes no further.
-        let gone = CancellationToken::new();
-        let _gone = gone.clone().drop_guard();
-        let (spool, counted) = (self.spool.clone(), Arc::clone(&done));
-        let mut building = tokio::task::spawn_blocking(move || {
-            let (_, note) = Note::of(&document)?;
-            let steps = (0..total).step_by(STEP).map(|first| {
-                if gone.is_cancelled() {
-                    return Err(exports::Error::Rows("the run was cancelled".into()));
-                }
-                counted.store(first, Ordering::Relaxed);
-                Ok(document.frame().slice(i64::try_from(first).unwrap_or(i64::MAX), STEP))
-            });
-            spool.build(&key, &note, |out| {
-                exports::write(format, &document.provenance, &document.columns, steps, out).map(drop)
-            })
-        });
-        let mut tick = tokio::time::interval(Duration::from_millis(500));
-        let built = loop {
-            tokio::select! {
-                built = &mut building => break built,
-                _ = tick.tick() => {
-                    // The first half of the way was computing.
-                    let share = 50 + done.load(Ordering::Relaxed) * 50 / total.max(1);
-                    run.progress(share, 100, "encoding").await;
-                }
-            }
-        };
-        built.map_err(anyhow::Error::new)?.map_err(|error| failure(error.into()))
     }
 }
 

@@ -49,6 +49,7 @@ fn many_open_files() {
 /// # Errors
 /// Why the listener failed, or that the scheduler could not start.
 pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    state.aggregator.reports().warm();
     let scheduler = if state.config.scheduler { Some(Scheduler::start(state.runner.clone()).await?) } else { None };
     let runner_stop = state.runner.stop().clone();
     tracing::info!(address = %listener.local_addr()?, scheduler = scheduler.is_some(), "serving");

@@ -2,7 +2,10 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use aggregator::{Aggregator, Settings};
+use aggregator::{
+    Aggregator, Settings,
+    report::{Workers, own_program},
+};
 use anyhow::Context as _;
 use jobs::{
     context::Context,
@@ -95,7 +98,10 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         catalogue_dir: config.catalogue_dir.clone(),
         clock_tolerance: config.clock_tolerance,
     };
-    let aggregator = Aggregator::open(work.clone(), settings).await?;
+    let program =
+        own_program().context("the program does not find itself, and could start no process that computes")?;
+    let workers = Workers { program, memory: config.compute_memory.get() };
+    let aggregator = Aggregator::with_workers(work.clone(), settings, workers).await?;
     std::fs::create_dir_all(&config.exports_dir)
         .with_context(|| format!("the exports folder {} cannot be made", config.exports_dir.display()))?;
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)

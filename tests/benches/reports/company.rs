@@ -1,6 +1,7 @@
 //! A retailer of 300 stores and one web shop in the year that a bench asks about: written as the lake holds it, a file
 //! for each quiet month and for each day of the last one.
 
+use aggregator::report::Workers;
 use aggregator::{Aggregator, Settings};
 use anyhow::Result;
 use chrono::{Datelike as _, Days, NaiveDate};
@@ -38,6 +39,11 @@ impl Dice {
     fn skewed(&mut self, sides: i64) -> i64 {
         self.below(sides).min(self.below(sides))
     }
+}
+
+/// The processes that compute: of the service's own program.
+pub(crate) fn workers() -> Workers {
+    Workers { program: system_tests::binaries::program("reporting"), memory: 2 << 30 }
 }
 
 /// An aggregator beside a stack, on its lake; it polls nobody.

@@ -80,7 +80,7 @@ pub enum Grain {
 }
 
 /// Which of polars' engines computes a report; `make bench TOPICS=reports` tells which is the quicker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Engine {
     /// Piece by piece: the quicker one for scans, sums and joins.

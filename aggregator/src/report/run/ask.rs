@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
+use futures_util::TryStreamExt as _;
+use polars::prelude::DataFrame;
+use serde_json::Value;
 
 use super::Reports;
-use super::cache::Computed;
+use super::cache::{Computed, Key};
 use super::day_end::day_end;
-use super::engine::Bound;
+use super::engine::{Asker, Dataset, Frames, Shape, Work};
 use super::error::ReportError;
 use super::now::Now;
+use super::statements::Bound;
+use crate::metric;
 use crate::report::language::compile::Report;
 use crate::report::language::given::Given;
 use crate::report::language::resolve;
@@ -38,7 +43,7 @@ impl Bounds {
     pub const IN_BACKGROUND: Self =
         Self { rows: 5_000_000, time: Duration::from_secs(1_800), patience: Duration::from_secs(1_800), kept: false };
     /// For publishing, which needs each result once.
-    pub(crate) const PUBLISHING: Self = Self { patience: Duration::from_secs(600), kept: false, ..Self::ON_DEMAND };
+    pub(crate) const PUBLISHING: Self = Self { patience: Self::IN_BACKGROUND.time, kept: false, ..Self::ON_DEMAND };
 }
 
 /// A question to a report on one snapshot, with every parameter resolved.
@@ -48,6 +53,7 @@ pub struct Question {
     pub(super) bound: Arc<Bound>,
     pub(super) snapshot: i64,
     now: Arc<Now>,
+    asker: Asker,
 }
 
 impl Question {
@@ -55,6 +61,12 @@ impl Question {
     #[must_use]
     pub fn report(&self) -> &Arc<Report> {
         &self.report
+    }
+
+    /// The same question of somebody else than the service itself.
+    #[must_use]
+    pub fn by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     /// The resolved parameters.
@@ -73,6 +85,10 @@ impl Question {
     #[must_use]
     pub fn sources(&self) -> Vec<SourceFreshness> {
         self.now.freshness(&self.report)
+    }
+
+    fn key(&self) -> Key {
+        Key::new(&self.report, &self.bound, self.snapshot)
     }
 
     fn answer(&self, computed: Arc<Computed>) -> Arc<ReportResult> {
@@ -101,7 +117,7 @@ impl Reports {
     ) -> Result<Question, ReportError> {
         let (report, params) = (self.find(name)?, params.into());
         let clock = self.clock_for(&report, &params).await?;
-        let bound = self.engine.bound(&report, &params, clock).await?;
+        let bound = self.statements.bound(&report, &params, clock).await?;
         self.question(report, bound, snapshot).await
     }
 
@@ -112,21 +128,62 @@ impl Reports {
         snapshot: Option<i64>,
     ) -> Result<Question, ReportError> {
         let now = self.clock.now().await?;
-        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now })
+        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now, asker: Asker::default() })
     }
 
     /// The answer to a question, if it was computed before and is still kept.
     pub async fn kept(&self, question: &Question) -> Option<Arc<ReportResult>> {
-        let kept = self.engine.kept(&question.report, &question.bound, question.snapshot).await?;
-        Some(question.answer(kept))
+        Some(question.answer(self.kept_rows(&question.key()).await?))
     }
 
-    /// The answer to a question: kept, under way for somebody else, or computed now.
+    /// The answer to a question: kept, under way for somebody else, or computed now. The computation ends when nobody
+    /// waits for it any more.
     ///
     /// # Errors
-    /// [`ReportError::TooManyRows`], [`ReportError::TimedOut`], [`ReportError::Busy`], or a fault.
+    /// [`ReportError::TooManyRows`], [`ReportError::TimedOut`], [`ReportError::OutOfMemory`], [`ReportError::Busy`], or a
+    /// fault.
     pub async fn compute(&self, question: &Question, bounds: Bounds) -> Result<Arc<ReportResult>, ReportError> {
-        Ok(question.answer(self.rows(question, bounds).await?))
+        let key = question.key();
+        if let Some(kept) = self.kept_rows(&key).await {
+            return Ok(question.answer(kept));
+        }
+        let work = self.work(question, bounds).await?;
+        let rows = whole(self.engine.rows(work, &question.asker, bounds));
+        let computed =
+            if bounds.kept { self.results.get_or(key, rows).await? } else { Arc::new(Computed::new(rows.await?)) };
+        Ok(question.answer(computed))
+    }
+
+    /// Has the answer to a question written to a file where it is computed, so that its rows are never here; `order` is
+    /// for the writer that the program gave, and what comes back is from it.
+    ///
+    /// # Errors
+    /// As [`Self::compute`], and [`ReportError::File`].
+    pub async fn file(&self, question: &Question, bounds: Bounds, order: Value) -> Result<Value, ReportError> {
+        let work = self.work(question, bounds).await?;
+        self.engine.file(work, &question.asker, bounds, order).await
+    }
+
+    async fn kept_rows(&self, key: &Key) -> Option<Arc<Computed>> {
+        let kept = self.results.get(key).await;
+        metric::report_result(kept.is_some());
+        kept
+    }
+
+    /// What computing the answer to a question takes.
+    async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
+        let Question { report, bound, snapshot, .. } = question;
+        let mut datasets = BTreeMap::new();
+        for dataset in &report.datasets {
+            let files = self.lake.files(*snapshot, dataset, &bound.days).await?;
+            let key = match self.sources.dataset(dataset) {
+                Some((_, declared)) => declared.key.clone(),
+                None => vec![lake::calendar::KEY.to_owned()],
+            };
+            datasets.insert(dataset.clone(), Dataset { key, files });
+        }
+        let statement = Arc::clone(&bound.statement);
+        Ok(Arc::new(Work { shape: Shape::of(report, bounds.rows), statement, datasets }))
     }
 
     /// The days that a caller's relative ones are counted from.
@@ -156,4 +213,23 @@ impl Reports {
         let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones) <= through);
         Ok(ended.unwrap_or(local - Days::new(3)))
     }
+}
+
+/// All rows of a computation in one piece.
+async fn whole(frames: Frames) -> Result<DataFrame, ReportError> {
+    let frames = frames.try_fold(None::<DataFrame>, |rows, next| async move {
+        let Some(mut rows) = rows else { return Ok(Some(next)) };
+        rows.vstack_mut_owned(next).map_err(|_| ReportError::Stopped)?;
+        Ok(Some(rows))
+    });
+    let mut rows = frames.await?.ok_or(ReportError::Stopped)?;
+    if rows.first_col_n_chunks() > 1 {
+        rows = tokio::task::spawn_blocking(move || {
+            rows.rechunk_mut_par();
+            rows
+        })
+        .await
+        .map_err(|_| ReportError::Stopped)?;
+    }
+    Ok(rows)
 }

@@ -1,22 +1,28 @@
-//! Computed results, shared: one computation for all who ask the same of the same snapshot.
+//! Computed results, shared: one computation for all who ask the same of the same snapshot, ended when none of them
+//! waits any more.
 //!
 //! Nothing here has to be invalidated: the key holds the statement, its parameters and the snapshot.
 //! What ages (freshness) is not in it, and is written anew into every answer.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use polars::prelude::DataFrame;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::JoinHandle;
 
-use super::engine::Bound;
 use super::error::ReportError;
+use super::statements::Bound;
 use crate::report::language::compile::Report;
 
 /// Kibibytes of frames that are kept.
 const CAPACITY: u64 = 256 * 1024;
+/// How long a question that cost a worker is answered as it was, and not tried again.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// The rows of a report, as shared by every answer that needs them.
 #[derive(Debug)]
@@ -47,14 +53,31 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(report: &Report, bound: &Bound, snapshot: i64) -> Self {
-        Self { digest: report.digest.clone(), statement: Arc::clone(&bound.statement.text), snapshot }
+        Self { digest: report.digest.clone(), statement: Arc::clone(&bound.statement), snapshot }
     }
 }
+
+type Outcome = Result<Arc<Computed>, ReportError>;
 
 /// The results that are kept, and the computations under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Results {
     kept: Cache<Key, Arc<Computed>>,
+    refused: Cache<Key, ReportError>,
+    under_way: Arc<Mutex<HashMap<Key, Weak<UnderWay>>>>,
+}
+
+/// A computation, held by those who wait for it.
+#[derive(Debug)]
+struct UnderWay {
+    outcome: watch::Receiver<Option<Outcome>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Results {
@@ -66,7 +89,8 @@ impl Results {
                 u32::try_from(computed.frame.estimated_size() / 512 + 1).unwrap_or(u32::MAX)
             })
             .build();
-        Self { kept }
+        let refused = Cache::builder().max_capacity(1_000).time_to_live(REFUSED).build();
+        Self { kept, refused, under_way: Arc::default() }
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Option<Arc<Computed>> {
@@ -75,18 +99,59 @@ impl Results {
 
     /// The result of that key: kept, under way, or computed now.
     ///
-    /// The computation runs on its own task, so that a caller who leaves stops nobody who waits for
-    /// the same.
+    /// The computation runs on its own task, so that a caller who leaves stops nobody who waits for the same; with the
+    /// last of them it is dropped.
     pub(crate) async fn get_or(
         &self,
         key: Key,
         compute: impl Future<Output = Result<DataFrame, ReportError>> + Send + 'static,
-    ) -> Result<Arc<Computed>, ReportError> {
-        let kept = self.kept.clone();
-        let load = async move { compute.await.map(|frame| Arc::new(Computed::new(frame))) };
-        let task = tokio::spawn(async move { kept.try_get_with(key, load).await });
-        let outcome = task.await.map_err(|_| ReportError::Stopped)?;
-        outcome.map_err(|error: Arc<ReportError>| error.as_ref().clone())
+    ) -> Outcome {
+        let under_way = self.join(key, compute);
+        let mut outcome = under_way.outcome.clone();
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| ReportError::Stopped)?;
+        outcome.clone().unwrap_or(Err(ReportError::Stopped))
+    }
+
+    fn join(
+        &self,
+        key: Key,
+        compute: impl Future<Output = Result<DataFrame, ReportError>> + Send + 'static,
+    ) -> Arc<UnderWay> {
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = all.get(&key).and_then(Weak::upgrade) {
+            return under_way;
+        }
+        all.retain(|_, under_way| under_way.strong_count() > 0);
+        let (told, outcome) = watch::channel(None);
+        let (results, of) = (self.clone(), key.clone());
+        let task =
+            tokio::spawn(async move { told.send_replace(Some(results.load(of, compute).await)).map_or((), drop) });
+        let under_way = Arc::new(UnderWay { outcome, task });
+        all.insert(key, Arc::downgrade(&under_way));
+        under_way
+    }
+
+    async fn load(&self, key: Key, compute: impl Future<Output = Result<DataFrame, ReportError>>) -> Outcome {
+        // Another may have ended between this caller's look and its turn.
+        if let Some(kept) = self.kept.get(&key).await {
+            return Ok(kept);
+        }
+        if let Some(refused) = self.refused.get(&key).await {
+            return Err(refused);
+        }
+        match compute.await {
+            Ok(frame) => {
+                let computed = Arc::new(Computed::new(frame));
+                self.kept.insert(key, Arc::clone(&computed)).await;
+                Ok(computed)
+            }
+            Err(error) => {
+                if matches!(error, ReportError::OutOfMemory { .. } | ReportError::Crashed { .. }) {
+                    self.refused.insert(key, error.clone()).await;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -103,6 +168,12 @@ mod tests {
 
     fn key() -> Key {
         Key { digest: "d".into(), statement: "s".into(), snapshot: 1 }
+    }
+
+    async fn two_wait(results: &Results) {
+        while results.under_way.lock().unwrap()[&key()].strong_count() < 2 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
@@ -123,15 +194,62 @@ mod tests {
             tokio::spawn(async move { results.get_or(key(), compute).await })
         };
         started.notified().await;
-        first.abort();
         let second = {
             let (results, compute) = (results.clone(), compute());
             tokio::spawn(async move { results.get_or(key(), compute).await })
         };
+        two_wait(&results).await;
+        first.abort();
         go.notify_one();
         second.await.unwrap().unwrap();
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         assert!(results.get(&key()).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn with_the_last_who_waits_a_computation_is_dropped() {
+        let results = Results::new();
+        let (started, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let ends = Notifies(Arc::clone(&ended));
+        let begun = Arc::clone(&started);
+        let compute = async move {
+            let _ends = ends;
+            begun.notify_one();
+            std::future::pending().await
+        };
+        let first = {
+            let results = results.clone();
+            tokio::spawn(async move { results.get_or(key(), compute).await })
+        };
+        started.notified().await;
+        let second = {
+            let results = results.clone();
+            tokio::spawn(async move { results.get_or(key(), async { Err(ReportError::Stopped) }).await })
+        };
+        two_wait(&results).await;
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert!(!second.is_finished());
+        second.abort();
+        ended.notified().await;
+        assert!(results.get_or(key(), async { Ok(DataFrame::empty()) }).await.is_ok(), "who asks then begins anew");
+    }
+
+    struct Notifies(Arc<Notify>);
+
+    impl Drop for Notifies {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cost_a_worker_is_not_tried_again_at_once() {
+        let results = Results::new();
+        let crashed = || ReportError::Crashed { report: "r".into() };
+        assert!(results.get_or(key(), async move { Err(crashed()) }).await.is_err());
+        let again = results.get_or(key(), async { panic!("tried again") }).await;
+        assert!(matches!(again, Err(ReportError::Crashed { .. })), "{again:?}");
     }
 
     #[tokio::test]

@@ -13,9 +13,8 @@ const STACK: usize = 256 << 20;
 /// panics.
 pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (answer, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
     // A thread that cannot be had drops the sender, which the receiver sees as a stop.
-    drop(thread.spawn(move || {
+    drop(thread().spawn(move || {
         base::yield_to_others();
         // Whoever asked may have gone; then nobody wants the answer.
         drop(answer.send(work()));
@@ -23,18 +22,25 @@ pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     receiver
 }
 
+/// A thread with a deep stack.
+pub(crate) fn thread() -> std::thread::Builder {
+    std::thread::Builder::new().name("report".to_owned()).stack_size(STACK)
+}
+
+/// Starts the threads of both of polars' engines; they inherit the priority of the caller.
+pub(crate) fn warm_up() -> PolarsResult<()> {
+    for engine in [Engine::InMemory, Engine::Streaming] {
+        let rows = df!("n" => [1_i64, 2, 2])?;
+        rows.lazy().group_by([col("n")]).agg([col("n").sum().alias("sum")]).collect_with_engine(engine)?;
+    }
+    Ok(())
+}
+
 /// Starts the threads of both of polars' engines, at low priority: call it before anything is computed.
 ///
 /// They live as long as the process and inherit the priority of whoever needs them first.
 pub(crate) async fn start_polars() {
-    let started = deep(|| {
-        for engine in [Engine::InMemory, Engine::Streaming] {
-            let rows = df!("n" => [1_i64, 2, 2])?;
-            rows.lazy().group_by([col("n")]).agg([col("n").sum().alias("sum")]).collect_with_engine(engine)?;
-        }
-        PolarsResult::Ok(())
-    });
-    if !matches!(started.await, Ok(Ok(()))) {
+    if !matches!(deep(warm_up).await, Ok(Ok(()))) {
         tracing::warn!("polars did not start; its threads will have the priority of whoever computes first");
     }
 }

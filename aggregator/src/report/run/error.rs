@@ -27,9 +27,20 @@ pub enum ReportError {
     /// The computation took longer than allowed.
     #[error("the report took longer than {seconds} s: narrow the dates{}", as_file(report, *seconds < Bounds::IN_BACKGROUND.time.as_secs()))]
     TimedOut { report: String, seconds: u64 },
-    /// All computing slots were taken for too long.
-    #[error("too many reports are being computed; try again in a few seconds")]
+    /// The computation took more memory than one may.
+    #[error("the report needs more than {} MB of memory: narrow the dates, and get the parts as files, or ask for fewer rows", bytes / 1_000_000)]
+    OutOfMemory { report: String, bytes: u64 },
+    /// The process that computed came to its end, each time that it was tried.
+    #[error(
+        "the report \"{report}\" could not be computed: the process that computed it came to its end; try again later"
+    )]
+    Crashed { report: String },
+    /// Its turn did not come: others computed for too long.
+    #[error("too many reports are being computed, or long ones for too long; try again in a few seconds")]
     Busy,
+    /// The rows could not be written to the file that was ordered; the reason is for who ordered it.
+    #[error("the file could not be written")]
+    File(serde_json::Value),
     /// The snapshot was never made, or has expired.
     #[error("the snapshot {0} is not there any more")]
     UnknownSnapshot(i64),
@@ -75,12 +86,16 @@ impl ReportError {
     #[must_use]
     pub const fn is_callers(&self) -> bool {
         match self {
-            Self::UnknownReport { .. } | Self::Parameter(_) | Self::TooManyRows { .. } | Self::UnknownSnapshot(_) => {
-                true
-            }
+            Self::UnknownReport { .. }
+            | Self::Parameter(_)
+            | Self::TooManyRows { .. }
+            | Self::OutOfMemory { .. }
+            | Self::UnknownSnapshot(_) => true,
             Self::Broken { .. }
             | Self::TimedOut { .. }
+            | Self::Crashed { .. }
             | Self::Busy
+            | Self::File(_)
             | Self::Overflow { .. }
             | Self::MightOverflow { .. }
             | Self::AmbiguousKey { .. }

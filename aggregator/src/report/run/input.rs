@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lake::scan::Measured;
-use polars::prelude::{DataType, PlSmallStr, PolarsResult, SchemaRef, col};
+use polars::prelude::{DataType, LazyFrame, PlSmallStr, PolarsResult, SchemaRef, col};
 use sqlparser::ast::Query;
 
 use super::error::ReportError;
 use crate::report::language::bounds::{self, Extent, Overflow, ValueRange};
-use crate::report::language::compile::Report;
 
 /// The datasets of a report, by name.
 pub(crate) type Inputs = BTreeMap<String, Input>;
@@ -19,12 +17,17 @@ pub(crate) struct Input {
     pub(crate) schema: SchemaRef,
     /// The columns that tell its rows apart.
     pub(crate) key: Vec<String>,
-    pub(crate) measured: Measured,
+    /// Its rows.
+    pub(crate) frame: LazyFrame,
+    /// How many there are at most.
+    pub(crate) rows: i64,
+    /// The farthest value from zero of each column of whole numbers.
+    pub(crate) farthest: BTreeMap<String, f64>,
 }
 
 impl Input {
     fn extent(&self) -> Extent {
-        let rows = self.measured.rows as f64;
+        let rows = self.rows as f64;
         let column = |(name, kind): (&PlSmallStr, &DataType)| {
             (name.to_string(), ValueRange::of(kind, self.farthest(name), rows))
         };
@@ -32,7 +35,7 @@ impl Input {
     }
 
     fn farthest(&self, column: &str) -> f64 {
-        self.measured.farthest.get(column).copied().unwrap_or_default()
+        self.farthest.get(column).copied().unwrap_or_default()
     }
 
     /// The extent, with what each column's values really come to: one pass over the rows, in floats, which do not wrap.
@@ -41,7 +44,7 @@ impl Input {
         let numbers = extent.columns.iter_mut().filter_map(|(name, range)| Some((name.as_str(), range.as_mut()?)));
         let numbers: Vec<_> = numbers.collect();
         let totals = numbers.iter().map(|(name, _)| col(*name).cast(DataType::Float64).abs().sum());
-        let totals = self.measured.frame.clone().select(totals.collect::<Vec<_>>()).collect()?;
+        let totals = self.frame.clone().select(totals.collect::<Vec<_>>()).collect()?;
         for (name, range) in numbers {
             *range = range.with_total(totals.column(name)?.f64()?.get(0).unwrap_or_default());
         }
@@ -53,7 +56,7 @@ impl Input {
 ///
 /// # Errors
 /// [`ReportError::MightOverflow`], naming the column that most likely holds an absurd amount.
-pub(crate) fn prove(report: &Report, query: &Query, inputs: &Inputs) -> Result<(), ReportError> {
+pub(crate) fn prove(report: &str, query: &Query, inputs: &Inputs) -> Result<(), ReportError> {
     let extents = inputs.iter().map(|(name, input)| (name.clone(), input.extent())).collect();
     if bounds::prove(query, &extents).is_ok() {
         return Ok(());
@@ -61,7 +64,7 @@ pub(crate) fn prove(report: &Report, query: &Query, inputs: &Inputs) -> Result<(
     let added_up = inputs.iter().map(|(name, input)| Ok((name.clone(), input.with_totals()?)));
     let added_up = added_up
         .collect::<PolarsResult<_>>()
-        .map_err(|source| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) })?;
+        .map_err(|source| ReportError::Engine { report: report.to_owned(), source: Arc::new(source) })?;
     bounds::prove(query, &added_up).map_err(|Overflow { expression, bound }| ReportError::MightOverflow {
         expression,
         bound,
@@ -71,9 +74,9 @@ pub(crate) fn prove(report: &Report, query: &Query, inputs: &Inputs) -> Result<(
 
 /// Where to look first: the farthest number that is read.
 fn suspect(inputs: &Inputs) -> String {
-    let numbers = inputs.iter().flat_map(|(dataset, input)| {
-        input.measured.farthest.iter().map(move |(column, farthest)| (dataset, column, *farthest))
-    });
+    let numbers = inputs
+        .iter()
+        .flat_map(|(dataset, input)| input.farthest.iter().map(move |(column, farthest)| (dataset, column, *farthest)));
     match numbers.max_by(|(.., one), (.., two)| one.total_cmp(two)) {
         Some((dataset, column, farthest)) => format!("look at {dataset}.{column}, which holds {farthest:.0}"),
         None => "no column holds a number".to_owned(),

@@ -4,34 +4,32 @@ use std::sync::Arc;
 
 use polars::prelude::{ChunkApply as _, Column, DataFrame, DataType, Float64Chunked, IntoColumn as _, PolarsError};
 
+use super::engine::Shape;
 use super::error::ReportError;
-use crate::report::language::compile::Report;
-use crate::report::language::header::{ColumnType, ReportColumn};
+use crate::report::language::header::ColumnType;
 
 /// Beyond it a float no longer counts cents one by one.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Casts every column to its declared type, or says why it cannot be.
-pub(crate) fn shape(frame: &DataFrame, report: &Report) -> Result<DataFrame, ReportError> {
-    let engine = |source: PolarsError| ReportError::Engine { report: report.name.clone(), source: Arc::new(source) };
-    let columns = report
-        .columns
-        .iter()
-        .map(|declared| cast(frame.column(&declared.name).map_err(engine)?, declared))
-        .collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn shape(frame: &DataFrame, wanted: &Shape) -> Result<DataFrame, ReportError> {
+    let engine = |source: PolarsError| ReportError::Engine { report: wanted.report.clone(), source: Arc::new(source) };
+    let declared = wanted.columns.iter();
+    let columns = declared.map(|(name, kind)| cast(frame.column(name).map_err(engine)?, *kind));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let mut shaped = DataFrame::new(frame.height(), columns).map_err(engine)?;
     shaped.rechunk_mut();
-    if !is_unique(&shaped, &report.key).map_err(engine)? {
-        return Err(ReportError::AmbiguousKey { report: report.name.clone(), key: report.key.join(", ") });
+    if !is_unique(&shaped, &wanted.key).map_err(engine)? {
+        return Err(ReportError::AmbiguousKey { report: wanted.report.clone(), key: wanted.key.join(", ") });
     }
     Ok(shaped)
 }
 
-fn cast(column: &Column, declared: &ReportColumn) -> Result<Column, ReportError> {
-    let overflow = |detail: String| ReportError::Overflow { column: declared.name.clone(), detail };
+fn cast(column: &Column, kind: ColumnType) -> Result<Column, ReportError> {
+    let overflow = |detail: String| ReportError::Overflow { column: column.name().to_string(), detail };
     let strict =
         |to: DataType| column.strict_cast(&to).map_err(|_| overflow(format!("a value that does not fit {to}")));
-    match declared.kind {
+    match kind {
         ColumnType::Int32 => strict(DataType::Int32),
         ColumnType::Int64 => strict(DataType::Int64),
         ColumnType::Money if column.dtype().is_float() => cents(column).map_err(overflow),

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use lake::scan::Measured;
 use lake::{ColumnType, calendar};
 use polars::prelude::*;
 
+use crate::report::language::bind::read_back;
 use crate::report::language::catalogue::{Catalogue, Schemas};
 use crate::report::language::resolve::{Clock, for_caller};
 use crate::report::run::ask::Bounds;
 use crate::report::run::deep::deep;
-use crate::report::run::engine::{execute, statement};
+use crate::report::run::engine::{Shape, over};
 use crate::report::run::error::ReportError;
 use crate::report::run::input::Input;
+use crate::report::run::statements::statement;
 use crate::source::{self, declare};
 
 /// Frames by dataset name.
@@ -52,9 +53,9 @@ pub(crate) fn compute_within(
     let report = crate::report::run::find(catalogue, name)?;
     let given = params.iter().copied().collect();
     let resolved = for_caller(&report, &given, clock())?;
-    let statement = statement(&report, &resolved)?;
+    let query = read_back(&statement(&report, &resolved)?).unwrap();
     let inputs = report.datasets.iter().map(|name| (name.clone(), input(name, &frames[name]))).collect();
-    deep(move || execute(&report, &statement, inputs, rows)).blocking_recv().unwrap()
+    deep(move || over(&Shape::of(&report, rows), &query, &inputs)).blocking_recv().unwrap()
 }
 
 /// A frame as the engine would read it from the lake.
@@ -67,8 +68,7 @@ fn input(dataset: &str, frame: &DataFrame) -> Input {
     let declared = declared();
     let key = declared.get(dataset).map_or_else(|| vec![calendar::KEY.to_owned()], |dataset| dataset.key.clone());
     let rows = i64::try_from(frame.height()).unwrap();
-    let measured = Measured { frame: frame.clone().lazy(), rows, farthest: farthest.collect() };
-    Input { schema: Arc::clone(frame.schema()), key, measured }
+    Input { schema: Arc::clone(frame.schema()), key, frame: frame.clone().lazy(), rows, farthest: farthest.collect() }
 }
 
 /// The datasets as the shipped sources declare them, without rows.

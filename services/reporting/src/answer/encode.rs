@@ -2,18 +2,26 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use ::exports::{Format, Provenance};
+use ::exports::{Column, Format, Provenance};
 use ::jobs::document::Document;
+use aggregator::report::Computed;
 use async_compression::{
     Level,
     tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder},
 };
 use futures_util::FutureExt as _;
+use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use super::{Spool, SpoolError, error::FileFault, rows::Note};
 
 /// The level beyond which brotli takes many times longer for a little less.
 pub const BROTLI: Level = Level::Precise(4);
@@ -34,6 +42,47 @@ pub fn write(
     let mut coded = coding.writer(out);
     ::exports::write(format, provenance, columns, rows, &mut coded)?;
     coded.finish().map_err(::exports::Error::Write)
+}
+
+/// A file of rows that are not there yet: for the process that computes them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The folder of the spool.
+    pub spool: Spool,
+    /// The file's name in it, and that of its draft, which the service removes if the process comes to its end.
+    pub key: String,
+    pub draft: PathBuf,
+    /// The format's name.
+    pub format: String,
+    pub coding: Option<Coding>,
+    /// What is to be told about the rows; how many there are, and since when, is known when they are.
+    pub provenance: Provenance,
+    pub columns: Vec<Column>,
+}
+
+/// Writes computed rows into the spool, in the process that computed them.
+///
+/// # Errors
+/// A [`FileFault`].
+pub fn write_file(order: &Value, rows: DataFrame) -> Result<Value, Value> {
+    let written = serde_json::from_value(order.clone())
+        .map_err(|error| FileFault::Fault(error.to_string()))
+        .and_then(|order: Order| order.fill(rows));
+    written.map_err(|fault| serde_json::to_value(fault).unwrap_or_default())
+}
+
+impl Order {
+    fn fill(self, rows: DataFrame) -> Result<Value, FileFault> {
+        let Self { spool, key, draft, format, coding, mut provenance, columns } = self;
+        let format = Format::from_name(&format).ok_or_else(|| FileFault::Fault(format!("no format `{format}`")))?;
+        let computed = Arc::new(Computed::new(rows));
+        provenance.row_count = Some(computed.frame.height() as u64);
+        provenance.generated_at = computed.computed_at;
+        let document = Document { provenance, columns, computed };
+        let (_, note) = Note::of(&document).map_err(SpoolError::from)?;
+        spool.build_at(&draft, &key, &note, |out| write(format, coding, &document, out))?;
+        Ok(Value::Null)
+    }
 }
 
 /// Report, days and revision: what a person wants to read in a folder of downloads.
@@ -57,7 +106,7 @@ pub fn file_name(provenance: &Provenance, format: Format) -> String {
 }
 
 /// A content coding; on equal wishes of the client the earlier is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Coding {
     /// Zstandard: the cheapest to make.
     Zstd,

@@ -6,6 +6,7 @@ use ::exports::Source;
 use ::jobs::engine::EngineError;
 use aggregator::{poll::PollError, publish::PublishError, report::ReportError, source::SourceError};
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 use super::spool::SpoolError;
 
@@ -53,6 +54,9 @@ pub enum AnswerError {
     /// Computing took longer than it may.
     #[error("{detail}")]
     TimedOut { detail: String },
+    /// Computing needs more memory than it may take.
+    #[error("{detail}")]
+    TooLarge { detail: String },
     /// The spool folder cannot be written.
     #[error("the download could not be built: the spool folder is full or cannot be written")]
     Spool(#[source] SpoolError),
@@ -90,6 +94,7 @@ impl AnswerError {
             | Self::Parameter { .. }
             | Self::Request { .. }
             | Self::Arguments { .. }
+            | Self::TooLarge { .. }
             | Self::TimedOut { .. } => true,
             Self::ReportDisabled { .. }
             | Self::NotPublished { .. }
@@ -149,10 +154,37 @@ impl From<EngineError> for AnswerError {
 
 impl From<SpoolError> for AnswerError {
     fn from(error: SpoolError) -> Self {
+        FileFault::from(error).into()
+    }
+}
+
+/// Why a file could not be written, as a process that computes tells the service.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FileFault {
+    /// The format cannot hold the rows.
+    Format(String),
+    /// The folder cannot be written.
+    Folder(String),
+    /// Anything else.
+    Fault(String),
+}
+
+impl From<SpoolError> for FileFault {
+    fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::Encode(error) if error.is_callers() => Self::parameter("format", error.to_string()),
-            SpoolError::Encode(error) => Self::internal(error),
-            SpoolError::Folder(_) => Self::Spool(error),
+            SpoolError::Encode(error) if error.is_callers() => Self::Format(error.to_string()),
+            SpoolError::Encode(error) => Self::Fault(base::error_chain(&error)),
+            SpoolError::Folder(error) => Self::Folder(base::error_chain(&error)),
+        }
+    }
+}
+
+impl From<FileFault> for AnswerError {
+    fn from(fault: FileFault) -> Self {
+        match fault {
+            FileFault::Format(detail) => Self::parameter("format", detail),
+            FileFault::Folder(detail) => Self::Spool(SpoolError::Folder(std::io::Error::other(detail))),
+            FileFault::Fault(detail) => Self::internal(detail),
         }
     }
 }
@@ -165,8 +197,12 @@ impl From<ReportError> for AnswerError {
             ReportError::UnknownSnapshot(_) => Self::parameter("snapshot", error.to_string()),
             ReportError::TooManyRows { .. } => Self::Request { detail: error.to_string() },
             ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },
-            ReportError::Busy => Self::Busy { detail: error.to_string() },
+            ReportError::Busy | ReportError::Crashed { .. } => Self::Busy { detail: error.to_string() },
+            ReportError::OutOfMemory { .. } => Self::TooLarge { detail: error.to_string() },
             ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
+            ReportError::File(reason) => {
+                serde_json::from_value::<FileFault>(reason).map_or_else(Self::internal, Self::from)
+            }
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
             | ReportError::MightOverflow { .. }

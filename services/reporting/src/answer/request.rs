@@ -7,7 +7,7 @@ use ::exports::Source;
 use ::jobs::document::{self, Document};
 use aggregator::{
     publish::{self, Revision},
-    report::{Bounds, Given, Question},
+    report::{Asker, Bounds, Given, Question},
 };
 use chrono::NaiveDate;
 use futures_util::future::join_all;
@@ -131,7 +131,26 @@ impl ReportRequest {
         Some(self.as_of_now(document))
     }
 
-    /// The rows, computed or read now. Call it in a slot: what waits for one should hold no rows.
+    /// The same request of somebody else than the service itself.
+    #[must_use]
+    pub fn by(self, asker: Asker) -> Self {
+        let target = match self.target {
+            Target::Computed(question) => Target::Computed(question.by(asker)),
+            published @ Target::Published(_) => published,
+        };
+        Self { target, ..self }
+    }
+
+    /// What is computed; none, if it was published.
+    #[must_use]
+    pub const fn question(&self) -> Option<&Question> {
+        match &self.target {
+            Target::Computed(question) => Some(question),
+            Target::Published(_) => None,
+        }
+    }
+
+    /// The rows, computed or read now. What was published is read in a slot: what waits for one should hold no rows.
     ///
     /// # Errors
     /// What computing or reading them meets.
@@ -142,6 +161,7 @@ impl ReportRequest {
                 document::of_result(&answers.aggregator, &result)
             }
             Target::Published(revision) => {
+                let _slot = answers.slot().await?;
                 let rows = publish::rows_of(&answers.pool, revision.as_ref().clone()).await?;
                 let document = document::of_published(&answers.aggregator, rows);
                 answers.revisions.insert(revision.revision_id, document.clone()).await;

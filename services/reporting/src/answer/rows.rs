@@ -1,16 +1,23 @@
 //! The rows of an answer: in memory, in the spool, or made now.
 //!
-//! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; then a slot, so that
-//! a bounded number are computed at a time and a waiting request holds no rows. The order is always this one.
+//! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; who encodes them then
+//! takes a slot, so that a bounded number do. Files of rows that are not at hand are encoded where they are computed.
 
 use std::io::Write;
 
-use ::exports::{Column, Provenance};
-use ::jobs::document::Document;
+use ::exports::{Column, Format, Provenance};
+use ::jobs::document::{self, Document};
+use aggregator::{
+    Aggregator,
+    report::{Bounds, Question},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{AnswerError, Answers, Coding, ReportRequest, Slot, Whole};
+use super::{
+    AnswerError, Answers, Coding, ReportRequest, Spool, Whole,
+    encode::{Order, write},
+};
 
 /// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,7 +56,7 @@ pub struct Made {
     /// The rows.
     pub document: Document,
     /// Held until the work is done.
-    pub right: Option<(OwnedMutexGuard<()>, Slot)>,
+    pub right: Option<OwnedMutexGuard<()>>,
 }
 
 /// The name of a file in the spool.
@@ -70,9 +77,72 @@ pub async fn of(answers: &Answers, request: &ReportRequest, key: &str) -> Result
     if let Some(rows) = at_hand(answers, request, key).await {
         return Ok(rows);
     }
-    let slot = answers.slot().await?;
     let document = request.document(answers).await?;
-    Ok(Rows::Memory(Made { document, right: Some((turn, slot)) }))
+    Ok(Rows::Memory(Made { document, right: Some(turn) }))
+}
+
+/// The file of a key in a format: from the spool, of rows at hand, or computed and encoded now, elsewhere.
+///
+/// # Errors
+/// As [`of`] and [`build`].
+pub async fn file(
+    answers: &Answers,
+    request: &ReportRequest,
+    key: &str,
+    format: Format,
+    coding: Option<Coding>,
+) -> Result<Found, AnswerError> {
+    if let Some(found) = find(answers, request, key).await {
+        return Ok(found);
+    }
+    let made = match (at_hand(answers, request, key).await, request.question()) {
+        (Some(Rows::File(found)), _) => return Ok(found),
+        (Some(Rows::Memory(made)), _) => made,
+        (None, Some(question)) => {
+            let turn = answers.spool.turn(key).await;
+            if let Some(found) = find(answers, request, key).await {
+                return Ok(found);
+            }
+            computed(&answers.aggregator, &answers.spool, question, Bounds::ON_DEMAND, key, format, coding).await?;
+            drop(turn);
+            let gone = || AnswerError::Busy { detail: "the file had to leave the spool; try again".to_owned() };
+            return find(answers, request, key).await.ok_or_else(gone);
+        }
+        (None, None) => match of(answers, request, key).await? {
+            Rows::File(found) => return Ok(found),
+            Rows::Memory(made) => made,
+        },
+    };
+    build(answers, request, key, made, move |document, out| write(format, coding, document, out)).await
+}
+
+/// Has the answer to a question computed and encoded into the spool, elsewhere: its rows are never in this process.
+///
+/// # Errors
+/// What computing or encoding meets.
+pub async fn computed(
+    aggregator: &Aggregator,
+    spool: &Spool,
+    question: &Question,
+    bounds: Bounds,
+    key: &str,
+    format: Format,
+    coding: Option<Coding>,
+) -> Result<(), AnswerError> {
+    let draft = spool.draft(key);
+    let (provenance, columns) = document::of_question(aggregator, question);
+    let order = Order {
+        spool: spool.clone(),
+        key: key.to_owned(),
+        draft: draft.path.clone(),
+        format: format.name().to_owned(),
+        coding,
+        provenance,
+        columns,
+    };
+    let order = serde_json::to_value(order).map_err(AnswerError::internal)?;
+    aggregator.reports().file(question, bounds, order).await?;
+    Ok(())
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
@@ -103,20 +173,21 @@ pub async fn build(
     encode: impl FnOnce(&Document, &mut (dyn Write + Send)) -> ::exports::Result<()> + Send + 'static,
 ) -> Result<Found, AnswerError> {
     let Made { document, right } = made;
-    let right = match right {
-        Some(right) => right,
+    let turn = match right {
+        Some(turn) => turn,
         None => {
             let turn = answers.spool.turn(key).await;
             if let Some(found) = find(answers, request, key).await {
                 return Ok(found);
             }
-            (turn, answers.slot().await?)
+            turn
         }
     };
+    let slot = answers.slot().await?;
     let (spool, key) = (answers.spool.clone(), key.to_owned());
     let built = tokio::task::spawn_blocking(move || {
         // Held until the work ends, even if the client has left: the disk and the cores are busy.
-        let _held = right;
+        let _held = (turn, slot);
         let (note, text) = Note::of(&document)?;
         spool.build(&key, &text, |out| encode(&document, out)).map(|whole| (whole, note))
     });

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
@@ -29,10 +30,11 @@ const TRAILER: usize = 8 + 8 + 32;
 const LONGEST_NOTE: u64 = 1 << 20;
 
 /// A folder of finished downloads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spool {
     folder: PathBuf,
     most_bytes: u64,
+    #[serde(skip)]
     turns: Arc<Mutex<HashMap<String, Weak<Turn<()>>>>>,
 }
 
@@ -115,8 +117,27 @@ impl Spool {
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
     ) -> Result<Whole, SpoolError> {
-        let part = Part { path: self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())) };
-        let file = File::options().read(true).write(true).create_new(true).open(&part.path);
+        self.build_at(&self.draft(key).path, key, note, write)
+    }
+
+    /// A name for a file of a key while it is not whole; what bears it is removed with it.
+    #[must_use]
+    pub fn draft(&self, key: &str) -> Draft {
+        Draft { path: self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())) }
+    }
+
+    /// As [`Self::build`], under the name of a draft of the caller's.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn build_at(
+        &self,
+        draft: &Path,
+        key: &str,
+        note: &[u8],
+        write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
+    ) -> Result<Whole, SpoolError> {
+        let file = File::options().read(true).write(true).create_new(true).open(draft);
         let file = file.map_err(SpoolError::Folder)?;
         let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
         write(&mut out).map_err(|error| match error {
@@ -131,7 +152,7 @@ impl Spool {
         end.extend_from_slice(&sha256);
         out.write_all(&end).map_err(SpoolError::Folder)?;
         let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
-        std::fs::rename(&part.path, self.folder.join(key)).map_err(SpoolError::Folder)?;
+        std::fs::rename(draft, self.folder.join(key)).map_err(SpoolError::Folder)?;
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "the spool could not be tidied");
         }
@@ -183,12 +204,14 @@ fn read_back(file: &File) -> Option<(u64, [u8; 32], Vec<u8>)> {
     Some((length, sha256.try_into().ok()?, note))
 }
 
-/// A half-built file: removed unless it was renamed.
-struct Part {
-    path: PathBuf,
+/// The name of a half-built file, which is removed unless it was renamed.
+#[derive(Debug)]
+pub struct Draft {
+    /// Where it lies.
+    pub path: PathBuf,
 }
 
-impl Drop for Part {
+impl Drop for Draft {
     fn drop(&mut self) {
         // After the rename there is nothing of that name, which is what we want.
         std::fs::remove_file(&self.path).ok();

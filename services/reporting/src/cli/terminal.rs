@@ -87,6 +87,7 @@ pub(super) fn explained(error: AnswerError) -> anyhow::Error {
         | AnswerError::Stale { .. }
         | AnswerError::Busy { .. }
         | AnswerError::TimedOut { .. }
+        | AnswerError::TooLarge { .. }
         | AnswerError::Spool(_)
         | AnswerError::Catalogue(_)
         | AnswerError::Database(_)

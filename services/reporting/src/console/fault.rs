@@ -54,8 +54,8 @@ impl IntoResponse for Fault {
             }
             Self::Slow(limit) => {
                 let detail = format!(
-                    "this page took longer than {} s; what it waits for goes on, so ask again in a moment, narrow what \
-                     you ask, or get a long report as a file: POST /reports/{{name}}/runs of the API",
+                    "this page took longer than {} s: narrow what you ask, or get a long report as a file: \
+                     POST /reports/{{name}}/runs of the API",
                     limit.as_secs()
                 );
                 return Self::Api(ApiError::unavailable(detail)).into_response();

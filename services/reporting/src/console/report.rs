@@ -9,7 +9,7 @@ mod table;
 
 use std::sync::Arc;
 
-use aggregator::report::{self, ChartKind, Report};
+use aggregator::report::{self, Asker, ChartKind, Report};
 use axum::{
     extract::{Path, RawQuery, State as Of},
     http::{HeaderMap, StatusCode},
@@ -49,13 +49,15 @@ pub(super) async fn page(
     let ask = Ask::read(query.as_deref().unwrap_or_default())?;
     let catalogue = state.aggregator.reports().catalogue();
     let report = catalogue.get(&name).map(Arc::clone);
-    let document = document(&state, &name, &ask).await;
+    let asker = Asker::consumer(&visitor.session.consumer);
+    let document = document(&state, &name, &ask, asker).await;
     let (document, refused) = match (document, report.is_some()) {
         (Ok(document), _) => (Some(document), None),
         // A refusal is shown beside its field, and what was entered stays.
-        (Err(error @ (AnswerError::Parameter { .. } | AnswerError::Request { .. })), true) => {
-            (None, Some(ApiError::from(error)))
-        }
+        (
+            Err(error @ (AnswerError::Parameter { .. } | AnswerError::Request { .. } | AnswerError::TooLarge { .. })),
+            true,
+        ) => (None, Some(ApiError::from(error))),
         (Err(error), _) => return Err(error.into()),
     };
     let title = document.as_ref().map(|document| document.provenance.title.clone());
@@ -69,7 +71,7 @@ pub(super) async fn page(
 }
 
 /// The rows, from what is at hand or made now.
-async fn document(state: &State, name: &str, ask: &Ask) -> Result<Document, AnswerError> {
+async fn document(state: &State, name: &str, ask: &Ask, asker: Asker) -> Result<Document, AnswerError> {
     let answers = &state.answers;
     let request = match ask.published {
         Some((day, revision)) => ReportRequest::published(answers, name, day, revision).await?,
@@ -78,8 +80,7 @@ async fn document(state: &State, name: &str, ask: &Ask) -> Result<Document, Answ
     if let Some(held) = request.held(answers).await {
         return Ok(held);
     }
-    let _slot = answers.slot().await?;
-    request.document(answers).await
+    request.by(asker).document(answers).await
 }
 
 /// What is shown of which report.

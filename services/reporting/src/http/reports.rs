@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::exports::Format;
-use aggregator::report::{Chart, Grain, Parameter, Report, ReportColumn};
+use aggregator::report::{Asker, Chart, Grain, Parameter, Report, ReportColumn};
 use axum::{
     extract::{RawQuery, State as Of},
     http::{HeaderMap, Method, header},
@@ -154,7 +154,10 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
               (status = 406, description = "None of the formats in `Accept` is to be had; the detail lists them"),
               (status = 409, description = "The report's file is faulty; the detail says where"),
               (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
-              (status = 416, description = "`Range` begins beyond the end")))]
+              (status = 416, description = "`Range` begins beyond the end"),
+              (status = 422, description = "Computing it needs more memory than it may take; the detail says what to do"),
+              (status = 503, description = "Its time is up, its turn did not come, or what it needs is away; come again \
+                                            after `Retry-After`")))]
 pub async fn get(
     Of(state): Of<State>,
     Path(name): Path<String>,
@@ -183,7 +186,9 @@ async fn respond_to(
     client: ClientRequest<'_>,
     format: Format,
 ) -> Result<Response, ApiError> {
+    let asker = client.headers.get("x-consumer-username").and_then(|name| name.to_str().ok());
     let report = ReportRequest::of_query(&state.answers, name, query).await?;
+    let report = report.by(asker.map(Asker::consumer).unwrap_or_default());
     let cache = match query.published {
         Some((_, Some(_))) => CachePolicy::Immutable,
         _ => CachePolicy::Revalidate,
