@@ -1,10 +1,50 @@
-//! What makes two revisions the same: columns, rows, state and what is missing.
+//! What makes two revisions the same: columns, rows, state and what is missing. Labels, which a reference gives to what
+//! the key already tells apart, are no part of a figure: they are shown as they were when a revision was computed.
 
 use polars::prelude::{AnyValue, DataFrame, PolarsResult};
 use sha2::{Digest, Sha256};
 
-use super::{Missing, State};
+use super::{Missing, PublishedRows, State};
 use crate::report::ReportResult;
+
+/// How rows differ from those of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Difference {
+    None,
+    /// Something has another name.
+    Labels,
+    Figures,
+}
+
+/// How a result differs from the rows that were published.
+pub(super) fn difference(then: &PublishedRows, now: &ReportResult) -> PolarsResult<Difference> {
+    let columns = || now.columns().iter();
+    let same_columns = then.columns.iter().map(|it| (&it.name, it.kind)).eq(columns().map(|it| (&it.name, it.kind)));
+    if !same_columns || then.frame.height() != now.frame.height() {
+        return Ok(Difference::Figures);
+    }
+    let mut found = Difference::None;
+    for ((then, now), column) in then.frame.columns().iter().zip(now.frame.columns()).zip(columns()) {
+        if column.label && found == Difference::Labels {
+            continue;
+        }
+        let (mut one, mut other) = (String::new(), String::new());
+        for row in 0..then.len() {
+            (one.clear(), other.clear());
+            cell_text(&then.get(row)?, &mut one);
+            cell_text(&now.get(row)?, &mut other);
+            match (one == other, column.label) {
+                (true, _) => {}
+                (false, false) => return Ok(Difference::Figures),
+                (false, true) => {
+                    found = Difference::Labels;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
 
 /// SHA-256 in hexadecimal. Floats count to nine digits: the order of an addition may move the last ones.
 pub(super) fn of(result: &ReportResult, state: State, missing: &[Missing]) -> PolarsResult<String> {
