@@ -79,6 +79,8 @@ pub(super) fn cell_text(cell: &AnyValue<'_>, text: &mut String) {
         AnyValue::Null => text.push_str("~;"),
         AnyValue::Float64(value) => field(text, &format!("{value:.8e}")),
         AnyValue::String(value) => field(text, value),
+        // As a column of one value for all rows holds it.
+        AnyValue::StringOwned(value) => field(text, value),
         other => field(text, &other.to_string()),
     }
 }
@@ -89,4 +91,22 @@ fn field(text: &mut String, value: &str) {
     text.push(':');
     text.push_str(value);
     text.push(';');
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::AnyValue;
+
+    use super::cell_text;
+
+    #[test]
+    fn a_text_is_the_same_however_it_is_held() {
+        let text = |cell| {
+            let mut text = String::new();
+            cell_text(&cell, &mut text);
+            text
+        };
+        assert_eq!(text(AnyValue::String("Union Station")), text(AnyValue::StringOwned("Union Station".into())));
+        assert_ne!(text(AnyValue::String("")), text(AnyValue::Null));
+    }
 }

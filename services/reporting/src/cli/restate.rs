@@ -33,7 +33,9 @@ impl Restate {
         let beyond = outcome.get("beyond_window").and_then(Value::as_array).map_or(0, Vec::len);
         print(format!("{} figures looked at again, {} new revisions", number("looked_at"), number("revisions")))?;
         if beyond > 0 {
-            print(format!("{beyond} days before the window have changed; `reporting restate --outdated` publishes them"))?;
+            print(format!(
+                "{beyond} days before the window have changed; `reporting restate --outdated` publishes them"
+            ))?;
         }
         let failed: Vec<&str> =
             outcome.get("failed").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
