@@ -1,7 +1,7 @@
 //! What makes two revisions the same: columns, rows, state and what is missing. Labels, which a reference gives to what
 //! the key already tells apart, are no part of a figure: they are shown as they were when a revision was computed.
 
-use polars::prelude::{AnyValue, DataFrame, PolarsResult};
+use polars::prelude::{AnyValue, Column, DataFrame, PolarsResult};
 use sha2::{Digest, Sha256};
 
 use super::{Missing, PublishedRows, State};
@@ -23,23 +23,18 @@ pub(super) fn difference(then: &PublishedRows, now: &ReportResult) -> PolarsResu
     if !same_columns || then.frame.height() != now.frame.height() {
         return Ok(Difference::Figures);
     }
+    let text = |column: &Column, row: usize| {
+        let mut text = String::new();
+        cell_text(&column.get(row)?, &mut text);
+        PolarsResult::Ok(text)
+    };
     let mut found = Difference::None;
     for ((then, now), column) in then.frame.columns().iter().zip(now.frame.columns()).zip(columns()) {
-        if column.label && found == Difference::Labels {
-            continue;
-        }
-        let (mut one, mut other) = (String::new(), String::new());
         for row in 0..then.len() {
-            (one.clear(), other.clear());
-            cell_text(&then.get(row)?, &mut one);
-            cell_text(&now.get(row)?, &mut other);
-            match (one == other, column.label) {
+            match (text(then, row)? == text(now, row)?, column.label) {
                 (true, _) => {}
+                (false, true) => found = Difference::Labels,
                 (false, false) => return Ok(Difference::Figures),
-                (false, true) => {
-                    found = Difference::Labels;
-                    break;
-                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the shipped reports tell of themselves: enough for somebody else to write the SQL, and no less than is so.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use polars::prelude::{DataType, IntoLazy as _, col, lit};
 use sqlparser::ast::{Expr, OrderByExpr, OrderByKind, visit_expressions};
@@ -23,12 +24,13 @@ fn order(report: &Report) -> &[OrderByExpr] {
 /// The columns that a term of ORDER BY names.
 fn named(term: &OrderByExpr) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let _ = visit_expressions(&term.expr, |expression| {
+    let visited = visit_expressions(&term.expr, |expression| {
         if let Expr::Identifier(name) = expression {
             names.insert(name.value.clone());
         }
-        std::ops::ControlFlow::<()>::Continue(())
+        ControlFlow::<()>::Continue(())
     });
+    assert!(visited.is_continue());
     names
 }
 
