@@ -114,11 +114,13 @@ impl Job for Restate {
                 Grain::Day => self.days_to_look_at(&report, &gate, window).await?,
                 Grain::Snapshot => self.moment_to_make_final(&report, &gate).await?,
             };
-            for Look { day, after } in looks {
+            for Look { day, after, late } in looks {
                 if day < window {
                     outcome.beyond_window.insert(day);
-                    let marked = aggregator.publisher().mark_outdated(&report, day, after, &gate, run.lease()).await;
-                    outcome.outdated += usize::from(marked.map_err(anyhow::Error::new)?);
+                    if late {
+                        let marked = aggregator.publisher().mark_outdated(&report, day, after, &gate, run.lease());
+                        outcome.outdated += usize::from(marked.await.map_err(anyhow::Error::new)?);
+                    }
                 } else if outcome.looked_at < most {
                     outcome.looked_at += 1;
                     self.publish_again(&report, day, &gate, run, &mut outcome).await?;
@@ -144,6 +146,8 @@ struct Look {
     day: NaiveDate,
     /// The snapshot through which what is published is known to be right.
     after: i64,
+    /// Whether rows have come that no revision holds and no mark tells.
+    late: bool,
 }
 
 /// What is published for a day, and how far it was looked at since.
@@ -205,7 +209,7 @@ impl Restate {
         let newest = newest.context("what was published could not be read")?.pop();
         let wanted = newest.filter(|revision| revision.state == State::Provisional);
         let wanted = wanted.filter(|revision| gate.missing(report, revision.business_day).is_empty());
-        Ok(wanted.into_iter().map(|it| Look { day: it.business_day, after: it.snapshot }).collect())
+        Ok(wanted.into_iter().map(|it| Look { day: it.business_day, after: it.snapshot, late: false }).collect())
     }
 
     /// The published days of a report that rows came for since they were computed and since we last looked, and those
@@ -249,16 +253,17 @@ impl Restate {
         let changed: BTreeMap<NaiveDate, i64> =
             changed.into_iter().filter_map(|(day, snapshot)| Some((day?, snapshot))).collect();
         let with_findings = publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?;
-        let is_news = |standing: &Standing| {
+        let look = |standing: Standing| {
             let day = standing.business_day;
             let seen = if day < window { standing.known_through } else { standing.right_through };
             // On most looks nothing has changed, and a year of days need not be worked out.
             let behind = if changed.is_empty() { Vec::new() } else { aggregator.reports().days_behind(report, day) };
-            behind.into_iter().any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen))
+            let late = behind.into_iter().any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen));
+            let wanted = late
                 || (newest > seen && with_findings.contains(&day))
-                || (standing.provisional && gate.missing(report, day) != standing.missing.0)
+                || (standing.provisional && gate.missing(report, day) != standing.missing.0);
+            wanted.then_some(Look { day, after: standing.right_through, late })
         };
-        let wanted = published.into_iter().filter(is_news);
-        Ok(wanted.map(|it| Look { day: it.business_day, after: it.right_through }).collect())
+        Ok(published.into_iter().filter_map(look).collect())
     }
 }

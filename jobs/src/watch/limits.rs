@@ -237,6 +237,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_outdated_is_one_finding_of_each_source_whose_rows_came_late() {
+        let revision = |report: &str, day: &str, sources: &[&str]| OutdatedRevision {
+            report: report.to_owned(),
+            business_day: day.parse().unwrap(),
+            revision: 1,
+            outdated: sqlx::types::Json(publish::Outdated {
+                since: DateTime::UNIX_EPOCH,
+                by: sources.iter().map(|source| json!({ "source": source, "dataset": "d" })).collect(),
+            }),
+        };
+        let found = outdated(&[
+            revision("daily_sales", "2026-01-03", &["retail"]),
+            revision("channel_mix", "2026-01-03", &["ecommerce", "retail", "retail"]),
+            revision("channel_mix", "2026-01-05", &["retail"]),
+        ]);
+        let told: Vec<_> =
+            found.iter().map(|it| (it.subject.as_str(), it.facts["figures"].as_i64().unwrap())).collect();
+        assert_eq!(told, [("ecommerce", 1), ("retail", 3)]);
+        assert!(found[1].summary.contains("3 published figures of 2026-01-03 to 2026-01-05"), "{}", found[1].summary);
+        assert_eq!(found[1].facts["reports"], json!(["channel_mix", "daily_sales"]));
+    }
+
+    #[test]
     fn drift_is_a_sum_of_magnitudes_over_the_rows_that_count() {
         let columns = vec![
             Column::new("finding".into(), ["drift", "imported", "drift"]),
