@@ -1,6 +1,6 @@
 /*---
 title = "Price overrides"
-description = "Lines that a till sold at another price than the list's: what was charged is what counts everywhere, and here the list price stands beside it. A row for each such line of a completed sale; no rows: everything was sold at its list price. By day, store, moment, ticket and line."
+description = "Lines that a till sold at another price than the list's: what was charged is what counts everywhere, and here the list price stands beside it. A row for each such line of a completed sale; no rows: everything was sold at its list price. Order: day, store, sold at, ticket, line."
 section = "Sales"
 grain = "day"
 key = ["day", "store", "ticket", "line"]
@@ -16,14 +16,14 @@ to = "$business_day"
 [columns]
 day = { type = "date", title = "Day", note = "The business day of the sale, in the store's zone." }
 store = { type = "string", title = "Store", note = "The store's code; empty for a store that Retail does not tell of." }
-register = { type = "int32", title = "Register" }
+register = { type = "int32", title = "Register", note = "Number of the register; empty where Retail does not tell of it." }
 ticket = { type = "string", title = "Ticket", note = "Number of the receipt." }
-line = { type = "int32", title = "Line" }
-sold_at = { type = "timestamp", title = "Sold at" }
-product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
-product = { type = "string", title = "Product" }
-quantity = { type = "int64", title = "Quantity", unit = "pieces" }
+line = { type = "int32", title = "Line", note = "Number of the line on the ticket." }
+sold_at = { type = "timestamp", title = "Sold at", note = "The moment of the sale." }
+product_id = { type = "int64", title = "Product no.", note = "Inventory's number." }
+sku = { type = "string", title = "SKU", note = "As frozen on the line." }
+product = { type = "string", title = "Product", note = "As frozen on the line." }
+quantity = { type = "int64", title = "Quantity", unit = "pieces", note = "Of the line; negative where it came back." }
 list_price = { type = "money", title = "List price", note = "Of one piece, at Inventory when the sale was told." }
 charged_price = { type = "money", title = "Charged", note = "For one piece, before discounts." }
 difference = { type = "money", title = "Difference", note = "Charged less list price, for one piece." }

@@ -1,6 +1,6 @@
 /*---
 title = "Shortfalls"
-description = "What was sold although stock had none of it: a till that was offline tells its sales later, and the pieces that the books did not have are booked as an adjustment. A row for each document, location and product; no rows: everything sold was there. By day, location, reference and product number."
+description = "What was sold although stock had none of it: a till that was offline tells its sales later, and the pieces that the books did not have are booked as an adjustment. A row for each document, location and product; no rows: everything sold was there. Order: day, location, reference, product no."
 section = "Stock"
 grain = "day"
 key = ["day", "location", "reference", "product_id"]
@@ -17,9 +17,9 @@ to = "$business_day"
 day = { type = "date", title = "Day", note = "The business day of the sale, where it happened." }
 location = { type = "string", title = "Location", note = "The location's code; empty for one that Inventory does not tell of." }
 reference = { type = "string", title = "Reference", note = "Of the adjustment: shortfall- and the reference of the sale." }
-product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU", note = "As Inventory names the product now; so the next." }
-product = { type = "string", title = "Product" }
+product_id = { type = "int64", title = "Product no.", note = "Inventory's number." }
+sku = { type = "string", title = "SKU", note = "As Inventory names the product now.", label = true }
+product = { type = "string", title = "Product", note = "As Inventory names it now.", label = true }
 pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Booked in, because they had left already." }
 [chart]
 kind = "bar"

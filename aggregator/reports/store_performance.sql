@@ -1,6 +1,6 @@
 /*---
 title = "Store performance"
-description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before and the same weekdays a year ago; beside it that of all stores together, and of the comparable ones: a chain that opens stores grows without one of them selling more. A row for each store, whether or not it was open; most net revenue first, ties by code."
+description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before and the same weekdays a year ago; beside it that of all stores together, and of the comparable ones: a chain that opens stores grows without one of them selling more. A row for each store, whether or not it was open, up to the limit. Order: net revenue, most first; ties by store."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -12,10 +12,10 @@ limit = { type = "int", title = "Rows", default = 50, min = 1, max = 10000 }
 limit = 10000
 [columns]
 store           = { type = "string", title = "Store", note = "The store's code." }
-store_name      = { type = "string", title = "Name" }
-city            = { type = "string", title = "City" }
+store_name      = { type = "string", title = "Name", note = "Of the store, when the figures were computed.", label = true }
+city            = { type = "string", title = "City", note = "Of the store, when the figures were computed.", label = true }
 net_revenue     = { type = "money", title = "Net revenue", note = "After discounts, without voided sales; returns are deducted on the day of the return." }
-share           = { type = "float", title = "Share of all stores", unit = "%" }
+share           = { type = "float", title = "Share of all stores", unit = "%", note = "Of the net revenue of all stores, also of those beyond the limit; empty where that is zero." }
 comparable      = { type = "bool", title = "Comparable", note = "Open for the whole year between both sides: it opened on the first of the days a year ago or before, and closed on the last day of the period or later, or is active and has no date of closing. Where its dates do not tell, it was open on a side if it had a sale or return in it." }
 comparable_year_change = { type = "float", title = "Comparable stores on the year", unit = "%", note = "Net revenue of all comparable stores together against theirs of a year ago; empty where there was none. The same on each row." }
 all_year_change = { type = "float", title = "All stores on the year", unit = "%", note = "Net revenue of all stores together against theirs of a year ago; empty where there was none. The same on each row." }

@@ -44,6 +44,13 @@ pub fn identity_of_revision(revision: &Revision) -> String {
     format!("published {} {} {}", revision.report, revision.revision_id, revision.digest)
 }
 
+/// Since when a revision is outdated, as every answer tells it.
+#[must_use]
+pub fn outdated(revision: &Revision) -> Option<exports::Outdated> {
+    let outdated = &revision.outdated.as_ref()?.0;
+    Some(exports::Outdated { since: outdated.since, by: outdated.by.clone() })
+}
+
 /// How fresh sources are, as every format tells it.
 #[must_use]
 pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
@@ -97,6 +104,7 @@ fn about(
         generated_at: Utc::now(),
         sources: sources(freshness),
         row_count: None,
+        outdated: None,
     };
     let column = |column: &ReportColumn| Column {
         name: column.name.clone(),
@@ -125,6 +133,7 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
             generated_at: revision.generated_at,
             sources: Vec::<Source>::deserialize(revision.sources).unwrap_or_default(),
             row_count: Some(frame.height() as u64),
+            outdated: None,
         },
         computed: Arc::new(Computed::new(frame)),
     }
