@@ -85,13 +85,22 @@ pub(super) async fn begin(
     refresh: Refresh,
 ) -> Result<StagedPoll, PollError> {
     let mut tx = base::begin(db).await?;
-    let sql = "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-               RETURNING poll, declaration, head, etag, epoch, horizon, as_of, started_at";
-    let insert = sqlx::query_as(sql).bind(&declaration.name).bind(Uuid::now_v7()).bind(declaration.shape());
-    let insert = insert.bind(&head.head);
-    let insert = insert.bind(&head.etag).bind(&head.epoch).bind(&head.horizon).bind(head.as_of);
-    let poll: StagedPoll = insert.fetch_one(&mut *tx).await?;
+    let poll = sqlx::query_as!(
+        StagedPoll,
+        "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         RETURNING poll, declaration, head, etag, epoch, horizon, as_of, started_at",
+        &declaration.name,
+        Uuid::now_v7(),
+        declaration.shape(),
+        &head.head,
+        &head.etag,
+        &head.epoch,
+        &head.horizon,
+        head.as_of
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     let datasets = declaration.datasets.iter();
     let (names, shapes): (Vec<&str>, Vec<String>) = datasets.map(|it| (it.name.as_str(), it.shape())).unzip();
     sqlx::query!(
