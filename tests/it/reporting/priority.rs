@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::shared;
+use system_tests::eventually;
+
+use super::runaway::workers;
+use super::{api, direct, shared};
 
 /// Name and nice value of a thread: fields 2 and 19 of proc(5)'s `stat`; none if it has just ended.
 fn thread(folder: &Path) -> Option<(String, i32)> {
@@ -24,4 +27,29 @@ async fn the_threads_of_polars_run_below_those_that_answer() {
     }
     assert!(threads.contains(&("reporting".to_owned(), 0)), "{threads:?}");
     assert!(threads.contains(&("tokio-rt-worker".to_owned(), 0)), "{threads:?}");
+}
+
+#[tokio::test]
+async fn what_computes_goes_first_when_memory_runs_out_and_knows_no_secret() {
+    let stack = shared().await;
+    let service = stack.state().services["reporting"].pid;
+    api(stack).get(&direct("many?blocks=1&word=priority")).await.expect(200);
+    // One that is just starting has not taken its place yet.
+    eventually("workers in their place", async || {
+        let workers = workers(service);
+        !workers.is_empty() && workers.iter().all(|pid| is_in_its_place(Path::new(&format!("/proc/{pid}"))))
+    })
+    .await;
+}
+
+fn is_in_its_place(process: &Path) -> bool {
+    let text = |file: &str| std::fs::read_to_string(process.join(file)).unwrap_or_default();
+    let threads = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    let mut threads = threads.filter_map(|it| thread(&it.path()));
+    let is_core_free =
+        text("limits").lines().any(|it| it.split_whitespace().take(6).eq(["Max", "core", "file", "size", "0", "0"]));
+    threads.all(|(_, nice)| nice >= 10)
+        && text("oom_score_adj").trim() == "1000"
+        && is_core_free
+        && text("environ").is_empty()
 }

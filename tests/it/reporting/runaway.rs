@@ -62,7 +62,7 @@ fn process(pid: u32) -> Option<(u32, u64)> {
 }
 
 /// The processes that compute for a service.
-fn workers(service: u32) -> Vec<u32> {
+pub(super) fn workers(service: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
     all.filter(|pid| process(*pid).is_some_and(|(parent, _)| parent == service)).collect()
 }

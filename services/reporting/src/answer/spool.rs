@@ -126,7 +126,7 @@ impl Spool {
         Draft { path: self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())) }
     }
 
-    /// As [`Self::build`], under the name of a draft of the caller's.
+    /// As [`Self::build`], under the name of a draft of the caller's; what a process that died left there is overwritten.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -137,7 +137,7 @@ impl Spool {
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
     ) -> Result<Whole, SpoolError> {
-        let file = File::options().read(true).write(true).create_new(true).open(draft);
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(draft);
         let file = file.map_err(SpoolError::Folder)?;
         let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
         write(&mut out).map_err(|error| match error {

@@ -94,33 +94,41 @@ impl Local {
                 self.turns.learn(statement, Class::Short).await;
             }
             let report = &work.shape.report;
-            metric::report(report, began.elapsed(), ended.as_ref().ok().map(|answer| answer.rows));
             let ended = match ended {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    metric::report(report, began.elapsed(), Some(answer.rows));
+                    return Ok(answer);
+                }
                 Err(ended) => ended,
             };
             metric::computation_ended(ended.reason());
-            match ended {
-                Ended::Failed(failure) => return Err(failure.of(&work.shape)),
-                Ended::Overtaken => class = Class::Long,
-                Ended::OutOfTime => {
-                    let seconds = bounds.time.as_secs();
-                    tracing::warn!(report, seconds, %statement, "a report was ended: its time was up");
-                    return Err(ReportError::TimedOut { report: report.clone(), seconds });
-                }
-                Ended::OutOfMemory => {
-                    let bytes = self.pool.memory();
-                    tracing::warn!(report, bytes, %statement, "a report was ended: it needs more memory than it may take");
-                    return Err(ReportError::OutOfMemory { report: report.clone(), bytes });
+            let error = match ended {
+                Ended::Overtaken => {
+                    class = Class::Long;
+                    continue;
                 }
                 Ended::Died(how) => {
                     deaths += 1;
                     tracing::error!(report, how, deaths, %statement, "a process that computed a report came to its end");
-                    if deaths == TRIES {
-                        return Err(ReportError::Crashed { report: report.clone() });
+                    if deaths < TRIES {
+                        continue;
                     }
+                    ReportError::Crashed { report: report.clone() }
                 }
-            }
+                Ended::Failed(failure) => failure.of(&work.shape),
+                Ended::OutOfTime => {
+                    let seconds = bounds.time.as_secs();
+                    tracing::warn!(report, seconds, %statement, "a report was ended: its time was up");
+                    ReportError::TimedOut { report: report.clone(), seconds }
+                }
+                Ended::OutOfMemory => {
+                    let bytes = self.pool.memory();
+                    tracing::warn!(report, bytes, %statement, "a report was ended: it needs more memory than it may take");
+                    ReportError::OutOfMemory { report: report.clone(), bytes }
+                }
+            };
+            metric::report(report, began.elapsed(), None);
+            return Err(error);
         }
     }
 
