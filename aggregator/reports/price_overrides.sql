@@ -21,8 +21,8 @@ ticket = { type = "string", title = "Ticket", note = "Number of the receipt." }
 line = { type = "int32", title = "Line", note = "Number of the line on the ticket." }
 sold_at = { type = "timestamp", title = "Sold at", note = "The moment of the sale." }
 product_id = { type = "int64", title = "Product no.", note = "Inventory's number." }
-sku = { type = "string", title = "SKU", note = "As frozen on the line." }
-product = { type = "string", title = "Product", note = "As frozen on the line." }
+sku = { type = "string", title = "SKU", note = "As frozen on the line; empty where it has none." }
+product = { type = "string", title = "Product", note = "As frozen on the line; empty where it has none." }
 quantity = { type = "int64", title = "Quantity", unit = "pieces", note = "Of the line; negative where it came back." }
 list_price = { type = "money", title = "List price", note = "Of one piece, at Inventory when the sale was told." }
 charged_price = { type = "money", title = "Charged", note = "For one piece, before discounts." }

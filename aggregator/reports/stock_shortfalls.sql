@@ -18,8 +18,8 @@ day = { type = "date", title = "Day", note = "The business day of the sale, wher
 location = { type = "string", title = "Location", note = "The location's code; empty for one that Inventory does not tell of." }
 reference = { type = "string", title = "Reference", note = "Of the adjustment: shortfall- and the reference of the sale." }
 product_id = { type = "int64", title = "Product no.", note = "Inventory's number." }
-sku = { type = "string", title = "SKU", note = "As Inventory names the product now.", label = true }
-product = { type = "string", title = "Product", note = "As Inventory names it now.", label = true }
+sku = { type = "string", title = "SKU", note = "Of the product; empty for one that Inventory does not tell of." }
+product = { type = "string", title = "Product", note = "As Inventory names it when the figures are computed; empty for one that it does not tell of.", label = true }
 pieces = { type = "int64", title = "Pieces", unit = "pieces", note = "Booked in, because they had left already." }
 [chart]
 kind = "bar"
