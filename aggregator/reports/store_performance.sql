@@ -1,6 +1,6 @@
 /*---
 title = "Store performance"
-description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before and the same weekdays a year ago."
+description = "Tickets, pieces, net revenue, margin and average ticket of every store, with its share of all stores and the change against the period before and the same weekdays a year ago. A row for each store that there is, also without a sale, up to the limit. Order: net revenue, most first; ties by store."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -12,10 +12,10 @@ limit = { type = "int", title = "Rows", default = 50, min = 1, max = 10000 }
 limit = 10000
 [columns]
 store           = { type = "string", title = "Store", note = "The store's code." }
-store_name      = { type = "string", title = "Name" }
-city            = { type = "string", title = "City" }
+store_name      = { type = "string", title = "Name", note = "Of the store, when the figures were computed.", label = true }
+city            = { type = "string", title = "City", note = "Of the store, when the figures were computed.", label = true }
 net_revenue     = { type = "money", title = "Net revenue", note = "After discounts, without voided sales; returns are deducted on the day of the return." }
-share           = { type = "float", title = "Share of all stores", unit = "%" }
+share           = { type = "float", title = "Share of all stores", unit = "%", note = "Of the net revenue of all stores, also of those beyond the limit; empty where that is zero." }
 [chart]
 kind = "bar"
 x = "store"

@@ -1,6 +1,6 @@
 /*---
 title = "Top and under-performing stores"
-description = "Stores by net revenue against the average store: which lead, which stay below a share of it, and how each stood in the period before and on the same weekdays a year ago. A row for each active store, and for each other that sold in the period; by place, which goes by net revenue, ties by code."
+description = "Stores by net revenue against the average store: which lead, which stay below a share of it, and how each stood in the period before and on the same weekdays a year ago. A row for each active store, and for each other that sold in the period. Order: place."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -10,9 +10,9 @@ top = { type = "int", title = "How many lead", default = 3, min = 1, max = 1000 
 under = { type = "int", title = "Under-performing below (% of average)", default = 80, min = 1, max = 100 }
 [publish]
 [columns]
-place = { type = "int64", title = "Place" }
+place = { type = "int64", title = "Place", note = "1 is the most net revenue; ties by store." }
 store = { type = "string", title = "Store", note = "The store's code." }
-store_name = { type = "string", title = "Name" }
+store_name = { type = "string", title = "Name", note = "Of the store, when the figures were computed.", label = true }
 average_revenue = { type = "money", title = "Average store", note = "Net revenue of the stores that were open in the period, by their number: those with a sale or return in it. Rounded half to even; empty where none was open." }
 index_to_average = { type = "float", title = "Index", note = "The average store is 100; empty for a store that was not open, and where the average is not above zero." }
 standing = { type = "string", title = "Standing", note = "The first that holds. not open: without a sale or return in the period; top: among the first; under-performing: below the given share of the average store; else middle." }

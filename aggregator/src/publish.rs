@@ -9,10 +9,10 @@ mod digest;
 mod error;
 mod gate;
 mod lock;
+mod outdated;
 mod read;
 mod rows;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -24,13 +24,16 @@ pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use gate::{Gate, Missing, Reason};
 pub use lock::{Lock, LockLost, NoLock};
+pub use outdated::{Outdated, OutdatedRevision, outdated};
 pub use read::{
-    PublishedColumn, PublishedRows, Restated, Revision, last_day, of_day, restated, revision, revision_rows, revisions,
-    rows_of,
+    PublishedColumn, PublishedRows, Restated, Revision, days_with_findings, last_day, of_day, restated, revision,
+    revision_rows, revisions, rows_of,
 };
 
 use crate::metric;
 use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
+use digest::Difference;
+use outdated::Told;
 
 /// What [`Publisher::publish`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -85,11 +88,12 @@ impl Publisher {
     }
 
     /// Computes a report for a business day on the gate's snapshot and publishes it, unless the current revision says
-    /// the same.
+    /// the same, but for labels.
     ///
     /// The lock is checked first in the transaction that writes, so that a run which was taken over publishes nothing.
     /// The state follows from the data: `final` when the gate finds nothing missing. A revision that is not the day's
-    /// first carries its cause: the rows that came to the lake since the one before.
+    /// first carries its cause: the rows that came to the lake since the one before. One that says the same is no
+    /// longer outdated.
     ///
     /// # Errors
     /// When the report cannot be computed or is not published, or the lock or the database is lost;
@@ -138,20 +142,27 @@ impl Publisher {
             digest,
             missing,
         };
-        if let Some(current) = &current
-            && current.digest == published.digest
-        {
-            published.revision = current.revision;
-            tx.commit().await?;
-            return Ok(published);
-        }
-        let cause = match &current {
-            Some(current) => {
-                let days = self.reports.days_behind(report, business_day);
-                cause(&mut tx, report, &days, current.snapshot, result.snapshot).await?
+        let mut cause = None;
+        if let Some(current) = &current {
+            let difference = match current.digest == published.digest {
+                true => Difference::None,
+                false => digest::difference(&read::rows_on(&mut tx, current.clone()).await?, result)?,
+            };
+            let same_state = current.state == state && current.missing == published.missing;
+            if same_state && difference != Difference::Figures {
+                if current.outdated.is_some() {
+                    outdated::mark(&mut tx, current, result.snapshot, None).await?;
+                }
+                published.revision = current.revision;
+                published.digest.clone_from(&current.digest);
+                tx.commit().await?;
+                return Ok(published);
             }
-            None => None,
-        };
+            let days = self.reports.days_behind(report, business_day);
+            let told = if difference == Difference::None { Told::OfTheDays } else { Told::AllThatIsRead };
+            let came = outdated::came(&mut tx, report, &days, (current.snapshot, result.snapshot), told).await?;
+            cause = came.map(|came| came.by);
+        }
         published.revision = current.map_or(0, |current| current.revision) + 1;
         published.changed = true;
         let revision_id = self.insert(&mut tx, result, &published, version, cause).await?;
@@ -159,6 +170,31 @@ impl Publisher {
         tx.commit().await?;
         counter!(metric::REVISIONS, "state" => state.name()).increment(1);
         Ok(published)
+    }
+
+    /// Marks what is published of a report for a day as outdated by the rows that came to the lake `after` a snapshot;
+    /// whether there were any.
+    ///
+    /// # Errors
+    /// When the lock or the database is lost; nothing has been written then.
+    pub async fn mark_outdated(
+        &self,
+        report: &Report,
+        business_day: NaiveDate,
+        after: i64,
+        gate: &Gate,
+        lock: &dyn Lock,
+    ) -> Result<bool, PublishError> {
+        let mut tx = base::begin(&self.db).await?;
+        lock.check(&mut tx).await?;
+        let Some(current) = read::current(&mut tx, &report.name, business_day).await? else { return Ok(false) };
+        let days = self.reports.days_behind(report, business_day);
+        let came = outdated::came(&mut tx, report, &days, (after, gate.snapshot()), Told::OfTheDays).await?;
+        if let Some(came) = &came {
+            outdated::mark(&mut tx, &current, gate.snapshot(), Some(came)).await?;
+        }
+        tx.commit().await?;
+        Ok(came.is_some())
     }
 
     /// Inserts the row of a revision; its rows come after it.
@@ -193,38 +229,6 @@ impl Publisher {
             .fetch_one(tx)
             .await
     }
-}
-
-/// Which rows of the report's datasets came to the lake between two snapshots, for the `days` on which its figures
-/// hang: by source and dataset, how many were added, changed and removed.
-async fn cause(
-    tx: &mut PgConnection,
-    report: &Report,
-    days: &[RangeInclusive<NaiveDate>],
-    after: i64,
-    through: i64,
-) -> Result<Option<Value>, sqlx::Error> {
-    let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
-    sqlx::query_scalar(
-        "SELECT jsonb_agg(jsonb_build_object('source', source, 'dataset', dataset, 'added', added, 'changed', changed,
-                                             'removed', removed) ORDER BY source, dataset)
-           FROM (SELECT source, dataset, sum(added)::bigint AS added, sum(changed)::bigint AS changed,
-                        sum(removed)::bigint AS removed
-                   FROM sync.changed_day
-                  WHERE snapshot_id > $1 AND snapshot_id <= $2 AND dataset = ANY($3)
-                    AND ($6 OR EXISTS (SELECT FROM unnest($4::date[], $5::date[]) AS days(first, last)
-                                        WHERE business_day BETWEEN first AND last))
-                  GROUP BY source, dataset) AS came",
-    )
-    .bind(after)
-    .bind(through)
-    .bind(datasets)
-    .bind(days.iter().map(|days| *days.start()).collect::<Vec<_>>())
-    .bind(days.iter().map(|days| *days.end()).collect::<Vec<_>>())
-    // A report of a moment reads all days, and sets that have none.
-    .bind(report.grain == Grain::Snapshot)
-    .fetch_one(tx)
-    .await
 }
 
 /// Makes the tables and views of every published report, so that dashboards find them before the

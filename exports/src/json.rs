@@ -12,7 +12,7 @@ use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::provenance::{Provenance, Source};
+use crate::provenance::{Outdated, Provenance, Source};
 use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
 
 /// The largest integer that JavaScript reads exactly; beyond it an `int64` is written as a string.
@@ -26,6 +26,8 @@ struct Head<'a> {
     snapshot: i64,
     revision: Option<i32>,
     state: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outdated: Option<&'a Outdated>,
     currency: &'a str,
     generated_at: chrono::DateTime<chrono::Utc>,
     sources: &'a [Source],
@@ -84,6 +86,7 @@ fn write_head(provenance: &Provenance, columns: &[Column], row_count: Option<u64
         snapshot: provenance.snapshot,
         revision: provenance.revision,
         state: provenance.state.as_deref(),
+        outdated: provenance.outdated.as_ref(),
         currency: &provenance.currency,
         generated_at: provenance.generated_at,
         sources: &provenance.sources,

@@ -41,7 +41,7 @@ use polars::prelude::DataFrame;
 pub use crate::column::{Column, Kind};
 pub use crate::error::{Error, Result};
 pub use crate::format::{CsvProfile, Format};
-pub use crate::provenance::{Provenance, Source};
+pub use crate::provenance::{Outdated, Provenance, Source};
 pub use crate::text::money;
 
 /// What [`write()`] wrote.

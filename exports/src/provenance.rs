@@ -27,6 +27,18 @@ pub struct Provenance {
     /// How many rows will follow, where the caller knows; checked while writing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row_count: Option<u64>,
+    /// Of a published revision: rows have come that it does not hold. Told by an answer, never by a file, which stays.
+    #[serde(skip)]
+    pub outdated: Option<Outdated>,
+}
+
+/// Since when a published figure is outdated, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outdated {
+    /// When the first of the rows came.
+    pub since: DateTime<Utc>,
+    /// By source and dataset, how many rows came.
+    pub by: serde_json::Value,
 }
 
 /// How fresh one source was.

@@ -70,5 +70,6 @@ fn provenance() -> Provenance {
             stale: false,
         }],
         row_count: None,
+        outdated: None,
     }
 }

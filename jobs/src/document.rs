@@ -43,6 +43,13 @@ pub fn identity_of_revision(revision: &Revision) -> String {
     format!("published {} {} {}", revision.report, revision.revision_id, revision.digest)
 }
 
+/// Since when a revision is outdated, as every answer tells it.
+#[must_use]
+pub fn outdated(revision: &Revision) -> Option<exports::Outdated> {
+    let outdated = &revision.outdated.as_ref()?.0;
+    Some(exports::Outdated { since: outdated.since, by: outdated.by.clone() })
+}
+
 /// How fresh sources are, as every format tells it.
 #[must_use]
 pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
@@ -75,6 +82,7 @@ pub fn of_result(aggregator: &Aggregator, result: &ReportResult) -> Document {
             generated_at: result.computed_at,
             sources: sources(&result.sources),
             row_count: Some(result.frame.height() as u64),
+            outdated: None,
         },
         columns: columns.collect(),
         computed: Arc::clone(&result.computed),
@@ -100,6 +108,7 @@ pub fn of_published(aggregator: &Aggregator, rows: PublishedRows) -> Document {
             generated_at: revision.generated_at,
             sources: Vec::<Source>::deserialize(revision.sources).unwrap_or_default(),
             row_count: Some(frame.height() as u64),
+            outdated: None,
         },
         computed: Arc::new(Computed::new(frame)),
     }

@@ -184,7 +184,7 @@ async fn pack_report(
 }
 
 /// The days that were exported once, and of which a report has a newer revision than its files.
-pub(crate) async fn outdated_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
+pub(crate) async fn unpacked_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
     let days: Vec<NaiveDate> = sqlx::query_scalar(
         "SELECT DISTINCT exported.business_day
            FROM (SELECT business_day, report, max(revision) AS revision FROM exports.file GROUP BY 1, 2) AS exported

@@ -3,7 +3,13 @@
 //! A day is looked at again when rows of it, or of the days on which its figures hang (those before it, and those of a
 //! year ago that it is held against), came to the lake after the revision was computed, and when a provisional one would
 //! lack something else now, or nothing. Publishing makes a revision only where the content or the state differ. However
-//! many late rows came since the last run, they make one revision.
+//! many late rows came since the last run, they make one revision. A check with findings is looked at again whatever
+//! comes: a document that was sold on its day may have moved on another.
+//!
+//! A day older than the window is not published again by itself: what is published for it is marked as outdated, with
+//! since when and by what, and the job `watch` opens an incident. A run that is asked for what is outdated publishes it.
+//!
+//! References restate nothing: another name of a store, or one more store, is no news of a day that has passed.
 //!
 //! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
 //! come, as the night would have published it had it waited for that. But only while it is the report's newest: once
@@ -28,7 +34,6 @@ use crate::{
     context::Context,
     engine::{Job, JobError, Run},
     export_pack,
-    nothing::Nothing,
     publishing::{self, Grains},
 };
 
@@ -48,6 +53,14 @@ impl Default for RestateSettings {
     }
 }
 
+/// What a caller may ask of a run.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Arguments {
+    /// Whether days before the window are published again too, however many.
+    pub outdated: bool,
+}
+
 /// What the run came to.
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {
@@ -59,8 +72,10 @@ pub struct Outcome {
     pub finals: usize,
     /// Days with a new revision.
     pub days: BTreeSet<NaiveDate>,
-    /// Days before the window that have changed: a backfill of them is an operator's decision.
+    /// Days before the window that have changed: to publish them again is an operator's decision.
     pub beyond_window: BTreeSet<NaiveDate>,
+    /// Published figures of such days that this run has marked as outdated.
+    pub outdated: usize,
     /// Reports that could not be published, with the reason.
     pub failed: Vec<String>,
 }
@@ -81,41 +96,70 @@ impl Restate {
 
 impl Job for Restate {
     const NAME: &'static str = "restate";
-    type Arguments = Nothing;
+    type Arguments = Arguments;
     type Outcome = Outcome;
 
-    async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
+    async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
         let today = base::today(aggregator.settings().time_zone);
         let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
+        // No fact is older than 1970: imports refuse it.
+        let everything = (NaiveDate::default(), usize::MAX);
+        let (window, most) = if arguments.outdated { everything } else { (window, self.settings.most) };
         let mut outcome = Outcome::default();
         // What comes meanwhile is in none of what is published here, and looked at by the next run.
         let gate = self.context.gate().await?;
         for report in publishing::reports(aggregator, None, Grains::All)? {
-            let days = match report.grain {
-                Grain::Day => self.days_to_look_at(&report, &gate).await?,
+            let looks = match report.grain {
+                Grain::Day => self.days_to_look_at(&report, &gate, window).await?,
                 Grain::Snapshot => self.moment_to_make_final(&report, &gate).await?,
             };
-            for day in days {
+            for Look { day, after, late } in looks {
                 if day < window {
                     outcome.beyond_window.insert(day);
-                } else if outcome.looked_at < self.settings.most {
+                    if late {
+                        let marked = aggregator.publisher().mark_outdated(&report, day, after, &gate, run.lease());
+                        outcome.outdated += usize::from(marked.await.map_err(anyhow::Error::new)?);
+                    }
+                } else if outcome.looked_at < most {
                     outcome.looked_at += 1;
                     self.publish_again(&report, day, &gate, run, &mut outcome).await?;
                 }
             }
         }
         // Not only what was published just now: another attempt may have died before it could export.
-        let outdated = export_pack::outdated_days(aggregator.db()).await?;
-        for day in outcome.days.union(&outdated) {
+        let unpacked = export_pack::unpacked_days(aggregator.db()).await?;
+        for day in outcome.days.union(&unpacked) {
             export_pack::pack_day(&self.context, *day, run).await?;
         }
         if !outcome.beyond_window.is_empty() {
             let days: Vec<String> = outcome.beyond_window.iter().map(ToString::to_string).collect();
-            run.log(format!("changed, but older than the window; run a backfill if wanted: {}", days.join(", "))).await;
+            let days = days.join(", ");
+            run.log(format!("changed, but older than the window; published again when asked for: {days}")).await;
         }
         Ok(outcome)
     }
+}
+
+/// A published day that is to be looked at again.
+struct Look {
+    day: NaiveDate,
+    /// The snapshot through which what is published is known to be right.
+    after: i64,
+    /// Whether rows have come that no revision holds and no mark tells.
+    late: bool,
+}
+
+/// What is published for a day, and how far it was looked at since.
+#[derive(sqlx::FromRow)]
+struct Standing {
+    business_day: NaiveDate,
+    /// The snapshot through which it is known to be right.
+    right_through: i64,
+    /// The same, or that through which it is known to be outdated.
+    known_through: i64,
+    provisional: bool,
+    missing: Json<Vec<Missing>>,
 }
 
 impl Restate {
@@ -159,57 +203,67 @@ impl Restate {
     }
 
     /// The day of a report's newest moment, if that is provisional and would lack nothing now.
-    async fn moment_to_make_final(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
+    async fn moment_to_make_final(&self, report: &Report, gate: &Gate) -> Result<Vec<Look>, JobError> {
         let aggregator = &self.context.aggregator;
         let newest = publish::revisions(aggregator.db(), &report.name, None, None, 1).await;
         let newest = newest.context("what was published could not be read")?.pop();
         let wanted = newest.filter(|revision| revision.state == State::Provisional);
         let wanted = wanted.filter(|revision| gate.missing(report, revision.business_day).is_empty());
-        Ok(wanted.into_iter().map(|revision| revision.business_day).collect())
+        Ok(wanted.into_iter().map(|it| Look { day: it.business_day, after: it.snapshot, late: false }).collect())
     }
 
     /// The published days of a report that rows came for since they were computed and since we last looked, and those
-    /// that lacked something else than they would lack now; oldest first.
-    async fn days_to_look_at(&self, report: &Report, gate: &Gate) -> Result<Vec<NaiveDate>, JobError> {
+    /// that lacked something else than they would lack now; oldest first. Before the window what is marked already is
+    /// no news.
+    async fn days_to_look_at(&self, report: &Report, gate: &Gate, window: NaiveDate) -> Result<Vec<Look>, JobError> {
         let aggregator = &self.context.aggregator;
         let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
         let unreadable = "what was published and what changed could not be compared";
-        let published: Vec<(NaiveDate, i64, bool, Json<Vec<Missing>>)> = sqlx::query_as(
-            "SELECT current.business_day, GREATEST(current.snapshot, COALESCE(l.snapshot, 0)), current.state = 'provisional',
-                    current.missing
-               FROM (SELECT DISTINCT ON (business_day) business_day, snapshot, state, missing
+        let published: Vec<Standing> = sqlx::query_as(
+            "SELECT current.business_day, known.right_through,
+                    GREATEST(known.right_through, mark.snapshot) AS known_through,
+                    current.state = 'provisional' AS provisional, current.missing
+               FROM (SELECT DISTINCT ON (business_day) business_day, revision, snapshot, state, missing
                        FROM published.revision WHERE report = $1
                       ORDER BY business_day, revision DESC) AS current
+               LEFT JOIN (SELECT DISTINCT ON (business_day, revision) business_day, revision, snapshot, since
+                            FROM published.outdated WHERE report = $1
+                           ORDER BY business_day, revision, mark_id DESC) AS mark
+                 ON mark.business_day = current.business_day AND mark.revision = current.revision
                LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
-              ORDER BY business_day",
+              CROSS JOIN LATERAL (SELECT GREATEST(current.snapshot, l.snapshot,
+                                                  CASE WHEN mark.since IS NULL THEN mark.snapshot END)) AS known (right_through)
+              ORDER BY current.business_day",
         )
         .bind(&report.name)
         .fetch_all(aggregator.db())
         .await
         .context(unreadable)?;
-        let Some(oldest) = published.iter().map(|(_, seen, ..)| *seen).min() else { return Ok(Vec::new()) };
-        let changed: Vec<(NaiveDate, i64)> = sqlx::query_as(
+        let Some(oldest) = published.iter().map(|it| it.right_through).min() else { return Ok(Vec::new()) };
+        let changed: Vec<(Option<NaiveDate>, i64)> = sqlx::query_as(
             "SELECT business_day, max(snapshot_id) FROM sync.changed_day
-              WHERE dataset = ANY($1) AND snapshot_id > $2 AND business_day IS NOT NULL GROUP BY business_day",
+              WHERE dataset = ANY($1) AND snapshot_id > $2 GROUP BY business_day",
         )
         .bind(&datasets)
         .bind(oldest)
         .fetch_all(aggregator.db())
         .await
         .context(unreadable)?;
-        let changed: BTreeMap<NaiveDate, i64> = changed.into_iter().collect();
-        let has_changed = |day: NaiveDate, seen: i64| {
-            // On most looks nothing has, and a year of days need not be worked out.
-            if changed.is_empty() {
-                return false;
-            }
-            let mut behind = aggregator.reports().days_behind(report, day).into_iter();
-            behind.any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen))
+        let newest = changed.iter().map(|(_, snapshot)| *snapshot).max().unwrap_or_default();
+        let changed: BTreeMap<NaiveDate, i64> =
+            changed.into_iter().filter_map(|(day, snapshot)| Some((day?, snapshot))).collect();
+        let with_findings = publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?;
+        let look = |standing: Standing| {
+            let day = standing.business_day;
+            let seen = if day < window { standing.known_through } else { standing.right_through };
+            // On most looks nothing has changed, and a year of days need not be worked out.
+            let behind = if changed.is_empty() { Vec::new() } else { aggregator.reports().days_behind(report, day) };
+            let late = behind.into_iter().any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen));
+            let wanted = late
+                || (newest > seen && with_findings.contains(&day))
+                || (standing.provisional && gate.missing(report, day) != standing.missing.0);
+            wanted.then_some(Look { day, after: standing.right_through, late })
         };
-        let lacks_other = |day: NaiveDate, then: &[Missing]| gate.missing(report, day) != then;
-        let wanted = published.into_iter().filter(|(day, seen, provisional, Json(missing))| {
-            has_changed(*day, *seen) || (*provisional && lacks_other(*day, missing))
-        });
-        Ok(wanted.map(|(day, ..)| day).collect())
+        Ok(published.into_iter().filter_map(look).collect())
     }
 }

@@ -184,5 +184,6 @@ fn provenance() -> Provenance {
         generated_at: chrono::Utc::now(),
         sources: Vec::new(),
         row_count: None,
+        outdated: None,
     }
 }

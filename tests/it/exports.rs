@@ -52,6 +52,7 @@ fn document(rows: bool) -> (Provenance, Vec<Column>, DataFrame) {
         generated_at: "2026-03-09T03:00:00Z".parse().unwrap(),
         sources: Vec::new(),
         row_count: None,
+        outdated: None,
     };
     (provenance, columns, if rows { frame } else { frame.clear() })
 }

@@ -23,6 +23,7 @@ fn rows(number: i32, columns: &[(&str, ColumnType)], frame: DataFrame) -> Publis
         cause: None,
         generated_at: DateTime::<Utc>::UNIX_EPOCH,
         published_at: DateTime::<Utc>::UNIX_EPOCH,
+        outdated: None,
     };
     let columns = columns.iter().map(|(name, kind)| PublishedColumn { name: (*name).to_owned(), kind: *kind });
     PublishedRows { revision, columns: columns.collect(), frame }

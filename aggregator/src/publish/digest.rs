@@ -1,10 +1,45 @@
-//! What makes two revisions the same: columns, rows, state and what is missing.
+//! What makes two revisions the same: columns, rows, state and what is missing. Labels, which a reference gives to what
+//! the key already tells apart, are no part of a figure: they are shown as they were when a revision was computed.
 
-use polars::prelude::{AnyValue, DataFrame, PolarsResult};
+use polars::prelude::{AnyValue, Column, DataFrame, PolarsResult};
 use sha2::{Digest, Sha256};
 
-use super::{Missing, State};
+use super::{Missing, PublishedRows, State};
 use crate::report::ReportResult;
+
+/// How rows differ from those of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Difference {
+    None,
+    /// Something has another name.
+    Labels,
+    Figures,
+}
+
+/// How a result differs from the rows that were published.
+pub(super) fn difference(then: &PublishedRows, now: &ReportResult) -> PolarsResult<Difference> {
+    let columns = || now.columns().iter();
+    let same_columns = then.columns.iter().map(|it| (&it.name, it.kind)).eq(columns().map(|it| (&it.name, it.kind)));
+    if !same_columns || then.frame.height() != now.frame.height() {
+        return Ok(Difference::Figures);
+    }
+    let text = |column: &Column, row: usize| {
+        let mut text = String::new();
+        cell_text(&column.get(row)?, &mut text);
+        PolarsResult::Ok(text)
+    };
+    let mut found = Difference::None;
+    for ((then, now), column) in then.frame.columns().iter().zip(now.frame.columns()).zip(columns()) {
+        for row in 0..then.len() {
+            match (text(then, row)? == text(now, row)?, column.label) {
+                (true, _) => {}
+                (false, true) => found = Difference::Labels,
+                (false, false) => return Ok(Difference::Figures),
+            }
+        }
+    }
+    Ok(found)
+}
 
 /// SHA-256 in hexadecimal. Floats count to nine digits: the order of an addition may move the last ones.
 pub(super) fn of(result: &ReportResult, state: State, missing: &[Missing]) -> PolarsResult<String> {
@@ -39,6 +74,8 @@ pub(super) fn cell_text(cell: &AnyValue<'_>, text: &mut String) {
         AnyValue::Null => text.push_str("~;"),
         AnyValue::Float64(value) => field(text, &format!("{value:.8e}")),
         AnyValue::String(value) => field(text, value),
+        // As a column of one value for all rows holds it.
+        AnyValue::StringOwned(value) => field(text, value),
         other => field(text, &other.to_string()),
     }
 }
@@ -49,4 +86,22 @@ fn field(text: &mut String, value: &str) {
     text.push(':');
     text.push_str(value);
     text.push(';');
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::AnyValue;
+
+    use super::cell_text;
+
+    #[test]
+    fn a_text_is_the_same_however_it_is_held() {
+        let text = |cell| {
+            let mut text = String::new();
+            cell_text(&cell, &mut text);
+            text
+        };
+        assert_eq!(text(AnyValue::String("Union Station")), text(AnyValue::StringOwned("Union Station".into())));
+        assert_ne!(text(AnyValue::String("")), text(AnyValue::Null));
+    }
 }

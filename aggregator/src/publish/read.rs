@@ -1,5 +1,7 @@
 //! Reading what was published: the list of revisions, and the rows of one.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{Column, DataFrame, DataType, TimeUnit, TimeZone};
 use serde::{Deserialize, Serialize};
@@ -8,8 +10,8 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Row};
 
 use super::rows::quoted;
-use super::{Missing, PublishError, State};
-use crate::report::ColumnType;
+use super::{Missing, Outdated, PublishError, State};
+use crate::report::{ColumnType, Report};
 
 /// One revision, without its rows.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -34,6 +36,8 @@ pub struct Revision {
     pub cause: Option<serde_json::Value>,
     pub generated_at: DateTime<Utc>,
     pub published_at: DateTime<Utc>,
+    /// Rows have come that it does not hold, too late for its day to be published again by itself.
+    pub outdated: Option<Json<Outdated>>,
 }
 
 /// What made a revision that was not a day's first.
@@ -77,7 +81,10 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT revision_id, report, business_day, revision, version, state, missing, parameters, snapshot, sources, ",
-            "currency, row_count, digest, cause, generated_at, published_at FROM published.revision ",
+            "currency, row_count, digest, cause, generated_at, published_at, ",
+            "(SELECT CASE WHEN mark.since IS NOT NULL THEN jsonb_build_object('since', mark.since, 'by', mark.cause) END ",
+            "FROM published.outdated AS mark WHERE mark.report = r.report AND mark.business_day = r.business_day ",
+            "AND mark.revision = r.revision ORDER BY mark.mark_id DESC LIMIT 1) AS outdated FROM published.revision AS r ",
             $rest
         )
     };
@@ -120,12 +127,34 @@ pub async fn last_day(db: &PgPool, until: NaiveDate) -> Result<Option<NaiveDate>
 /// When the database fails.
 pub async fn of_day(db: &PgPool, business_day: NaiveDate) -> Result<Vec<Revision>, PublishError> {
     let sql = select!(
-        "AS r WHERE business_day = $1
+        "WHERE business_day = $1
            AND NOT EXISTS (SELECT FROM published.revision AS later
                             WHERE later.report = r.report AND later.business_day = r.business_day AND later.revision > r.revision)
          ORDER BY report"
     );
     Ok(sqlx::query_as(sql).bind(business_day).fetch_all(db).await?)
+}
+
+/// The days from `since` whose current revision has findings, of a report whose rows are such.
+///
+/// # Errors
+/// When the database fails.
+pub async fn days_with_findings(
+    db: &PgPool,
+    report: &Report,
+    since: NaiveDate,
+) -> Result<BTreeSet<NaiveDate>, PublishError> {
+    let Some(check) = &report.check else { return Ok(BTreeSet::new()) };
+    let counts = match &check.column {
+        Some(column) => format!("{} = $2", quoted(column)),
+        None => "$2::text IS NULL".to_owned(),
+    };
+    let sql = format!(
+        "SELECT DISTINCT business_day FROM reports.{} WHERE business_day >= $1 AND {counts}",
+        quoted(&report.name)
+    );
+    let days: Vec<NaiveDate> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(&check.is).fetch_all(db).await?;
+    Ok(days.into_iter().collect())
 }
 
 /// Revisions that took the place of earlier ones since `since`, the newest first.
@@ -194,9 +223,14 @@ pub async fn revision_rows(
 /// # Errors
 /// When the database fails.
 pub async fn rows_of(db: &PgPool, revision: Revision) -> Result<PublishedRows, PublishError> {
+    rows_on(&mut *db.acquire().await?, revision).await
+}
+
+/// The rows of a revision, inside a transaction.
+pub(super) async fn rows_on(connection: &mut PgConnection, revision: Revision) -> Result<PublishedRows, PublishError> {
     let sql = "SELECT columns, table_name FROM published.report_version WHERE report = $1 AND version = $2";
     let (Json(columns), table): (Json<Vec<PublishedColumn>>, String) =
-        sqlx::query_as(sql).bind(&revision.report).bind(revision.version).fetch_one(db).await?;
+        sqlx::query_as(sql).bind(&revision.report).bind(revision.version).fetch_one(&mut *connection).await?;
     let list: Vec<String> = columns
         .iter()
         .map(|column| match column.kind {
@@ -206,7 +240,7 @@ pub async fn rows_of(db: &PgPool, revision: Revision) -> Result<PublishedRows, P
         .collect();
     let sql =
         format!("SELECT {} FROM published.{} WHERE revision_id = $1 ORDER BY row_no", list.join(", "), quoted(&table));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(db).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(connection).await?;
     let series = columns.iter().enumerate().map(|(place, column)| column_of(&rows, place, column));
     let frame = DataFrame::new(rows.len(), series.collect::<Result<_, _>>()?)?;
     Ok(PublishedRows { revision, columns, frame })

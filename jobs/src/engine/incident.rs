@@ -24,6 +24,8 @@ pub enum Kind {
     Quarantine,
     /// The clocks of a source, of the database and of this process differ by more than is tolerated.
     Clock,
+    /// Rows of a source came too late for what is published to be published again by itself.
+    Outdated,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Self::ReconciliationDrift => "reconciliation_drift",
             Self::Quarantine => "quarantine",
             Self::Clock => "clock",
+            Self::Outdated => "outdated",
         }
     }
 }

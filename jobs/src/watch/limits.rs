@@ -1,10 +1,17 @@
 //! What is beyond its limit now.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use aggregator::{Aggregator, source::SourceStatus};
+use aggregator::{
+    Aggregator,
+    publish::{self, OutdatedRevision},
+    source::SourceStatus,
+};
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
@@ -72,6 +79,7 @@ pub(super) async fn look(
         (Kind::SourceStale, stale.collect()),
         (Kind::Quarantine, quarantined.collect()),
         (Kind::Clock, ahead.chain(process).collect()),
+        (Kind::Outdated, outdated(&publish::outdated(aggregator.db()).await.map_err(anyhow::Error::new)?)),
     ];
     if let Some(drift) = &settings.drift {
         match drifted(aggregator, drift).await {
@@ -151,6 +159,42 @@ fn clock_of_process(ahead: i64, tolerance: i64) -> Option<Finding> {
     })
 }
 
+/// What became outdated, by the source whose rows came late.
+fn outdated(revisions: &[OutdatedRevision]) -> Vec<Finding> {
+    let mut by_source: BTreeMap<&str, Vec<&OutdatedRevision>> = BTreeMap::new();
+    for revision in revisions {
+        let parts = revision.outdated.by.as_array().map(Vec::as_slice).unwrap_or_default();
+        for source in parts.iter().filter_map(|part| part["source"].as_str()).collect::<BTreeSet<_>>() {
+            by_source.entry(source).or_default().push(revision);
+        }
+    }
+    let finding = |(source, revisions): (&str, Vec<&OutdatedRevision>)| {
+        let days: BTreeSet<NaiveDate> = revisions.iter().map(|it| it.business_day).collect();
+        let reports: BTreeSet<&str> = revisions.iter().map(|it| it.report.as_str()).collect();
+        let span = days.first().zip(days.last()).map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        });
+        Finding {
+            kind: Kind::Outdated,
+            subject: source.to_owned(),
+            summary: format!(
+                "Rows of {source} came too late to be published by themselves: {} published figures of {} are outdated \
+                 until they are restated.",
+                revisions.len(),
+                span.unwrap_or_default()
+            ),
+            facts: json!({
+                "figures": revisions.len(),
+                "days": days,
+                "reports": reports,
+                "since": revisions.iter().map(|it| it.outdated.since).min(),
+            }),
+        }
+    };
+    by_source.into_iter().map(finding).collect()
+}
+
 async fn drifted(aggregator: &Aggregator, drift: &Drift) -> anyhow::Result<Option<Finding>> {
     let result = aggregator.reports().run(&drift.report, &BTreeMap::new(), None).await?;
     let (sum, rows) = magnitude(&result.frame, drift)?;
@@ -191,6 +235,29 @@ mod tests {
     use polars::prelude::Column;
 
     use super::*;
+
+    #[test]
+    fn what_is_outdated_is_one_finding_of_each_source_whose_rows_came_late() {
+        let revision = |report: &str, day: &str, sources: &[&str]| OutdatedRevision {
+            report: report.to_owned(),
+            business_day: day.parse().unwrap(),
+            revision: 1,
+            outdated: sqlx::types::Json(publish::Outdated {
+                since: DateTime::UNIX_EPOCH,
+                by: sources.iter().map(|source| json!({ "source": source, "dataset": "d" })).collect(),
+            }),
+        };
+        let found = outdated(&[
+            revision("daily_sales", "2026-01-03", &["retail"]),
+            revision("channel_mix", "2026-01-03", &["ecommerce", "retail", "retail"]),
+            revision("channel_mix", "2026-01-05", &["retail"]),
+        ]);
+        let told: Vec<_> =
+            found.iter().map(|it| (it.subject.as_str(), it.facts["figures"].as_i64().unwrap())).collect();
+        assert_eq!(told, [("ecommerce", 1), ("retail", 3)]);
+        assert!(found[1].summary.contains("3 published figures of 2026-01-03 to 2026-01-05"), "{}", found[1].summary);
+        assert_eq!(found[1].facts["reports"], json!(["channel_mix", "daily_sales"]));
+    }
 
     #[test]
     fn drift_is_a_sum_of_magnitudes_over_the_rows_that_count() {

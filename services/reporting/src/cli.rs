@@ -6,6 +6,7 @@ mod export;
 mod poll;
 mod publish;
 mod report;
+mod restate;
 mod terminal;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +50,7 @@ enum Command {
     RunReport(report::RunReport),
     Publish(publish::Publish),
     Backfill(backfill::Backfill),
+    Restate(restate::Restate),
     Export(export::Export),
     /// Bring the schema of `reporting_db` up to date.
     ///
@@ -78,6 +80,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::RunReport(command) => command.run(config).await,
         Command::Publish(command) => command.run(config).await,
         Command::Backfill(command) => command.run(config).await,
+        Command::Restate(command) => command.run(config).await,
         Command::Export(command) => command.run(config).await,
         Command::CheckCatalog(_) => Ok(()),
     }

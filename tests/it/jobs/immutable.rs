@@ -56,7 +56,11 @@ async fn neither_the_service_nor_the_owner_can_change_a_revision_and_old_version
     let first = version(&service, &columns(&[("store", "string"), ("net", "money")])).await;
     publish_row(&service, 1, first, "'A', 12.50").await;
 
-    for table in ["revision", "report_version", "probe_v1"] {
+    let mark = "INSERT INTO published.outdated (report, business_day, revision, snapshot, since, cause)
+                VALUES ('probe', $1::date, 1, 2, now(), '[]')";
+    sqlx::query(mark).bind(DAY).execute(&service).await.unwrap();
+
+    for table in ["revision", "report_version", "probe_v1", "outdated"] {
         for sql in [
             format!("UPDATE published.{table} SET report = report"),
             format!("DELETE FROM published.{table}"),

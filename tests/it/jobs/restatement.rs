@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::America::Toronto;
 use serde_json::{Value, json};
-use system_tests::Stack;
+use system_tests::{Browser, Stack, eventually};
 
 use super::desk::{desk, jobs_file, run_job};
 use crate::company::Company;
@@ -127,4 +127,89 @@ async fn a_late_sale_of_a_year_ago_restates_the_day_that_is_held_against_it() {
     assert_eq!((&lines["added"], &lines["source"]), (&json!(2), &json!("retail")), "{diff}");
     // What is held against nothing has no reason to be told again.
     assert_eq!(revisions(&stack, "daily_sales", day).await.len(), 1);
+}
+
+/// A lamp of a sale comes back, told long after its day was published.
+async fn return_a_lamp(stack: &Stack, company: &Company, sale: &Value, at: DateTime<Utc>) {
+    let back = json!({ "occurred_at": at, "lines": [{ "product_id": company.lamp, "quantity": 1 }] });
+    stack.api("pos").post_json(&format!("/retail/api/v1/sales/{}/returns", sale["id"]), &back, 201).await;
+    run_job(stack, "poll-retail", &json!({})).await;
+    run_job(stack, "poll-inventory", &json!({})).await;
+}
+
+/// The kinds and subjects of what is wrong now.
+async fn open_incidents(stack: &Stack) -> Vec<(String, String)> {
+    run_job(stack, "watch", &json!({})).await;
+    let open = stack.api("analyst").get_all("/reporting/api/v1/jobs/incidents?open=true").await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    open.iter().map(|it| (text(&it["kind"]), text(&it["subject"]))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_beyond_the_window_is_marked_until_one_call_restates_it_and_a_new_name_is_no_news() {
+    let file = jobs_file("[[job]]\nname = \"restate\"\nwith = { window_days = 2 }\n");
+    let stack = desk(&file).start().await;
+    let company = Company::found(&stack, 100).await;
+    let (day, noon) = past_day(4);
+    let sale = company.sell(&stack.api("pos"), noon, 5, 7, 0).await;
+    publish(&stack, day).await;
+
+    // A store has another name: a label, and no part of what was published for the day.
+    let renamed = "code,name,city,time_zone\nTOR1,Union Station,Toronto,America/Toronto\n";
+    stack.api("backoffice").import("/retail/api/v1/stores/import", renamed).await;
+    run_job(&stack, "poll-retail", &json!({})).await;
+    let again = run_job(&stack, "backfill", &json!({ "from": day, "to": day })).await;
+    assert_eq!(again["outcome"]["revisions"], 0, "{again}");
+    run_job(&stack, "restate", &json!({})).await;
+    assert_eq!(open_incidents(&stack).await, []);
+
+    // The figures stay what they were, and say that they are outdated, since when and by what.
+    return_a_lamp(&stack, &company, &sale, noon).await;
+    let marks = run_job(&stack, "restate", &json!({})).await["outcome"]["outdated"].as_u64().unwrap();
+    assert!(marks > 10, "{marks}");
+    assert_eq!(run_job(&stack, "restate", &json!({})).await["outcome"]["outdated"], 0, "what is marked is no news");
+    let found = revisions(&stack, "store_performance", day).await;
+    assert_eq!((found.len(), &found[0]["state"]), (1, &json!("final")), "{found:?}");
+    let late = json!([{ "source": "retail", "dataset": "sale_lines", "added": 1, "changed": 0, "removed": 0 }]);
+    assert_eq!(found[0]["outdated"]["by"], late, "{found:?}");
+    let analyst = stack.api("analyst");
+    let answer =
+        analyst.get(&format!("/reporting/api/v1/reports/store_performance?business_day={day}")).await.expect(200);
+    assert_eq!(answer.json()["outdated"], found[0]["outdated"]);
+    let since: DateTime<Utc> = found[0]["outdated"]["since"].as_str().unwrap().parse().unwrap();
+    assert_eq!(answer.header("tributary-outdated").unwrap().parse::<DateTime<Utc>>().unwrap(), since);
+    assert_eq!(revisions(&stack, "reference_check", day).await[0]["outdated"]["by"], late);
+    assert!(open_incidents(&stack).await.contains(&("outdated".to_owned(), "retail".to_owned())));
+
+    // By the API: a new revision, whose cause names the set with the new name too; what is the same is confirmed.
+    run_job(&stack, "restate", &json!({ "outdated": true })).await;
+    let found = revisions(&stack, "store_performance", day).await;
+    assert_eq!((found.len(), &found[0]["outdated"]), (2, &Value::Null), "{found:?}");
+    let cause = found[0]["cause"].as_array().unwrap();
+    let datasets: Vec<&str> = cause.iter().map(|it| it["dataset"].as_str().unwrap()).collect();
+    assert_eq!(datasets, ["sale_lines", "stores"], "{cause:?}");
+    let found = revisions(&stack, "reference_check", day).await;
+    assert_eq!((found.len(), &found[0]["outdated"]), (1, &Value::Null), "{found:?}");
+    assert_eq!(open_incidents(&stack).await, []);
+
+    // By the console.
+    return_a_lamp(&stack, &company, &sale, noon).await;
+    run_job(&stack, "restate", &json!({})).await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/reporting/", stack.gateway())).await;
+    browser.write("#key", &stack.state().keys["operator"]).await;
+    browser.click("button.primary").await;
+    browser.sees("outdated").await;
+    browser.click("form[action='/reporting/jobs/restate/runs'] button").await;
+    eventually("a third revision", async || revisions(&stack, "store_performance", day).await.len() == 3).await;
+
+    // By the command line.
+    return_a_lamp(&stack, &company, &sale, noon).await;
+    let output = stack.cli("reporting", &["restate"]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("1 days before the window"), "{said}");
+    let output = stack.cli("reporting", &["restate", "--outdated"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found = revisions(&stack, "store_performance", day).await;
+    assert_eq!((found.len(), &found[0]["outdated"]), (4, &Value::Null), "{found:?}");
 }

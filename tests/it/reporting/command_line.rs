@@ -24,8 +24,8 @@ async fn done(stack: &Stack, arguments: &[&str]) -> String {
     out
 }
 
-const COMMANDS: [&str; 8] =
-    ["serve", "poll", "run-report", "publish", "backfill", "export", "migrate", "check-catalog"];
+const COMMANDS: [&str; 9] =
+    ["serve", "poll", "run-report", "publish", "backfill", "restate", "export", "migrate", "check-catalog"];
 
 /// What a help prints, without any configuration.
 fn help(arguments: &[&str]) -> String {

@@ -176,6 +176,10 @@ pub struct ReportColumn {
     /// How the measure is defined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// A name that a reference gives to what the key tells apart: no part of the published figure, shown as it was when
+    /// a revision was computed. Another name alone makes no revision.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub label: bool,
 }
 
 /// A column's entry in the header; its name is the key.
@@ -187,6 +191,8 @@ struct ColumnHeader {
     title: String,
     unit: Option<String>,
     note: Option<String>,
+    #[serde(default)]
+    label: bool,
 }
 
 impl ReportHeader {
@@ -224,8 +230,11 @@ impl ReportHeader {
             entry.extend(said.as_table().cloned().ok_or_else(|| fault("must be a table with `type` and `title`"))?);
         }
         let entry: Result<ColumnHeader, toml::de::Error> = entry.try_into();
-        let ColumnHeader { kind, title, unit, note } = entry.map_err(|error| fault(error.message()))?;
-        Ok(ReportColumn { name: name.to_owned(), kind, title, unit, note })
+        let ColumnHeader { kind, title, unit, note, label } = entry.map_err(|error| fault(error.message()))?;
+        if label && self.key.iter().any(|key| key == name) {
+            return Err(fault("`key` tells rows apart by it: it cannot be a label"));
+        }
+        Ok(ReportColumn { name: name.to_owned(), kind, title, unit, note, label })
     }
 }
 

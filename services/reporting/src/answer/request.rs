@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ::exports::Source;
+use ::exports::{Outdated, Provenance, Source};
 use ::jobs::document::{self, Document};
 use aggregator::{
     publish::{self, Revision},
@@ -22,6 +22,8 @@ pub struct ReportRequest {
     target: Target,
     /// How fresh its sources are, at the moment of the answer or at that of publishing.
     pub sources: Vec<Source>,
+    /// Whether what was published is known to be outdated now.
+    pub outdated: Option<Outdated>,
 }
 
 enum Target {
@@ -59,7 +61,7 @@ impl ReportRequest {
     ) -> Result<Self, AnswerError> {
         let question = answers.aggregator.reports().ask(name, parameters, snapshot).await?;
         let sources = document::sources(&question.sources());
-        Ok(Self { target: Target::Computed(question), sources })
+        Ok(Self { target: Target::Computed(question), sources, outdated: None })
     }
 
     /// A report of the latest snapshot, after polling those of its sources that are older than `most`. A source that
@@ -97,7 +99,8 @@ impl ReportRequest {
     ) -> Result<Self, AnswerError> {
         let revision = publish::revision(&answers.pool, name, day, revision).await?;
         let sources = serde_json::from_value(revision.sources.clone()).unwrap_or_default();
-        Ok(Self { target: Target::Published(Box::new(revision)), sources })
+        let outdated = document::outdated(&revision);
+        Ok(Self { target: Target::Published(Box::new(revision)), sources, outdated })
     }
 
     /// Equal for equal rows.
@@ -152,7 +155,13 @@ impl ReportRequest {
     }
 
     fn as_of_now(&self, mut document: Document) -> Document {
-        document.provenance.sources.clone_from(&self.sources);
+        self.tell(&mut document.provenance);
         document
+    }
+
+    /// Tells what may have changed since the rows were kept.
+    pub(super) fn tell(&self, provenance: &mut Provenance) {
+        provenance.sources.clone_from(&self.sources);
+        provenance.outdated.clone_from(&self.outdated);
     }
 }

@@ -87,7 +87,7 @@ pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Opti
     let (spool, key) = (answers.spool.clone(), key.to_owned());
     let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
     let mut note: Note = serde_json::from_slice(&note).ok()?;
-    note.provenance.sources.clone_from(&request.sources);
+    request.tell(&mut note.provenance);
     Some((whole, note))
 }
 

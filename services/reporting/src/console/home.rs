@@ -2,8 +2,10 @@
 
 mod night;
 
+use std::collections::BTreeSet;
+
 use aggregator::{
-    publish::{self, Revision},
+    publish::{self, OutdatedRevision, Revision},
     report::{ChartKind, Report},
     source::SourceStatus,
 };
@@ -16,7 +18,7 @@ use super::{
     BASE,
     fault::Fault,
     guard::Visitor,
-    layout::{Frame, Room, Tone, pill},
+    layout::{Frame, Room, Tone, pill, token},
     show,
 };
 use crate::{State, answer::AnswerError};
@@ -33,6 +35,7 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<
             h1 { "Last night" }
             (headline(&state, &night))
         }
+        (outdated(&visitor, &night))
         (figures(&state, &night).await?)
         div.grid.pairs {
             (freshness(&state, &sources, operations))
@@ -67,6 +70,38 @@ fn headline(state: &State, night: &Night) -> Markup {
             p.notice.warn role="status" { "Nothing has been published for " (show::day(night.due)) " yet: this is the last day there is." }
         } @else if all < expected {
             p.notice.warn role="status" { (show::count(count(expected - all), "report is", "reports are")) " missing: " (night.missing().join(", ")) "." }
+        }
+    }
+}
+
+/// What late rows have made outdated, and a button that publishes it again.
+fn outdated(visitor: &Visitor, night: &Night) -> Markup {
+    let days: BTreeSet<NaiveDate> = night.outdated.iter().map(|it| it.business_day).collect();
+    let Some((first, last)) = days.first().zip(days.last()) else { return html! {} };
+    html! {
+        div.notice.warn role="status" {
+            p {
+                strong { (show::count(count(night.outdated.len()), "published figure is", "published figures are")) " outdated. " }
+                "Rows have come for " (show::day(*first)) @if first != last { " to " (show::day(*last)) }
+                " after those days could be published again by themselves."
+            }
+            details {
+                summary { "Which" }
+                ul.list {
+                    @for OutdatedRevision { report, business_day, .. } in &night.outdated {
+                        li {
+                            a href={ (BASE) "/reports/" (report) "/revisions?business_day=" (business_day) } { (night.title(report)) }
+                            " " span.soft { (show::day(*business_day)) }
+                        }
+                    }
+                }
+            }
+            @if visitor.session.role.operates() {
+                form method="post" action={ (BASE) "/jobs/restate/runs" } {
+                    (token(visitor)) input type="hidden" name="outdated" value="true";
+                    button { "Publish them again" }
+                }
+            }
         }
     }
 }

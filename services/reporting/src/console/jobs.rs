@@ -31,6 +31,9 @@ const LINES: i64 = 50;
 /// Coming occurrences that are shown.
 const COMING: usize = 5;
 
+/// The kind of a field that is chosen or not: a job takes it as a truth value.
+const CHOSEN: &str = "checkbox";
+
 /// A field of the form that starts a job.
 struct Field {
     name: &'static str,
@@ -44,9 +47,12 @@ fn fields(kind: &str) -> &'static [Field] {
     const DAY: Field = Field { name: "business_day", title: "Business day", required: false, kind: "date" };
     const FROM: Field = Field { name: "from", title: "First day", required: true, kind: "date" };
     const TO: Field = Field { name: "to", title: "Last day", required: true, kind: "date" };
+    const OUTDATED: Field =
+        Field { name: "outdated", title: "Also the days before the window", required: false, kind: CHOSEN };
     match kind {
         "nightly" | "export-pack" => &[DAY],
         "backfill" => &[FROM, TO],
+        "restate" => &[OUTDATED],
         _ => &[],
     }
 }
@@ -193,8 +199,11 @@ fn start_form(visitor: &Visitor, entry: &Entry) -> Markup {
                 (token(visitor))
                 @for field in fields(entry.kind) {
                     div.field {
-                        label for={ "f-" (field.name) } { (field.title) @if !field.required { span.soft { " (the last one when empty)" } } }
-                        input id={ "f-" (field.name) } type=(field.kind) name=(field.name) required[field.required];
+                        label for={ "f-" (field.name) } {
+                            (field.title) @if !field.required && field.kind != CHOSEN { span.soft { " (the last one when empty)" } }
+                        }
+                        input id={ "f-" (field.name) } type=(field.kind) name=(field.name) required[field.required]
+                            value=[(field.kind == CHOSEN).then_some("true")];
                     }
                 }
                 button.primary { "Run now" }
@@ -237,12 +246,14 @@ pub(super) async fn start(Of(state): Of<State>, Path(name): Path<String>, order:
     let kind = state.runner.registry().get(&name).map_err(AnswerError::from)?.kind;
     let mut arguments = Map::new();
     for (field, value) in order.fields {
-        if !fields(kind).iter().any(|known| known.name == field) {
+        let Some(known) = fields(kind).iter().find(|known| known.name == field) else {
             return Err(ApiError::invalid(field, "this job takes no such field").into());
-        }
-        if !value.trim().is_empty() {
-            arguments.insert(field, Value::String(value.trim().to_owned()));
-        }
+        };
+        match value.trim() {
+            "" => continue,
+            value if known.kind == CHOSEN => arguments.insert(field, Value::Bool(value == "true")),
+            value => arguments.insert(field, Value::String(value.to_owned())),
+        };
     }
     enqueue(&state, &name, Value::Object(arguments)).await
 }

@@ -175,6 +175,13 @@ impl View<'_> {
                         " " a href={ (BASE) "/reports/" (self.name) "/diff?business_day=" (day) "&to=" (revision) } { "What changed" }
                     }
                 }
+                @if let Some(outdated) = &provenance.outdated {
+                    p.notice.warn role="status" {
+                        strong { "Outdated. " } "Since " (show::moment(outdated.since, zone))
+                        " rows have come for this day that these figures do not hold. "
+                        a href={ (BASE) "/reports/" (self.name) "/revisions?business_day=" (day) } { "Which" }
+                    }
+                }
             } @else {
                 @for source in provenance.sources.iter().filter(|source| source.stale) {
                     p.notice.warn role="status" {

@@ -102,7 +102,10 @@ fn line(state: &State, name: &str, revision: &Revision) -> Markup {
             td { (self::state(revision)) }
             td { (show::moment(revision.published_at, state.config.time_zone)) }
             td.n { (show::whole(revision.row_count)) }
-            td { (cause(revision.cause.as_ref())) (missing(&revision.missing)) }
+            td {
+                (cause(revision.cause.as_ref())) (missing(&revision.missing))
+                (outdated(revision, state.config.time_zone))
+            }
             td { @if number > 1 { a href={ (BASE) "/reports/" (name) "/diff?business_day=" (day) "&to=" (number) } { "with " (number - 1) } } }
         }
     }
@@ -110,7 +113,21 @@ fn line(state: &State, name: &str, revision: &Revision) -> Markup {
 
 /// The state of a revision.
 pub(super) fn state(revision: &Revision) -> Markup {
-    pill(if revision.state == publish::State::Final { Tone::Good } else { Tone::Warn }, revision.state.name())
+    let tone = if revision.state == publish::State::Final { Tone::Good } else { Tone::Warn };
+    html! {
+        (pill(tone, revision.state.name()))
+        @if revision.outdated.is_some() { " " (pill(Tone::Bad, "outdated")) }
+    }
+}
+
+/// Since when a revision is outdated, and by what.
+fn outdated(revision: &Revision, zone: chrono_tz::Tz) -> Markup {
+    html! {
+        @if let Some(outdated) = &revision.outdated {
+            p.small { "Outdated since " (show::moment(outdated.since, zone)) " by" }
+            (cause(Some(&outdated.by)))
+        }
+    }
 }
 
 /// What a provisional revision lacks.

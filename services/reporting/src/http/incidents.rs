@@ -23,7 +23,7 @@ use crate::{State, answer::AnswerError};
 pub struct IncidentView {
     /// Its number.
     pub id: i64,
-    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine` or `clock`.
+    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine`, `clock` or `outdated`.
     pub kind: String,
     /// The job, source or report that it is about.
     pub subject: String,

@@ -141,6 +141,8 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
                headers(("Tributary-Snapshot" = i64, description = "The lake's snapshot it was computed from"),
                        ("Tributary-Revision" = i32, description = "Of what was published"),
                        ("Tributary-State" = String, description = "`final` or `provisional`, of what was published"),
+                       ("Tributary-Outdated" = String, description = "Of what was published: since when rows have come \
+                                                                      that it does not hold; absent when none have"),
                        ("Tributary-Stale" = bool, description = "Whether a source is older than it should be"),
                        ("Tributary-Generated-At" = String, description = "When the rows were computed"),
                        ("Tributary-Rows" = i64, description = "How many rows there are"),

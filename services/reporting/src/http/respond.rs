@@ -115,5 +115,8 @@ pub fn provenance_headers(headers: &mut HeaderMap, provenance: &Provenance) -> R
     if let Some(state) = &provenance.state {
         insert("tributary-state", text(state)?);
     }
+    if let Some(outdated) = &provenance.outdated {
+        insert("tributary-outdated", text(&outdated.since.to_rfc3339_opts(SecondsFormat::Micros, true))?);
+    }
     Ok(())
 }

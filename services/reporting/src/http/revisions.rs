@@ -18,7 +18,7 @@ use crate::{State, answer::AnswerError};
 #[schema(example = json!({
     "business_day": "2026-11-21", "revision": 1, "state": "final", "published_at": "2026-11-22T02:30:40Z",
     "row_count": 12, "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "missing": [], "cause": null, "snapshot": 42,
+    "missing": [], "cause": null, "snapshot": 42, "outdated": null,
 }))]
 pub struct RevisionView {
     /// The day it speaks of.
@@ -40,6 +40,10 @@ pub struct RevisionView {
     pub cause: Option<serde_json::Value>,
     /// The lake's snapshot it was computed from.
     pub snapshot: i64,
+    /// `since` when rows have come that it does not hold, too late for its day to be published again by itself, and
+    /// `by` which, as in `cause`; null when none have.
+    #[schema(value_type = Option<Object>)]
+    pub outdated: Option<publish::Outdated>,
 }
 
 impl From<publish::Revision> for RevisionView {
@@ -54,6 +58,7 @@ impl From<publish::Revision> for RevisionView {
             missing: revision.missing,
             cause: revision.cause,
             snapshot: revision.snapshot,
+            outdated: revision.outdated.map(|outdated| outdated.0),
         }
     }
 }

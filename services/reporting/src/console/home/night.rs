@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aggregator::{
-    publish::{self, PublishError, Revision},
+    publish::{self, OutdatedRevision, PublishError, Revision},
     report::{Check, Report},
 };
 use chrono::{Days, NaiveDate, Utc};
@@ -39,6 +39,8 @@ pub(super) struct Night {
     /// Runs that failed in the last day.
     pub(super) failed: Vec<RunRow>,
     pub(super) findings: Vec<Finding>,
+    /// What was published of any day and is known to be outdated.
+    pub(super) outdated: Vec<OutdatedRevision>,
     /// Titles of the published reports.
     titles: BTreeMap<String, String>,
 }
@@ -57,13 +59,14 @@ impl Night {
                 day,
                 current,
                 publish::restated(&state.pool, Utc::now() - Days::new(2), LINES).await?,
+                publish::outdated(&state.pool).await?,
             ))
         };
         let published = async { published.await.map_err(AnswerError::from).map_err(Fault::from) };
         let failed = async {
             history::failed(&state.pool, since, LINES).await.map_err(|error| Fault::from(AnswerError::from(error)))
         };
-        let ((day, current, restated), failed) = tokio::try_join!(published, failed)?;
+        let ((day, current, restated, outdated), failed) = tokio::try_join!(published, failed)?;
         let catalogue = state.aggregator.reports().catalogue();
         let reports = || catalogue.reports().filter(|report| report.publish.is_some());
         let mut findings = Vec::new();
@@ -74,7 +77,7 @@ impl Night {
             }
         }
         let titles: BTreeMap<_, _> = reports().map(|report| (report.name.clone(), report.title.clone())).collect();
-        Ok(Self { due, day, expected: titles.len(), current, restated, failed, findings, titles })
+        Ok(Self { due, day, expected: titles.len(), current, restated, failed, findings, outdated, titles })
     }
 
     /// What people call a report.

@@ -1,0 +1,116 @@
+//! Published figures that are known to be outdated: rows came that they do not hold, too late for the day to be published
+//! again by itself. A mark is added and never changed; the newest of a revision counts.
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection, PgPool};
+
+use super::{PublishError, Revision};
+use crate::report::{Grain, Report};
+
+/// Since when a revision is outdated, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outdated {
+    /// When the first of the rows came.
+    pub since: DateTime<Utc>,
+    /// The rows that came: by source and dataset, how many were added, changed and removed.
+    pub by: Value,
+}
+
+/// A current revision that is outdated.
+#[derive(Debug, Clone, FromRow)]
+pub struct OutdatedRevision {
+    pub report: String,
+    pub business_day: NaiveDate,
+    pub revision: i32,
+    pub outdated: Json<Outdated>,
+}
+
+/// The current revisions that are outdated, by day and report.
+///
+/// # Errors
+/// When the database fails.
+pub async fn outdated(db: &PgPool) -> Result<Vec<OutdatedRevision>, PublishError> {
+    let sql = "SELECT newest.report, newest.business_day, newest.revision,
+                      jsonb_build_object('since', newest.since, 'by', newest.cause) AS outdated
+                 FROM (SELECT DISTINCT ON (report, business_day, revision) report, business_day, revision, since, cause
+                         FROM published.outdated ORDER BY report, business_day, revision, mark_id DESC) AS newest
+                WHERE newest.since IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM published.revision AS later
+                                   WHERE later.report = newest.report AND later.business_day = newest.business_day
+                                     AND later.revision > newest.revision)
+                ORDER BY newest.business_day, newest.report";
+    Ok(sqlx::query_as(sql).fetch_all(db).await?)
+}
+
+/// Adds a mark to a revision: outdated, or (`None`) looked at through this snapshot and found to say the same.
+pub(super) async fn mark(
+    tx: &mut PgConnection,
+    revision: &Revision,
+    snapshot: i64,
+    outdated: Option<&Outdated>,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO published.outdated (report, business_day, revision, snapshot, since, cause)
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    let insert = sqlx::query(sql).bind(&revision.report).bind(revision.business_day).bind(revision.revision);
+    let insert = insert.bind(snapshot).bind(outdated.map(|it| it.since)).bind(outdated.map(|it| &it.by));
+    insert.execute(tx).await.map(drop)
+}
+
+/// Which rows are told as what came between two snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Those of the days on which the figures hang.
+    OfTheDays,
+    /// Of reference sets too, which have no days. Of a report that reads all days, where none of its own days explains
+    /// what changed, those of any day: a document of one day may have moved on another.
+    AllThatIsRead,
+}
+
+/// The rows of the report's datasets that came to the lake between two snapshots.
+pub(super) async fn came(
+    tx: &mut PgConnection,
+    report: &Report,
+    days: &[RangeInclusive<NaiveDate>],
+    (after, through): (i64, i64),
+    told: Told,
+) -> Result<Option<Outdated>, sqlx::Error> {
+    let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
+    // A report of a moment reads all days, and sets that have none.
+    let is_moment = report.grain == Grain::Snapshot;
+    let all = told == Told::AllThatIsRead;
+    let found: Option<Json<Outdated>> = sqlx::query_scalar(
+        "WITH came AS (
+             SELECT source, dataset, added, changed, removed, recorded_at, business_day IS NULL AS of_no_day,
+                    $6 OR EXISTS (SELECT FROM unnest($4::date[], $5::date[]) AS days(first, last)
+                                   WHERE business_day BETWEEN first AND last) AS of_the_days
+               FROM sync.changed_day
+              WHERE snapshot_id > $1 AND snapshot_id <= $2 AND dataset = ANY($3)),
+         told AS (
+             SELECT source, dataset, sum(added)::bigint AS added, sum(changed)::bigint AS changed,
+                    sum(removed)::bigint AS removed, min(recorded_at) AS since
+               FROM came
+              WHERE of_the_days OR ($7 AND of_no_day)
+                 OR ($8 AND NOT EXISTS (SELECT FROM came AS own WHERE own.of_the_days))
+              GROUP BY source, dataset)
+         SELECT jsonb_build_object('since', min(since), 'by',
+                    jsonb_agg(jsonb_build_object('source', source, 'dataset', dataset, 'added', added, 'changed', changed,
+                                                 'removed', removed) ORDER BY source, dataset))
+           FROM told HAVING count(*) > 0",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(datasets)
+    .bind(days.iter().map(|days| *days.start()).collect::<Vec<_>>())
+    .bind(days.iter().map(|days| *days.end()).collect::<Vec<_>>())
+    .bind(is_moment)
+    .bind(all)
+    .bind(all && report.days.is_empty())
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.map(|Json(found)| found))
+}
