@@ -1,6 +1,6 @@
 /*---
 title = "ABC classes"
-description = "Products by their part of net revenue: A makes up the first share of it, B the next, C the rest. A row for each product with a line in the period; most net revenue first, ties by product number. The shares are empty where net revenue as a whole is not above zero."
+description = "Products by their part of net revenue: A makes up the first share of it, B the next, C the rest. A row for each product with a line in the period. Order: net revenue, most first; ties by product no."
 section = "Products"
 grain = "day"
 lookback = 89
@@ -19,11 +19,11 @@ to = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
-product = { type = "string", title = "Product" }
+product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
 net_revenue = { type = "money", title = "Net revenue" }
-share = { type = "float", title = "Share", unit = "%" }
-cumulative_share = { type = "float", title = "Cumulative share", unit = "%", note = "Of this product and all that sell more." }
-class = { type = "string", title = "Class", note = "By the share of the products before it; no revenue is always C." }
+share = { type = "float", title = "Share", unit = "%", note = "Of the net revenue of all rows together; empty where that is not above zero." }
+cumulative_share = { type = "float", title = "Cumulative share", unit = "%", note = "Of this product and all rows above it; empty where the net revenue of all rows together is not above zero." }
+class = { type = "string", title = "Class", note = "By the cumulative share of the rows above it: below A's limit A, below B's limit B, else C. C where the product, or all together, has no net revenue above zero." }
 [chart]
 kind = "line"
 x = "product"

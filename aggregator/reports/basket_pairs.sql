@@ -1,6 +1,6 @@
 /*---
 title = "Bought together"
-description = "Pairs of products in one basket, and how much more often than chance would put them there. A row for each pair with enough baskets; most baskets first, ties by the product numbers."
+description = "Pairs of products in one basket, and how much more often than chance would put them there. A row for each pair with enough baskets in the period, the lower product no. as A. Order: baskets, most first; ties by product A, then product B."
 section = "Products"
 grain = "day"
 lookback = 27
@@ -18,14 +18,14 @@ from = "$business_day - 27d"
 to = "$business_day"
 limit = 10000
 [columns]
-product_a = { type = "int64", title = "Product A" }
+product_a = { type = "int64", title = "Product A", note = "Number of the product, the lower of the pair." }
 name_a = { type = "string", title = "Name A", note = "Names are those of the latest line in the period, by moment, document and line." }
-product_b = { type = "int64", title = "Product B" }
-name_b = { type = "string", title = "Name B" }
+product_b = { type = "int64", title = "Product B", note = "Number of the product, the higher of the pair." }
+name_b = { type = "string", title = "Name B", note = "As name A." }
 baskets = { type = "int64", title = "Baskets", note = "Sales and orders with both; returns are none." }
-support = { type = "float", title = "Support", unit = "%", note = "Baskets with both, of all baskets." }
+support = { type = "float", title = "Support", unit = "%", note = "Baskets with both, of all baskets in the period." }
 confidence = { type = "float", title = "B given A", unit = "%", note = "Baskets with both, of those with A." }
-lift = { type = "float", title = "Lift", note = "1 is chance; above it they attract each other." }
+lift = { type = "float", title = "Lift", note = "Support, by the product of the shares of the baskets with A and with B. 1 is chance; above it they attract each other." }
 [chart]
 kind = "bar"
 x = "name_a"

@@ -1,17 +1,17 @@
 /*---
 title = "Cart abandonment"
-description = "Online carts that became orders, were left, or are still open, and the money in them."
+description = "Online carts that became orders, were left, or are still open, and the money in them. A row for each status that a cart has now. Order: status."
 section = "Customers"
 grain = "snapshot"
 key = ["status"]
 [publish]
 [columns]
 status = { type = "string", title = "Status", note = "checked_out, abandoned or open." }
-carts = { type = "int64", title = "Carts" }
-share = { type = "float", title = "Share", unit = "%" }
-items = { type = "int64", title = "Items" }
-value = { type = "money", title = "Value" }
-average_value = { type = "money", title = "Average cart", note = "Rounded half to even." }
+carts = { type = "int64", title = "Carts", note = "With this status now, whenever they were begun." }
+share = { type = "float", title = "Share", unit = "%", note = "Of all carts." }
+items = { type = "int64", title = "Items", note = "Pieces in these carts." }
+value = { type = "money", title = "Value", note = "What these carts come to." }
+average_value = { type = "money", title = "Average cart", note = "Value by carts; rounded half to even." }
 [chart]
 kind = "pie"
 x = "status"

@@ -1,6 +1,6 @@
 /*---
 title = "Category mix"
-description = "What each category sold and earned, with its share, against the period before and the same weekdays a year ago."
+description = "What each category sold and earned, with its share, against the period before and the same weekdays a year ago. A row for each category with a line in any of the three. Order: net revenue, most first; ties by category."
 section = "Sales"
 grain = "day"
 inherits = "sales"

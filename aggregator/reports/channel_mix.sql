@@ -1,6 +1,6 @@
 /*---
 title = "Channel mix"
-description = "How net revenue, tickets and margin divide between store and online, against the period before and the same weekdays a year ago."
+description = "How net revenue, tickets and margin divide between store and online, against the period before and the same weekdays a year ago. A row for each channel with a line in any of the three. Order: channel."
 section = "Sales"
 engine = "in-memory"
 grain = "day"

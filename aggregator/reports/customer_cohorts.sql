@@ -1,6 +1,6 @@
 /*---
 title = "Customer cohorts"
-description = "Customers by the month of their first order, and how many of them order again in each month after."
+description = "Customers by the month of their first order, and how many of them order again in each month after. A row for each cohort and month in which one of its customers ordered. Order: first order in, then months later."
 section = "Customers"
 grain = "snapshot"
 key = ["cohort", "months_later"]
@@ -11,11 +11,11 @@ to = { type = "date", title = "Orders up to", default = "yesterday" }
 from = "$business_day - 364d"
 to = "$business_day"
 [columns]
-cohort = { type = "date", title = "First order in" }
+cohort = { type = "date", title = "First order in", note = "First day of the month of a customer's first order that counts, at any time up to the last day." }
 months_later = { type = "int32", title = "Months later", note = "0 is the month of the first order." }
 customers = { type = "int64", title = "Customers", note = "Of the cohort, with an order in that month." }
-share = { type = "float", title = "Share of the cohort", unit = "%" }
-net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count." }
+share = { type = "float", title = "Share of the cohort", unit = "%", note = "Customers by those of the whole cohort." }
+net_revenue = { type = "money", title = "Net revenue", note = "Of the online orders that count in that month; up to the last day." }
 [chart]
 kind = "heatmap"
 x = "months_later"

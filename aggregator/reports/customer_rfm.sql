@@ -1,6 +1,6 @@
 /*---
 title = "Customer RFM"
-description = "Customers by how recently, how often and for how much they ordered: scores from 1 to 5 and a segment. A score is 1 and one more for each full fifth of the customers that stand strictly below (Hughes, Strategic Database Marketing: quintiles by rank), so equal customers score alike. A row for each customer with an order that counts in the period; most net revenue first, ties by customer number."
+description = "Customers by how recently, how often and for how much they ordered: scores from 1 to 5 and a segment. Equal customers score alike. A row for each customer with an order that counts in the period. Order: net revenue, most first; ties by customer no."
 section = "Customers"
 grain = "snapshot"
 key = ["customer_id"]
@@ -14,13 +14,13 @@ to = "$to"
 from = "$business_day - 364d"
 to = "$business_day"
 [columns]
-customer_id = { type = "int64", title = "Customer no." }
-last_order = { type = "date", title = "Last order" }
-orders = { type = "int64", title = "Orders" }
+customer_id = { type = "int64", title = "Customer no.", note = "The customer's number." }
+last_order = { type = "date", title = "Last order", note = "Day of the last order in the period." }
+orders = { type = "int64", title = "Orders", note = "Orders that count in the period." }
 net_revenue = { type = "money", title = "Net revenue", note = "Of online orders that count, after discounts." }
-recency = { type = "int32", title = "Recency", note = "5: at least four fifths of the customers ordered last on an earlier day." }
-frequency = { type = "int32", title = "Frequency", note = "5: at least four fifths ordered less often." }
-monetary = { type = "int32", title = "Value", note = "5: at least four fifths spent less." }
+recency = { type = "int32", title = "Recency", note = "1, and one more for each full fifth of the customers that ordered last on an earlier day: quintiles by rank (Hughes, Strategic Database Marketing), in which equal customers score alike." }
+frequency = { type = "int32", title = "Frequency", note = "The same rule by the number of orders: 5 where at least four fifths ordered less often." }
+monetary = { type = "int32", title = "Value", note = "The same rule by net revenue: 5 where at least four fifths spent less." }
 segment = { type = "string", title = "Segment", note = "The first that holds. champion: all scores 4 or more; new: recency 4 or more, frequency 2 or less; loyal: frequency 4 or more; at risk: recency 2 or less, value 4 or more; sleeping: recency 2 or less; else regular." }
 [chart]
 kind = "bar"

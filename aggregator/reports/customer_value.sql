@@ -1,6 +1,6 @@
 /*---
 title = "Customer lifetime value"
-description = "What each customer has brought so far: orders, net revenue, margin and average order."
+description = "What each customer has brought so far: orders, net revenue, margin and average order. A row for each customer with an order that counts up to the day. Order: net revenue, most first; ties by customer no."
 section = "Customers"
 grain = "snapshot"
 key = ["customer_id"]
@@ -11,16 +11,16 @@ limit = { type = "int", title = "Rows", default = 100, min = 1, max = 1000000 }
 to = "$business_day"
 limit = 100000
 [columns]
-customer_id = { type = "int64", title = "Customer no." }
-country = { type = "string", title = "Country" }
-city = { type = "string", title = "City" }
-signup_day = { type = "date", title = "Signed up" }
-first_order = { type = "date", title = "First order" }
-last_order = { type = "date", title = "Last order" }
-orders = { type = "int64", title = "Orders" }
+customer_id = { type = "int64", title = "Customer no.", note = "The customer's number." }
+country = { type = "string", title = "Country", note = "Of the customer now; no text where none is known." }
+city = { type = "string", title = "City", note = "Of the customer now; no text where none is known." }
+signup_day = { type = "date", title = "Signed up", note = "Empty where the customer is not known." }
+first_order = { type = "date", title = "First order", note = "Day of the first order that counts." }
+last_order = { type = "date", title = "Last order", note = "Day of the last order that counts, up to the day." }
+orders = { type = "int64", title = "Orders", note = "Online orders that count, up to the day." }
 net_revenue = { type = "money", title = "Net revenue", note = "Of all online orders that count, up to the day." }
 margin = { type = "money", title = "Margin", note = "Net revenue less the cost frozen on each line." }
-average_order = { type = "money", title = "Average order", note = "Rounded half to even." }
+average_order = { type = "money", title = "Average order", note = "Net revenue by orders; rounded half to even." }
 [chart]
 kind = "bar"
 x = "customer_id"

@@ -1,6 +1,6 @@
 /*---
 title = "Daily sales in detail"
-description = "The finest published grain: day, store, channel and category, for dashboards to slice and to hold against any other day of it: so it carries no comparison of its own, which most cells of a day would not have."
+description = "The finest published grain: day, store, channel and category, for dashboards to slice and to hold against any other day of it: so it carries no comparison of its own, which most cells of a day would not have. A row for each day, channel, store and category with a line in the period. Order: day, then channel, store, category."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -13,7 +13,7 @@ to = "$to"
 [columns]
 day = { type = "date", title = "Day" }
 channel = { type = "string", title = "Channel" }
-store = { type = "string", title = "Store", note = "The store's code; online is \"online\"." }
+store = { type = "string", title = "Store", note = "The store's code, as it is now; online where there is none, unknown where nobody knows the store." }
 category = { type = "string", title = "Category" }
 tickets = { type = "int64", title = "Tickets", note = "Tickets with a line of this category: do not add them up over categories." }
 [chart]
@@ -29,7 +29,7 @@ WITH by_cell AS (
     WHERE business_day BETWEEN $from AND $to
     GROUP BY business_day, channel, store_id, category
 )
-SELECT b.business_day AS day, b.channel AS channel, COALESCE(s.code, 'online') AS store, b.category AS category, b.tickets AS tickets,
+SELECT b.business_day AS day, b.channel AS channel, COALESCE(s.code, CASE WHEN b.store_id IS NULL THEN 'online' ELSE 'unknown' END) AS store, b.category AS category, b.tickets AS tickets,
        b.pieces AS pieces, b.net_revenue AS net_revenue, b.cost AS cost, b.margin AS margin, b.discount AS discount
 FROM by_cell AS b
 LEFT JOIN stores AS s ON s.store_id = b.store_id

@@ -1,17 +1,17 @@
 /*---
 title = "Data freshness"
-description = "What the lake holds of each kind of fact: rows and the last business day. How far each source is complete stands in the provenance of every answer."
+description = "What the lake holds of each kind of fact: rows and the last business day. How far each source is complete stands in the provenance of every answer. A row for each dataset with business days that has rows. Order: dataset."
 section = "Operations"
 engine = "in-memory"
 grain = "snapshot"
 key = ["dataset"]
 [publish]
 [columns]
-dataset = { type = "string", title = "Dataset" }
-facts = { type = "int64", title = "Rows" }
-first_day = { type = "date", title = "First day" }
-last_day = { type = "date", title = "Last day" }
-last_day_facts = { type = "int64", title = "Rows of the last day" }
+dataset = { type = "string", title = "Dataset", note = "Its name in the lake." }
+facts = { type = "int64", title = "Rows", note = "Rows now." }
+first_day = { type = "date", title = "First day", note = "Earliest business day of a row." }
+last_day = { type = "date", title = "Last day", note = "Latest business day of a row." }
+last_day_facts = { type = "int64", title = "Rows of the last day", note = "Rows of the latest business day." }
 ---*/
 WITH totals AS (
     SELECT 'sale_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM sale_lines

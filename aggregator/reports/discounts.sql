@@ -1,6 +1,6 @@
 /*---
 title = "Discounts"
-description = "What was given away: list value, discounts and their rate by category, against the period before and the same weekdays a year ago."
+description = "What was given away: list value, discounts and their rate by category, against the period before and the same weekdays a year ago. A row for each category with a line in any of the three. Order: discounts, most first; ties by category."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -8,12 +8,12 @@ key = ["category"]
 [publish]
 [columns]
 category = { type = "string", title = "Category" }
-list_value = { type = "money", title = "List value", note = "Net revenue before discounts." }
-discount_rate = { type = "float", title = "Discount rate", unit = "%" }
+list_value = { type = "money", title = "List value", note = "Net revenue before discounts: net revenue and discounts together." }
+discount_rate = { type = "float", title = "Discount rate", unit = "%", note = "Discounts by list value; empty where that is not above zero." }
 previous_discount = { type = "money", title = "Discounts before", note = "Of as many days just before the period." }
-change = { note = "Discounts against those of the period before; empty where there were none." }
+change = { note = "Discounts against those of the period before; empty where those were not above zero." }
 year_ago_discount = { type = "money", title = "Discounts a year ago", note = "Of the same weekdays, 364 days earlier." }
-year_change = { note = "Discounts against those of a year ago; empty where there were none." }
+year_change = { note = "Discounts against those of a year ago; empty where those were not above zero." }
 [chart]
 kind = "bar"
 x = "category"

@@ -1,6 +1,6 @@
 /*---
 title = "Fulfilment times"
-description = "How long online orders of the period take from order to confirmation, shipping and delivery."
+description = "How long online orders of the period take from order to confirmation, shipping and delivery. A row for each stage that an order placed in the period and not cancelled has passed. Order: step."
 section = "Customers"
 engine = "in-memory"
 grain = "day"
@@ -15,12 +15,12 @@ to = "$to"
 from = "$business_day"
 to = "$business_day"
 [columns]
-step = { type = "int32", title = "Step" }
-stage = { type = "string", title = "Stage" }
-orders = { type = "int64", title = "Orders", note = "That have passed the stage." }
-average_hours = { type = "float", title = "Average", unit = "hours" }
-median_hours = { type = "float", title = "Median", unit = "hours" }
-longest_hours = { type = "float", title = "Longest", unit = "hours" }
+step = { type = "int32", title = "Step", note = "1 to 4, in the order of the stages." }
+stage = { type = "string", title = "Stage", note = "Which two moments of an order are apart." }
+orders = { type = "int64", title = "Orders", note = "Placed in the period, not cancelled, that have passed the stage so far." }
+average_hours = { type = "float", title = "Average", unit = "hours", note = "Of these orders; seconds are cut off each moment." }
+median_hours = { type = "float", title = "Median", unit = "hours", note = "The middle one of these orders, the mean of two." }
+longest_hours = { type = "float", title = "Longest", unit = "hours", note = "Of these orders." }
 [chart]
 kind = "bar"
 x = "stage"

@@ -1,6 +1,6 @@
 /*---
 title = "Global summary"
-description = "The company in one line: tickets, net revenue, margin and average ticket of the period, against the period before and the same weekdays a year ago."
+description = "The company in one line: tickets, net revenue, margin and average ticket of the period, against the period before and the same weekdays a year ago. One row, also where nothing was sold."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -9,8 +9,8 @@ key = []
 [publish]
 [columns]
 returned = { type = "money", title = "Returned", note = "Net value of the lines returned, as a positive amount." }
-store_revenue = { type = "money", title = "Net revenue in store" }
-online_revenue = { type = "money", title = "Net revenue online" }
+store_revenue = { type = "money", title = "Net revenue in store", note = "Net revenue of the channel store." }
+online_revenue = { type = "money", title = "Net revenue online", note = "Net revenue of all other channels." }
 [chart]
 kind = "number"
 x = "net_revenue"

@@ -1,6 +1,6 @@
 /*---
 title = "Hours of the week"
-description = "When customers buy: tickets and net revenue by weekday and local hour, in total and per such day, against the same weekdays just before and a year ago."
+description = "When customers buy: tickets and net revenue by weekday and local hour, in total and per such day, against the same weekdays just before and a year ago. A row for each weekday and hour with a line in any of the three, of the weekdays that the period has. Order: weekday, then hour."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -22,7 +22,7 @@ to = "$to - 364d"
 [columns]
 weekday = { type = "int32", title = "Weekday" }
 hour = { type = "int32", title = "Hour", note = "Local, 0 to 23: in the store's zone, online in the company's." }
-tickets_per_day = { type = "float", title = "Tickets per day", note = "By the number of such weekdays in the period." }
+tickets_per_day = { type = "float", title = "Tickets per day", note = "Tickets by the number of such weekdays in the period, days without a sale included." }
 previous_revenue = { note = "Of the same weekdays just before: as many whole weeks earlier as hold the period." }
 [chart]
 kind = "heatmap"

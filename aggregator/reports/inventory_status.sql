@@ -1,6 +1,6 @@
 /*---
 title = "Inventory status"
-description = "Every product at every location: on hand, sales speed, days of cover, and whether it is out, low or over-stocked. A row for each active product that the location keeps, and for each other of which it has stock; by location and product number."
+description = "Every product at every location: on hand, sales speed, days of cover, and whether it is out, low or over-stocked. A row for each active product that the location keeps, and for each other of which it has stock at the end of the day. Order: location, then product no."
 section = "Stock"
 grain = "snapshot"
 lookback = 27
@@ -24,7 +24,7 @@ reorder_point = { type = "int64", title = "Reorder point", unit = "pieces" }
 sold = { type = "int64", title = "Sold in 28 days", unit = "pieces", note = "Less returned, from this location, up to the day." }
 daily_demand = { type = "float", title = "Per day", unit = "pieces", note = "Sold in 28 days by 28." }
 days_of_cover = { type = "float", title = "Days of cover", unit = "days", note = "On hand by the pieces sold per day; empty where nothing sold." }
-value = { type = "money", title = "Value at cost", note = "At today's cost." }
+value = { type = "money", title = "Value at cost", note = "On hand at today's cost." }
 status = { type = "string", title = "Status", note = "out of stock: none left; low: at or below the reorder point; over-stocked: covers more days than the limit, or does not sell; else in stock." }
 [chart]
 kind = "bar"

@@ -1,6 +1,6 @@
 /*---
 title = "New customers"
-description = "Sign-ups by month, and how many of them have ordered since."
+description = "Sign-ups by month, and how many of them have ordered since. A row for each month in which somebody signed up in the period. Order: month."
 section = "Customers"
 grain = "snapshot"
 key = ["month"]
@@ -11,10 +11,10 @@ to = { type = "date", title = "To", default = "yesterday" }
 from = "$business_day - 364d"
 to = "$business_day"
 [columns]
-month = { type = "date", title = "Month" }
-signed_up = { type = "int64", title = "Signed up" }
+month = { type = "date", title = "Month", note = "Its first day." }
+signed_up = { type = "int64", title = "Signed up", note = "Customers who signed up in that month, on a day of the period." }
 with_order = { type = "int64", title = "With an order", note = "That counts, at any time up to now." }
-share = { type = "float", title = "Share with an order", unit = "%" }
+share = { type = "float", title = "Share with an order", unit = "%", note = "With an order, by signed up." }
 [chart]
 kind = "bar"
 x = "month"

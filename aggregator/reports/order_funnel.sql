@@ -1,6 +1,6 @@
 /*---
 title = "Order funnel"
-description = "How far the online orders of the period have come: placed, confirmed, shipped, delivered, or cancelled."
+description = "How far the online orders of the period have come: placed, confirmed, shipped, delivered, or cancelled. A row for each stage, also where no order has reached it. Order: step."
 section = "Customers"
 grain = "day"
 key = ["step"]
@@ -14,11 +14,11 @@ to = "$to"
 from = "$business_day"
 to = "$business_day"
 [columns]
-step = { type = "int32", title = "Step" }
-stage = { type = "string", title = "Stage" }
+step = { type = "int32", title = "Step", note = "1 to 5, in the order of the stages." }
+stage = { type = "string", title = "Stage", note = "placed, confirmed, shipped, delivered or cancelled." }
 orders = { type = "int64", title = "Orders", note = "Placed in the period, that have reached the stage so far." }
 value = { type = "money", title = "Value", note = "Totals of those orders." }
-share = { type = "float", title = "Share of placed", unit = "%" }
+share = { type = "float", title = "Share of placed", unit = "%", note = "Orders by those placed; empty where none was placed." }
 [chart]
 kind = "bar"
 x = "stage"

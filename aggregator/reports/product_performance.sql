@@ -1,6 +1,6 @@
 /*---
 title = "Product performance"
-description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago. A row for each product with a line in any of the three; most net revenue first, ties by product number."
+description = "What each product sold in store and online, and what it earned: pieces, net revenue by channel, margin and margin rate, against the period before and the same weekdays a year ago. A row for each product with a line in any of the three, up to the limit. Order: net revenue, most first; ties by product no."
 section = "Products"
 grain = "day"
 inherits = "sales"
@@ -12,10 +12,10 @@ limit = 100000
 [columns]
 product_id     = { type = "int64", title = "Product no." }
 sku            = { type = "string", title = "SKU", note = "SKU, name and category are those of one line: the latest in the period by moment, document and line; without one, the latest of the periods compared." }
-product        = { type = "string", title = "Product" }
-category       = { type = "string", title = "Category" }
-store_revenue  = { type = "money", title = "Net revenue in store" }
-online_revenue = { type = "money", title = "Net revenue online" }
+product        = { type = "string", title = "Product", note = "Of the same line as the SKU." }
+category       = { type = "string", title = "Category", note = "Of the same line as the SKU." }
+store_revenue  = { type = "money", title = "Net revenue in store", note = "Net revenue of the channel store." }
+online_revenue = { type = "money", title = "Net revenue online", note = "Net revenue of all other channels." }
 [chart]
 kind = "bar"
 x = "product"

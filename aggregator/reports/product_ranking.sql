@@ -1,6 +1,6 @@
 /*---
 title = "Product ranking"
-description = "The best products by revenue, by volume or by margin, with their share of the whole, and their net revenue against the period before and the same weekdays a year ago. A row for each product with a line in the period; by place, ties by product number."
+description = "The best products by revenue, by volume or by margin, with their share of the whole, and their net revenue against the period before and the same weekdays a year ago. A row for each product with a line in the period, up to the limit. Order: place."
 section = "Products"
 grain = "day"
 inherits = "sales"
@@ -11,12 +11,12 @@ limit = { type = "int", title = "Rows", default = 50, min = 1, max = 100000 }
 [publish]
 limit = 100000
 [columns]
-place = { type = "int64", title = "Place" }
+place = { type = "int64", title = "Place", note = "1 is the most of the chosen measure; ties by product no." }
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU", note = "SKU, name and category are those of one line: the latest in the period by moment, document and line." }
-product = { type = "string", title = "Product" }
-category = { type = "string", title = "Category" }
-share = { type = "float", title = "Share", unit = "%", note = "Of the chosen measure over all products." }
+product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
+category = { type = "string", title = "Category", note = "Of the same line as the SKU." }
+share = { type = "float", title = "Share", unit = "%", note = "Of the chosen measure over all products; empty where that is not above zero." }
 [chart]
 kind = "bar"
 x = "product"

@@ -1,6 +1,6 @@
 /*---
 title = "Reference check"
-description = "Lines that name a product, store or customer which no service knows."
+description = "Lines that name a product, store or customer which no service knows. A row for each unknown number, kind and channel with a line in the period; none is good news. Order: kind, then unknown no., channel."
 section = "Operations"
 grain = "day"
 key = ["kind", "unknown_id", "channel"]
@@ -15,12 +15,12 @@ from = "$business_day"
 to = "$business_day"
 [columns]
 kind = { type = "string", title = "Kind", note = "product, store or customer." }
-unknown_id = { type = "int64", title = "Unknown no." }
+unknown_id = { type = "int64", title = "Unknown no.", note = "The number that the lines name." }
 channel = { type = "string", title = "Channel" }
-lines = { type = "int64", title = "Lines" }
+lines = { type = "int64", title = "Lines", note = "Lines that count and name it." }
 net_revenue = { type = "money", title = "Net revenue" }
-first_day = { type = "date", title = "First day" }
-last_day = { type = "date", title = "Last day" }
+first_day = { type = "date", title = "First day", note = "Of these lines, in the period." }
+last_day = { type = "date", title = "Last day", note = "Of these lines, in the period." }
 [check]
 ---*/
 WITH unknown AS (

@@ -1,6 +1,6 @@
 /*---
 title = "Register performance"
-description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago."
+description = "What each register took: tickets, pieces, net revenue and average ticket, against the period before and the same weekdays a year ago. A row for each known register with a line in any of the three. Order: store, then register."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -8,8 +8,8 @@ inherits = "sales"
 key = ["store", "register"]
 [publish]
 [columns]
-store = { type = "string", title = "Store" }
-register = { type = "int32", title = "Register" }
+store = { type = "string", title = "Store", note = "The store's code." }
+register = { type = "int32", title = "Register", note = "The register's number in its store." }
 returns = { type = "int64", title = "Returns", note = "Return documents." }
 [chart]
 kind = "bar"

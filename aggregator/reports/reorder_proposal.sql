@@ -1,6 +1,6 @@
 /*---
 title = "Days of cover and reorder proposal"
-description = "Which products run out before new ones can come, and how many to order. A row for each active product that is at or below its reorder point, whether or not it sold, or sells out within the lead time; fewest days of cover first, what did not sell last, ties by product number."
+description = "Which products run out before new ones can come, and how many to order. A row for each active product that is at or below its reorder point, whether or not it sold, or sells out within the lead time. Order: days of cover, fewest first and empty last; ties by product no."
 section = "Stock"
 grain = "snapshot"
 lookback = 27
@@ -15,13 +15,13 @@ start = "$as_of - 27d"
 as_of = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
-product = { type = "string", title = "Product" }
+sku = { type = "string", title = "SKU", note = "Of the product now." }
+product = { type = "string", title = "Product", note = "Of the product now." }
 on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "At the end of the day, in all locations: what is there now, less what moved since." }
-sold = { type = "int64", title = "Sold in 28 days", unit = "pieces", note = "Less returned, in all channels." }
+sold = { type = "int64", title = "Sold in 28 days", unit = "pieces", note = "Less returned, in all channels, in the 28 days up to the day." }
 days_of_cover = { type = "float", title = "Days of cover", unit = "days", note = "On hand by the pieces sold per day; empty where nothing sold." }
 propose = { type = "int64", title = "Order", unit = "pieces", note = "What the lead time and the days to cover will sell at the present speed, rounded up, but no less than the reorder point; less what is on hand." }
-value = { type = "money", title = "Value at cost" }
+value = { type = "money", title = "Value at cost", note = "What is proposed, at today's cost." }
 [chart]
 kind = "bar"
 x = "product"

@@ -1,6 +1,6 @@
 /*---
 title = "Returns"
-description = "Which products come back: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago. A row for each product of which a piece came back in the period; most value first, ties by product number."
+description = "Which products come back: pieces and value returned in the period, the rate against what was sold in it, and the value against the period before and the same weekdays a year ago. A row for each product of which a piece came back in the period, up to the limit. Order: value returned, most first; ties by product no."
 section = "Sales"
 grain = "day"
 inherits = "sales"
@@ -12,15 +12,15 @@ limit = 100000
 [columns]
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
-product = { type = "string", title = "Product" }
-sold = { type = "int64", title = "Sold", unit = "pieces" }
+product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
+sold = { type = "int64", title = "Sold", unit = "pieces", note = "In the period, returns not deducted." }
 returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold." }
 return_rate = { type = "float", title = "Return rate", unit = "%", note = "Returned by sold; empty where nothing was sold in the period." }
 returned_value = { type = "money", title = "Value returned", note = "Net, as a positive amount." }
 previous_value = { type = "money", title = "Value returned before", note = "In as many days just before the period." }
-change = { note = "Value returned against that of the period before; empty where there was none." }
+change = { note = "Value returned against that of the period before; empty where that was not above zero." }
 year_ago_value = { type = "money", title = "Value returned a year ago", note = "On the same weekdays, 364 days earlier." }
-year_change = { note = "Value returned against that of a year ago; empty where there was none." }
+year_change = { note = "Value returned against that of a year ago; empty where that was not above zero." }
 [chart]
 kind = "bar"
 x = "product"

@@ -1,6 +1,6 @@
 /*---
 title = "Revenue trend"
-description = "Net revenue of every day with its average over the seven days that end on it, which smooths the week, against the same weekday a week and a year before."
+description = "Net revenue of every day with its average over the seven days that end on it, which smooths the week, against the same weekday a week and a year before. A row for each day of the period, also without a sale. Order: day."
 section = "Sales"
 grain = "day"
 inherits = "sales"

@@ -1,6 +1,6 @@
 /*---
 title = "Sales by day"
-description = "Every day of the period, also those without a sale, against the same weekday a week and a year before."
+description = "Every day of the period, also those without a sale, against the same weekday a week and a year before. A row for each day. Order: day."
 section = "Sales"
 engine = "in-memory"
 grain = "day"

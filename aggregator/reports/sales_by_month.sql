@@ -1,6 +1,6 @@
 /*---
 title = "Sales by month"
-description = "Calendar months, as far as they lie in the period, against the same weekdays four weeks and a year before. Published as the month to date."
+description = "Calendar months, as far as they lie in the period, against the same weekdays four weeks and a year before. Published as the month to date. A row for each month of the period, also without a sale. Order: month from."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -18,7 +18,7 @@ to = "$to - 364d"
 [publish]
 from = "$business_month"
 [columns]
-month_start = { type = "date", title = "Month from" }
+month_start = { type = "date", title = "Month from", note = "First day of the month, also where the period begins later." }
 days = { type = "int64", title = "Days", unit = "days", note = "Days of it that lie in the period." }
 previous_revenue = { type = "money", title = "Net revenue before", note = "Of the same weekdays, 28 days earlier." }
 [chart]

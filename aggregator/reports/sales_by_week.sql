@@ -1,6 +1,6 @@
 /*---
 title = "Sales by week"
-description = "Weeks from Monday to Sunday, as far as they lie in the period, against the week before and the same weekdays a year ago. Published as the week to date."
+description = "Weeks from Monday to Sunday, as far as they lie in the period, against the week before and the same weekdays a year ago. Published as the week to date. A row for each week of the period, also without a sale. Order: week from."
 section = "Sales"
 engine = "in-memory"
 grain = "day"
@@ -18,7 +18,7 @@ to = "$to - 364d"
 [publish]
 from = "$business_week"
 [columns]
-week_start = { type = "date", title = "Week from" }
+week_start = { type = "date", title = "Week from", note = "Monday of the week, also where the period begins later." }
 days = { type = "int64", title = "Days", unit = "days", note = "Days of it that lie in the period." }
 previous_revenue = { type = "money", title = "Net revenue before", note = "Of the same weekdays, 7 days earlier." }
 [chart]

@@ -1,6 +1,6 @@
 /*---
 title = "Sell-through"
-description = "Of the pieces that were there to sell in the last weeks, how many were sold: units sold by units sold plus units left at the end. A row for each product that sold or has stock; most sold first, ties by product number."
+description = "Of the pieces that were there to sell in the last weeks, how many were sold: units sold by units sold plus units left at the end. A row for each product that sold or has stock. Order: sold, most first; ties by product no."
 section = "Products"
 grain = "snapshot"
 lookback = 27
@@ -13,12 +13,12 @@ start = "$as_of - 27d"
 as_of = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU" }
-product = { type = "string", title = "Product" }
-category = { type = "string", title = "Category" }
+sku = { type = "string", title = "SKU", note = "Of the product now." }
+product = { type = "string", title = "Product", note = "Of the product now." }
+category = { type = "string", title = "Category", note = "Of the product now; no text where it has none." }
 sold = { type = "int64", title = "Sold", unit = "pieces", note = "Less returned, in the 28 days up to the day." }
 on_hand = { type = "int64", title = "On hand", unit = "pieces", note = "At the end of the day, in all locations: what is there now, less what moved since." }
-sell_through = { type = "float", title = "Sell-through", unit = "%", note = "Sold by sold plus on hand; empty where there was nothing to sell." }
+sell_through = { type = "float", title = "Sell-through", unit = "%", note = "Sold by sold plus on hand; empty where the two together are not above zero." }
 [chart]
 kind = "bar"
 x = "product"

@@ -1,6 +1,6 @@
 /*---
 title = "Stock flow"
-description = "What came into and left each location, by reason."
+description = "What came into and left each location, by reason. A row for each location and reason with a movement in the period. Order: location, then reason."
 section = "Stock"
 engine = "in-memory"
 grain = "day"
@@ -15,12 +15,12 @@ to = "$to"
 from = "$business_day"
 to = "$business_day"
 [columns]
-location = { type = "string", title = "Location" }
-reason = { type = "string", title = "Reason" }
-documents = { type = "int64", title = "Documents" }
-pieces_in = { type = "int64", title = "In", unit = "pieces" }
-pieces_out = { type = "int64", title = "Out", unit = "pieces" }
-net = { type = "int64", title = "Net", unit = "pieces" }
+location = { type = "string", title = "Location", note = "The location's code, as it is now." }
+reason = { type = "string", title = "Reason", note = "sale, return, replenishment, adjustment or transfer." }
+documents = { type = "int64", title = "Documents", note = "Documents that moved anything." }
+pieces_in = { type = "int64", title = "In", unit = "pieces", note = "Sum of the movements into the location." }
+pieces_out = { type = "int64", title = "Out", unit = "pieces", note = "Sum of the movements out of it, as a positive number." }
+net = { type = "int64", title = "Net", unit = "pieces", note = "In less out." }
 [chart]
 kind = "bar"
 x = "location"

@@ -1,6 +1,6 @@
 /*---
 title = "Stock reconciliation"
-description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. A document is listed in the periods in which it was sold or moved, and compared with all that it moved, whenever that was: an order cancelled or a sale voided on a later day agrees. No rows but the imported ones: the services agree. By finding, reference and product number."
+description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. A document is listed in the periods in which it was sold or moved, and compared with all that it moved, whenever that was: an order cancelled or a sale voided on a later day agrees. A row for each document and product that differ, and one for all imported history; no row but that one: the services agree. Order: finding, then reference, product no."
 section = "Operations"
 grain = "day"
 key = ["finding", "reference", "product_id"]
@@ -14,7 +14,7 @@ to = "$business_day"
 finding = { type = "string", title = "Finding", note = "drift: sold and moved differ; imported: history brought in without movements, counted in one row." }
 reference = { type = "string", title = "Reference", note = "Of the sale, return or order; empty for imported." }
 product_id = { type = "int64", title = "Product no.", note = "0 for imported." }
-documents = { type = "int64", title = "Documents" }
+documents = { type = "int64", title = "Documents", note = "1; of imported history, how many differ." }
 sold = { type = "int64", title = "Sold", unit = "pieces", note = "Less returned, by Retail and Ecommerce." }
 moved = { type = "int64", title = "Moved", unit = "pieces", note = "Out of stock less into stock, by Inventory, for sales and returns." }
 difference = { type = "int64", title = "Difference", unit = "pieces", note = "Sold less moved." }

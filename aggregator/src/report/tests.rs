@@ -6,6 +6,7 @@ pub(crate) mod company;
 mod escape;
 mod folder;
 mod fuzz;
+mod told;
 
 use std::collections::BTreeMap;
 

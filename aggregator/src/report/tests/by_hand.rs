@@ -6,8 +6,9 @@
 //! Money has two places and fractions at most four; a dash is NULL.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use include_dir::{Dir, include_dir};
+use include_dir::{Dir, File, include_dir};
 use polars::prelude::{AnyValue, DataFrame};
 
 use super::company::{catalogue, compute, frames, words};
@@ -15,36 +16,47 @@ use crate::report::language::header::ColumnType;
 
 static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/tests/by_hand");
 
+/// A case that was worked out by hand, and what was computed for it.
+pub(super) struct Case {
+    file: &'static str,
+    pub(super) report: &'static str,
+    expected: Vec<Vec<&'static str>>,
+    pub(super) computed: DataFrame,
+}
+
+/// Every case, computed once for all tests that look at it.
+pub(super) static COMPUTED: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let (catalogue, frames) = (catalogue(), frames());
+    let files = CASES.files().map(|file| (file.path().file_stem().unwrap().to_str().unwrap(), file));
+    let case = |(name, file): (&'static str, &'static File<'_>)| {
+        let (head, expected) = file.contents_utf8().unwrap().split_once("\n\n").unwrap();
+        let report = name.split_once('-').map_or(name, |(report, _)| report);
+        let parameters = head.lines().next().unwrap().split(' ').filter_map(|word| word.split_once('='));
+        let computed = match compute(&catalogue, &frames, report, &parameters.collect::<Vec<_>>()) {
+            Ok(frame) => frame,
+            Err(error) => panic!("{report}: {error} {:?}", std::error::Error::source(&error)),
+        };
+        Case { file: name, report, expected: expected.trim().lines().map(words).collect(), computed }
+    };
+    files.filter(|(name, _)| *name != "company").map(case).collect()
+});
+
 #[test]
 fn every_report_gives_what_was_computed_by_hand() {
-    let (catalogue, frames) = (catalogue(), frames());
+    let catalogue = catalogue();
     let known: BTreeSet<&str> = catalogue.reports().map(|report| report.name.as_str()).collect();
     let mut described = BTreeSet::new();
     let mut wrong = Vec::new();
-    for file in CASES.files() {
-        let case = file.path().file_stem().unwrap().to_str().unwrap();
-        let name = case.split_once('-').map_or(case, |(name, _)| name);
-        if name == "company" {
-            continue;
-        }
-        assert!(known.contains(name), "{name} is no report");
-        described.insert(name);
-        let (head, expected) = file.contents_utf8().unwrap().split_once("\n\n").unwrap();
-        let parameters: Vec<_> =
-            head.lines().next().unwrap().split(' ').filter_map(|word| word.split_once('=')).collect();
-        let found = match compute(&catalogue, &frames, name, &parameters) {
-            Ok(frame) => frame,
-            Err(error) => panic!("{name}: {error} {:?}", std::error::Error::source(&error)),
-        };
-        let kinds: Vec<ColumnType> = catalogue.get(name).unwrap().columns.iter().map(|column| column.kind).collect();
-        let expected: Vec<Vec<&str>> = expected.trim().lines().map(words).collect();
-        let mut table = table(&found, &kinds);
+    for Case { file, report, expected, computed } in COMPUTED.iter() {
+        described.insert(*report);
+        let kinds: Vec<ColumnType> = catalogue.get(report).unwrap().columns.iter().map(|column| column.kind).collect();
+        let mut table = table(computed, &kinds);
         if expected[0].len() == 2 && expected[0][0] == table[0][0] {
             table = (0..table[0].len()).map(|at| table.iter().map(|row| row[at].clone()).collect()).collect();
         }
-        if table != expected {
+        if table != *expected {
             let words: Vec<String> = table.iter().map(|row| row.join("  ")).collect();
-            wrong.push(format!("{case}\n{}", words.join("\n")));
+            wrong.push(format!("{file}\n{}", words.join("\n")));
         }
     }
     assert!(wrong.is_empty(), "{} differ; computed was\n{}", wrong.len(), wrong.join("\n\n"));
