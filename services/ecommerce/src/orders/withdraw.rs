@@ -33,7 +33,9 @@ impl Withdrawal for Documents {
         .fetch_all(&mut **tx)
         .await?;
         if !refunds.is_empty() {
-            sqlx::query!("UPDATE refunds SET deleted = true WHERE id = ANY($1)", refunds as _).execute(&mut **tx).await?;
+            sqlx::query!("UPDATE refunds SET deleted = true WHERE id = ANY($1)", refunds as _)
+                .execute(&mut **tx)
+                .await?;
             return Ok(Step::default());
         }
         let orders: Vec<(OrderId, String)> = sqlx::query_as(
