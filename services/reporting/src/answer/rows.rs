@@ -103,10 +103,12 @@ pub async fn file(
             if let Some(found) = find(answers, request, key).await {
                 return Ok(found);
             }
-            computed(&answers.aggregator, &answers.spool, question, Bounds::ON_DEMAND, key, format, coding).await?;
+            let (aggregator, spool) = (&answers.aggregator, &answers.spool);
+            let (whole, mut note) =
+                computed(aggregator, spool, question, Bounds::ON_DEMAND, key, format, coding).await?;
             drop(turn);
-            let gone = || AnswerError::Busy { detail: "the file had to leave the spool; try again".to_owned() };
-            return find(answers, request, key).await.ok_or_else(gone);
+            note.provenance.sources.clone_from(&request.sources);
+            return Ok((whole, note));
         }
         (None, None) => match of(answers, request, key).await? {
             Rows::File(found) => return Ok(found),
@@ -128,8 +130,8 @@ pub async fn computed(
     key: &str,
     format: Format,
     coding: Option<Coding>,
-) -> Result<(), AnswerError> {
-    let draft = spool.draft(key);
+) -> Result<Found, AnswerError> {
+    let draft = spool.draft(key)?;
     let (provenance, columns) = document::of_question(aggregator, question);
     let order = Order {
         spool: spool.clone(),
@@ -142,7 +144,9 @@ pub async fn computed(
     };
     let order = serde_json::to_value(order).map_err(AnswerError::internal)?;
     aggregator.reports().file(question, bounds, order).await?;
-    Ok(())
+    let built = tokio::task::spawn_blocking(move || draft.built()).await.map_err(AnswerError::internal)?;
+    let (whole, note) = built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no whole file"))?;
+    Ok((whole, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
