@@ -149,7 +149,7 @@ fn files_are_short_named_after_their_module_and_say_what_they_are() {
 }
 
 #[test]
-fn unsafe_code_stands_in_one_file() {
+fn one_file_alone_takes_leave_to_be_unsafe() {
     let leave = ["unsafe", "code"].join("_");
     let takes = |file: &PathBuf| std::fs::read_to_string(file).unwrap().contains(&leave);
     let found: Vec<PathBuf> = rust_files().into_iter().filter(takes).collect();

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{
     AnswerError, Spool,
-    rows::{self, Note, key},
+    rows::{self, key},
 };
 
 /// The job's name, and its kind.
@@ -101,13 +101,8 @@ impl Job for ReportRun {
         let parameters = question.parameters().clone();
         let key = key(format.name(), None, &document::identity(question.report(), question.snapshot(), &parameters));
         let (aggregator, spool) = (&self.aggregator, &self.spool);
-        rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format, None)
-            .await
-            .map_err(failure)?;
-        let (spool, name) = (spool.clone(), key.clone());
-        let found = tokio::task::spawn_blocking(move || spool.find(&name)).await.map_err(anyhow::Error::new)?;
-        let (whole, note) = found.ok_or_else(|| anyhow::anyhow!("the file had to leave the spool at once"))?;
-        let note: Note = serde_json::from_slice(&note).map_err(anyhow::Error::new)?;
+        let made = rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format, None).await;
+        let (whole, note) = made.map_err(failure)?;
         Ok(Outcome {
             parameters,
             snapshot: question.snapshot(),

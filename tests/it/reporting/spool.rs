@@ -4,6 +4,7 @@ use std::fs;
 
 use system_tests::eventually;
 
+use super::runaway::workers;
 use super::{api, direct, listed, reporting};
 
 #[tokio::test]
@@ -37,10 +38,17 @@ async fn a_disk_that_fills_up_in_the_middle_of_a_file_leaves_nothing() {
     let stack = reporting(&[]).await;
     let api = api(&stack);
     let spool = stack.folder().join("spool");
-    let pid = rustix::process::Pid::from_raw(i32::try_from(stack.state().services["reporting"].pid).unwrap());
-    // No file of the process may grow beyond this: its writes fail in the middle, as on a full disk.
-    let limit = |bytes| rustix::process::Rlimit { current: bytes, maximum: None };
-    rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit(Some(300_000))).unwrap();
+    let service = stack.state().services["reporting"].pid;
+    // No file of the service, or of a process that computes for it, may grow beyond this: writes fail in the middle, as
+    // on a full disk.
+    let limit = |bytes| {
+        for process in std::iter::once(service).chain(workers(service)) {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(process).unwrap());
+            let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+            rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+        }
+    };
+    limit(Some(300_000));
     for query in ["many?blocks=30&format=csv", "many?blocks=30&format=ndjson", "many?blocks=30"] {
         let reply = api.get(&direct(query)).await.expect(503);
         assert!(reply.text().contains("the spool folder is full"), "{}", reply.text());
@@ -48,7 +56,7 @@ async fn a_disk_that_fills_up_in_the_middle_of_a_file_leaves_nothing() {
     }
     // What still fits is built.
     api.get(&direct("many?blocks=1&format=csv")).await.expect(200);
-    rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit(None)).unwrap();
+    limit(None);
     api.get(&direct("many?blocks=30&format=csv")).await.expect(200);
 }
 

@@ -144,15 +144,6 @@ impl ReportRequest {
         Self { target, ..self }
     }
 
-    /// What is computed; none, if it was published.
-    #[must_use]
-    pub const fn question(&self) -> Option<&Question> {
-        match &self.target {
-            Target::Computed(question) => Some(question),
-            Target::Published(_) => None,
-        }
-    }
-
     /// The rows, computed or read now. What was published is read in a slot: what waits for one should hold no rows.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The rows of an answer: in memory, in the spool, or made now.
 //!
 //! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; who encodes them then
-//! takes a slot, so that a bounded number do. Files of rows that are not at hand are encoded where they are computed.
+//! takes a slot, so that a bounded number do. Of a run, which nobody waits for, rows are encoded where they are computed.
 
 use std::io::Write;
 
@@ -14,10 +14,7 @@ use aggregator::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{
-    AnswerError, Answers, Coding, ReportRequest, Spool, Whole,
-    encode::{Order, write},
-};
+use super::{AnswerError, Answers, Coding, ReportRequest, Spool, Whole, encode::Order};
 
 /// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,41 +78,6 @@ pub async fn of(answers: &Answers, request: &ReportRequest, key: &str) -> Result
     Ok(Rows::Memory(Made { document, right: Some(turn) }))
 }
 
-/// The file of a key in a format: from the spool, of rows at hand, or computed and encoded now, elsewhere.
-///
-/// # Errors
-/// As [`of`] and [`build`].
-pub async fn file(
-    answers: &Answers,
-    request: &ReportRequest,
-    key: &str,
-    format: Format,
-    coding: Option<Coding>,
-) -> Result<Found, AnswerError> {
-    if let Some(found) = find(answers, request, key).await {
-        return Ok(found);
-    }
-    let made = match (at_hand(answers, request, key).await, request.question()) {
-        (Some(Rows::File(found)), _) => return Ok(found),
-        (Some(Rows::Memory(made)), _) => made,
-        (None, Some(question)) => {
-            let turn = answers.spool.turn(key).await;
-            if let Some(found) = find(answers, request, key).await {
-                return Ok(found);
-            }
-            computed(&answers.aggregator, &answers.spool, question, Bounds::ON_DEMAND, key, format, coding).await?;
-            drop(turn);
-            let gone = || AnswerError::Busy { detail: "the file had to leave the spool; try again".to_owned() };
-            return find(answers, request, key).await.ok_or_else(gone);
-        }
-        (None, None) => match of(answers, request, key).await? {
-            Rows::File(found) => return Ok(found),
-            Rows::Memory(made) => made,
-        },
-    };
-    build(answers, request, key, made, move |document, out| write(format, coding, document, out)).await
-}
-
 /// Has the answer to a question computed and encoded into the spool, elsewhere: its rows are never in this process.
 ///
 /// # Errors
@@ -128,8 +90,8 @@ pub async fn computed(
     key: &str,
     format: Format,
     coding: Option<Coding>,
-) -> Result<(), AnswerError> {
-    let draft = spool.draft(key);
+) -> Result<Found, AnswerError> {
+    let draft = spool.draft(key)?;
     let (provenance, columns) = document::of_question(aggregator, question);
     let order = Order {
         spool: spool.clone(),
@@ -142,7 +104,9 @@ pub async fn computed(
     };
     let order = serde_json::to_value(order).map_err(AnswerError::internal)?;
     aggregator.reports().file(question, bounds, order).await?;
-    Ok(())
+    let built = tokio::task::spawn_blocking(move || draft.built()).await.map_err(AnswerError::internal)?;
+    let (whole, note) = built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no whole file"))?;
+    Ok((whole, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {

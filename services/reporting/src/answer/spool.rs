@@ -117,16 +117,21 @@ impl Spool {
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
     ) -> Result<Whole, SpoolError> {
-        self.build_at(&self.draft(key).path, key, note, write)
+        self.build_at(&self.draft(key)?.path, key, note, write)
     }
 
-    /// A name for a file of a key while it is not whole; what bears it is removed with it.
-    #[must_use]
-    pub fn draft(&self, key: &str) -> Draft {
-        Draft { path: self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())) }
+    /// Begins the file of a key under a name for what is not whole; who has it reads it, even if it has to leave the
+    /// folder at once.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn draft(&self, key: &str) -> Result<Draft, SpoolError> {
+        let path = self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4()));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(SpoolError::Folder)?;
+        Ok(Draft { path, file })
     }
 
-    /// As [`Self::build`], under the name of a draft of the caller's; what a process that died left there is overwritten.
+    /// As [`Self::build`], into a draft of the caller's; what a process that died left in it is overwritten.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -137,7 +142,7 @@ impl Spool {
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
     ) -> Result<Whole, SpoolError> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(draft);
+        let file = File::options().read(true).write(true).truncate(true).open(draft);
         let file = file.map_err(SpoolError::Folder)?;
         let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
         write(&mut out).map_err(|error| match error {
@@ -204,11 +209,23 @@ fn read_back(file: &File) -> Option<(u64, [u8; 32], Vec<u8>)> {
     Some((length, sha256.try_into().ok()?, note))
 }
 
-/// The name of a half-built file, which is removed unless it was renamed.
+/// A half-built file, which is removed unless it was renamed.
 #[derive(Debug)]
 pub struct Draft {
     /// Where it lies.
     pub path: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// The file with its note, once another has built it; none, if it is not whole. Blocking.
+    ///
+    /// # Errors
+    /// When it cannot be opened once more.
+    pub fn built(&self) -> io::Result<Option<(Whole, Vec<u8>)>> {
+        let Some((length, sha256, note)) = read_back(&self.file) else { return Ok(None) };
+        Ok(Some((Whole { file: self.file.try_clone()?, length, sha256 }, note)))
+    }
 }
 
 impl Drop for Draft {

@@ -17,8 +17,8 @@ use crate::{
     State,
     answer::{
         ReportRequest,
-        encode::file_name,
-        rows::{self, key},
+        encode::{file_name, write},
+        rows::{self, Rows, key},
     },
 };
 
@@ -61,7 +61,16 @@ pub async fn send(
     let coding = if plain { None } else { preferred(client.headers) };
     let key = key(format.name(), coding, &report.identity());
     let answers = &state.answers;
-    let (whole, note) = rows::file(answers, report, &key, format, coding).await?;
+    let found = match rows::find(answers, report, &key).await {
+        Some(found) => Rows::File(found),
+        None => rows::of(answers, report, &key).await?,
+    };
+    let (whole, note) = match found {
+        Rows::File(found) => found,
+        Rows::Memory(made) => {
+            rows::build(answers, report, &key, made, move |document, out| write(format, coding, document, out)).await?
+        }
+    };
     let attachment = Attachment {
         media_type: format.media_type(),
         coding,

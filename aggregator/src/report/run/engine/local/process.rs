@@ -12,6 +12,7 @@ use lake::References;
 use polars::prelude::DataFrame;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setpgid, setrlimit};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::compute::compute;
 use super::super::failure::Failure;
@@ -50,6 +51,7 @@ pub fn work(write: WriteFile) -> ExitCode {
 
 fn serve(write: WriteFile) -> io::Result<()> {
     lower();
+    hear_of_large_files()?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let answers = socket.try_clone()?;
     let (jobs, taken) = mpsc::channel::<Job>();
@@ -84,6 +86,15 @@ fn lower() {
     std::panic::set_hook(Box::new(|panic| {
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
+}
+
+/// A file that may not grow beyond a limit fails one job. Unheard, the signal would end the process.
+fn hear_of_large_files() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _within = runtime.enter();
+    // What is registered stays so.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+    Ok(())
 }
 
 fn answer_all(jobs: &mpsc::Receiver<Job>, socket: UnixStream, write: WriteFile) -> io::Result<()> {
