@@ -35,7 +35,7 @@ async fn yen_have_no_decimals_in_any_form() {
         .await
         .unwrap();
     assert_eq!(published, ["4438"]);
-    let again = analyst.get(&format!("/reporting/api/v1/reports/store_performance/revisions/{day}/1")).await;
+    let again = analyst.get(&format!("/reporting/api/v1/reports/store_performance?business_day={day}")).await;
     let again = again.expect(200).text();
     assert!(again.contains("4438") && !again.contains("44.38"), "{again}");
 }
