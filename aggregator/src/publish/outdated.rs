@@ -54,11 +54,19 @@ pub(super) async fn mark(
     snapshot: i64,
     outdated: Option<&Outdated>,
 ) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO published.outdated (report, business_day, revision, snapshot, since, cause)
-               VALUES ($1, $2, $3, $4, $5, $6)";
-    let insert = sqlx::query(sql).bind(&revision.report).bind(revision.business_day).bind(revision.revision);
-    let insert = insert.bind(snapshot).bind(outdated.map(|it| it.since)).bind(outdated.map(|it| &it.by));
-    insert.execute(tx).await.map(drop)
+    sqlx::query!(
+        "INSERT INTO published.outdated (report, business_day, revision, snapshot, since, cause)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        revision.report,
+        revision.business_day,
+        revision.revision,
+        snapshot,
+        outdated.map(|it| it.since),
+        outdated.map(|it| &it.by) as _
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Which rows are told as what came between two snapshots.
