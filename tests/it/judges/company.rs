@@ -190,8 +190,8 @@ fn line(dice: &mut Dice, sign: i64) -> (i64, [String; 9]) {
     let category = CATEGORIES[usize::try_from(product % 3).unwrap()];
     let figures = [quantity, price, cost, discount, quantity * price - discount].map(|it| it.to_string());
     let [quantity, price, cost, discount, net] = figures;
-    let [product_text, sku, name, category] = [product.to_string(), sku.to_owned(), name.to_owned(), category.to_owned()];
-    (product, [product_text, sku, name, category, quantity, price, cost, discount, net])
+    let [number, sku, name, category] = [product.to_string(), sku.to_owned(), name.to_owned(), category.to_owned()];
+    (product, [number, sku, name, category, quantity, price, cost, discount, net])
 }
 
 fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
