@@ -9,7 +9,7 @@ use system_tests::{Api, exposition, many, wait_until};
 
 use super::{REPORTS, api, direct, reporting, shared};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn ended(api: &Api, run: &Value) -> Value {
     let path = format!("{}/runs/{}", direct("many"), run["id"]);
