@@ -4,7 +4,7 @@ use std::path::Path;
 
 use system_tests::eventually;
 
-use super::runaway::workers;
+use super::workers::workers;
 use super::{api, direct, shared};
 
 /// Name and nice value of a thread: fields 2 and 19 of proc(5)'s `stat`; none if it has just ended.

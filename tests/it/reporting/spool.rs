@@ -4,7 +4,7 @@ use std::fs;
 
 use system_tests::eventually;
 
-use super::runaway::workers;
+use super::workers::workers;
 use super::{api, direct, listed, reporting};
 
 #[tokio::test]
