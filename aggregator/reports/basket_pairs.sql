@@ -1,6 +1,6 @@
 /*---
 title = "Bought together"
-description = "Pairs of products in one basket, and how much more often than chance would put them there. A row for each pair with enough baskets in the period, the lower product no. as A. Order: baskets, most first; ties by product A, then product B."
+description = "Pairs of products in one basket, and how much more often than chance would put them there. A row for each pair with enough baskets in the period, up to the limit, the lower product no. as A. Order: baskets, most first; ties by product A, then product B."
 section = "Products"
 grain = "day"
 lookback = 27

@@ -7,7 +7,7 @@ inherits = "sales"
 key = ["category"]
 [publish]
 [columns]
-category = { type = "string", title = "Category", note = "As frozen on the lines." }
+category = { type = "string", title = "Category" }
 [chart]
 kind = "pie"
 x = "category"

@@ -1,6 +1,6 @@
 /*---
 title = "Customer cohorts"
-description = "Customers by the month of their first order, and how many of them order again in each month after. A row for each cohort and month in which one of its customers ordered. Order: first order in, then months later."
+description = "Customers by the month of their first order, and how many of them order again in each month after. A row for each cohort and month in which one of its customers ordered or was refunded. Order: first order in, then months later."
 section = "Customers"
 grain = "snapshot"
 key = ["cohort", "months_later"]

@@ -1,6 +1,6 @@
 /*---
 title = "Customer lifetime value"
-description = "What each customer has brought so far: orders, net revenue, margin and average order. A row for each customer with an order that counts up to the day. Order: net revenue, most first; ties by customer no."
+description = "What each customer has brought so far: orders, net revenue, margin and average order. A row for each customer with an order that counts up to the day, up to the limit. Order: net revenue, most first; ties by customer no."
 section = "Customers"
 grain = "snapshot"
 key = ["customer_id"]

@@ -13,7 +13,7 @@ to = "$to"
 [columns]
 day = { type = "date", title = "Day" }
 channel = { type = "string", title = "Channel" }
-store = { type = "string", title = "Store", note = "The store's code, as it is now; online where there is none, unknown where nobody knows the store." }
+store = { type = "string", title = "Store", note = "The store's code, as it is now; online where there is none, unknown for all stores that nobody knows." }
 category = { type = "string", title = "Category" }
 tickets = { type = "int64", title = "Tickets", note = "Tickets with a line of this category: do not add them up over categories." }
 [chart]
@@ -28,9 +28,15 @@ WITH by_cell AS (
     FROM sales
     WHERE business_day BETWEEN $from AND $to
     GROUP BY business_day, channel, store_id, category
+), named AS (
+    SELECT b.business_day AS day, b.channel AS channel, b.category AS category, b.tickets AS tickets, b.pieces AS pieces,
+           b.net_revenue AS net_revenue, b.cost AS cost, b.margin AS margin, b.discount AS discount,
+           COALESCE(s.code, CASE WHEN b.store_id IS NULL THEN 'online' ELSE 'unknown' END) AS store
+    FROM by_cell AS b
+    LEFT JOIN stores AS s ON s.store_id = b.store_id
 )
-SELECT b.business_day AS day, b.channel AS channel, COALESCE(s.code, CASE WHEN b.store_id IS NULL THEN 'online' ELSE 'unknown' END) AS store, b.category AS category, b.tickets AS tickets,
-       b.pieces AS pieces, b.net_revenue AS net_revenue, b.cost AS cost, b.margin AS margin, b.discount AS discount
-FROM by_cell AS b
-LEFT JOIN stores AS s ON s.store_id = b.store_id
+SELECT day, channel, store, category, SUM(tickets) AS tickets, SUM(pieces) AS pieces, SUM(net_revenue) AS net_revenue,
+       SUM(cost) AS cost, SUM(margin) AS margin, SUM(discount) AS discount
+FROM named
+GROUP BY day, channel, store, category
 ORDER BY day, channel, store, category

@@ -18,7 +18,7 @@ to = "$business_day"
 step = { type = "int32", title = "Step", note = "1 to 4, in the order of the stages." }
 stage = { type = "string", title = "Stage", note = "Which two moments of an order are apart." }
 orders = { type = "int64", title = "Orders", note = "Placed in the period, not cancelled, that have passed the stage so far." }
-average_hours = { type = "float", title = "Average", unit = "hours", note = "Of these orders; seconds are cut off each moment." }
+average_hours = { type = "float", title = "Average", unit = "hours", note = "Of these orders; fractions of a second are cut off each moment." }
 median_hours = { type = "float", title = "Median", unit = "hours", note = "The middle one of these orders, the mean of two." }
 longest_hours = { type = "float", title = "Longest", unit = "hours", note = "Of these orders." }
 [chart]

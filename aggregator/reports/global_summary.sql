@@ -8,7 +8,7 @@ inherits = "sales"
 key = []
 [publish]
 [columns]
-returned = { type = "money", title = "Returned", note = "Net value of the lines returned, as a positive amount." }
+returned = { type = "money", title = "Returned", note = "Net value of returns and refunds, as a positive amount." }
 store_revenue = { type = "money", title = "Net revenue in store", note = "Net revenue of the channel store." }
 online_revenue = { type = "money", title = "Net revenue online", note = "Net revenue of all other channels." }
 [chart]

@@ -1,6 +1,6 @@
 /*---
 title = "Price overrides"
-description = "Lines that a till sold at another price than the list's: what was charged is what counts everywhere, and here the list price stands beside it. A row for each such line of a completed sale; no rows: everything was sold at its list price. Order: day, store, sold at, ticket, line."
+description = "Lines that a till sold at another price than the list's: what was charged is what counts everywhere, and here the list price stands beside it. A row for each such line of a completed sale, whether or not it came back since; no rows: everything was sold at its list price. Order: day, store, sold at, ticket, line."
 section = "Sales"
 grain = "day"
 key = ["day", "store", "ticket", "line"]
@@ -23,11 +23,11 @@ sold_at = { type = "timestamp", title = "Sold at", note = "The moment of the sal
 product_id = { type = "int64", title = "Product no.", note = "Inventory's number." }
 sku = { type = "string", title = "SKU", note = "As frozen on the line; empty where it has none." }
 product = { type = "string", title = "Product", note = "As frozen on the line; empty where it has none." }
-quantity = { type = "int64", title = "Quantity", unit = "pieces", note = "Of the line; negative where it came back." }
+quantity = { type = "int64", title = "Quantity", unit = "pieces", note = "Of the line." }
 list_price = { type = "money", title = "List price", note = "Of one piece, at Inventory when the sale was told." }
 charged_price = { type = "money", title = "Charged", note = "For one piece, before discounts." }
 difference = { type = "money", title = "Difference", note = "Charged less list price, for one piece." }
-effect = { type = "money", title = "Effect", note = "The difference for all pieces of the line: what the override added to net revenue, or took from it." }
+effect = { type = "money", title = "Effect", note = "The difference for all pieces of the line: what the override added to net revenue, or took from it, on the day of the sale; returns are not deducted." }
 [chart]
 kind = "bar"
 x = "store"

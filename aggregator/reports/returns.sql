@@ -13,7 +13,7 @@ limit = 100000
 product_id = { type = "int64", title = "Product no." }
 sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
 product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
-sold = { type = "int64", title = "Sold", unit = "pieces", note = "In the period, returns not deducted." }
+sold = { type = "int64", title = "Sold", unit = "pieces", note = "In the period; returns are not deducted, but lines that came back on a sale (exchanges) are." }
 returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold; none where only money was refunded." }
 return_rate = { type = "float", title = "Return rate", unit = "%", note = "Returned by sold; empty where nothing was sold in the period." }
 returned_value = { type = "money", title = "Value returned", note = "Net, as a positive amount." }

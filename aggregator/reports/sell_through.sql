@@ -1,6 +1,6 @@
 /*---
 title = "Sell-through"
-description = "Of the pieces that were there to sell in the last weeks, how many were sold: units sold by units sold plus units left at the end. A row for each product that sold or has stock. Order: sold, most first; ties by product no."
+description = "Of the pieces that were there to sell in the last weeks, how many were sold: units sold by units sold plus units left at the end. A row for each product whose pieces sold or on hand are not zero. Order: sold, most first; ties by product no."
 section = "Products"
 grain = "snapshot"
 lookback = 27

@@ -29,7 +29,7 @@ y = "value"
 WITH last_sale AS (
     SELECT product_id, MAX(business_day) AS last_sold
     FROM sales
-    WHERE NOT is_return AND business_day BETWEEN $year_start AND $as_of
+    WHERE quantity > 0 AND business_day BETWEEN $year_start AND $as_of
     GROUP BY product_id
 ),
 held AS (

@@ -1,6 +1,6 @@
 /*---
 title = "Stock reconciliation"
-description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. A document is listed in the periods in which it was sold or moved, and compared with all that it moved, whenever that was: an order cancelled or a sale voided on a later day agrees. A row for each document and product that differ, and one for all imported history; no row but that one: the services agree. Order: finding, then reference, product no."
+description = "Where what the shops say they sold differs from what the warehouse moved, by document and product. A document is listed in the periods in which it was sold or moved, and compared with all that it moved, whenever that was: an order cancelled or a sale voided on a later day agrees. A row for each document and product that differ, and one for all imported history that differs, if any; no row but that one: the services agree. Order: finding, then reference, product no."
 section = "Operations"
 grain = "day"
 key = ["finding", "reference", "product_id"]

@@ -1,6 +1,6 @@
 /*---
 title = "Shortfalls"
-description = "What was sold although stock had none of it: a till that was offline tells its sales later, and the pieces that the books did not have are booked as an adjustment. A row for each document, location and product; no rows: everything sold was there. Order: day, location, reference, product no."
+description = "What was sold although stock had none of it: a till that was offline tells its sales later, and the pieces that the books did not have are booked as an adjustment. A row for each document, location and product, also of a sale voided since; no rows: everything sold was there. Order: day, location, reference, product no."
 section = "Stock"
 grain = "day"
 key = ["day", "location", "reference", "product_id"]

@@ -17,8 +17,8 @@ city            = { type = "string", title = "City", note = "Of the store, when 
 net_revenue     = { type = "money", title = "Net revenue", note = "After discounts, without voided sales; returns are deducted on the day of the return." }
 share           = { type = "float", title = "Share of all stores", unit = "%", note = "Of the net revenue of all stores, also of those beyond the limit; empty where that is zero." }
 comparable      = { type = "bool", title = "Comparable", note = "Open for the whole year between both sides: it opened on the first of the days a year ago or before, and closed on the last day of the period or later, or is active and has no date of closing. Where its dates do not tell, it was open on a side if it had a sale or return in it." }
-comparable_year_change = { type = "float", title = "Comparable stores on the year", unit = "%", note = "Net revenue of all comparable stores together against theirs of a year ago; empty where there was none. The same on each row." }
-all_year_change = { type = "float", title = "All stores on the year", unit = "%", note = "Net revenue of all stores together against theirs of a year ago; empty where there was none. The same on each row." }
+comparable_year_change = { type = "float", title = "Comparable stores on the year", unit = "%", note = "Net revenue of all comparable stores together against theirs of a year ago; empty where that was not above zero. The same on each row." }
+all_year_change = { type = "float", title = "All stores on the year", unit = "%", note = "Net revenue of all stores together against theirs of a year ago; empty where that was not above zero. The same on each row." }
 [chart]
 kind = "bar"
 x = "store"
