@@ -72,7 +72,7 @@ SELECT l.refund_id, l.line_no, l.order_line_no, o.customer_id, o.status AS order
 COMMENT ON VIEW refunded_lines IS 'Lines of refunds with product, price and cost of the order''s lines.';
 
 -- Never beyond what was ordered and paid, and not before it: looked at when the transaction ends, under the order's lock,
--- so that refunds of one order wait for each other. One that falls away takes nothing.
+-- so that refunds of one order wait for each other.
 CREATE FUNCTION refund_within_paid() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,8 +94,7 @@ BEGIN
 END
 $$;
 CREATE CONSTRAINT TRIGGER refunds_within_paid AFTER INSERT OR UPDATE OF order_id, status, deleted ON refunds
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NOT NEW.deleted AND NEW.status <> 'rejected')
-    EXECUTE FUNCTION refund_within_paid();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refund_within_paid();
 
 -- Whether a refund counts is its order's: the feed tells it anew when the order moves on.
 CREATE FUNCTION order_touch_refunds() RETURNS trigger

@@ -28,6 +28,6 @@ ALTER TABLE sales
 --   sales_store_day                     a store's day, in lists
 --   sales_original                      returns of a sale
 --   sales_import                        withdrawals
--- These served lists by product alone, which walk sales in the order of ids now and look at the lines of each by their key,
--- up to the end where a product hardly sold (docs/limits.md); and overrides are read from the lake.
+-- These served nobody: a list by product walks sales in the order of ids and looks at the lines of each by their key,
+-- which is no slower; and overrides are read from the lake.
 DROP INDEX sale_lines_product, sale_lines_overridden;
