@@ -1,4 +1,4 @@
-//! Sales, returns, orders and movements, each in one request: sales beside a COPY of the same documents, sorted, into the
+//! Sales, returns, orders, refunds and movements, each in one request: sales beside a COPY of the same documents, sorted, into the
 //! real tables with their keys and triggers; the others beside sales; all of them beside an older build, where the
 //! variable `BEFORE` names the folder of its programs.
 
@@ -14,7 +14,7 @@ use sqlx::postgres::PgPoolCopyExt as _;
 use system_tests::Stack;
 use system_tests::bench::{Row, Target};
 
-use files::{File, MOVEMENTS, ORDERS, RETURNS, SALES, STORE};
+use files::{File, MOVEMENTS, ORDERS, REFUNDS, RETURNS, SALES, STORE};
 
 /// Those that import documents.
 const SERVICES: [&str; 3] = ["inventory", "ecommerce", "retail"];
@@ -36,6 +36,8 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let copied = copy(&stack.pool("retail_db").await, &bare.pool("retail_db").await).await?;
     drop(bare);
     let rates = rest(&stack, sales).await?;
+    // The older build has none.
+    let refunds = timed(&stack, REFUNDS).await?;
     let row = |work: &str, value, peer: &str, beside, target| {
         let (work, peer) = (work.to_owned(), peer.to_owned());
         Row { work, value, unit: "rows/s", peer, beside, target }
@@ -50,6 +52,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
         ),
         row("300,000 lines of returns", rates.returns, "sale lines", rates.sales, Target::AtLeast(0.5)),
         row("300,000 lines of orders", rates.orders, "sale lines", rates.sales, Target::AtLeast(0.5)),
+        row("100,000 refunds of a line each", refunds, "sale lines", rates.sales, Target::Told),
         row("300,000 movements", rates.movements, "sale lines", rates.sales, Target::AtLeast(0.5)),
     ];
     for service in SERVICES {

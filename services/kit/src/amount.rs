@@ -65,6 +65,17 @@ impl Pieces {
     }
 }
 
+/// What `pieces` of a whole of `of` pieces, above zero, carry of an amount in minor units: cumulative, so that the shares of
+/// pieces that go one after the other add up to the amount to the cent.
+///
+/// # Panics
+/// There are more pieces than the whole has, and what they would carry does not fit 64 bits.
+#[must_use]
+pub fn share(amount: i64, pieces: i64, of: i64) -> i64 {
+    let share = i128::from(amount) * i128::from(pieces) / i128::from(of);
+    i64::try_from(share).expect("a share is not above the whole, which is an i64")
+}
+
 impl Discount {
     /// Nothing taken off.
     pub const NONE: Self = Self(0);
@@ -99,6 +110,12 @@ mod tests {
         let error = serde_json::from_str::<Price>("-1").unwrap_err().to_string();
         assert!(error.starts_with("must be from 0 to 100000000000"), "{error}");
         assert!(serde_json::from_str::<Price>("1.5").is_err() && serde_json::from_str::<Price>("1e30").is_err());
+    }
+
+    #[test]
+    fn shares_add_up_to_the_cent() {
+        assert_eq!([0, 1, 2, 3].map(|pieces| share(200, pieces, 3)), [0, 66, 133, 200]);
+        assert_eq!(share(Discount::MAX.get(), Pieces::MAX.get(), Pieces::MAX.get()), Discount::MAX.get());
     }
 
     #[test]

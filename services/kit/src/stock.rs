@@ -24,6 +24,6 @@ pub use catalogue::Catalogue;
 pub use client::{Answer, Line, Movement, NoAnswer, Product, Reason, Refusal, RefusalCode, Validated};
 pub use config::{Limits, StockConfig};
 pub use message::Step;
-pub use outbox::{Documents, Outbox, Outcome};
+pub use outbox::{Documents, Outbox, Outcome, unsettled};
 pub use recovery::Recovered;
 pub use stuck::{StuckFilter, Undelivered};

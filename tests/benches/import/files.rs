@@ -1,9 +1,7 @@
-//! The files: documents of three lines each, in columns that the first stage's build reads too.
+//! The files: documents of three lines each, in columns that the first stage's build reads too, and refunds of one.
 
 use reqwest::Body;
 
-/// Lines of each document.
-pub(super) const LINES: u64 = 3;
 /// Documents written into one chunk of a body.
 const CHUNK: u64 = 500;
 
@@ -15,7 +13,9 @@ pub(super) const STORE: &str = "code,name,city,time_zone\nS1,First,Berlin,Europe
 pub(super) struct File {
     pub(super) service: &'static str,
     pub(super) path: &'static str,
-    pub(super) documents: u64,
+    documents: u64,
+    /// Of each document.
+    lines: u64,
     header: &'static str,
     /// A line by document and number.
     line: fn(u64, u64) -> String,
@@ -25,6 +25,7 @@ pub(super) const SALES: File = File {
     service: "retail",
     path: "/api/v1/sales/import",
     documents: 350_000,
+    lines: 3,
     header: "reference,kind,store_code,register_number,occurred_at,line_no,product_id,sku,product_name,category,\
              quantity,unit_price_cents,unit_cost_cents",
     line: |sale, line| {
@@ -41,6 +42,7 @@ pub(super) const RETURNS: File = File {
     service: "retail",
     path: "/api/v1/sales/import",
     documents: 100_000,
+    lines: 3,
     header: "reference,kind,store_code,register_number,occurred_at,original_reference,line_no,product_id,sku,\
              product_name,category,quantity,unit_price_cents,unit_cost_cents",
     line: |sale, line| {
@@ -56,6 +58,7 @@ pub(super) const ORDERS: File = File {
     service: "ecommerce",
     path: "/api/v1/orders/import",
     documents: 100_000,
+    lines: 3,
     header: "reference,customer_reference,status,payment_status,occurred_at,confirmed_at,shipped_at,delivered_at,\
              line_no,product_id,sku,product_name,category,quantity,unit_price_cents,unit_cost_cents",
     line: |order, line| {
@@ -68,10 +71,24 @@ pub(super) const ORDERS: File = File {
     },
 };
 
+/// Each gives back a piece of an order of [`ORDERS`].
+pub(super) const REFUNDS: File = File {
+    service: "ecommerce",
+    path: "/api/v1/refunds/import",
+    documents: 100_000,
+    lines: 1,
+    header: "reference,order_reference,occurred_at,time_zone,line_no,order_line_no,quantity",
+    line: |order, line| {
+        let minute = order % 60;
+        format!("f-{order},o-{order},2026-01-05T10:{minute:02}:00Z,Europe/Berlin,{line},{line},1")
+    },
+};
+
 pub(super) const MOVEMENTS: File = File {
     service: "inventory",
     path: "/api/v1/stock-movements/import",
     documents: 100_000,
+    lines: 3,
     header: "reference,reason,sku,location_code,quantity,occurred_at,time_zone",
     line: |document, line| {
         let (minute, product) = (document % 60, product(document, line));
@@ -101,7 +118,7 @@ pub(super) fn customers() -> String {
 
 impl File {
     pub(super) fn rows(&self) -> u64 {
-        self.documents * LINES
+        self.documents * self.lines
     }
 
     /// The file, made while it is sent.
@@ -109,7 +126,7 @@ impl File {
         let chunks = (0..self.documents.div_ceil(CHUNK)).map(move |chunk| {
             let header = (chunk == 0).then(|| self.header.to_owned());
             let documents = chunk * CHUNK..self.documents.min((chunk + 1) * CHUNK);
-            let lines = documents.flat_map(|document| (1..=LINES).map(move |line| (self.line)(document, line)));
+            let lines = documents.flat_map(|document| (1..=self.lines).map(move |line| (self.line)(document, line)));
             Ok::<_, std::io::Error>(header.into_iter().chain(lines).map(|line| line + "\n").collect::<String>())
         });
         Body::wrap_stream(futures_util::stream::iter(chunks))

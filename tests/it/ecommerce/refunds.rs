@@ -65,6 +65,26 @@ async fn goods_come_back_and_money_goes_back_without_them() {
     assert_eq!(problem_code(&step(&shop, &order, "cancelled").await.expect(409)), "order-has-refunds");
 }
 
+/// The version before stored none: asking again for what the order is already makes up for it.
+#[tokio::test]
+async fn an_order_that_was_refunded_without_a_refund_gets_one_when_asked_again() {
+    let stack = shared_services().await;
+    let shop = Shop::open(stack, 1, 10).await;
+    let order = paid_order(&shop, 2).await;
+    refund(&shop, &order, json!([{"line_no": 1, "amount_cents": 300}])).await.expect(201);
+    sqlx::query("UPDATE orders SET payment_status = 'refunded' WHERE id = $1")
+        .bind(id(&order))
+        .execute(&stack.pool("ecommerce_db").await)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let now = pay(&shop, &order, "refunded").await.expect(200).json();
+        assert_eq!((&now["payment_status"], &now["refunded_cents"]), (&json!("refunded"), &json!(2000)));
+        let totals: Vec<Value> = refunds_of(&shop, &order).await.iter().map(|it| it["total_cents"].clone()).collect();
+        assert_eq!(totals, [json!(-300), json!(-1700)]);
+    }
+}
+
 #[tokio::test]
 async fn no_more_goes_back_than_was_paid_however_many_ask_at_once() {
     let stack = shared_services().await;

@@ -9,6 +9,7 @@ mod counts;
 mod file;
 mod movements;
 mod orders;
+mod refunds;
 mod tickets;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::shop::{PATIENCE, Shop, shared_services};
 use file::{Document, Row, Shape, Teller, send};
 use movements::Movement;
 use orders::Order;
+use refunds::Refund;
 use tickets::Ticket;
 
 const PRODUCTS: usize = 4;
@@ -39,6 +41,11 @@ async fn tickets_are_the_same_however_they_are_told() {
 #[tokio::test]
 async fn orders_are_the_same_however_they_are_told() {
     cases::<Order>().await;
+}
+
+#[tokio::test]
+async fn refunds_are_the_same_however_they_are_told() {
+    cases::<Refund>().await;
 }
 
 #[tokio::test]
@@ -60,6 +67,7 @@ async fn cases<D: Document>() {
         let expected = stored::<D>(&plain, &pool).await;
         assert_eq!(expected.len(), documents.iter().map(D::stored_rows).sum::<usize>());
 
+        D::precede(&told).await;
         let mut sent: Vec<Sent> = Vec::new();
         for rows in split(&told, &documents, &mut random) {
             let (shape, rows) = rows;
@@ -97,6 +105,7 @@ fn len(rows: &[Row]) -> i64 {
 
 /// Tells documents plainly: one file in order.
 async fn tell_plainly<D: Document>(teller: &Teller<'_>, documents: &[D], random: &mut StdRng) {
+    D::precede(teller).await;
     let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, Shape::PLAIN)).collect();
     let report = send::<D>(teller, &rows, Shape::PLAIN, "", random).await;
     assert_eq!(of_report(&report)[1], len(&rows), "{report}");
@@ -133,10 +142,11 @@ async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut St
     let (_, rows, shape) = &sent[random.random_range(0..sent.len())];
     let mut changed = rows.clone();
     let row = random.random_range(0..rows.len());
-    let cells: Vec<usize> = (0..changed[row].len()).filter(|at| D::CELLS.contains(&changed[row][*at].0)).collect();
+    let told_cell = |at: &usize| D::CELLS.contains(&rows[row][*at].0) && !rows[row][*at].1.is_empty();
+    let cells: Vec<usize> = (0..rows[row].len()).filter(told_cell).collect();
     let (name, value) = &mut changed[row][cells[random.random_range(0..cells.len())]];
     *value = match *name {
-        "unit_price" | "unit_cost" => format!("1{value}"),
+        "unit_price" | "unit_cost" | "amount" => format!("1{value}"),
         "line_no" => "77".to_owned(),
         "payment_status" => "failed".to_owned(),
         "quantity" if value.starts_with('-') => (value.parse::<i64>().unwrap() - 1).to_string(),

@@ -134,6 +134,26 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
 }
 
 #[tokio::test]
+async fn a_corrected_history_fits_as_a_whole_or_not_at_all() {
+    let books = Books::open().await;
+    let at = "2026-03-05 09:00:00,America/New_York";
+    let told = async |a: i64, b: i64, query: &str| {
+        let rows = [("A", a), ("B", b)].map(|(of, cents)| format!("{of}-@,W-@,{at},1,1,,,{cents}"));
+        let report = books.import(query, HEADER, &[&rows[0], &rows[1]]).await;
+        (counts(&report), books.stored().await)
+    };
+    let stored = |a: i64, b: i64| [("A", a), ("B", b)].map(|(of, cents)| format!("{of} 2026-03-05 1 0 0 -{cents}"));
+    // 29.00 was paid for the line.
+    assert_eq!(told(500, 2400, "").await, ([2, 2, 0, 0], stored(500, 2400).into()));
+    let replace = "?on_difference=replace";
+    assert_eq!(told(2400, 500, replace).await, ([2, 2, 0, 0], stored(2400, 500).into()));
+    // The second is beyond what was paid, and stays as it was beside the first.
+    assert_eq!(told(2000, 1000, replace).await, ([2, 1, 0, 1], stored(2000, 500).into()));
+    // Beside the second as it was, the first is too much.
+    assert_eq!(told(2900, 1, replace).await, ([2, 0, 0, 2], stored(2000, 500).into()));
+}
+
+#[tokio::test]
 async fn refunds_that_cannot_have_happened_are_refused_by_their_field() {
     let books = Books::open().await;
     let at = "2026-03-05 09:00:00,America/New_York";

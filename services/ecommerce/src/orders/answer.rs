@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::idempotency::Asked;
-use kit::stock::Outcome;
+use kit::stock::{Outcome, unsettled};
 
 use super::document::{OrderStatus, find_with_lines};
 use crate::App;
@@ -42,11 +42,7 @@ pub(crate) async fn deliver(app: &App, id: OrderId) -> Result<Response, ApiError
     let status: OrderStatus =
         sqlx::query_scalar("SELECT status FROM orders WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::NoAnswer && status == OrderStatus::Pending {
-        let detail = format!(
-            "Inventory does not answer, so order {id} is pending and will be settled when it does; \
-             repeat with the same Idempotency-Key or read /orders/{id} to learn what became of it"
-        );
-        return Err(ApiError::unavailable(detail).with("order_id", id));
+        return Err(unsettled(&format!("order {id}"), &format!("/orders/{id}")).with("order_id", id));
     }
     present(app, id).await
 }

@@ -53,43 +53,46 @@ impl Documents for Orders {
     }
 
     async fn accept(tx: &mut PgTransaction<'_>, id: DocumentId) -> Result<bool, sqlx::Error> {
-        if let Some(order_id) = order_of_refund(tx, id).await? {
-            let completed = sqlx::query!(
-                "UPDATE refunds SET status = 'completed', settled_at = now() WHERE id = $1 AND status = 'pending'",
-                id.0
-            );
-            let completed = completed.execute(&mut **tx).await?.rows_affected() == 1;
-            settle_payment(tx, order_id).await?;
-            return Ok(completed);
-        }
-        let accepted = sqlx::query!(
+        let confirmed = sqlx::query!(
             "UPDATE orders SET status = 'confirmed', confirmed_at = now() WHERE id = $1 AND status = 'pending'",
             id.0
         );
-        Ok(accepted.execute(&mut **tx).await?.rows_affected() == 1)
+        if confirmed.execute(&mut **tx).await?.rows_affected() == 1 {
+            return Ok(true);
+        }
+        // The order before the refund, as everything that refunds locks them.
+        sqlx::query!(
+            "SELECT FROM orders WHERE id = (SELECT r.order_id FROM refunds r WHERE r.id = $1) FOR NO KEY UPDATE",
+            id.0
+        )
+        .execute(&mut **tx)
+        .await?;
+        let completed = sqlx::query_scalar!(
+            "UPDATE refunds SET status = 'completed', settled_at = now() WHERE id = $1 AND status = 'pending' \
+             RETURNING order_id",
+            id.0
+        );
+        // The order that it is of now: a correction may have taken the place of the other meanwhile.
+        let Some(order_id) = completed.fetch_optional(&mut **tx).await? else { return Ok(false) };
+        settle_payment(tx, OrderId(order_id)).await?;
+        Ok(true)
     }
 
     async fn reject(tx: &mut PgTransaction<'_>, id: DocumentId, refusal: &Refusal) -> Result<bool, sqlx::Error> {
-        if order_of_refund(tx, id).await?.is_some() {
+        let cancelled = sqlx::query!(
+            "UPDATE orders SET status = 'cancelled', cancelled_at = now(), refusal = $2
+             WHERE id = $1 AND status = 'pending'",
+            id.0,
+            sqlx::types::Json(refusal) as _
+        );
+        if cancelled.execute(&mut **tx).await?.rows_affected() == 0 {
             let rejected = sqlx::query!(
                 "UPDATE refunds SET status = 'rejected', settled_at = now(), refusal = $2 \
                  WHERE id = $1 AND status = 'pending'",
                 id.0,
                 sqlx::types::Json(refusal) as _
             );
-            let rejected = rejected.execute(&mut **tx).await?;
-            return Ok(rejected.rows_affected() == 1);
-        }
-        let cancelled = sqlx::query!(
-            "UPDATE orders SET status = 'cancelled', cancelled_at = now(), refusal = $2
-             WHERE id = $1 AND status = 'pending'",
-            id.0,
-            sqlx::types::Json(refusal) as _
-        )
-        .execute(&mut **tx)
-        .await?;
-        if cancelled.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(rejected.execute(&mut **tx).await?.rows_affected() == 1);
         }
         // The cart is the customer's again, to change and try once more.
         sqlx::query!("UPDATE carts SET status = 'open', order_id = NULL, updated_at = now() WHERE order_id = $1", id.0)
@@ -97,14 +100,4 @@ impl Documents for Orders {
             .await?;
         Ok(true)
     }
-}
-
-/// The order of a refund, locked as every refund of it does first; none where the document is an order itself.
-async fn order_of_refund(tx: &mut PgTransaction<'_>, id: DocumentId) -> Result<Option<OrderId>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT o.id FROM refunds r JOIN orders o ON o.id = r.order_id WHERE r.id = $1 FOR NO KEY UPDATE OF o",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await
 }

@@ -1,5 +1,7 @@
 //! `POST /imports/{id}/withdrawal`: orders or refunds of an import are taken back.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use kit::error::ApiError;
@@ -49,19 +51,18 @@ impl Withdrawal for Documents {
         .await?;
         let Some((last, _)) = orders.last() else { return Ok(Step { done: true, refused: Vec::new() }) };
         self.after = last.0;
-        let (ids, names): (Vec<OrderId>, Vec<String>) = orders.into_iter().unzip();
         let held: Vec<(OrderId, String)> = sqlx::query_as(
             "SELECT order_id, min(reference) FROM refunds WHERE order_id = ANY($1) AND NOT deleted \
-             AND status <> 'rejected' GROUP BY order_id ORDER BY order_id",
+             AND status <> 'rejected' GROUP BY order_id",
         )
-        .bind(&ids)
+        .bind(orders.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
-        let stays = |id: &OrderId| held.iter().find(|(of, _)| of == id);
-        let free: Vec<OrderId> = ids.iter().filter(|id| stays(id).is_none()).copied().collect();
+        let held: HashMap<OrderId, String> = held.into_iter().collect();
+        let free: Vec<OrderId> = orders.iter().map(|(id, _)| *id).filter(|id| !held.contains_key(id)).collect();
         sqlx::query!("UPDATE orders SET deleted = true WHERE id = ANY($1)", free as _).execute(&mut **tx).await?;
-        let refused = ids.iter().zip(&names).filter_map(|(id, name)| Some((name, stays(id)?)));
-        let refused = refused.map(|(name, (_, by))| format!("{name} stays: {by} refunds it")).collect();
+        let stays = |(id, name): &(OrderId, String)| Some(format!("{name} stays: {} refunds it", held.get(id)?));
+        let refused = orders.iter().filter_map(stays).collect();
         Ok(Step { done: false, refused })
     }
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::idempotency::Asked;
-use kit::stock::Outcome;
+use kit::stock::{Outcome, unsettled};
 
 use super::document::{RefundStatus, find_with_lines};
 use crate::App;
@@ -41,11 +41,7 @@ pub(super) async fn deliver(app: &App, id: RefundId) -> Result<Response, ApiErro
     let status: RefundStatus =
         sqlx::query_scalar("SELECT status FROM refunds WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::NoAnswer && status == RefundStatus::Pending {
-        let detail = format!(
-            "Inventory does not answer, so refund {id} is pending and will be settled when it does; \
-             repeat with the same Idempotency-Key or read /refunds/{id} to learn what became of it"
-        );
-        return Err(ApiError::unavailable(detail).with("refund_id", id));
+        return Err(unsettled(&format!("refund {id}"), &format!("/refunds/{id}")).with("refund_id", id));
     }
     present(app, id).await
 }

@@ -5,6 +5,7 @@
 
 mod judge;
 mod known;
+mod left;
 mod write;
 
 use axum::extract::{Request, State};

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use kit::amount::share;
 use kit::error::ApiError;
 use sqlx::PgTransaction;
 
@@ -24,6 +25,8 @@ pub(crate) struct PaidLine {
     pub discount_cents: i64,
     /// Pieces that came back, not negative.
     pub back_quantity: i64,
+    /// Minor units of the discount that these pieces carried, not negative.
+    pub back_discount: i64,
     /// Minor units that were paid back, not negative.
     pub back_cents: i64,
 }
@@ -38,7 +41,7 @@ pub(crate) struct Wanted {
 }
 
 /// What goes back of a line, with the signs that it is stored with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Part {
     pub order_line_no: i32,
     pub quantity: i64,
@@ -61,14 +64,36 @@ impl PaidLine {
             return Err(Beyond::Pieces { asked: pieces, left });
         }
         let upto = self.back_quantity + pieces;
-        let discount = self.discount_of(upto) - self.discount_of(self.back_quantity);
-        let cents = cents.unwrap_or_else(|| (pieces * self.unit_price_cents - discount).min(left_cents));
+        // Beside what is back, not beside what came before: a refund before the last one may have been rejected.
+        let (price, carried) = (pieces * self.unit_price_cents, share(self.discount_cents, upto, self.quantity));
+        let discount = (carried - self.back_discount).clamp(0, price);
+        let cents = cents.unwrap_or_else(|| (price - discount).min(left_cents).max(0));
         if cents > left_cents {
             return Err(Beyond::Cents { asked: cents, left: left_cents });
         }
-        self.back_quantity = upto;
-        self.back_cents += cents;
-        Ok(Part { order_line_no: self.line_no, quantity: -pieces, discount_cents: -discount, net_cents: -cents })
+        let (order_line_no, quantity) = (self.line_no, -pieces);
+        let part = Part { order_line_no, quantity, discount_cents: -discount, net_cents: -cents };
+        self.count(part);
+        Ok(part)
+    }
+
+    /// Counts what a refund takes of this line, however much is left.
+    pub(crate) fn count(&mut self, part: Part) {
+        self.back_quantity -= part.quantity;
+        self.back_discount -= part.discount_cents;
+        self.back_cents -= part.net_cents;
+    }
+
+    /// Takes back what [`PaidLine::count`] did.
+    pub(crate) fn give_back(&mut self, part: Part) {
+        self.back_quantity += part.quantity;
+        self.back_discount += part.discount_cents;
+        self.back_cents += part.net_cents;
+    }
+
+    /// Whether more is counted than was ordered or paid.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.back_quantity > self.quantity || self.left_cents() < 0
     }
 
     /// Takes the money that is left, without goods; nothing where none is.
@@ -79,12 +104,6 @@ impl PaidLine {
 
     fn left_cents(&self) -> i64 {
         self.quantity * self.unit_price_cents - self.discount_cents - self.back_cents
-    }
-
-    /// The discount that the first `pieces` carry: cumulative, so that no cent is lost or given twice.
-    fn discount_of(&self, pieces: i64) -> i64 {
-        let share = i128::from(self.discount_cents) * i128::from(pieces) / i128::from(self.quantity);
-        i64::try_from(share).expect("a share is not above the whole, which is an i64")
     }
 }
 
@@ -98,9 +117,10 @@ pub(crate) async fn paid(
 ) -> Result<HashMap<OrderId, Vec<PaidLine>>, ApiError> {
     let lines: Vec<PaidLine> = sqlx::query_as(
         "SELECT p.order_id, p.line_no, p.product_id, p.sku, p.quantity, p.unit_price_cents, p.discount_cents, \
-         coalesce(-b.quantity, 0) AS back_quantity, coalesce(-b.net_cents, 0) AS back_cents FROM order_lines p \
+         coalesce(-b.quantity, 0) AS back_quantity, coalesce(-b.discount_cents, 0) AS back_discount, \
+         coalesce(-b.net_cents, 0) AS back_cents FROM order_lines p \
          LEFT JOIN (SELECT r.order_id, l.order_line_no, sum(l.quantity)::bigint AS quantity, \
-             sum(l.net_cents)::bigint AS net_cents FROM refunds r JOIN refund_lines l ON l.refund_id = r.id \
+             sum(l.discount_cents)::bigint AS discount_cents, sum(l.net_cents)::bigint AS net_cents FROM refunds r JOIN refund_lines l ON l.refund_id = r.id \
            WHERE r.order_id = ANY($1) AND r.status <> 'rejected' AND NOT r.deleted GROUP BY 1, 2) AS b \
            ON b.order_id = p.order_id AND b.order_line_no = p.line_no \
          WHERE p.order_id = ANY($1) ORDER BY p.order_id, p.line_no",
@@ -129,6 +149,7 @@ mod tests {
             unit_price_cents,
             discount_cents,
             back_quantity: 0,
+            back_discount: 0,
             back_cents: 0,
         }
     }
@@ -149,6 +170,25 @@ mod tests {
         assert_eq!(parts.map(|part| part.net_cents), [-934, -933, -933]);
         assert_eq!(paid.take(goods(1)), Err(Beyond::Pieces { asked: 1, left: 0 }));
         assert_eq!(paid.rest(), None);
+    }
+
+    #[test]
+    fn pieces_add_up_to_what_was_paid_whichever_refund_falls_away() {
+        for fallen in 0..3 {
+            let mut paid = line(3, 1000, 200);
+            let parts = [1, 1, 1].map(|pieces| paid.take(goods(pieces)).unwrap());
+            paid.give_back(parts[fallen]);
+            let last = paid.take(goods(1)).unwrap();
+            assert_eq!(last.net_cents, parts[fallen].net_cents);
+            assert_eq!((paid.back_discount, paid.back_cents), (200, 2800));
+
+            let mut paid = line(5, 1000, 333);
+            let parts = [1, 1, 1].map(|pieces| paid.take(goods(pieces)).unwrap());
+            paid.give_back(parts[fallen]);
+            let rest = [1, 2].map(|pieces| paid.take(goods(pieces)).unwrap());
+            assert!(rest.iter().all(|part| part.discount_cents <= 0), "{rest:?}");
+            assert_eq!((paid.back_quantity, paid.back_discount, paid.back_cents), (5, 333, 4667));
+        }
     }
 
     #[test]

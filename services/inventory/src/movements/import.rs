@@ -94,7 +94,7 @@ impl Kind for Movements {
         documents: &[Document<MovementRow>],
         outcome: &mut Outcome,
     ) -> Result<(), ApiError> {
-        let (accepted, replaced) = judge::judge(tx, import.on_difference, documents, outcome).await?;
+        let (accepted, replaced) = judge::judge(tx, import, documents, outcome).await?;
         write::write(tx, import, &accepted, &replaced).await?;
         for told in &accepted {
             outcome.apply(told.document);

@@ -69,6 +69,14 @@ pub enum Outcome {
     NoAnswer,
 }
 
+/// 503 for a document, named as in `order 7`, that waits for Inventory; `path` is where it is read.
+pub fn unsettled(document: &str, path: &str) -> ApiError {
+    ApiError::unavailable(format!(
+        "Inventory does not answer, so {document} is pending and will be settled when it does; \
+         repeat with the same Idempotency-Key or read {path} to learn what became of it"
+    ))
+}
+
 /// The messages of a service's documents to Inventory, and the way to deliver them. Cheap to clone.
 pub struct Outbox<D> {
     pub(super) db: PgPool,

@@ -52,18 +52,28 @@ impl<D: Documents> Outbox<D> {
         }
     }
 
-    /// Claims the messages that are due and delivers them.
+    /// Claims the messages that are due and delivers them. One that fails, as that of a document of a newer version does,
+    /// is logged and comes due again.
     ///
     /// # Errors
-    /// The database's; the claimed messages come due again.
+    /// The database's, while it claims.
     pub async fn recover(&self) -> Result<Recovered, ApiError> {
         let claims = message::claim(&self.db, BATCH, self.limits.pending).await?;
         let mut done = Recovered { due: claims.len(), ..Recovered::default() };
-        let mut outcomes = stream::iter(claims).map(|claim| self.resume(claim)).buffer_unordered(CONCURRENCY);
-        while let Some(outcome) = outcomes.next().await {
-            let (outcome, given_up) = outcome?;
-            done.delivered += usize::from(outcome == Outcome::Delivered);
-            done.given_up += usize::from(given_up);
+        let attempt = |claim: Claim| async move { (claim.document_id, self.resume(claim).await) };
+        let mut attempts = stream::iter(claims).map(attempt).buffer_unordered(CONCURRENCY);
+        while let Some((document, attempted)) = attempts.next().await {
+            match attempted {
+                Ok((outcome, given_up)) => {
+                    done.delivered += usize::from(outcome == Outcome::Delivered);
+                    done.given_up += usize::from(given_up);
+                }
+                Err(error) => tracing::warn!(
+                    document,
+                    error = crate::telemetry::chain(&error),
+                    "the message of a document cannot be delivered; it comes due again"
+                ),
+            }
         }
         Ok(done)
     }

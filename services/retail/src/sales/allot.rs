@@ -1,9 +1,9 @@
 //! Which lines of a sale a return gives back, and at what price: pure arithmetic.
 //!
 //! Invariant: over all returns of a line, quantities never exceed what was sold and discounts add
-//! up to exactly the discount that was given, whatever the split.
+//! up to exactly the discount that was given, whatever the split and whichever return falls away.
 
-use kit::amount::Pieces;
+use kit::amount::{Pieces, share};
 use kit::id::ProductId;
 
 /// A line of the original sale with what earlier returns took from it.
@@ -13,10 +13,14 @@ pub(super) struct SoldLine {
     pub product_id: ProductId,
     /// Pieces sold, above zero.
     pub quantity: i64,
+    /// Minor units; below zero for a coupon.
+    pub unit_price_cents: i64,
+    /// Minor units taken off the whole line, with the sign of its price.
+    pub discount_cents: i64,
     /// Pieces already given back, not above `quantity`.
     pub returned: i64,
-    /// Minor units taken off the whole line.
-    pub discount_cents: i64,
+    /// Minor units of the discount that those carried.
+    pub returned_discount: i64,
 }
 
 /// What a client wants to give back.
@@ -34,7 +38,7 @@ pub(super) struct Allotted {
     pub line_no: i32,
     /// Pieces, above zero; the document stores them negative.
     pub quantity: i64,
-    /// Minor units of the sold discount that these pieces carried, not negative.
+    /// Minor units of the sold discount that these pieces carried, with the sign of the price.
     pub discount_cents: i64,
 }
 
@@ -58,9 +62,7 @@ pub(super) fn allot(sold: &mut [SoldLine], wanted: &[Wanted]) -> Result<Vec<Allo
             if quantity == 0 {
                 continue;
             }
-            let discount_cents = discount_of(line, line.returned + quantity) - discount_of(line, line.returned);
-            allotted.push(Allotted { line_no: line.line_no, quantity, discount_cents });
-            line.returned += quantity;
+            allotted.push(Allotted { line_no: line.line_no, quantity, discount_cents: line.take(quantity) });
             left -= quantity;
         }
         if left > 0 {
@@ -75,8 +77,21 @@ pub(super) fn count_returned(sold: &mut [SoldLine], product_id: ProductId, quant
     let mut left = quantity;
     for line in sold.iter_mut().filter(|line| line.product_id == product_id) {
         let pieces = left.min(line.quantity - line.returned);
-        line.returned += pieces;
+        line.take(pieces);
         left -= pieces;
+    }
+}
+
+impl SoldLine {
+    /// Takes pieces that are left, and answers the discount that they carry: never more than they cost.
+    fn take(&mut self, pieces: i64) -> i64 {
+        self.returned += pieces;
+        let price = pieces * self.unit_price_cents;
+        // Beside what is back, not beside what came before: a return before the last one may have been rejected.
+        let carried = share(self.discount_cents, self.returned, self.quantity) - self.returned_discount;
+        let discount = carried.clamp(price.min(0), price.max(0));
+        self.returned_discount += discount;
+        discount
     }
 }
 
@@ -84,19 +99,20 @@ fn matches(line: &SoldLine, want: &Wanted) -> bool {
     line.product_id == want.product_id && want.line_no.is_none_or(|line_no| line_no == line.line_no)
 }
 
-/// The discount that the first `pieces` of a line carry. Cumulative, so that single cents are neither
-/// lost nor given twice, and no piece carries more than its own price.
-fn discount_of(line: &SoldLine, pieces: i64) -> i64 {
-    let share = i128::from(line.discount_cents) * i128::from(pieces) / i128::from(line.quantity);
-    i64::try_from(share).expect("a share is not above the whole, which is an i64")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(line_no: i32, product_id: i64, quantity: i64, discount_cents: i64) -> SoldLine {
-        SoldLine { line_no, product_id: ProductId(product_id), quantity, returned: 0, discount_cents }
+        SoldLine {
+            line_no,
+            product_id: ProductId(product_id),
+            quantity,
+            unit_price_cents: 1000,
+            discount_cents,
+            returned: 0,
+            returned_discount: 0,
+        }
     }
 
     fn want(product_id: i64, quantity: i64) -> Wanted {
@@ -109,6 +125,19 @@ mod tests {
         let cents: Vec<i64> = (0..3).map(|_| allot(&mut sold, &[want(7, 1)]).unwrap()[0].discount_cents).collect();
         assert_eq!(cents, [66, 67, 67]);
         assert!(allot(&mut sold, &[want(7, 1)]).is_err());
+    }
+
+    #[test]
+    fn discounts_add_up_whichever_return_falls_away() {
+        for fallen in 0..3 {
+            let mut sold = vec![line(1, 7, 3, 200)];
+            let cents = [66, 67, 67];
+            assert_eq!([1, 1, 1].map(|pieces| sold[0].take(pieces)), cents);
+            sold[0].returned -= 1;
+            sold[0].returned_discount -= cents[fallen];
+            let last = allot(&mut sold, &[want(7, 1)]).unwrap();
+            assert_eq!((last[0].discount_cents, sold[0].returned_discount), (cents[fallen], 200));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::idempotency::Asked;
-use kit::stock::Outcome;
+use kit::stock::{Outcome, unsettled};
 
 use super::document::{Status, find_with_lines};
 use crate::App;
@@ -44,11 +44,7 @@ pub(super) async fn deliver(app: &App, id: SaleId) -> Result<Response, ApiError>
     let status: Status =
         sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(id).fetch_one(&app.db).await?;
     if outcome == Outcome::NoAnswer && status == Status::Pending {
-        let detail = format!(
-            "Inventory does not answer, so document {id} is pending and will be settled when it does; \
-             repeat with the same Idempotency-Key or read /sales/{id} to learn what became of it"
-        );
-        return Err(ApiError::unavailable(detail).with("sale_id", id));
+        return Err(unsettled(&format!("document {id}"), &format!("/sales/{id}")).with("sale_id", id));
     }
     present(app, id).await
 }

@@ -144,9 +144,9 @@ async fn take_from_sold(
         ));
     }
     let lines = document::lines(&mut **tx, sale_id).await?;
-    let returned: Vec<(ProductId, Option<i32>, i64)> = sqlx::query_as(
-        "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
-         WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
+    let returned: Vec<(ProductId, Option<i32>, i64, i64)> = sqlx::query_as(
+        "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint, (-sum(l.discount_cents))::bigint \
+         FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
          AND l.quantity < 0 GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
     )
     .bind(sale_id)
@@ -156,15 +156,20 @@ async fn take_from_sold(
     let mut sold: Vec<SoldLine> = lines
         .iter()
         .filter(|line| line.quantity > 0)
-        .map(|line| SoldLine {
-            line_no: line.line_no,
-            product_id: line.product_id,
-            quantity: line.quantity,
-            returned: returned.iter().filter(|it| it.1 == Some(line.line_no)).map(|it| it.2).sum(),
-            discount_cents: line.discount_cents,
+        .map(|line| {
+            let back = || returned.iter().filter(|it| it.1 == Some(line.line_no));
+            SoldLine {
+                line_no: line.line_no,
+                product_id: line.product_id,
+                quantity: line.quantity,
+                unit_price_cents: line.unit_price_cents,
+                discount_cents: line.discount_cents,
+                returned: back().map(|it| it.2).sum(),
+                returned_discount: back().map(|it| it.3).sum(),
+            }
         })
         .collect();
-    for (product_id, _, quantity) in returned.iter().filter(|it| it.1.is_none()) {
+    for (product_id, _, quantity, _) in returned.iter().filter(|it| it.1.is_none()) {
         allot::count_returned(&mut sold, *product_id, *quantity);
     }
     let allotted = allot::allot(&mut sold, wanted).map_err(|it| too_many(sale_id, it))?;

@@ -1,5 +1,7 @@
 //! `POST /imports/{id}/withdrawal`: sales and returns of an import are taken back.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use kit::error::ApiError;
@@ -42,18 +44,19 @@ impl Withdrawal for Sales {
             return Ok(Step { done, refused: Vec::new() });
         };
         self.after = last.0;
-        let ids: Vec<SaleId> = documents.iter().map(|(id, _)| *id).collect();
         let held: Vec<(SaleId, String)> = sqlx::query_as(
             "SELECT original_sale_id, min(reference) FROM sales WHERE original_sale_id = ANY($1) AND NOT deleted \
              AND status IN ('pending', 'completed') GROUP BY original_sale_id",
         )
-        .bind(&ids)
+        .bind(documents.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
-        let free: Vec<SaleId> = ids.into_iter().filter(|id| !held.iter().any(|(of, _)| of == id)).collect();
+        let held: HashMap<SaleId, String> = held.into_iter().collect();
+        let free: Vec<SaleId> = documents.iter().map(|(id, _)| *id).filter(|id| !held.contains_key(id)).collect();
         sqlx::query!("UPDATE sales SET deleted = true WHERE id = ANY($1)", free as _).execute(&mut **tx).await?;
-        let name = |id| documents.iter().find(|(of, _)| *of == id).map_or("", |(_, reference)| reference);
-        let refused = held.iter().map(|(id, by)| format!("{} stays: {by} returns goods of it", name(*id))).collect();
+        let stays =
+            |(id, name): &(SaleId, String)| Some(format!("{name} stays: {} returns goods of it", held.get(id)?));
+        let refused = documents.iter().filter_map(stays).collect();
         Ok(Step { done: false, refused })
     }
 }

@@ -12,6 +12,7 @@ use system_tests::{Stack, campaign, runs, seed, wait_until};
 use super::file::{Document, Shape, Teller, send, text};
 use super::movements::Movement;
 use super::orders::Order;
+use super::refunds::Refund;
 use super::tickets::Ticket;
 use super::{PRODUCTS, len, of_report, split, stored, tell_plainly};
 use crate::shop::{PATIENCE, Shop};
@@ -25,6 +26,7 @@ async fn every_report_is_the_same_however_a_company_is_told_and_killed_meanwhile
         let [first, second] = shops.each_ref().map(|shop| Teller { shop, prefix: format!("H{case}") });
         each::<Ticket>(&plain, &first, &mut told, &second, &mut random).await;
         each::<Order>(&plain, &first, &mut told, &second, &mut random).await;
+        each::<Refund>(&plain, &first, &mut told, &second, &mut random).await;
         each::<Movement>(&plain, &first, &mut told, &second, &mut random).await;
         let (expected, found) = (reports(&plain).await, reports(&told).await);
         assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
@@ -52,6 +54,7 @@ async fn each<D: Document>(
 ) {
     let documents = D::history(random);
     tell_plainly(first, &documents, random).await;
+    D::precede(second).await;
     for (shape, rows) in split(second, &documents, random) {
         kill_while_it_imports::<D>(told, second, &text(&rows, shape, random), shape, random).await;
         let report = send::<D>(second, &rows, shape, "", random).await;

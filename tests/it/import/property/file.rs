@@ -13,9 +13,10 @@ use crate::shop::{PATIENCE, Shop};
 pub(super) type Row = Vec<(&'static str, String)>;
 
 /// What stands in a file as a number, where the file is NDJSON.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 11] = [
     "register_number",
     "line_no",
+    "order_line_no",
     "quantity",
     "product_id",
     "on_hand",
@@ -23,6 +24,7 @@ const WHOLE: [&str; 9] = [
     "unit_cost_cents",
     "discount_cents",
     "ticket_discount_cents",
+    "amount_cents",
 ];
 
 /// A kind of document.
@@ -38,6 +40,8 @@ pub(super) trait Document: Clone {
 
     /// What must be there before the first document.
     async fn prepare(_: &Shop) {}
+    /// What must be there before a teller's first document.
+    async fn precede(_: &Teller<'_>) {}
     fn history(random: &mut StdRng) -> Vec<Self>;
     fn name(&self) -> &str;
     /// The document that this one depends on.
@@ -113,8 +117,8 @@ pub(super) fn text(rows: &[Row], shape: Shape, random: &mut StdRng) -> String {
         if shape.ndjson {
             let member = |at: &usize| {
                 let (name, value) = &row[*at];
-                let number = WHOLE.contains(name).then(|| value.parse::<i64>().ok()).flatten();
-                ((*name).to_owned(), number.map_or(json!(value), |number| json!(number)))
+                let told = if WHOLE.contains(name) { json!(value.parse::<i64>().ok()) } else { json!(value) };
+                ((*name).to_owned(), told)
             };
             Value::Object(order.iter().map(member).collect::<Map<_, _>>()).to_string()
         } else {

@@ -10,9 +10,10 @@ use sqlx::PgTransaction;
 
 use super::RefundRow;
 use super::known::{Known, known};
+use super::left::Left;
 use crate::ids::{OrderId, RefundId};
 use crate::orders::document::PaymentStatus;
-use crate::refunds::paid::{Beyond, PaidLine, Part, Wanted, paid};
+use crate::refunds::paid::{PaidLine, Part, Wanted, paid};
 
 /// A refund with all that its codes stand for.
 pub(super) struct Told<'a> {
@@ -47,9 +48,6 @@ struct Refunded {
     occurred_at: DateTime<Utc>,
 }
 
-/// What is left of orders, by order and in the order of their lines.
-type Left = HashMap<OrderId, Vec<PaidLine>>;
-
 /// Answers the refunds to write; what came of the others is told.
 pub(super) async fn judge<'a>(
     tx: &mut PgTransaction<'_>,
@@ -63,8 +61,8 @@ pub(super) async fn judge<'a>(
     // Also of the orders that refunds to be corrected belong to now.
     let ids: HashSet<OrderId> =
         orders.values().map(|order| order.id).chain(known.values().map(|refund| refund.order_id)).collect();
-    let mut left = paid(tx, &ids.into_iter().collect::<Vec<_>>()).await?;
-    let mut accepted = Vec::with_capacity(documents.len());
+    let left = Left(paid(tx, &ids.into_iter().collect::<Vec<_>>()).await?);
+    let mut fitting = Vec::with_capacity(documents.len());
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
         let zone = stored.map_or(company_zone.name(), |it| it.time_zone.as_str());
@@ -81,12 +79,43 @@ pub(super) async fn judge<'a>(
             }
             new.replaces = Some(stored.id);
         }
-        match take(&mut new, stored, &mut left) {
-            Ok(()) => accepted.push(new),
-            Err(fault) => outcome.refuse(document, fault),
+        fitting.push((new, stored));
+    }
+    Ok(within(left, fitting, outcome))
+}
+
+/// Answers the refunds that stay within what is left. Those that they take the place of are given back first, all of them, so
+/// that a corrected history fits as a whole; one whose correction is refused counts again, and may leave too little to others.
+fn within<'a>(mut left: Left, told: Vec<(Told<'a>, Option<&Known>)>, outcome: &mut Outcome) -> Vec<Told<'a>> {
+    let stored = told.iter().filter_map(|(_, stored)| *stored);
+    stored.for_each(|stored| left.give_back(stored));
+    let mut stays = false;
+    let mut accepted = Vec::with_capacity(told.len());
+    for (mut new, stored) in told {
+        match left.take(&mut new) {
+            Ok(()) => accepted.push((new, stored)),
+            Err(fault) => {
+                outcome.refuse(new.document, fault);
+                stored.into_iter().for_each(|stored| left.put_back(stored));
+                stays |= stored.is_some();
+            }
         }
     }
-    Ok(accepted)
+    while stays {
+        stays = false;
+        accepted.retain_mut(|(new, stored)| {
+            if !left.is_beyond(new) {
+                return true;
+            }
+            let reason = "takes what another refund of the order has paid back, whose correction is refused";
+            outcome.refuse(new.document, Fault::new("reference", reason));
+            left.leave(new);
+            stored.iter().for_each(|stored| left.put_back(stored));
+            stays |= stored.is_some();
+            false
+        });
+    }
+    accepted.into_iter().map(|(new, _)| new).collect()
 }
 
 fn tell<'a>(
@@ -116,7 +145,7 @@ fn tell<'a>(
         let reason = format!("is before the order {reference}, which was at {}", order.occurred_at);
         return Err(first.fault("occurred_at", reason));
     }
-    let of_order = left.get(&order.id).map_or(&[][..], Vec::as_slice);
+    let of_order = left.of(order.id);
     let lines = document.rows.iter().map(|row| tell_line(row, of_order, rules)).collect::<Result<_, _>>()?;
     let order_id = order.id;
     Ok(Told { document, order_id, occurred_at, time_zone, replaces: None, lines, parts: Vec::new() })
@@ -153,45 +182,6 @@ fn consistent(document: &Document<RefundRow>) -> Result<(), Fault> {
     })
 }
 
-/// Takes a refund from what is left, in place of the stored one; all of it or nothing.
-fn take(told: &mut Told<'_>, replaced: Option<&Known>, left: &mut Left) -> Result<(), Fault> {
-    let mut after: Left = [Some(told.order_id), replaced.map(|stored| stored.order_id)]
-        .into_iter()
-        .flatten()
-        .map(|id| (id, left.get(&id).cloned().unwrap_or_default()))
-        .collect();
-    if let Some(Known { order_id, lines, .. }) = replaced {
-        for stored in lines {
-            if let Some(line) = line_of(&mut after, *order_id, stored.order_line_no) {
-                line.back_quantity += stored.quantity;
-                line.back_cents += stored.net_cents;
-            }
-        }
-    }
-    let mut parts = Vec::with_capacity(told.lines.len());
-    for told_line in &told.lines {
-        let fault = |field, reason| Fault { line: Some(told_line.at), field, reason };
-        let line = line_of(&mut after, told.order_id, told_line.order_line_no)
-            .ok_or_else(|| fault(told_line.found_by, "is of no line of the order".to_owned()))?;
-        parts.push(line.take(told_line.wanted).map_err(|beyond| match beyond {
-            Beyond::Pieces { asked, left } => {
-                fault("quantity", format!("{asked} pieces come back, but only {left} of the order's line are left"))
-            }
-            Beyond::Cents { asked, left } => fault(
-                "amount_cents",
-                format!("{asked} cents are paid back, but only {left} of what was paid for the order's line are left"),
-            ),
-        })?);
-    }
-    told.parts = parts;
-    left.extend(after);
-    Ok(())
-}
-
-fn line_of(left: &mut Left, order: OrderId, number: i32) -> Option<&mut PaidLine> {
-    left.get_mut(&order)?.iter_mut().find(|line| line.line_no == number)
-}
-
 /// The orders by reference, locked, so that no other refund or step of them comes in between.
 async fn orders(
     tx: &mut PgTransaction<'_>,
@@ -200,8 +190,9 @@ async fn orders(
     let (references, refunds): (HashSet<&str>, HashSet<&str>) =
         documents.iter().map(|it| (it.head().order_reference.as_str(), it.head().reference.as_str())).unzip();
     let orders: Vec<Refunded> = sqlx::query_as(
-        "SELECT reference, id, payment_status, occurred_at FROM orders WHERE NOT deleted AND (reference = ANY($1) \
-         OR id IN (SELECT r.order_id FROM refunds r WHERE r.reference = ANY($2) AND NOT r.deleted)) \
+        "SELECT reference, id, payment_status, occurred_at FROM orders WHERE NOT deleted AND id IN ( \
+           SELECT o.id FROM orders o WHERE o.reference = ANY($1) \
+           UNION ALL SELECT r.order_id FROM refunds r WHERE r.reference = ANY($2) AND NOT r.deleted) \
          ORDER BY id FOR NO KEY UPDATE",
     )
     .bind(references.into_iter().collect::<Vec<_>>())

@@ -10,6 +10,7 @@ use sqlx::PgTransaction;
 use super::RefundRow;
 use super::judge::Told;
 use crate::ids::{OrderId, RefundId};
+use crate::refunds::paid::Part;
 
 /// A stored refund with its lines.
 #[derive(Debug, sqlx::FromRow)]
@@ -31,9 +32,8 @@ pub(super) struct Known {
 pub(super) struct Line {
     refund_id: RefundId,
     line_no: i32,
-    pub(super) order_line_no: i32,
-    pub(super) quantity: i64,
-    pub(super) net_cents: i64,
+    #[sqlx(flatten)]
+    pub(super) part: Part,
 }
 
 /// The stored refunds by reference.
@@ -51,8 +51,8 @@ pub(super) async fn known(
     .fetch_all(&mut **tx)
     .await?;
     let lines: Vec<Line> = sqlx::query_as(
-        "SELECT refund_id, line_no, order_line_no, quantity, net_cents FROM refund_lines WHERE refund_id = ANY($1) \
-         ORDER BY refund_id, line_no",
+        "SELECT refund_id, line_no, order_line_no, quantity, discount_cents, net_cents FROM refund_lines \
+         WHERE refund_id = ANY($1) ORDER BY refund_id, line_no",
     )
     .bind(known.iter().map(|refund| refund.id).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
@@ -90,6 +90,7 @@ impl Known {
             let Some(old) = left.remove(&new.line_no) else {
                 return Some(Fault::differs(at, "line_no", "", new.line_no));
             };
+            let old = old.part;
             if old.order_line_no != new.order_line_no {
                 return Some(Fault::differs(at, new.found_by, old.order_line_no, new.order_line_no));
             }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use kit::error::ApiError;
-use kit::import::{Document, Fault, OnDifference, Outcome};
+use kit::import::{Applying, Document, Fault, Outcome};
 use sqlx::PgTransaction;
 
-use super::known::{Known, known};
+use super::known::known;
 use super::{ByPlace, Movement, MovementRow};
 use crate::movements::MAX_QUANTITY;
 use crate::movements::document::Outcome as Standing;
@@ -22,7 +22,7 @@ pub(super) struct Told<'a> {
 /// told.
 pub(super) async fn judge<'a>(
     tx: &mut PgTransaction<'_>,
-    on_difference: OnDifference,
+    import: Applying,
     documents: &'a [Document<MovementRow>],
     outcome: &mut Outcome,
 ) -> Result<(Vec<Told<'a>>, Vec<&'a str>), ApiError> {
@@ -43,13 +43,17 @@ pub(super) async fn judge<'a>(
             new.push(told);
             continue;
         };
-        match replaces(&told, stored, on_difference) {
-            Ok(false) => outcome.unchanged(document),
-            Ok(true) => {
-                replaced.push(reference);
-                new.push(told);
-            }
-            Err(fault) => outcome.refuse(document, fault),
+        let difference = if stored.imported {
+            difference(&told, &stored.movements)
+        } else {
+            Some(Fault::new("reference", "belongs to a document that moved stock itself"))
+        };
+        if difference.is_some() && stored.imported && stored.standing != Standing::Applied {
+            outcome
+                .refuse(document, Fault::new("reference", "this document was reversed, and is not corrected any more"));
+        } else if import.replaces(document, stored.imported, difference, outcome) {
+            replaced.push(reference);
+            new.push(told);
         }
     }
     Ok((new, replaced))
@@ -78,21 +82,6 @@ fn tell<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Told<'
         }
     }
     Ok(Told { document, movements })
-}
-
-/// Whether the document takes the place of the stored one; false where it is equal.
-fn replaces(told: &Told<'_>, stored: &Known, on_difference: OnDifference) -> Result<bool, Fault> {
-    if !stored.imported {
-        return Err(Fault::new("reference", "this reference belongs to a document that moved stock itself"));
-    }
-    match difference(told, &stored.movements) {
-        None => Ok(false),
-        Some(_) if stored.standing != Standing::Applied => {
-            Err(Fault::new("reference", "this document was reversed, and is not corrected any more"))
-        }
-        Some(_) if on_difference == OnDifference::Replace => Ok(true),
-        Some(fault) => Err(Fault { reason: format!("{}; on_difference=replace corrects it", fault.reason), ..fault }),
-    }
 }
 
 fn difference(told: &Told<'_>, stored: &ByPlace<Movement>) -> Option<Fault> {
