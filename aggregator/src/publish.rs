@@ -36,6 +36,7 @@ pub use read::{
 use crate::metric;
 use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
 use digest::Difference;
+use lock::lock_day;
 use outdated::Told;
 use stored::StoredColumn;
 
@@ -82,7 +83,7 @@ impl State {
 pub struct Publisher {
     db: PgPool,
     reports: Arc<Reports>,
-    /// An ISO 4217 code.
+    /// Of the amounts that are published.
     currency: Currency,
 }
 
@@ -115,31 +116,36 @@ impl Publisher {
         }
         let missing = gate.missing(&report, business_day);
         let result = self.reports.run_for_day(report, business_day, gate.snapshot()).await?;
-        self.write(&result, business_day, missing, lock).await
+        self.write(result, business_day, missing, lock).await
     }
 
     async fn write(
         &self,
-        result: &ReportResult,
+        result: Arc<ReportResult>,
         business_day: NaiveDate,
         missing: Vec<Missing>,
         lock: &dyn Lock,
     ) -> Result<Published, PublishError> {
         let report = &result.report;
         let state = if missing.is_empty() { State::Final } else { State::Provisional };
-        let digest = digest::of(result, state, &missing)?;
-        let mut tx = base::begin(&self.db).await?;
-        lock.check(&mut tx).await?;
-        // Publishers of one report and day take turns; the primary key would refuse the second anyway.
-        sqlx::query!(
-            "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))",
-            &report.name,
-            business_day
-        )
-        .execute(&mut *tx)
-        .await?;
+        let digest = {
+            let (result, missing) = (Arc::clone(&result), missing.clone());
+            tokio::task::spawn_blocking(move || digest::of(&result, state, &missing)).await??
+        };
+        let (mut tx, current, difference) = loop {
+            // Before anything is locked: to compare a million rows takes its time.
+            let seen = read::current(&mut *self.db.acquire().await?, &report.name, business_day).await?;
+            let difference = self.difference(seen.as_ref(), &result, &digest).await?;
+            let mut tx = base::begin(&self.db).await?;
+            lock.check(&mut tx).await?;
+            lock_day(&mut tx, &report.name, business_day).await?;
+            let current = read::current(&mut tx, &report.name, business_day).await?;
+            let id = |revision: &Option<Revision>| revision.as_ref().map(|it| it.revision_id);
+            if id(&current) == id(&seen) {
+                break (tx, current, difference);
+            }
+        };
         let version = ensure_version(&mut tx, report, self.currency).await?;
-        let current = read::current(&mut tx, &report.name, business_day).await?;
         let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
         let mut published = Published {
             report: report.name.clone(),
@@ -153,10 +159,6 @@ impl Publisher {
         };
         let mut cause = None;
         if let Some(current) = &current {
-            let difference = match current.digest == published.digest {
-                true => Difference::None,
-                false => digest::difference(&read::rows_on(&mut tx, current.clone()).await?, result)?,
-            };
             let same_state = current.state == state && current.missing == published.missing;
             if same_state && difference != Difference::Figures {
                 if current.outdated.is_some() {
@@ -174,15 +176,30 @@ impl Publisher {
         }
         published.revision = current.map_or(0, |current| current.revision) + 1;
         published.changed = true;
-        let revision_id = self.insert(&mut tx, result, &published, version, cause).await?;
-        rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, result, self.currency).await?;
+        let revision_id = self.insert(&mut tx, &result, &published, version, cause).await?;
+        rows::insert(&mut tx, &format!("{}_v{version}", report.name), revision_id, &result, self.currency).await?;
         tx.commit().await?;
         counter!(metric::REVISIONS, "state" => state.name()).increment(1);
         Ok(published)
     }
 
-    /// Marks what is published of a report for a day as outdated by the rows that came to the lake `after` a snapshot;
-    /// whether there were any.
+    /// How a result differs from what is published.
+    async fn difference(
+        &self,
+        from: Option<&Revision>,
+        result: &Arc<ReportResult>,
+        digest: &str,
+    ) -> Result<Difference, PublishError> {
+        let Some(from) = from else { return Ok(Difference::Figures) };
+        if from.digest == digest {
+            return Ok(Difference::None);
+        }
+        let (then, now) = (read::rows_of(&self.db, from.clone()).await?, Arc::clone(result));
+        Ok(tokio::task::spawn_blocking(move || digest::difference(&then, &now)).await??)
+    }
+
+    /// Marks what is published of a report for a day as outdated by the rows that came to the lake `after` a snapshot,
+    /// beside those that a mark tells already; whether there were any.
     ///
     /// # Errors
     /// When the lock or the database is lost; nothing has been written then.
@@ -196,14 +213,24 @@ impl Publisher {
     ) -> Result<bool, PublishError> {
         let mut tx = base::begin(&self.db).await?;
         lock.check(&mut tx).await?;
+        lock_day(&mut tx, &report.name, business_day).await?;
         let Some(current) = read::current(&mut tx, &report.name, business_day).await? else { return Ok(false) };
-        let days = self.reports.days_behind(report, business_day);
-        let came = outdated::came(&mut tx, report, &days, (after, gate.snapshot()), Told::OfTheDays).await?;
-        if let Some(came) = &came {
-            outdated::mark(&mut tx, &current, gate.snapshot(), Some(came)).await?;
+        let told_through = outdated::newest_mark(&mut tx, &current).await?;
+        let (after, through) = (told_through.map_or(after, |told| told.max(after)), gate.snapshot());
+        if after >= through {
+            return Ok(false);
         }
+        let days = self.reports.days_behind(report, business_day);
+        let came = outdated::came(&mut tx, report, &days, (after, through), Told::OfTheDays).await?;
+        let Some(came) = came else { return Ok(false) };
+        // What a mark tells is kept: the rows that it was made of may have been forgotten.
+        let all = match &current.outdated {
+            Some(Json(told)) => came.and(told)?,
+            None => came,
+        };
+        outdated::mark(&mut tx, &current, through, Some(&all)).await?;
         tx.commit().await?;
-        Ok(came.is_some())
+        Ok(true)
     }
 
     /// Inserts the row of a revision; its rows come after it.

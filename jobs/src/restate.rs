@@ -118,8 +118,12 @@ impl Job for Restate {
                 if day < window {
                     outcome.beyond_window.insert(day);
                     if late {
-                        let marked = aggregator.publisher().mark_outdated(&report, day, after, &gate, run.lease());
-                        outcome.outdated += usize::from(marked.await.map_err(anyhow::Error::new)?);
+                        let marked =
+                            aggregator.publisher().mark_outdated(&report, day, after, &gate, run.lease()).await;
+                        if marked.is_err() {
+                            run.check().await?;
+                        }
+                        outcome.outdated += usize::from(marked.map_err(anyhow::Error::new)?);
                     }
                 } else if outcome.looked_at < most {
                     outcome.looked_at += 1;
@@ -252,7 +256,10 @@ impl Restate {
         let newest = changed.iter().map(|(_, snapshot)| *snapshot).max().unwrap_or_default();
         let changed: BTreeMap<NaiveDate, i64> =
             changed.into_iter().filter_map(|(day, snapshot)| Some((day?, snapshot))).collect();
-        let with_findings = publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?;
+        let with_findings = match newest > oldest {
+            true => publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?,
+            false => BTreeSet::new(),
+        };
         let look = |standing: Standing| {
             let day = standing.business_day;
             let seen = if day < window { standing.known_through } else { standing.right_through };

@@ -9,6 +9,7 @@ mod currency;
 mod day;
 mod digest;
 mod error_chain;
+mod file_size;
 mod span;
 
 pub use advisory_lock::AdvisoryLock;
@@ -19,4 +20,5 @@ pub use currency::Currency;
 pub use day::{date_in, today};
 pub use digest::{hex, sha256_hex};
 pub use error_chain::error_chain;
+pub use file_size::hear_of_large_files;
 pub use span::{Span, format_span, parse_span};

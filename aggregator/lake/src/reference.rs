@@ -1,8 +1,8 @@
 //! Reference sets, decoded once by a process that reads them often.
 //!
 //! Nearly every report joins stores, products or the calendar, and these change once a day at most. A set's state is
-//! told by the numbers of its live files: a file belongs to one source and one epoch, and a poll that finds nothing
-//! new (304) leaves it where it is. So nothing here has to be invalidated.
+//! told by the names of its live files, which are given once: a file belongs to one source and one epoch, and a poll that
+//! finds nothing new (304) leaves it where it is. So nothing here has to be invalidated.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,19 +16,11 @@ const CAPACITY: usize = 32 * 1024 * 1024;
 /// Bytes on disk above which a set is read anew each time: beside it, the small ones would not be kept.
 const LARGEST: i64 = 1024 * 1024;
 
-/// Which state of which set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Key {
-    dataset: String,
-    /// Each live file with its delete file.
-    files: Vec<(i64, Option<i64>)>,
-}
-
 /// The sets kept.
 #[derive(Debug, Default)]
 pub struct References {
-    /// The most recently read last.
-    kept: Mutex<Vec<(Key, DataFrame)>>,
+    /// By their files; the most recently read last.
+    kept: Mutex<Vec<(Vec<File>, DataFrame)>>,
 }
 
 impl References {
@@ -39,36 +31,29 @@ impl References {
         if set.has_days || files.is_empty() || bytes > LARGEST {
             return Ok(rows);
         }
-        let files = files.iter().map(|it| (it.id, it.delete_id)).collect();
-        let key = Key { dataset: set.dataset.clone(), files };
-        if let Some(kept) = self.take(&key) {
-            return Ok(self.keep(key, kept).lazy());
+        if let Some(kept) = self.take(files) {
+            return Ok(self.keep(files, kept).lazy());
         }
-        Ok(self.keep(key, rows.collect()?).lazy())
+        Ok(self.keep(files, rows.collect()?).lazy())
     }
 
-    fn take(&self, key: &Key) -> Option<DataFrame> {
+    fn take(&self, files: &[File]) -> Option<DataFrame> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().position(|(known, _)| known == key)?;
+        let place = kept.iter().position(|(known, _)| known == files)?;
         Some(kept.remove(place).1)
     }
 
-    fn keep(&self, key: Key, frame: DataFrame) -> DataFrame {
+    fn keep(&self, files: &[File], frame: DataFrame) -> DataFrame {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push((key, frame.clone()));
+        kept.push((files.to_vec(), frame.clone()));
         let mut bytes = sum(&kept);
         while bytes > CAPACITY && kept.len() > 1 {
             bytes -= kept.remove(0).1.estimated_size();
         }
         frame
     }
-
-    /// Bytes kept.
-    pub fn bytes(&self) -> usize {
-        sum(&self.kept.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
-fn sum(kept: &[(Key, DataFrame)]) -> usize {
+fn sum(kept: &[(Vec<File>, DataFrame)]) -> usize {
     kept.iter().map(|(_, frame)| frame.estimated_size()).sum()
 }

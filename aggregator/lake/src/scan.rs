@@ -18,7 +18,6 @@ use crate::{BUSINESS_DAY, Column, Lake, LakeError, deletes};
 /// A dataset in a snapshot as its files: all that any process needs to read it, if it sees the lake's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileSet {
-    pub(crate) dataset: String,
     columns: Vec<Column>,
     pub(crate) has_days: bool,
     /// Apart from each other: no row is in two of them.
@@ -39,20 +38,16 @@ struct Part {
 /// A Parquet file with its delete vector, both by their full paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct File {
-    pub(crate) id: i64,
     pub(crate) path: PathBuf,
     pub(crate) bytes: i64,
-    pub(crate) delete_id: Option<i64>,
     pub(crate) deletes: Option<PathBuf>,
 }
 
 impl File {
     fn new(table: &Table, of: &DataFile) -> Self {
         Self {
-            id: of.data_file_id,
             path: table.dir().join(&of.path),
             bytes: of.file_size_bytes,
-            delete_id: of.delete_file_id,
             deletes: of.delete_path.as_ref().map(|path| table.dir().join(path)),
         }
     }
@@ -142,7 +137,6 @@ impl Lake {
             files: files.iter().map(|file| File::new(table, file)).collect(),
         };
         Ok(FileSet {
-            dataset: dataset.to_owned(),
             columns: table.columns().cloned().collect(),
             has_days: table.has_days(),
             parts: of_parts.into_iter().map(part).collect(),

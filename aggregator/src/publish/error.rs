@@ -23,6 +23,9 @@ pub enum PublishError {
     /// A frame could not be read or built.
     #[error("the rows could not be turned into columns")]
     Frame(#[from] polars::error::PolarsError),
+    /// What an earlier mark tells cannot be read.
+    #[error("a mark of what is outdated cannot be read")]
+    Mark(#[from] serde_json::Error),
     /// A blocking computation panicked.
     #[error("a computation stopped unexpectedly")]
     Stopped(#[from] tokio::task::JoinError),
@@ -48,7 +51,7 @@ impl PublishError {
         match self {
             Self::Report(error) => error.is_callers(),
             Self::NotPublished { .. } | Self::UnknownRevision { .. } => true,
-            Self::LockLost(_) | Self::Frame(_) | Self::Database(_) | Self::Stopped(_) => false,
+            Self::LockLost(_) | Self::Frame(_) | Self::Mark(_) | Self::Database(_) | Self::Stopped(_) => false,
         }
     }
 }

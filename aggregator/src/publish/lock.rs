@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 /// The run was taken over by another, or cancelled.
@@ -15,6 +16,18 @@ pub trait Lock: Send + Sync {
     /// Must hold its lock until the transaction ends.
     fn check<'a>(&'a self, tx: &'a mut PgConnection)
     -> Pin<Box<dyn Future<Output = Result<(), LockLost>> + Send + 'a>>;
+}
+
+/// Who publishes or marks a report of a day takes turns; the turn ends with the transaction.
+pub(super) async fn lock_day(tx: &mut PgConnection, report: &str, business_day: NaiveDate) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('published.revision/' || $1 || '/' || $2::date, 0))",
+        report,
+        business_day
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// For a person at the command line, whom no other run can overtake.

@@ -1,6 +1,7 @@
 //! Published figures that are known to be outdated: rows came that they do not hold, too late for the day to be published
 //! again by itself. A mark is added and never changed; the newest of a revision counts.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -19,6 +20,37 @@ pub struct Outdated {
     pub since: DateTime<Utc>,
     /// The rows that came: by source and dataset, how many were added, changed and removed.
     pub by: Value,
+}
+
+/// Rows of a dataset that came.
+#[derive(Debug, Serialize, Deserialize)]
+struct OfDataset {
+    source: String,
+    dataset: String,
+    added: i64,
+    changed: i64,
+    removed: i64,
+}
+
+impl Outdated {
+    /// These rows and others, which came at other times.
+    pub(super) fn and(self, others: &Self) -> serde_json::Result<Self> {
+        let mut of_datasets = BTreeMap::<_, OfDataset>::new();
+        for by in [&self.by, &others.by] {
+            for came in Vec::<OfDataset>::deserialize(by)? {
+                match of_datasets.get_mut(&(came.source.clone(), came.dataset.clone())) {
+                    Some(sum) => {
+                        sum.added += came.added;
+                        sum.changed += came.changed;
+                        sum.removed += came.removed;
+                    }
+                    None => drop(of_datasets.insert((came.source.clone(), came.dataset.clone()), came)),
+                }
+            }
+        }
+        let by = serde_json::to_value(of_datasets.into_values().collect::<Vec<_>>())?;
+        Ok(Self { since: self.since.min(others.since), by })
+    }
 }
 
 /// A current revision that is outdated.
@@ -67,6 +99,14 @@ pub(super) async fn mark(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The snapshot through which the newest mark of a revision tells.
+pub(super) async fn newest_mark(tx: &mut PgConnection, revision: &Revision) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "SELECT snapshot FROM published.outdated WHERE report = $1 AND business_day = $2 AND revision = $3
+                ORDER BY mark_id DESC LIMIT 1";
+    let query = sqlx::query_scalar(sql).bind(&revision.report).bind(revision.business_day).bind(revision.revision);
+    query.fetch_optional(tx).await
 }
 
 /// Which rows are told as what came between two snapshots.
@@ -121,4 +161,22 @@ pub(super) async fn came(
     .fetch_optional(tx)
     .await?;
     Ok(found.map(|Json(found)| found))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Outdated;
+
+    #[test]
+    fn what_a_mark_tells_is_kept_beside_what_came_later() {
+        let came = |since: &str, by| Outdated { since: since.parse().unwrap(), by };
+        let of = |dataset: &str, added: i64, changed: i64| json!({"source": "retail", "dataset": dataset, "added": added, "changed": changed, "removed": 0});
+        let told = came("2026-11-01T00:00:00Z", json!([of("sale", 2, 0), of("sale_line", 5, 1)]));
+        let later = came("2026-11-03T00:00:00Z", json!([of("refund", 1, 0), of("sale_line", 4, 0)]));
+        let all = later.and(&told).unwrap();
+        assert_eq!(all.since, told.since);
+        assert_eq!(all.by, json!([of("refund", 1, 0), of("sale", 2, 0), of("sale_line", 9, 1)]));
+    }
 }

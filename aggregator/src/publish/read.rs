@@ -233,11 +233,7 @@ pub async fn revision_rows(
 /// # Errors
 /// When the database fails.
 pub async fn rows_of(db: &PgPool, revision: Revision) -> Result<PublishedRows, PublishError> {
-    rows_on(&mut *db.acquire().await?, revision).await
-}
-
-/// The rows of a revision, inside a transaction.
-pub(super) async fn rows_on(connection: &mut PgConnection, revision: Revision) -> Result<PublishedRows, PublishError> {
+    let mut connection = db.acquire().await?;
     let sql = "SELECT columns, table_name FROM published.report_version WHERE report = $1 AND version = $2";
     let (Json(columns), table): (Json<Vec<StoredColumn>>, String) =
         sqlx::query_as(sql).bind(&revision.report).bind(revision.version).fetch_one(&mut *connection).await?;
@@ -251,10 +247,14 @@ pub(super) async fn rows_on(connection: &mut PgConnection, revision: Revision) -
     let columns: Vec<PublishedColumn> = columns.into_iter().map(Into::into).collect();
     let sql =
         format!("SELECT {} FROM published.{} WHERE revision_id = $1 ORDER BY row_no", list.join(", "), quoted(&table));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(connection).await?;
-    let series = columns.iter().enumerate().map(|(place, column)| column_of(&rows, place, column));
-    let frame = DataFrame::new(rows.len(), series.collect::<Result<_, _>>()?)?;
-    Ok(PublishedRows { revision, columns, frame })
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(revision.revision_id).fetch_all(&mut *connection).await?;
+    drop(connection);
+    let decoded = tokio::task::spawn_blocking(move || {
+        let series = columns.iter().enumerate().map(|(place, column)| column_of(&rows, place, column));
+        let frame = DataFrame::new(rows.len(), series.collect::<Result<_, PublishError>>()?)?;
+        Ok(PublishedRows { revision, columns, frame })
+    });
+    decoded.await?
 }
 
 fn column_of(rows: &[PgRow], place: usize, column: &PublishedColumn) -> Result<Column, PublishError> {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aggregator::{
     Aggregator,
-    report::{Bounds, Given},
+    report::{Asker, Bounds, Given},
 };
 use chrono::{DateTime, Utc};
 use exports::Format;
@@ -96,12 +96,13 @@ impl Job for ReportRun {
             .reports()
             .ask(&report, &parameters, snapshot)
             .await
-            .map_err(|error| failure(error.into()))?;
+            .map_err(|error| failure(error.into()))?
+            .by(Asker::Run);
         run.progress(0, 100, "computing").await;
         let parameters = question.parameters().clone();
         let key = key(format.name(), None, &document::identity(question.report(), question.snapshot(), &parameters));
         let (aggregator, spool) = (&self.aggregator, &self.spool);
-        let made = rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format, None).await;
+        let made = rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format).await;
         let (whole, note) = made.map_err(failure)?;
         Ok(Outcome {
             parameters,

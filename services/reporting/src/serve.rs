@@ -6,11 +6,8 @@ use aggregator::Aggregator;
 use axum::Router;
 use jobs::engine::Scheduler;
 use kit::serve::{self, Api};
-use rustix::process::{Resource, Signal, getrlimit, setrlimit};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, State, console, http, wiring};
@@ -27,8 +24,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // The port first: a busy one should be told before a database is touched.
     let listener = serve::bind(&config.service).await?;
     let stop = serve::stop_on_signal()?;
-    // A file that may not grow beyond a limit fails one download. Unheard, the signal would end the process.
-    let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+    // A file that may not grow beyond a limit fails one download.
+    base::hear_of_large_files()?;
     many_open_files();
     let state = wiring::open(config).await?;
     run_on(state, listener, stop).await

@@ -50,21 +50,22 @@ pub(crate) type Frames = BoxStream<'static, Result<DataFrame, ReportError>>;
 pub(crate) type Filed = BoxFuture<'static, Result<Value, ReportError>>;
 
 /// For whom is computed. Askers do not share their turns: who asks much waits for himself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Asker(Arc<str>);
-
-impl Asker {
-    /// The owner of a key, by the name that the gateway gives.
-    #[must_use]
-    pub fn consumer(name: &str) -> Self {
-        Self(format!("consumer {name}").into())
-    }
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// The service itself: jobs, the nightly run, the command line.
+    #[default]
+    Service,
+    /// Whoever asked for a file and does not wait for it.
+    Run,
+    /// The owner of a key, by the name that the gateway gives; none, where nobody gives a name.
+    Consumer(Option<Arc<str>>),
 }
 
-impl Default for Asker {
-    /// The service itself: jobs, the nightly run, the command line.
-    fn default() -> Self {
-        Self("the service".into())
+impl Asker {
+    /// The owner of a key.
+    #[must_use]
+    pub fn consumer(name: Option<&str>) -> Self {
+        Self::Consumer(name.map(Into::into))
     }
 }
 

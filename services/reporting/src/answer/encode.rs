@@ -54,7 +54,6 @@ pub struct Order {
     pub draft: PathBuf,
     /// The format's name.
     pub format: String,
-    pub coding: Option<Coding>,
     /// What is to be told about the rows; how many there are, and since when, is known when they are.
     pub provenance: Provenance,
     pub columns: Vec<Column>,
@@ -73,14 +72,14 @@ pub fn write_file(order: &Value, rows: DataFrame) -> Result<Value, Value> {
 
 impl Order {
     fn fill(self, rows: DataFrame) -> Result<Value, FileFault> {
-        let Self { spool, key, draft, format, coding, mut provenance, columns } = self;
+        let Self { spool, key, draft, format, mut provenance, columns } = self;
         let format = Format::from_name(&format).ok_or_else(|| FileFault::Fault(format!("no format `{format}`")))?;
         let computed = Arc::new(Computed::new(rows));
         provenance.row_count = Some(computed.frame.height() as u64);
         provenance.generated_at = computed.computed_at;
         let document = Document { provenance, columns, computed };
         let (_, note) = Note::of(&document).map_err(SpoolError::from)?;
-        spool.build_at(&draft, &key, &note, |out| write(format, coding, &document, out))?;
+        spool.build_at(&draft, &key, &note, |out| write(format, None, &document, out))?;
         Ok(Value::Null)
     }
 }

@@ -1,7 +1,8 @@
 //! The rows of an answer: in memory, in the spool, or made now.
 //!
 //! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; who encodes them then
-//! takes a slot, so that a bounded number do. Of a run, which nobody waits for, rows are encoded where they are computed.
+//! takes a slot, so that a bounded number do. Of a run, which nobody waits for, rows are encoded where they are computed; it
+//! waits for who makes the same and finds what he made, but as it may take half an hour, it keeps nobody waiting.
 
 use std::io::Write;
 
@@ -78,7 +79,8 @@ pub async fn of(answers: &Answers, request: &ReportRequest, key: &str) -> Result
     Ok(Rows::Memory(Made { document, right: Some(turn) }))
 }
 
-/// Has the answer to a question computed and encoded into the spool, elsewhere: its rows are never in this process.
+/// The file of the answer to a question: from the spool, else computed and encoded into it elsewhere, so that its rows are
+/// never in this process.
 ///
 /// # Errors
 /// What computing or encoding meets.
@@ -89,22 +91,33 @@ pub async fn computed(
     bounds: Bounds,
     key: &str,
     format: Format,
-    coding: Option<Coding>,
 ) -> Result<Found, AnswerError> {
-    let draft = spool.draft(key)?;
+    drop(spool.turn(key).await);
+    if let Some(found) = stored(spool, key).await {
+        return Ok(found);
+    }
+    let draft = {
+        let (spool, key) = (spool.clone(), key.to_owned());
+        tokio::task::spawn_blocking(move || spool.draft(&key)).await.map_err(AnswerError::internal)??
+    };
     let (provenance, columns) = document::of_question(aggregator, question);
     let order = Order {
         spool: spool.clone(),
         key: key.to_owned(),
         draft: draft.path.clone(),
         format: format.name().to_owned(),
-        coding,
         provenance,
         columns,
     };
     let order = serde_json::to_value(order).map_err(AnswerError::internal)?;
     aggregator.reports().file(question, bounds, order).await?;
-    let built = tokio::task::spawn_blocking(move || draft.built()).await.map_err(AnswerError::internal)?;
+    let spool = spool.clone();
+    let built = tokio::task::spawn_blocking(move || {
+        let built = draft.built();
+        spool.tidy();
+        built
+    });
+    let built = built.await.map_err(AnswerError::internal)?;
     let (whole, note) = built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no whole file"))?;
     Ok((whole, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
 }
@@ -118,11 +131,15 @@ async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Optio
 
 /// The file of a key, if it is in the spool.
 pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Found> {
-    let (spool, key) = (answers.spool.clone(), key.to_owned());
-    let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
-    let mut note: Note = serde_json::from_slice(&note).ok()?;
+    let (whole, mut note) = stored(&answers.spool, key).await?;
     request.tell(&mut note.provenance);
     Some((whole, note))
+}
+
+async fn stored(spool: &Spool, key: &str) -> Option<Found> {
+    let (spool, key) = (spool.clone(), key.to_owned());
+    let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
+    Some((whole, serde_json::from_slice(&note).ok()?))
 }
 
 /// Build the file of a key, unless somebody did meanwhile.

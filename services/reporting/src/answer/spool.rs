@@ -117,7 +117,9 @@ impl Spool {
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
     ) -> Result<Whole, SpoolError> {
-        self.build_at(&self.draft(key)?.path, key, note, write)
+        let whole = self.build_at(&self.draft(key)?.path, key, note, write)?;
+        self.tidy();
+        Ok(whole)
     }
 
     /// Begins the file of a key under a name for what is not whole; who has it reads it, even if it has to leave the
@@ -131,7 +133,8 @@ impl Spool {
         Ok(Draft { path, file })
     }
 
-    /// As [`Self::build`], into a draft of the caller's; what a process that died left in it is overwritten.
+    /// As [`Self::build`], into a draft of the caller's, and without making room: what a process that died left in it is
+    /// overwritten.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -158,10 +161,14 @@ impl Spool {
         out.write_all(&end).map_err(SpoolError::Folder)?;
         let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
         std::fs::rename(draft, self.folder.join(key)).map_err(SpoolError::Folder)?;
+        Ok(Whole { file, length, sha256 })
+    }
+
+    /// Makes room; without it, the next file does. Blocking.
+    pub fn tidy(&self) {
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "the spool could not be tidied");
         }
-        Ok(Whole { file, length, sha256 })
     }
 
     /// Remove the least recently used files until the rest fits; returns how many went.

@@ -3,11 +3,12 @@
 use ::exports::{CsvProfile, Format};
 use axum::{
     extract::{Path, RawQuery, State as Of},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, HeaderValue, Method},
     response::Response,
 };
 use form_urlencoded::Serializer;
 use jobs::document::Document;
+use kit::error::ApiError;
 use maud::{Markup, html};
 
 use super::{
@@ -108,12 +109,14 @@ pub(super) fn section(wanted: &Wanted<'_>, headers: &HeaderMap) -> Markup {
 /// A report as a file: the API's own answer.
 pub(super) async fn report(
     Of(state): Of<State>,
-    _visitor: Visitor,
+    visitor: Visitor,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     method: Method,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    let consumer = HeaderValue::from_str(&visitor.session.consumer).map_err(ApiError::internal)?;
+    headers.insert(http::reports::CONSUMER, consumer);
     Ok(http::reports::get(Of(state), kit::extract::Path(name), RawQuery(query), method, headers).await?)
 }
 

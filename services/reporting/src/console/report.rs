@@ -49,7 +49,7 @@ pub(super) async fn page(
     let ask = Ask::read(query.as_deref().unwrap_or_default())?;
     let catalogue = state.aggregator.reports().catalogue();
     let report = catalogue.get(&name).map(Arc::clone);
-    let asker = Asker::consumer(&visitor.session.consumer);
+    let asker = Asker::consumer(Some(&visitor.session.consumer));
     let document = document(&state, &name, &ask, asker).await;
     let (document, refused) = match (document, report.is_some()) {
         (Ok(document), _) => (Some(document), None),

@@ -53,8 +53,8 @@ pub(super) async fn send(
 ) -> Result<Response, ApiError> {
     let key = key("json rows", None, &report.identity());
     // Weak: two answers with this tag have equal rows, but each its own age. One that is outdated says so.
-    let tag =
-        report.outdated.as_ref().map_or_else(|| key.clone(), |it| base::sha256_hex(format!("{key} {}", it.since)));
+    let tag = report.outdated.as_ref();
+    let tag = tag.map_or_else(|| key.clone(), |it| base::sha256_hex(format!("{key} {} {}", it.since, it.by)));
     let etag = format!("W/\"{}\"", tag.get(..32).unwrap_or(&tag));
     if conditional::evaluate(client.headers, &etag, None)? == Verdict::Unchanged {
         // What the client has needs no computing to be told so.

@@ -5,6 +5,8 @@ use kit::{error::ApiError, extract::Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::reports::CONSUMER;
+
 /// The consumer of the key that the request was made with.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"consumer": "analyst", "groups": ["analyst"]}))]
@@ -19,7 +21,7 @@ pub struct Me {
 #[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = Me)))]
 pub async fn get(headers: HeaderMap) -> Result<Json<Me>, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let consumer = text("x-consumer-username").ok_or(ApiError::Forbidden)?.to_owned();
+    let consumer = text(CONSUMER).ok_or(ApiError::Forbidden)?.to_owned();
     let groups = text("x-consumer-groups").unwrap_or_default().split(',').map(str::trim);
     Ok(Json(Me { consumer, groups: groups.filter(|group| !group.is_empty()).map(str::to_owned).collect() }))
 }

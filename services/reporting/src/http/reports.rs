@@ -26,6 +26,9 @@ use crate::{
     answer::{AnswerError, ReportQuery, ReportRequest},
 };
 
+/// The header by which the gateway names who asks.
+pub const CONSUMER: &str = "x-consumer-username";
+
 /// The catalogue.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -188,9 +191,9 @@ async fn respond_to(
     client: ClientRequest<'_>,
     format: Format,
 ) -> Result<Response, ApiError> {
-    let asker = client.headers.get("x-consumer-username").and_then(|name| name.to_str().ok());
+    let asker = client.headers.get(CONSUMER).and_then(|name| name.to_str().ok());
     let report = ReportRequest::of_query(&state.answers, name, query).await?;
-    let report = report.by(asker.map(Asker::consumer).unwrap_or_default());
+    let report = report.by(Asker::consumer(asker));
     let cache = match query.published {
         Some((_, Some(_))) => CachePolicy::Immutable,
         _ => CachePolicy::Revalidate,

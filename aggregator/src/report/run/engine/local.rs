@@ -44,7 +44,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Most of them at a time.
+    /// Most that compute at a time; one more may wait.
     pub const MOST: u64 = turns::SHORT as u64 + 1;
 }
 
@@ -74,7 +74,7 @@ impl Local {
         let work = Arc::clone(&job.work);
         let statement = &work.statement;
         let (mut patience, mut time, mut deaths) = (bounds.patience, bounds.time, 0);
-        let mut class = self.turns.class_of(statement);
+        let mut class = self.turns.class_of(&work, &asker);
         loop {
             let asked = Instant::now();
             let turn = tokio::time::timeout(patience, self.turns.take(class, &asker)).await;
@@ -88,11 +88,6 @@ impl Local {
             };
             asked_for.0 = false;
             time = time.saturating_sub(began.elapsed());
-            if began.elapsed() >= LONG {
-                self.turns.learn(statement, Class::Long).await;
-            } else if ended.is_ok() && class == Class::Long {
-                self.turns.learn(statement, Class::Short).await;
-            }
             let report = &work.shape.report;
             let ended = match ended {
                 Ok(answer) => {
@@ -115,6 +110,10 @@ impl Local {
                     }
                     ReportError::Crashed { report: report.clone() }
                 }
+                Ended::NotBegun(why) => {
+                    tracing::error!(report, why, "no process could be started to compute a report");
+                    ReportError::Busy
+                }
                 Ended::Failed(failure) => failure.of(&work.shape),
                 Ended::OutOfTime => {
                     let seconds = bounds.time.as_secs();
@@ -134,27 +133,34 @@ impl Local {
 
     /// Gives a job to a worker. One that grows long goes on if no other long one runs, and makes room if one does.
     async fn attempt(&self, job: &Job, asker: &Asker, turn: &mut Turn) -> Result<Answer, Ended> {
-        let mut worker = self.pool.take().await?;
-        let process = worker.id();
+        let mut lent = self.pool.take().await?;
+        let process = lent.worker.id();
         if turn.is_long() {
             worker::yield_to_short(process);
         }
         let answer = {
-            let mut answering = std::pin::pin!(worker.answer(job));
+            let mut answering = std::pin::pin!(lent.worker.answer(job));
             match tokio::time::timeout(LONG, &mut answering).await {
-                Ok(answer) => answer,
-                Err(_) if turn.is_long() => answering.await,
+                Ok(answer) => {
+                    if answer.is_ok() && turn.is_long() {
+                        self.turns.learn(&job.work, asker, Class::Short).await;
+                    }
+                    answer
+                }
                 Err(_) => {
-                    *turn = self.turns.grown_long(asker).ok_or(Ended::Overtaken)?;
-                    worker::yield_to_short(process);
-                    self.pool.spare();
+                    self.turns.learn(&job.work, asker, Class::Long).await;
+                    if !turn.is_long() {
+                        *turn = self.turns.grown_long(asker).ok_or(Ended::Overtaken)?;
+                        worker::yield_to_short(process);
+                        self.pool.spare();
+                    }
                     answering.await
                 }
             }
         };
         // One that yields to others cannot be made as quick as they again.
         if matches!(answer, Ok(_) | Err(Ended::Failed(_))) && !turn.is_long() {
-            self.pool.give_back(worker);
+            lent.give_back();
         }
         answer
     }

@@ -1,7 +1,10 @@
-//! The workers that are kept: warm ones wait for jobs; one that has waited for long ends, unless it is the last.
+//! The workers that are kept: warm ones wait for jobs; one that has waited for long ends, unless it is the last. Where one
+//! does not come back, another is started before the next job asks for it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::Workers;
 use super::worker::{Ended, Worker};
@@ -19,13 +22,15 @@ pub(super) struct Pool {
     workers: Workers,
     /// The most recently used last.
     idle: Mutex<Vec<(Worker, Instant)>>,
+    /// Somebody wants one to wait for the next job.
+    wanted: Arc<Notify>,
 }
 
 impl Pool {
     pub(super) fn open(workers: Workers) -> Arc<Self> {
-        let pool = Arc::new(Self { workers, idle: Mutex::default() });
+        let pool = Arc::new(Self { workers, idle: Mutex::default(), wanted: Arc::default() });
         // Detached: it ends when the pool does.
-        tokio::spawn(tidy(Arc::downgrade(&pool)));
+        tokio::spawn(keep(Arc::downgrade(&pool), Arc::clone(&pool.wanted)));
         pool
     }
 
@@ -35,34 +40,37 @@ impl Pool {
     }
 
     /// A worker: the one that is warmest, else a new one.
-    pub(super) async fn take(&self) -> Result<Worker, Ended> {
+    pub(super) async fn take(self: &Arc<Self>) -> Result<Lent, Ended> {
+        let lent = |worker| Lent { worker, place: Place { pool: Arc::clone(self), filled: false } };
         while let Some(mut worker) = self.with_idle(Vec::pop).map(|(worker, _)| worker) {
             if worker.is_alive() {
-                return Ok(worker);
+                return Ok(lent(worker));
             }
         }
-        Worker::start(&self.workers).await
+        Worker::start(&self.workers).await.map(lent).map_err(Ended::NotBegun)
     }
 
-    /// Keeps a worker that has done its job.
-    pub(super) fn give_back(&self, worker: Worker) {
-        if worker.resident() < LARGE {
-            self.with_idle(|idle| idle.push((worker, Instant::now())));
-        }
+    /// Has a worker started for the next job, unless one waits.
+    pub(super) fn spare(&self) {
+        self.wanted.notify_one();
     }
 
-    /// Starts a worker for the next job, unless one waits.
-    pub(super) fn spare(self: &Arc<Self>) {
+    async fn start_spare(&self) {
         if !self.with_idle(|idle| idle.is_empty()) {
             return;
         }
-        let pool = Arc::clone(self);
-        // Detached: a worker is ready, or is not, within seconds.
-        tokio::spawn(async move {
-            match Worker::start(&pool.workers).await {
-                Ok(worker) => pool.give_back(worker),
-                Err(ended) => tracing::warn!("no worker could be started: {ended:?}"),
-            }
+        match Worker::start(&self.workers).await {
+            Ok(worker) => self.with_idle(|idle| idle.push((worker, Instant::now()))),
+            Err(why) => tracing::warn!(why, "no process could be started to compute the next report"),
+        }
+    }
+
+    /// Ends workers that wait for long, all but the last one used.
+    fn thin(&self) {
+        self.with_idle(|idle| {
+            let Some((last, used)) = idle.pop() else { return };
+            idle.retain(|(_, used)| used.elapsed() < IDLE);
+            idle.push((last, used));
         });
     }
 
@@ -74,16 +82,47 @@ impl Pool {
     }
 }
 
-/// Ends workers that wait for long, all but the last one used.
-async fn tidy(pool: Weak<Pool>) {
+/// Looks after the workers that wait, and starts one where it is wanted: one at a time.
+async fn keep(pool: Weak<Pool>, wanted: Arc<Notify>) {
     let mut look = tokio::time::interval(LOOK);
     loop {
-        look.tick().await;
+        let is_wanted = tokio::select! {
+            _ = look.tick() => false,
+            () = wanted.notified() => true,
+        };
         let Some(pool) = pool.upgrade() else { return };
-        pool.with_idle(|idle| {
-            let Some((last, used)) = idle.pop() else { return };
-            idle.retain(|(_, used)| used.elapsed() < IDLE);
-            idle.push((last, used));
-        });
+        if is_wanted { pool.start_spare().await } else { pool.thin() }
+    }
+}
+
+/// A worker at work. Another takes its place when it is dropped without being given back.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub(super) worker: Worker,
+    place: Place,
+}
+
+impl Lent {
+    /// Keeps a worker that has done its job, unless it is large.
+    pub(super) fn give_back(self) {
+        let Self { worker, mut place } = self;
+        if worker.resident() < LARGE {
+            place.filled = true;
+            place.pool.with_idle(|idle| idle.push((worker, Instant::now())));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Place {
+    pool: Arc<Pool>,
+    filled: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.filled {
+            self.pool.spare();
+        }
     }
 }

@@ -12,7 +12,6 @@ use lake::References;
 use polars::prelude::DataFrame;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setpgid, setrlimit};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::compute::compute;
 use super::super::failure::Failure;
@@ -88,13 +87,11 @@ fn lower() {
     }));
 }
 
-/// A file that may not grow beyond a limit fails one job. Unheard, the signal would end the process.
+/// A file that may not grow beyond a limit fails one job.
 fn hear_of_large_files() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _within = runtime.enter();
-    // What is registered stays so.
-    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
-    Ok(())
+    base::hear_of_large_files()
 }
 
 fn answer_all(jobs: &mpsc::Receiver<Job>, socket: UnixStream, write: WriteFile) -> io::Result<()> {

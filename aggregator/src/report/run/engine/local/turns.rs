@@ -2,19 +2,20 @@
 //!
 //! A job is taken for a short one until it has lasted; then it needs the one turn for long ones, or makes room. So short
 //! ones always find a turn among their own, whatever else is asked. An asker has at most one turn of each kind: who asks
-//! for much at once waits behind himself.
+//! for much at once waits behind himself. The service computes several reports of a night at a time, and leaves one of
+//! the short turns to everybody else.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Asker;
+use super::{Asker, Work};
 
 /// Short jobs at a time.
-pub(super) const SHORT: usize = 2;
+pub(super) const SHORT: usize = 3;
 /// Statements of which is known that they last, and for how long.
 const KNOWN: u64 = 1_000;
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -46,6 +47,8 @@ pub(super) struct Turns {
     long: Arc<Semaphore>,
     of_askers: Mutex<HashMap<(Class, Asker), Weak<Semaphore>>>,
     lasting: Cache<Arc<str>, ()>,
+    /// Reports that last when the service asks: its statements have other dates each night.
+    lasting_reports: Mutex<HashSet<String>>,
 }
 
 impl Turns {
@@ -55,20 +58,35 @@ impl Turns {
             long: Arc::new(Semaphore::new(1)),
             of_askers: Mutex::default(),
             lasting: Cache::builder().max_capacity(KNOWN).time_to_live(REMEMBERED).build(),
+            lasting_reports: Mutex::default(),
         }
     }
 
-    /// What a statement was when it was computed last.
-    pub(super) fn class_of(&self, statement: &Arc<str>) -> Class {
-        if self.lasting.contains_key(statement) { Class::Long } else { Class::Short }
+    /// What a job was when it was computed last.
+    pub(super) fn class_of(&self, work: &Work, asker: &Asker) -> Class {
+        let report = &work.shape.report;
+        let lasts =
+            self.lasting.contains_key(&work.statement) || (*asker == Asker::Service && self.reports().contains(report));
+        if lasts { Class::Long } else { Class::Short }
     }
 
-    /// Notes that a statement has lasted, or no longer does.
-    pub(super) async fn learn(&self, statement: &Arc<str>, class: Class) {
+    /// Notes that a job has lasted, or no longer does.
+    pub(super) async fn learn(&self, work: &Work, asker: &Asker, class: Class) {
+        let (statement, report) = (&work.statement, &work.shape.report);
         match class {
             Class::Long => self.lasting.insert(Arc::clone(statement), ()).await,
             Class::Short => self.lasting.invalidate(statement).await,
         }
+        if *asker == Asker::Service {
+            match class {
+                Class::Long => drop(self.reports().insert(report.clone())),
+                Class::Short => drop(self.reports().remove(report)),
+            }
+        }
+    }
+
+    fn reports(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.lasting_reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A turn, when there is one: first among the asker's own jobs, then among all.
@@ -98,7 +116,8 @@ impl Turns {
         let key = (class, asker.clone());
         let found = known.get(&key).and_then(Weak::upgrade);
         found.unwrap_or_else(|| {
-            let fresh = Arc::new(Semaphore::new(1));
+            let most = if key == (Class::Short, Asker::Service) { SHORT - 1 } else { 1 };
+            let fresh = Arc::new(Semaphore::new(most));
             known.insert(key, Arc::downgrade(&fresh));
             fresh
         })
@@ -115,14 +134,18 @@ async fn granted(of: Arc<Semaphore>) -> OwnedSemaphorePermit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use futures_util::poll;
 
-    use super::{Asker, Class, Turns};
+    use super::{Asker, Class, SHORT, Turns, Work};
+    use crate::report::language::header::Engine;
+    use crate::report::run::engine::Shape;
 
     #[tokio::test]
     async fn an_asker_has_one_turn_of_each_kind_and_short_jobs_always_find_one() {
         let turns = Turns::new();
-        let (one, other) = (Asker::consumer("one"), Asker::consumer("other"));
+        let (one, other) = (Asker::consumer(Some("one")), Asker::consumer(Some("other")));
         let short = turns.take(Class::Short, &one).await;
         let mut second = Box::pin(turns.take(Class::Short, &one));
         assert!(poll!(&mut second).is_pending(), "who asks for much waits behind himself");
@@ -142,12 +165,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_service_leaves_a_turn_to_others_and_takes_none_of_theirs_away() {
+        let turns = Turns::new();
+        let mut held = Vec::new();
+        for _ in 1..SHORT {
+            held.push(turns.take(Class::Short, &Asker::Service).await);
+        }
+        let mut another = Box::pin(turns.take(Class::Short, &Asker::Service));
+        assert!(poll!(&mut another).is_pending());
+        drop(turns.take(Class::Short, &Asker::Run).await);
+        held.pop();
+        assert!(poll!(&mut another).is_ready());
+    }
+
+    fn work(statement: &str) -> Work {
+        let shape = Shape {
+            report: "r".to_owned(),
+            engine: Engine::Streaming,
+            columns: Vec::new(),
+            key: Vec::new(),
+            most_rows: 9,
+        };
+        Work { shape, statement: statement.into(), datasets: BTreeMap::new() }
+    }
+
+    #[tokio::test]
     async fn what_has_lasted_is_taken_for_long_until_it_is_quick() {
-        let (turns, statement) = (Turns::new(), "SELECT 1".into());
-        assert_eq!(turns.class_of(&statement), Class::Short);
-        turns.learn(&statement, Class::Long).await;
-        assert_eq!(turns.class_of(&statement), Class::Long);
-        turns.learn(&statement, Class::Short).await;
-        assert_eq!(turns.class_of(&statement), Class::Short);
+        let (turns, one, other) = (Turns::new(), work("SELECT 1"), work("SELECT 2"));
+        let somebody = Asker::consumer(None);
+        for (asker, of_other) in [(somebody.clone(), Class::Short), (Asker::Service, Class::Long)] {
+            assert_eq!(turns.class_of(&one, &asker), Class::Short);
+            turns.learn(&one, &asker, Class::Long).await;
+            assert_eq!(turns.class_of(&one, &somebody), Class::Long);
+            assert_eq!(turns.class_of(&other, &asker), of_other, "the service knows a report by its name");
+            assert_eq!(turns.class_of(&other, &somebody), Class::Short);
+            turns.learn(&one, &asker, Class::Short).await;
+            assert_eq!(turns.class_of(&one, &asker), Class::Short);
+        }
     }
 }

@@ -37,7 +37,7 @@ pub(super) enum Reply {
     Done { rows: usize, file: Option<Value> },
     /// There is no result.
     Failed(Failure),
-    /// The work panicked, and the worker ends.
+    /// The work panicked; the worker is not asked again.
     Panicked(String),
 }
 

@@ -52,8 +52,10 @@ pub(super) enum Ended {
     OutOfTime,
     /// It took more memory than it may.
     OutOfMemory,
-    /// It came to its end, or could not be started.
+    /// It came to its end.
     Died(String),
+    /// There was none to give the job to.
+    NotBegun(String),
 }
 
 impl Ended {
@@ -65,15 +67,15 @@ impl Ended {
             Self::OutOfTime => "time",
             Self::OutOfMemory => "memory",
             Self::Died(_) => "died",
+            Self::NotBegun(_) => "not_begun",
         }
     }
 }
 
 impl Worker {
-    /// Starts one and hears that it is of our build.
-    pub(super) async fn start(workers: &Workers) -> Result<Self, Ended> {
-        let started = Self::spawn(workers).map_err(|error| Ended::Died(format!("it could not be started: {error}")));
-        let mut worker = started?;
+    /// Starts one and hears that it is of our build; else says why there is none.
+    pub(super) async fn start(workers: &Workers) -> Result<Self, String> {
+        let mut worker = Self::spawn(workers).map_err(|error| format!("it could not be started: {error}"))?;
         let hello = async {
             let build = wire::build(&workers.program)?;
             match wire::parsed(&worker.frame().await?)? {
@@ -83,8 +85,8 @@ impl Worker {
         };
         match tokio::time::timeout(START, hello).await {
             Ok(Ok(())) => Ok(worker),
-            Ok(Err(error)) => Err(worker.end(&error).await),
-            Err(_) => Err(Ended::Died(format!("it was not ready within {} s", START.as_secs()))),
+            Ok(Err(error)) => Err(format!("it ended before it was ready: {:?}", worker.end(&error).await)),
+            Err(_) => Err(format!("it was not ready within {} s", START.as_secs())),
         }
     }
 
