@@ -59,7 +59,7 @@ pub(super) async fn build(
     document: &Document,
 ) -> anyhow::Result<Built> {
     let Document { provenance, columns, computed } = document.clone();
-    let name = format!("{}-r{revision}.{}", provenance.report, format.extension());
+    let name = format!("{}-r{revision}.{}", provenance.report, format.distinct_extension());
     let path = folder.join(format!("{day}-{name}"));
     let encode = move || -> anyhow::Result<Built> {
         let file = File::create(&path).context("the file could not be made")?;

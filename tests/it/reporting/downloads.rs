@@ -41,6 +41,7 @@ async fn every_file_is_whole_with_length_digest_and_a_name() {
         ("ndjson", "ndjson", false),
         ("csv", "csv", true),
         ("csv-spreadsheet", "csv", true),
+        ("csv-spreadsheet-comma", "csv", true),
         ("parquet", "parquet", true),
         ("xlsx", "xlsx", true),
         ("arrow", "arrow", true),

@@ -42,7 +42,7 @@ pub struct ReportRunRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: BTreeMap<String, Value>,
-    /// ndjson, csv, csv-spreadsheet, parquet, xlsx, arrow or json.
+    /// ndjson, csv, csv-spreadsheet, csv-spreadsheet-comma, parquet, xlsx, arrow or json.
     #[serde(default = "parquet")]
     format: String,
     /// An earlier snapshot of the lake.
