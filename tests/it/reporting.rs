@@ -7,6 +7,7 @@ mod downloads;
 mod freshness;
 mod openapi;
 mod own_folder;
+mod parameters;
 mod priority;
 mod refusals;
 mod runs;
