@@ -169,6 +169,14 @@ pub enum FileFault {
     Fault(String),
 }
 
+impl FileFault {
+    /// As it is sent.
+    #[must_use]
+    pub fn into_value(self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
 impl From<SpoolError> for FileFault {
     fn from(error: SpoolError) -> Self {
         match error {
@@ -226,7 +234,9 @@ impl From<PublishError> for AnswerError {
             PublishError::UnknownRevision { report, business_day, revision: None } => {
                 Self::UnknownDay { report, business_day }
             }
-            PublishError::LockLost(_) | PublishError::Frame(_) | PublishError::Stopped(_) => Self::internal(error),
+            PublishError::LockLost(_) | PublishError::Frame(_) | PublishError::Mark(_) | PublishError::Stopped(_) => {
+                Self::internal(error)
+            }
             PublishError::Database(error) => Self::Database(error),
         }
     }
