@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use serde_json::Value;
 
-use super::{Asker, Engine, Filed, Frames, Work};
+use super::{Asker, Engine, Filed, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::error::ReportError;
@@ -203,9 +203,19 @@ impl Engine for Local {
         stream::once(frames).try_flatten().boxed()
     }
 
-    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Value) -> Filed {
+    fn file(
+        &self,
+        work: Arc<Work>,
+        asker: &Asker,
+        bounds: Bounds,
+        order: Order,
+    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>> {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
-        run.map(|answer| answer.map(|answer| answer.file.unwrap_or_default())).boxed()
+        let filed = |Answer { file, frames, .. }| match file {
+            Some(told) => Filed::File(told),
+            None => Filed::Rows(stream::iter(frames).map(Ok).boxed()),
+        };
+        run.map(move |answer| answer.map(filed)).boxed()
     }
 
     fn warm(&self) {
