@@ -9,10 +9,11 @@ mod openapi;
 mod own_folder;
 mod priority;
 mod refusals;
+mod runaway;
 mod runs;
 mod slow;
 mod spool;
-mod workers;
+pub(crate) mod workers;
 
 use std::path::Path;
 
