@@ -215,7 +215,54 @@ impl AsyncWrite for Direct<'_> {
 
 #[cfg(test)]
 mod tests {
+    use ::exports::{CsvProfile, Kind};
+    use chrono::Utc;
+    use polars::prelude::df;
+    use serde_json::json;
+
     use super::*;
+    use crate::answer::Spool;
+
+    fn order(content: Content, draft: &std::path::Path) -> Value {
+        let provenance: Provenance = serde_json::from_value(json!({
+            "report": "r", "title": "R", "parameters": {}, "snapshot": 7, "currency": "EUR",
+            "generated_at": Utc::now(), "sources": [],
+        }))
+        .unwrap();
+        let columns = vec![Column { name: "n".into(), kind: Kind::Int64, title: "N".into() }];
+        serde_json::to_value(Order { draft: draft.to_owned(), content, provenance, columns }).unwrap()
+    }
+
+    #[test]
+    fn what_another_process_writes_is_what_the_service_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1_000_000).unwrap();
+        let rows = df!("n" => (0..500_i64).collect::<Vec<_>>()).unwrap();
+        let csv = |coding| Content::Document { format: Format::Csv(CsvProfile::Raw), coding };
+        let mut keys = Vec::new();
+        for content in [csv(None), csv(Some(Coding::Zstd)), Content::JsonRows] {
+            let (key, draft) = (content.key("the same"), spool.draft("k"));
+            let order = order(content, &draft.0);
+            let told = write_file(&order, rows.clone()).unwrap();
+            let counted: Option<(Written, Duration)> = serde_json::from_value(told).unwrap();
+            let is_document = content != Content::JsonRows;
+            assert_eq!(counted.map(|(written, _)| written.rows), is_document.then_some(500));
+            let (whole, note) = spool.keep(&key, &draft).unwrap();
+            let Note { provenance, columns } = serde_json::from_slice(&note).unwrap();
+            assert_eq!(provenance.row_count, Some(500));
+            let document = Document { provenance, columns, computed: Arc::new(Computed::new(rows.clone())) };
+            let mut expected = Vec::new();
+            content.write(&document, &mut expected).unwrap();
+            let kept = std::fs::read(folder.path().join(&key)).unwrap();
+            assert!(whole.length == expected.len() as u64 && kept.starts_with(&expected), "{content:?}");
+            keys.push(key);
+        }
+        keys.dedup();
+        assert_eq!(keys.len(), 3, "each is a file of its own");
+        let nowhere = order(csv(None), &folder.path().join("gone/draft"));
+        let fault: FileFault = serde_json::from_value(write_file(&nowhere, rows).unwrap_err()).unwrap();
+        assert!(matches!(fault, FileFault::Folder(_)), "{fault:?}");
+    }
 
     #[test]
     fn what_is_written_comes_out_smaller_and_with_its_mark() {
