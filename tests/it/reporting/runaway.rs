@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use system_tests::stack::Builder;
 use system_tests::{Api, Folder, Reply, Stack, eventually};
+use tokio::task::JoinHandle;
 
 use super::workers::{busy, is_alive, kill, resident, workers};
 use super::{api, direct, metric};
@@ -159,12 +160,12 @@ async fn twenty_that_run_away_are_answered_in_time_and_hold_up_nobody_else() {
     // Polls run, and short reports of others are answered: none waits behind those.
     let operator = stack.api("operator");
     let run = operator.post_json("/reporting/api/v1/sources/retail/poll", &json!({}), 202).await;
-    for salt in 100..150 {
+    for salt in 100..120 {
         assert_eq!(quick(&api, salt).await, 200);
     }
     let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"]);
     eventually("the poll to succeed", async || operator.get_json(&path).await["status"] == "succeeded").await;
-    assert!(asked.elapsed() < PATIENCE, "while they computed: {:?}", asked.elapsed());
+    assert!(!runaways.iter().all(JoinHandle::is_finished), "while they computed");
 
     // One has the turn for long ones; the others are told to come again when their time to wait for it is over.
     let limit = PATIENCE + SHORT + LATE;
@@ -172,14 +173,14 @@ async fn twenty_that_run_away_are_answered_in_time_and_hold_up_nobody_else() {
         while runaways.len() > 1 {
             let (ended, _, rest) = futures_util::future::select_all(runaways).await;
             let (reply, took) = ended.unwrap();
-            assert!(reply.header("retry-after").is_some(), "{}", reply.expect(503).text());
-            assert!(reply.status == 503 && took < limit, "{} after {took:?}", reply.status);
+            let reply = reply.expect(503);
+            assert!(reply.header("retry-after").is_some() && took < limit, "{took:?}: {}", reply.text());
             runaways = rest;
         }
         runaways
     };
     let last = tokio::time::timeout(limit, refused).await.expect("answers in time");
-    last.iter().for_each(tokio::task::JoinHandle::abort);
+    last.iter().for_each(JoinHandle::abort);
     join_all(last).await;
     eventually("nobody to compute", async || {
         metric(&api, "tributary_computations_ended_total{reason=\"left\"}").await >= 1.0
