@@ -25,14 +25,15 @@ pub use language::param::{ParamType, Parameter};
 pub use language::resolve::ParameterError;
 pub use language::view::View;
 pub use run::Reports;
-pub use run::ask::{Bounds, Question};
+pub use run::ask::{Bounds, FEW, Question};
 pub use run::cache::Computed;
 pub(crate) use run::day_end::day_end;
 pub(crate) use run::deep::start_polars;
-pub use run::engine::{Asker, OUT_OF_MEMORY, Workers, WriteFile, as_worker, own_program, work};
+pub use run::engine::{Asker, Filed, OUT_OF_MEMORY, Workers, WriteFile, as_worker, own_program, work};
 pub(crate) use run::engine::{Engine, Here, Local};
 pub use run::error::ReportError;
 pub use run::now::Present;
+pub use run::shared::Shared;
 pub(crate) use run::statements::check_files;
 
 use crate::source::SourceStatus;

@@ -1,7 +1,9 @@
 //! The closed list of formats, their names and media types, and content negotiation.
 
+use serde::{Deserialize, Serialize};
+
 /// How a CSV is meant to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CsvProfile {
     /// RFC 4180, UTF-8, for programs.
     Raw,
@@ -19,7 +21,7 @@ pub enum DecimalMark {
 }
 
 /// A format a report can be had in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// One document with the envelope and the rows as objects.
     Json,

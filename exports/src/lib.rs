@@ -38,6 +38,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
 
 pub use crate::column::{Column, Kind};
 pub use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub use crate::provenance::{Outdated, Provenance, Source};
 pub use crate::text::money;
 
 /// What [`write()`] wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Rows, headers not counted.
     pub rows: u64,
@@ -74,7 +75,7 @@ where
 {
     let began = Instant::now();
     let outcome = encode(format, provenance, columns, rows, out);
-    metric::written(format, began.elapsed(), &outcome);
+    metric::ended(format, began.elapsed(), &outcome);
     outcome
 }
 

@@ -6,7 +6,8 @@ use reqwest::Method;
 use system_tests::{Reply, eventually, python};
 use tokio::io::AsyncReadExt as _;
 
-use super::{api, direct, listed, reporting, shared};
+use super::workers::resident;
+use super::{api, direct, listed, metric, reporting, shared};
 
 /// What a body holds.
 pub(super) async fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
@@ -192,12 +193,35 @@ async fn a_coded_file_is_a_file_of_its_own_and_what_is_compressed_already_is_lef
 async fn many_who_want_the_same_are_served_one_file() {
     let stack = reporting(&[]).await;
     let api = api(&stack);
-    let path = direct("many?blocks=20&format=parquet");
-    let replies = join_all((0..24).map(|_| api.get(&path))).await;
-    let first = replies[0].body.clone();
-    for reply in replies {
-        assert!(reply.expect(200).body == first);
+    // Few rows are encoded by the service, and many by who computes them.
+    for (blocks, made) in [(20, 1_u8), (40, 2)] {
+        let path = direct(&format!("many?blocks={blocks}&format=parquet"));
+        let replies = join_all((0..24).map(|_| api.get(&path))).await;
+        let first = replies[0].body.clone();
+        for reply in replies {
+            assert!(reply.expect(200).body == first);
+        }
+        assert_eq!(metric(&api, "tributary_export_seconds_count{format=\"parquet\"").await, f64::from(made));
+        assert_eq!(listed(&stack.folder().join("spool")).len(), usize::from(made));
     }
-    assert_eq!(super::metric(&api, "tributary_export_seconds_count{format=\"parquet\"").await, 1.0);
-    assert_eq!(listed(&stack.folder().join("spool")).len(), 1);
+    let rows = metric(&api, "tributary_export_rows_total{format=\"parquet\"").await;
+    assert_eq!(rows, 60_000.0, "what another process wrote is counted, too");
+}
+
+#[tokio::test]
+async fn the_rows_of_a_large_download_are_never_in_the_service() {
+    let stack = reporting(&[]).await;
+    let api = api(&stack);
+    let service = stack.state().services["reporting"].pid;
+    api.get(&direct("many?blocks=30&format=csv")).await.expect(200);
+    // From here on the system notes the most that the process holds.
+    std::fs::write(format!("/proc/{service}/clear_refs"), "5").unwrap();
+    let before = resident(service, "VmHWM:");
+    for format in ["csv", "json", "parquet"] {
+        let reply = api.get(&direct(&format!("many?blocks=300&format={format}"))).await.expect(200);
+        assert_eq!(reply.header("tributary-rows"), Some("300000"));
+    }
+    // The rows of one of these alone take more than 20 MB.
+    let grown = resident(service, "VmHWM:") - before;
+    assert!(grown < 15 * 1024, "{grown} KiB");
 }

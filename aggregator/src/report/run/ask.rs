@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Reports;
 use super::cache::{Computed, Key};
 use super::day_end::day_end;
-use super::engine::{Asker, Dataset, Frames, Shape, Work};
+use super::engine::{Asker, Dataset, Filed, Frames, Order, Shape, Work};
 use super::error::ReportError;
 use super::now::Now;
 use super::statements::Bound;
@@ -21,6 +21,9 @@ use crate::report::language::compile::Report;
 use crate::report::language::given::Given;
 use crate::report::language::resolve;
 use crate::report::{ReportResult, SourceFreshness};
+
+/// Rows of a result that is kept in memory although a file of it was asked for: as many as make a small answer.
+pub const FEW: usize = 20_000;
 
 /// The bounds on computing one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,14 +157,31 @@ impl Reports {
         Ok(question.answer(computed))
     }
 
-    /// Has the answer to a question written to a file where it is computed, so that its rows are never here; `order` is
-    /// for the writer that the program gave, and what comes back is from it.
+    /// Has the answer to a question written to a file where it is computed, so that its rows are never here; unless they
+    /// are to be kept and are [`FEW`]. `how` is for the writer that the program gave, and what comes back is from it.
     ///
     /// # Errors
     /// As [`Self::compute`], and [`ReportError::File`].
-    pub async fn file(&self, question: &Question, bounds: Bounds, order: Value) -> Result<Value, ReportError> {
+    pub async fn file(
+        &self,
+        question: &Question,
+        bounds: Bounds,
+        how: Value,
+    ) -> Result<Filed<Arc<ReportResult>>, ReportError> {
+        let key = question.key();
+        let known = if bounds.kept { self.results.known(&key).await } else { None };
+        if let Some(known) = known {
+            return Ok(Filed::Rows(question.answer(known?)));
+        }
+        let order = Order { how, few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
-        self.engine.file(work, &question.asker, bounds, order).await
+        let rows = match self.engine.file(work, &question.asker, bounds, order).await {
+            Ok(Filed::File(told)) => return Ok(Filed::File(told)),
+            Ok(Filed::Rows(frames)) => whole(frames).await,
+            Err(error) => Err(error),
+        };
+        let computed = if bounds.kept { self.results.settle(key, rows).await? } else { Arc::new(Computed::new(rows?)) };
+        Ok(Filed::Rows(question.answer(computed)))
     }
 
     async fn kept_rows(&self, key: &Key) -> Option<Arc<Computed>> {

@@ -36,8 +36,14 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// The rows, in their order, in frames of a bounded number of rows.
     fn rows(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds) -> Frames;
 
-    /// Computes, and writes the rows as `order` says: what it means is between those who give it and those who write.
-    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Value) -> Filed;
+    /// Computes, and has the rows written as `order` says.
+    fn file(
+        &self,
+        work: Arc<Work>,
+        asker: &Asker,
+        bounds: Bounds,
+        order: Order,
+    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>>;
 
     /// Makes ready for the first question.
     fn warm(&self) {}
@@ -46,8 +52,23 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 /// The rows of a computation, as they come.
 pub(crate) type Frames = BoxStream<'static, Result<DataFrame, ReportError>>;
 
-/// What the writer of a file has to say of it.
-pub(crate) type Filed = BoxFuture<'static, Result<Value, ReportError>>;
+/// A file that is to be made of rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// How: what it means is between those who give it and those who write.
+    pub(crate) how: Value,
+    /// Up to so many rows are given back, and no file is made.
+    pub(crate) few: Option<usize>,
+}
+
+/// What was made of an order.
+#[derive(Debug)]
+pub enum Filed<Rows> {
+    /// No file: there are few rows, or no process to write one.
+    Rows(Rows),
+    /// What the writer of the file has to say of it.
+    File(Value),
+}
 
 /// For whom is computed. Askers do not share their turns: who asks much waits for himself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

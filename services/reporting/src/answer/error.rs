@@ -169,6 +169,14 @@ pub enum FileFault {
     Fault(String),
 }
 
+impl FileFault {
+    /// As it is sent.
+    #[must_use]
+    pub fn into_value(self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
 impl From<SpoolError> for FileFault {
     fn from(error: SpoolError) -> Self {
         match error {

@@ -103,6 +103,15 @@ impl ReportRequest {
         Ok(Self { target: Target::Published(Box::new(revision)), sources, outdated })
     }
 
+    /// What is asked of the lake; none, of what was published.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        match &self.target {
+            Target::Computed(question) => Some(question),
+            Target::Published(_) => None,
+        }
+    }
+
     /// Equal for equal rows.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -165,7 +174,7 @@ impl ReportRequest {
         Ok(self.as_of_now(document))
     }
 
-    fn as_of_now(&self, mut document: Document) -> Document {
+    pub(super) fn as_of_now(&self, mut document: Document) -> Document {
         self.tell(&mut document.provenance);
         document
     }

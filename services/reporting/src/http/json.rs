@@ -6,6 +6,7 @@ use std::{
 };
 
 use ::exports::{Column, Format, Provenance, json};
+use aggregator::report::FEW;
 use axum::{
     body::Body,
     http::{HeaderValue, Method, StatusCode, header},
@@ -27,13 +28,10 @@ use super::{
 use crate::{
     State,
     answer::{
-        Coding, ReportRequest,
-        rows::{self, Found, Made, Rows, key},
+        Coding, Content, ReportRequest,
+        rows::{self, Found, Made, Rows},
     },
 };
-
-/// JSON of up to this many rows is kept in memory.
-const ROWS_IN_MEMORY: usize = 20_000;
 
 /// Bytes of rows below which a coding costs more than it spares.
 const WORTH_CODING: usize = 1_024;
@@ -51,7 +49,7 @@ pub(super) async fn send(
     cache: CachePolicy,
     report: &ReportRequest,
 ) -> Result<Response, ApiError> {
-    let key = key("json rows", None, &report.identity());
+    let key = Content::JsonRows.key(&report.identity());
     // Weak: two answers with this tag have equal rows, but each its own age. One that is outdated says so.
     let tag = report.outdated.as_ref();
     let tag = tag.map_or_else(|| key.clone(), |it| base::sha256_hex(format!("{key} {} {}", it.since, it.by)));
@@ -65,11 +63,11 @@ pub(super) async fn send(
         return Ok(response);
     }
     let answer = Answer { client, cache, etag };
-    let made = match rows::of(&state.answers, report, &key).await? {
+    let made = match rows::of(&state.answers, report, Content::JsonRows, &key).await? {
         Rows::File(found) => return answer.around_file(state, found),
         Rows::Memory(made) => made,
     };
-    if made.document.frame().height() > ROWS_IN_MEMORY {
+    if made.document.frame().height() > FEW {
         return answer.around_file(state, build(state, report, &key, made).await?);
     }
     let rows = encoded(&made.document).await?;
@@ -139,10 +137,7 @@ async fn encoded(document: &Document) -> Result<Bytes, ApiError> {
 }
 
 async fn build(state: &State, report: &ReportRequest, key: &str, made: Made) -> Result<Found, ApiError> {
-    let encode = |document: &Document, mut out: &mut (dyn Write + Send)| {
-        json::encode_rows(&document.columns, document.frame().clone(), &mut out).map(drop)
-    };
-    Ok(rows::build(&state.answers, report, key, made, encode).await?)
+    Ok(rows::build(&state.answers, report, Content::JsonRows, key, made).await?)
 }
 
 /// A response in the making: what it needs of its request.

@@ -8,6 +8,8 @@
 
 mod pool;
 mod process;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod wire;
 mod worker;
@@ -16,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use serde_json::Value;
 
-use super::{Asker, Engine, Filed, Frames, Work};
+use super::{Asker, Engine, Filed, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::error::ReportError;
@@ -29,8 +31,19 @@ use turns::{Class, Turn, Turns};
 use wire::Job;
 use worker::{Answer, Ended};
 
-/// From when on a job is a long one.
-const LONG: Duration = Duration::from_secs(2);
+/// How long what is waited for may last.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// From when on a job is a long one.
+    long: Duration,
+    /// How long a worker waits for its next job before it is one too many.
+    idle: Duration,
+    /// How often those that wait are looked at.
+    look: Duration,
+}
+
+const TIMES: Times =
+    Times { long: Duration::from_secs(2), idle: Duration::from_secs(60), look: Duration::from_secs(5) };
 /// How often a job is given to a worker that does not live to answer.
 const TRIES: u32 = 3;
 
@@ -62,11 +75,16 @@ pub fn own_program() -> std::io::Result<PathBuf> {
 pub(crate) struct Local {
     pool: Arc<Pool>,
     turns: Arc<Turns>,
+    long: Duration,
 }
 
 impl Local {
     pub(crate) fn new(workers: Workers) -> Self {
-        Self { pool: Pool::open(workers), turns: Arc::new(Turns::new()) }
+        Self::with(workers, TIMES)
+    }
+
+    fn with(workers: Workers, times: Times) -> Self {
+        Self { pool: Pool::open(workers, times), turns: Arc::new(Turns::new()), long: times.long }
     }
 
     /// Runs a job to its end, in as many attempts as it takes.
@@ -140,7 +158,7 @@ impl Local {
         }
         let answer = {
             let mut answering = std::pin::pin!(lent.worker.answer(job));
-            match tokio::time::timeout(LONG, &mut answering).await {
+            match tokio::time::timeout(self.long, &mut answering).await {
                 Ok(answer) => {
                     if answer.is_ok() && turn.is_long() {
                         self.turns.learn(&job.work, asker, Class::Short).await;
@@ -185,9 +203,19 @@ impl Engine for Local {
         stream::once(frames).try_flatten().boxed()
     }
 
-    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Value) -> Filed {
+    fn file(
+        &self,
+        work: Arc<Work>,
+        asker: &Asker,
+        bounds: Bounds,
+        order: Order,
+    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>> {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
-        run.map(|answer| answer.map(|answer| answer.file.unwrap_or_default())).boxed()
+        let filed = |Answer { file, frames, .. }| match file {
+            Some(told) => Filed::File(told),
+            None => Filed::Rows(stream::iter(frames).map(Ok).boxed()),
+        };
+        run.map(move |answer| answer.map(filed)).boxed()
     }
 
     fn warm(&self) {

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::Work;
 use super::super::failure::Failure;
+use super::super::{Order, Work};
 
 /// Rows of a frame that is sent.
 const ROWS: usize = 64 * 1024;
@@ -22,8 +22,8 @@ const ROWS: usize = 64 * 1024;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) work: Arc<Work>,
-    /// How the rows are written to a file, if they are not to be given back.
-    pub(super) file: Option<Value>,
+    /// The file that is made of the rows, if they are not to be given back.
+    pub(super) file: Option<Order>,
 }
 
 /// What a worker says.
