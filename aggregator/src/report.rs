@@ -69,15 +69,21 @@ pub struct SourceFreshness {
     pub complete_through: Option<DateTime<Utc>>,
     pub age_seconds: Option<i64>,
     pub stale: bool,
+    /// What the report reads and the source's version does not offer: a dataset, or `dataset.column`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 impl SourceFreshness {
-    fn of(status: &SourceStatus, now: DateTime<Utc>) -> Self {
+    /// How fresh a source is for a report.
+    #[must_use]
+    pub fn of(status: &SourceStatus, report: &Report, now: DateTime<Utc>) -> Self {
         Self {
             name: status.name.clone(),
             complete_through: status.complete_through,
             age_seconds: status.complete_through.map(|through| (now - through).num_seconds().max(0)),
             stale: status.stale,
+            absent: status.absent.keys().filter(|it| report.lacks(it)).cloned().collect(),
         }
     }
 }

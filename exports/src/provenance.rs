@@ -50,6 +50,9 @@ pub struct Source {
     pub age_seconds: Option<i64>,
     /// Older than its poll schedule allows.
     pub stale: bool,
+    /// What the report reads and the source's version does not offer: a dataset, or `dataset.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 impl Provenance {

@@ -68,6 +68,7 @@ fn provenance() -> Provenance {
             complete_through: Some(at("2026-03-09T02:59:00Z")),
             age_seconds: Some(60),
             stale: false,
+            absent: Vec::new(),
         }],
         row_count: None,
         outdated: None,

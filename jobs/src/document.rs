@@ -59,6 +59,7 @@ pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
         complete_through: source.complete_through,
         age_seconds: source.age_seconds,
         stale: source.stale,
+        absent: source.absent.clone(),
     };
     freshness.iter().map(source).collect()
 }

@@ -9,6 +9,7 @@ mod faults;
 mod housekeeping;
 mod judge;
 mod locks;
+mod older_source;
 mod pieces;
 mod polls;
 mod shipped;

@@ -126,7 +126,7 @@ impl Poll<'_> {
 async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -> Result<(), LakeError> {
     for (dataset, parts) in &staged.datasets {
         let Some(last) = parts.last() else { continue };
-        let shape = source.declaration.datasets.iter().find(|it| it.name == dataset.dataset).map(|it| it.shape());
+        let shape = staged.poll.dataset(&source.declaration, &dataset.dataset).map(|it| it.shape());
         let moved = sqlx::query!(
             "INSERT INTO sync.cursor AS c (source, dataset, cursor, shape, revision)
              SELECT $1, $2, $3, $4, 1
@@ -154,7 +154,7 @@ async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -
 async fn complete(tx: &mut PgConnection, source: &str, staged: &Staged) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query!(
         "UPDATE sync.source
-         SET declaration = $2, etag = $3, epoch = $4, horizon = $5,
+         SET declaration = $2, etag = $3, epoch = $4, horizon = $5, absent = $7,
              asked_at = $6, last_success = now(), failures = 0, error = NULL
          WHERE name = $1",
         source,
@@ -162,7 +162,8 @@ async fn complete(tx: &mut PgConnection, source: &str, staged: &Staged) -> Resul
         &staged.poll.etag,
         &staged.poll.epoch,
         &staged.poll.horizon,
-        staged.poll.started_at
+        staged.poll.started_at,
+        &staged.poll.absent
     )
     .execute(&mut *tx)
     .await?;

@@ -33,7 +33,7 @@ pub struct Quarantined {
     pub key: Option<String>,
     /// The page's header line.
     pub header: String,
-    /// The row as it came.
+    /// The row as it came; of a long one its head, with its length and digest.
     pub raw: String,
     /// When it came first.
     pub found_at: DateTime<Utc>,

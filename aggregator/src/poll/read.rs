@@ -112,22 +112,18 @@ impl Poll<'_> {
             HeadAnswer::Unchanged(moved) => return Ok(Begun::Unchanged(moved)),
             HeadAnswer::Changed(head) => head,
         };
-        for dataset in &declaration.datasets {
-            if !head.datasets.iter().any(|it| it.name == dataset.feed) {
-                let reason = format!("the feed has no dataset `{}`, which the declaration names", dataset.feed);
-                return Err(failed(CallError::Unusable(reason)));
-            }
+        let absent = declaration.absent(&head).map_err(|reason| failed(CallError::Unusable(reason)))?;
+        if !absent.is_empty() {
+            tracing::info!(source = self.name(), ?absent, "an earlier version of the source does not offer all of it");
         }
-        Ok(Begun::Poll(stage::begin(self.db(), declaration, &head, refresh).await?))
+        Ok(Begun::Poll(stage::begin(self.db(), declaration, &head, &absent, refresh).await?))
     }
 
     async fn read_pages(&self, poll: &StagedPoll) -> Result<Pages, Interruption> {
         let (source, mut all, mut quarantined) = (self.source, Vec::new(), 0);
         for mut staged in stage::datasets(self.db(), poll.poll).await? {
-            let Some(dataset) = source.declaration.datasets.iter().find(|it| it.name == staged.dataset) else {
-                continue;
-            };
-            let reader = DatasetReader { of: *self, poll, dataset, layout: Arc::new(Layout::new(dataset)) };
+            let Some(dataset) = poll.dataset(&source.declaration, &staged.dataset) else { continue };
+            let reader = DatasetReader { of: *self, poll, dataset: &dataset, layout: Arc::new(Layout::new(&dataset)) };
             let (parts, refused) = match reader.read(&staged).await {
                 Err(Stop::Shape) => {
                     stage::restart_dataset(self.db(), self.lock, poll.poll, &dataset.name).await?;
@@ -210,7 +206,13 @@ impl DatasetReader<'_> {
                 (_, None) => None,
             };
             let number = i32::try_from(parts.len()).unwrap_or(i32::MAX);
-            match self.store(number, coming.after.as_deref(), page).await {
+            // One who goes there again would go in circles.
+            let leads_back = page.next.is_some() && parts.iter().any(|it| it.next_cursor == page.next);
+            let stored = match leads_back {
+                true => Err(Stop::Nonsense("a page says that more follows where an earlier page began".to_owned())),
+                false => self.store(number, coming.after.as_deref(), page).await,
+            };
+            match stored {
                 Ok((part, refused)) => {
                     nonsense = 0;
                     parts.push(part);

@@ -14,9 +14,9 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::PollError;
-use crate::source::Declaration;
 use crate::source::client::Head;
 use crate::source::page::Refused;
+use crate::source::{Dataset, Declaration};
 
 /// What a dataset is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,16 @@ pub(super) struct StagedPoll {
     pub(super) epoch: String,
     pub(super) horizon: String,
     pub(super) as_of: DateTime<Utc>,
+    /// What the source does not offer of what is declared.
+    pub(super) absent: Vec<String>,
     pub(super) started_at: DateTime<Utc>,
+}
+
+impl StagedPoll {
+    /// A declared dataset as the source offered it when the poll began.
+    pub(super) fn dataset(&self, of: &Declaration, name: &str) -> Option<Dataset> {
+        of.datasets.iter().find(|it| it.name == name)?.offered(&self.absent)
+    }
 }
 
 /// How a dataset is read in a poll.
@@ -72,7 +81,7 @@ pub(super) struct StagedPart {
 
 /// The poll in progress of a source, if there is one.
 pub(super) async fn find(db: &PgPool, source: &str) -> Result<Option<StagedPoll>, PollError> {
-    let sql = "SELECT poll, declaration, head, etag, epoch, horizon, as_of, started_at
+    let sql = "SELECT poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at
                FROM sync.staged_poll WHERE source = $1";
     Ok(sqlx::query_as(sql).bind(source).fetch_optional(db).await?)
 }
@@ -82,14 +91,15 @@ pub(super) async fn begin(
     db: &PgPool,
     declaration: &Declaration,
     head: &Head,
+    absent: &[String],
     refresh: Refresh,
 ) -> Result<StagedPoll, PollError> {
     let mut tx = base::begin(db).await?;
     let poll = sqlx::query_as!(
         StagedPoll,
-        "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         RETURNING poll, declaration, head, etag, epoch, horizon, as_of, started_at",
+        "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of, absent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         RETURNING poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at",
         &declaration.name,
         Uuid::now_v7(),
         declaration.shape(),
@@ -97,19 +107,20 @@ pub(super) async fn begin(
         &head.etag,
         &head.epoch,
         &head.horizon,
-        head.as_of
+        head.as_of,
+        absent
     )
     .fetch_one(&mut *tx)
     .await?;
-    let datasets = declaration.datasets.iter();
-    let (names, shapes): (Vec<&str>, Vec<String>) = datasets.map(|it| (it.name.as_str(), it.shape())).unzip();
+    let offered = declaration.datasets.iter().filter_map(|it| it.offered(absent));
+    let (names, shapes): (Vec<String>, Vec<String>) = offered.map(|it| (it.name.clone(), it.shape())).unzip();
     sqlx::query!(
         "INSERT INTO sync.staged_dataset (poll, dataset, whole, old_cursor)
          SELECT $1, d.name, $4 OR c.cursor IS NULL OR c.shape <> d.shape, c.cursor
          FROM unnest($2::text[], $3::text[]) AS d (name, shape)
          LEFT JOIN sync.cursor c ON c.dataset = d.name",
         poll.poll,
-        names as _,
+        &names,
         &shapes,
         refresh == Refresh::Full
     )

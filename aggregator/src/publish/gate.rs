@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{Report, ReportError, Reports, day_end};
 use crate::source::SourceStatus;
+use crate::source::offer::split;
 
 /// Something that a final figure would need. It names no moment, so that being as incomplete as
 /// before is no news.
@@ -26,7 +27,8 @@ pub struct Missing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not everything up to the end of the day, and the grace after it, has been read.
+    /// Not everything up to the end of the day, and the grace after it, has been read; of a dataset, the source's version
+    /// does not offer all that is declared.
     Incomplete,
     /// Rows that do not fit their declaration are kept apart.
     Quarantined,
@@ -74,7 +76,18 @@ impl Gate {
     /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.
     #[must_use]
     pub fn missing(&self, report: &Report, business_day: NaiveDate) -> Vec<Missing> {
-        self.missing_of(&report.datasets, business_day)
+        let mut missing = self.missing_of(&report.datasets, business_day);
+        for status in &self.sources {
+            let absent = status.absent.keys().filter(|it| report.lacks(it));
+            missing.extend(absent.map(|it| Missing {
+                source: status.name.clone(),
+                dataset: Some(split(it).0.to_owned()),
+                reason: Reason::Incomplete,
+            }));
+        }
+        missing.sort();
+        missing.dedup();
+        missing
     }
 
     /// What these datasets lack for the day.
@@ -119,6 +132,11 @@ impl Gate {
             }
             Reason::Incomplete => {
                 let status = self.sources.iter().find(|status| status.name == *source);
+                if let Some(dataset) = dataset {
+                    let absent = status.iter().flat_map(|it| &it.absent).filter(|(it, _)| split(it).0 == dataset);
+                    let told = absent.map(|(it, since)| format!("{it} (it comes with {since})")).collect::<Vec<_>>();
+                    return format!("{source}: its version does not offer {}", told.join(", "));
+                }
                 if let Some(difference) = status.and_then(|status| self.clocks_differ(status)) {
                     return format!("{source}: {difference}");
                 }

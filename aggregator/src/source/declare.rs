@@ -1,6 +1,6 @@
 //! What a source is: parsed from TOML, checked whole, with the line of every fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -51,6 +51,12 @@ pub struct Dataset {
     pub business_day: Option<BusinessDay>,
     /// Declared columns, in the file's order, without the derived ones.
     pub columns: Vec<Column>,
+    /// The version of the service from which on it offers the dataset; `None` where every version must.
+    pub since: Option<String>,
+    /// The same by column, of those that not every version offers.
+    pub columns_since: BTreeMap<String, String>,
+    /// Columns that the source at hand does not offer: NULL in every row. None as it is declared.
+    pub absent: BTreeSet<String>,
 }
 
 /// The columns that a fact's local day is computed from.
@@ -74,10 +80,10 @@ impl Dataset {
         TableDefinition { name: self.name.clone(), columns, has_days: self.business_day.is_some() }
     }
 
-    /// The declared columns in the order in which a feed page sends them: the key, then the rest.
+    /// The columns that are asked for, in the order in which a feed page sends them: the key, then the rest.
     pub fn feed_columns(&self) -> Vec<&Column> {
         let of_key = self.key.iter().filter_map(|key| self.columns.iter().find(|it| it.name == *key));
-        let others = self.columns.iter().filter(|it| !self.key.contains(&it.name));
+        let others = self.columns.iter().filter(|it| !self.key.contains(&it.name) && !self.absent.contains(&it.name));
         of_key.chain(others).collect()
     }
 
@@ -145,6 +151,7 @@ struct DatasetTable {
     name: Spanned<String>,
     feed: Option<Spanned<String>>,
     key: Spanned<Vec<Spanned<String>>>,
+    since: Option<Spanned<String>>,
     business_day: Option<Spanned<BusinessDay>>,
     columns: BTreeMap<Spanned<String>, Spanned<String>>,
 }
@@ -220,7 +227,8 @@ impl Checker<'_> {
     fn dataset(&self, table: DatasetTable) -> Result<Dataset, DeclarationError> {
         let name = self.identifier("dataset.name", &table.name)?;
         let feed = table.feed.as_ref().map_or_else(|| Ok(name.clone()), |it| self.identifier("dataset.feed", it))?;
-        let columns = self.columns(&name, table.columns)?;
+        let since = table.since.map(|it| self.version(&format!("{name}.since"), it.span().start, it.get_ref()));
+        let (columns, columns_since) = self.columns(&name, table.columns)?;
         let find = |wanted: &str| columns.iter().find(|it| it.name == wanted);
         if table.key.get_ref().is_empty() {
             return Err(self.fault(table.key.span().start, format!("{name}.key"), "names no column"));
@@ -252,26 +260,38 @@ impl Checker<'_> {
             }
             None => None,
         };
-        Ok(Dataset { name, feed, key, business_day, columns })
+        let (since, absent) = (since.transpose()?, BTreeSet::new());
+        Ok(Dataset { name, feed, key, business_day, columns, since, columns_since, absent })
     }
 
-    /// The columns in the order of the file: a TOML table is read in the order of its keys' names.
+    /// The columns in the order of the file (a TOML table is read in the order of its keys' names), and the versions that
+    /// brought the later ones.
     fn columns(
         &self,
         dataset: &str,
         table: BTreeMap<Spanned<String>, Spanned<String>>,
-    ) -> Result<Vec<Column>, DeclarationError> {
+    ) -> Result<(Vec<Column>, BTreeMap<String, String>), DeclarationError> {
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
-        let mut columns = Vec::with_capacity(entries.len());
+        let (mut columns, mut versions) = (Vec::with_capacity(entries.len()), BTreeMap::new());
         for (name, kind) in entries {
             let key = format!("{dataset}.columns.{}", name.get_ref());
             let column = self.identifier(&key, &name)?;
             if RESERVED_COLUMNS.contains(&column.as_str()) {
                 return Err(self.fault(name.span().start, key, "the name is the engine's own"));
             }
-            let word = kind.get_ref();
-            let (word, nullable) = word.strip_suffix('?').map_or((word.as_str(), false), |it| (it, true));
+            let (word, since) = kind
+                .get_ref()
+                .split_once(" since ")
+                .map_or((kind.get_ref().as_str(), None), |(word, since)| (word, Some(since)));
+            let (word, nullable) = word.strip_suffix('?').map_or((word, false), |it| (it, true));
+            if let Some(since) = since {
+                if !nullable {
+                    let reason = "must be nullable (`?`): an earlier version does not offer it";
+                    return Err(self.fault(kind.span().start, key, reason));
+                }
+                versions.insert(column.clone(), self.version(&key, kind.span().start, since)?);
+            }
             let kind = ColumnType::from_name(word).ok_or_else(|| {
                 let known = ColumnType::ALL.map(ColumnType::name).join(", ");
                 let reason = format!("unknown type `{word}`; one of {known}, with `?` when NULL fits");
@@ -279,7 +299,16 @@ impl Checker<'_> {
             })?;
             columns.push(Column { name: column, kind, nullable });
         }
-        Ok(columns)
+        Ok((columns, versions))
+    }
+
+    /// A version of the service, as `0.2.0`: told to people, never compared.
+    fn version(&self, key: &str, at: usize, text: &str) -> Result<String, DeclarationError> {
+        let is_number = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
+        if text.len() <= 20 && text.split('.').all(is_number) {
+            return Ok(text.to_owned());
+        }
+        Err(self.fault(at, key, format!("`{text}` must be a version, such as 0.2.0")))
     }
 
     fn identifier(&self, key: &str, text: &Spanned<String>) -> Result<String, DeclarationError> {

@@ -56,6 +56,19 @@ fn faults_name_file_line_and_key() {
 }
 
 #[test]
+fn what_a_later_version_brings_says_since_when_and_is_nullable() {
+    let text = GOOD.replace("note = \"string?\"", "note = \"string? since 1.2\"");
+    let points = &parse("loyalty.toml", &text).unwrap().datasets[0];
+    assert_eq!((points.columns_since["note"].as_str(), points.columns[4].nullable), ("1.2", true));
+    assert_eq!(parse("loyalty.toml", &text).unwrap().shape(), parse("loyalty.toml", GOOD).unwrap().shape());
+    assert!(fault("\"string?\"", "\"string since 1.2\"").contains("points.columns.note: must be nullable"));
+    assert!(fault("\"string?\"", "\"string? since now\"").contains("`now` must be a version, such as 0.2.0"));
+    assert!(
+        fault("name = \"points\"\n", "name = \"points\"\nsince = \"v2\"\n").contains("loyalty.toml:8: points.since")
+    );
+}
+
+#[test]
 fn the_shape_moves_with_a_column_and_not_with_the_schedule() {
     let before = parse("a", GOOD).unwrap();
     let later = parse("a", &GOOD.replace("every 90s", "every 5m")).unwrap();

@@ -24,6 +24,8 @@ pub(crate) const DELETED: &str = "deleted";
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     columns: Vec<Declared>,
+    /// Columns of the lake that pages do not have.
+    absent: Vec<Declared>,
     /// Names of the frame's columns, in the lake's order.
     lake: Vec<String>,
     keys: usize,
@@ -41,7 +43,7 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
     /// The key as [`key_text`] writes it, when all of it fits.
     pub(crate) key: Option<String>,
-    /// The row as it came, without its line end.
+    /// The row as it came, without its line end; of a long one its head, with its length and digest.
     pub(crate) raw: String,
 }
 
@@ -62,7 +64,8 @@ impl Layout {
         let names: Vec<&str> = columns.iter().map(|it| it.name.as_str()).chain([DELETED]).collect();
         let header = names.join(",");
         let lake = dataset.table().columns.into_iter().map(|it| it.name).collect();
-        Self { lake, keys: dataset.key.len(), day, header, columns }
+        let absent = dataset.columns.iter().filter(|it| dataset.absent.contains(&it.name)).cloned().collect();
+        Self { absent, lake, keys: dataset.key.len(), day, header, columns }
     }
 
     /// The header line that every page must begin with.
@@ -96,8 +99,7 @@ impl Layout {
                 deleted.append_value(values.last() == Some(&Value::Bool(true)));
                 continue;
             };
-            let raw = body.get(start..reader.at).unwrap_or_default();
-            let raw = String::from_utf8_lossy(raw).trim_end_matches(['\n', '\r']).replace('\0', "\u{fffd}");
+            let raw = kept(body.get(start..reader.at).unwrap_or_default());
             let column = self.columns.get(column).map_or(DELETED, |it| it.name.as_str()).to_owned();
             let key = self.key(&values, &reader);
             refused.push(Refused { row: seen, column, reason, key, raw });
@@ -154,7 +156,7 @@ impl Layout {
 
     fn key(&self, values: &[Value], reader: &Reader<'_>) -> Option<String> {
         let parts = values.iter().take(self.keys).map(|value| value.text(reader));
-        Some(key_text(parts.collect::<Option<Vec<String>>>()?))
+        Some(key_text(parts.collect::<Option<Vec<String>>>()?)).filter(|it| it.len() <= KEPT)
     }
 
     /// Add the row's local day and hour, if the dataset has days.
@@ -178,6 +180,10 @@ impl Layout {
         let deleted = deleted.finish().into_series();
         let rows = deleted.len();
         let mut series: Vec<Series> = builders.into_iter().map(Builder::finish).collect();
+        series.extend(self.absent.iter().map(|it| {
+            let name = it.name.as_str().into();
+            Series::full_null(name, rows, &it.kind.data_type())
+        }));
         let mut days = BTreeMap::new();
         if self.day.is_some() {
             days = locals.count();
@@ -190,6 +196,18 @@ impl Layout {
             .and_then(|it| it.select(self.lake.iter().map(String::as_str).chain([DELETED])))
             .map_err(|fault| fault.to_string())?;
         Ok(Parsed { frame, refused, days })
+    }
+}
+
+/// Bytes that are kept of a row that does not fit: many times what a row has that is one.
+const KEPT: usize = 4 * 1024;
+
+/// A row as it is kept apart: rows that differ stay different, however long they are.
+fn kept(row: &[u8]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).replace('\0', "\u{fffd}");
+    match row.get(..KEPT).filter(|_| row.len() > KEPT + 2) {
+        None => text(row),
+        Some(head) => format!("{}… ({} bytes, SHA-256 {})", text(head), row.len(), base::sha256_hex(row)),
     }
 }
 

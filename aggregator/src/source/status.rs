@@ -42,6 +42,9 @@ pub struct SourceStatus {
     pub error: Option<String>,
     /// The source's datasets.
     pub datasets: Vec<String>,
+    /// Datasets, and columns as `dataset.column`, that the source's version does not offer, empty and NULL in the lake; with the
+    /// version that does.
+    pub absent: BTreeMap<String, String>,
 }
 
 impl SourceStatus {
@@ -74,6 +77,7 @@ struct Row {
     clock_ahead_seconds: i64,
     failures: i64,
     error: Option<String>,
+    absent: Vec<String>,
 }
 
 impl Sources {
@@ -100,7 +104,7 @@ impl Sources {
     /// # Errors
     /// When the database fails.
     pub async fn status(&self) -> Result<Vec<SourceStatus>, SourceError> {
-        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error
+        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error, absent
                    FROM sync.source";
         let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
@@ -135,6 +139,7 @@ impl Sources {
                 failures: row.map_or(0, |it| it.failures),
                 error: row.and_then(|it| it.error.clone()),
                 datasets: declaration.datasets.iter().map(|it| it.name.clone()).collect(),
+                absent: row.map(|it| declaration.since_of(&it.absent)).unwrap_or_default(),
             });
         }
         Ok(all)

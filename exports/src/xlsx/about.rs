@@ -37,6 +37,9 @@ pub(super) fn write(
         let through = source.complete_through.map_or_else(|| "never polled".to_owned(), |moment| moment.to_rfc3339());
         let stale = if source.stale { " (stale)" } else { "" };
         lines.pair(&source.name, &format!("complete through {through}{stale}"))?;
+        for absent in &source.absent {
+            lines.pair(&source.name, &format!("its version does not offer {absent}"))?;
+        }
     }
     lines.heading("Columns")?;
     for column in columns {

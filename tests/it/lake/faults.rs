@@ -173,6 +173,9 @@ async fn a_mended_declaration_reads_the_quarantined_rows_again_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_beyond_its_bounds_is_refused_and_asked_for_again() {
     let it = filled().await;
+    it.source.break_next([Fault::None, Fault::None, Fault::None, Fault::LeadsBack]);
+    assert_eq!(it.poll().await.pages, 6, "three of each dataset: none is read twice");
+    it.check_equal().await;
     for fault in [Fault::Announces(u64::MAX), Fault::Announces(4), Fault::Stands] {
         it.source.break_next([Fault::None, Fault::None, fault]);
         it.visit(50, 1, "2026-03-03T00:00:00.000000Z", 1);

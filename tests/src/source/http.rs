@@ -27,6 +27,8 @@ pub enum Fault {
     Announces(u64),
     /// The page says that more follows where it began.
     Stands,
+    /// The page says that more follows where the second page ever asked for began.
+    LeadsBack,
     /// Spaces before the body, so many.
     Padded(usize),
     /// One byte at a time, with a pause after each.
@@ -97,6 +99,7 @@ fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
         | Fault::RowsMissing(_)
         | Fault::Announces(_)
         | Fault::Stands
+        | Fault::LeadsBack
         | Fault::Padded(_)
         | Fault::Drip(_)
         | Fault::HeldUntilAsked => {}
@@ -131,8 +134,12 @@ fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
                 ("tributary-rows", &rows),
                 ("tributary-resume", &page.resume),
             ];
-            let next = if matches!(fault, Fault::Stands) { get("after") } else { page.next.as_deref() };
-            headers.extend(next.map(|it| ("tributary-next", it)));
+            let next = match fault {
+                Fault::Stands => get("after").map(str::to_owned),
+                Fault::LeadsBack => lock(&shared.requests).iter().find_map(|it| after(it)),
+                _ => page.next,
+            };
+            headers.extend(next.as_deref().map(|it| ("tributary-next", it)));
             let mut body = page.body;
             if let Fault::RowsMissing(lines) = fault {
                 let keep = body.lines().count().saturating_sub(*lines).max(1);
@@ -145,6 +152,12 @@ fn answer(request: &str, shared: &Shared, fault: &Fault) -> Vec<u8> {
         Err(Refusal::Epoch) => respond(410, &[], "{\"type\":\"https://example/feed-epoch\"}"),
         Err(Refusal::Shape) => respond(410, &[], "{\"type\":\"https://example/feed-shape\"}"),
     }
+}
+
+/// Behind which cursor a request asks on.
+fn after(target: &str) -> Option<String> {
+    let url = reqwest::Url::parse(&format!("http://source{target}")).ok()?;
+    url.query_pairs().find(|(key, _)| key == "after").map(|(_, value)| value.into_owned())
 }
 
 fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {

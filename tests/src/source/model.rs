@@ -107,6 +107,11 @@ impl Model {
         }
     }
 
+    /// Offer another dataset, as a later version does.
+    pub fn add_dataset(&mut self, name: &str, keys: usize, columns: Columns) {
+        *self = std::mem::take(self).with(name, keys, columns);
+    }
+
     /// Begin a transaction that stays open: the horizon does not pass it.
     pub fn hold(&mut self) -> u64 {
         let xid = self.begin();

@@ -16,6 +16,7 @@ use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
 use super::view::Views;
+use crate::source::offer;
 
 /// A report that can be run.
 #[derive(Debug, Clone)]
@@ -54,6 +55,16 @@ impl Report {
     #[must_use]
     pub fn reads_of(&self, datasets: &[String]) -> bool {
         datasets.iter().any(|dataset| self.datasets.contains(dataset))
+    }
+
+    /// Whether its rows would be others if a source offered what is absent: a dataset, or `dataset.column`.
+    pub(crate) fn lacks(&self, absent: &str) -> bool {
+        let (dataset, column) = offer::split(absent);
+        let is_named = |column: &str| {
+            let statement = self.query.to_string();
+            statement.split(|it: char| !it.is_alphanumeric() && it != '_').any(|word| word == column)
+        };
+        self.datasets.contains(dataset) && column.is_none_or(is_named)
     }
 }
 

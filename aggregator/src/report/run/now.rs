@@ -32,7 +32,7 @@ impl Now {
     /// How fresh the sources of a report are.
     pub(crate) fn freshness(&self, report: &Report) -> Vec<SourceFreshness> {
         let (now, read) = (Utc::now(), self.sources.iter().filter(|status| report.reads_of(&status.datasets)));
-        read.map(|status| SourceFreshness::of(status, now)).collect()
+        read.map(|status| SourceFreshness::of(status, report, now)).collect()
     }
 }
 

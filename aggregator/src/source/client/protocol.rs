@@ -50,6 +50,18 @@ pub(crate) struct Head {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct HeadDataset {
     pub(crate) name: String,
+    columns: Vec<HeadColumn>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct HeadColumn {
+    name: String,
+}
+
+impl HeadDataset {
+    pub(crate) fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|it| it.name == column)
+    }
 }
 
 impl Head {

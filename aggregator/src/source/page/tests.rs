@@ -66,6 +66,39 @@ fn a_row_that_does_not_fit_is_set_aside_with_its_reason() {
 }
 
 #[test]
+fn of_a_long_row_the_head_is_kept_and_what_tells_it_from_others() {
+    let long = |end: &str| format!("x,1,{}{end},\\N,\\N,\\N,false", "n".repeat(3_000_000));
+    let rows = [long("1"), long("2")];
+    let parsed = layout().parse(page(&format!("{}\n", rows.join("\n"))).as_bytes(), 2).unwrap();
+    let (one, two) = (&parsed.refused[0].raw, &parsed.refused[1].raw);
+    assert!(
+        one.len() < 5_000 && one.starts_with("x,1,nnn") && one.contains("nn… (3000024 bytes, SHA-256 "),
+        "{}",
+        one.len()
+    );
+    assert_ne!(one, two);
+    let text = DECLARED.replace("key = [\"id\", \"line\"]", "key = [\"note\"]").replace("string?", "string");
+    let key = Layout::new(&declare::parse("t.toml", &text).unwrap().datasets[0]);
+    let refused = key.parse(
+        format!("note,id,line,at,day,good,deleted\n{},x,1,\\N,\\N,\\N,false\n", "n".repeat(9_000)).as_bytes(),
+        1,
+    );
+    assert_eq!(refused.unwrap().refused[0].key, None, "a key of any length is none to look for");
+}
+
+#[test]
+fn a_column_that_the_source_does_not_offer_is_null() {
+    let mut dataset = declare::parse("t.toml", DECLARED).unwrap().datasets.remove(0);
+    dataset.absent.insert("at".to_owned());
+    let parsed = Layout::new(&dataset).parse(b"id,line,note,day,good,deleted\n1,1,n,2026-03-01,t,f\n", 1).unwrap();
+    assert_eq!(parsed.refused, []);
+    let names: Vec<_> = parsed.frame.get_column_names().into_iter().map(|it| it.as_str()).collect();
+    assert_eq!(names, ["note", "id", "line", "at", "day", "good", "deleted"]);
+    let at = parsed.frame.column("at").unwrap();
+    assert_eq!((at.null_count(), at.dtype()), (1, &ColumnType::Timestamp.data_type()));
+}
+
+#[test]
 fn text_is_utf8_without_nul_and_the_rest_of_the_page_goes_on() {
     let note = "\"\u{1f9fe} \"\"x\"\"\"".as_bytes();
     for (bad, reason) in [(&b"a\xffb"[..], "\"a\u{fffd}b\""), (b"a\0b", "\"a\\0b\""), (b"\"\xf0\x9f\"", "\"\u{fffd}\"")]

@@ -196,6 +196,12 @@ impl View<'_> {
                         }
                     }
                 }
+                @for source in provenance.sources.iter().filter(|source| !source.absent.is_empty()) {
+                    p.notice.warn role="status" {
+                        strong { (show::words(&source.name)) " is of an earlier version. " }
+                        "It does not offer " (source.absent.join(", ")) ", which these figures would read."
+                    }
+                }
             }
         }
     }

@@ -115,6 +115,9 @@ pub(super) async fn one(
                     @for dataset in &status.datasets {
                         li {
                             code { (dataset) }
+                            @for (absent, since) in status.absent.iter().filter(|(it, _)| it.split('.').next() == Some(dataset)) {
+                                " " (pill(Tone::Warn, &format!("{absent} comes with version {since}")))
+                            }
                             @if let Some(rows) = status.quarantined_by_dataset.get(dataset) { " " (pill(Tone::Warn, &format!("{} in quarantine", show::whole(*rows)))) }
                         }
                     }

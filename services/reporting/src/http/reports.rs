@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::exports::Format;
-use aggregator::report::{Asker, Chart, Grain, Parameter, Report, ReportColumn};
+use aggregator::report::{Asker, Chart, Grain, Parameter, Report, ReportColumn, SourceFreshness};
 use axum::{
     extract::{RawQuery, State as Of},
     http::{HeaderMap, Method, header},
     response::Response,
 };
+use chrono::Utc;
 use kit::{
     error::ApiError,
     extract::{Json, Path},
@@ -102,19 +103,16 @@ impl ReportView {
 pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
     let catalogue = state.aggregator.reports().catalogue();
     let statuses = state.aggregator.sources().status().await.map_err(AnswerError::from)?;
+    let now = Utc::now();
     let items = catalogue
         .reports()
         .map(|report| {
             let reads = |source: &&aggregator::source::SourceStatus| {
                 source.datasets.iter().any(|dataset| report.datasets.contains(dataset))
             };
-            let sources = statuses.iter().filter(reads).map(|source| ::exports::Source {
-                name: source.name.clone(),
-                complete_through: source.complete_through,
-                age_seconds: source.age_seconds,
-                stale: source.stale,
-            });
-            Entry { report: ReportView::of(report), sources: sources.collect() }
+            let sources: Vec<_> =
+                statuses.iter().filter(reads).map(|it| SourceFreshness::of(it, report, now)).collect();
+            Entry { report: ReportView::of(report), sources: ::jobs::document::sources(&sources) }
         })
         .collect();
     let broken = catalogue.broken().values().flatten().map(ToString::to_string).collect();

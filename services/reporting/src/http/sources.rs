@@ -23,7 +23,7 @@ use crate::{
 #[schema(example = json!({
     "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
     "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "breaker": {"state": "closed"}, "quarantined": 0,
-    "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"],
+    "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {},
 }))]
 pub struct SourceView {
     /// The source.
@@ -54,6 +54,9 @@ pub struct SourceView {
     pub error: Option<String>,
     /// Its datasets.
     pub datasets: Vec<String>,
+    /// Datasets, and columns as `dataset.column`, that its version does not offer, with the version that does. They are
+    /// empty in the lake, and no figure made of them is final.
+    pub absent: BTreeMap<String, String>,
     /// What it says of itself now; null when it has not answered since this process began.
     pub head: Option<HeadView>,
 }
@@ -108,6 +111,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
         failures: status.failures,
         error: status.error,
         datasets: status.datasets,
+        absent: status.absent,
         head: head.map(|it| HeadView { pending: it.pending, as_of: it.as_of, asked_at: it.asked_at, stale: it.stale }),
     })
 }

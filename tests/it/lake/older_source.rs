@@ -1,0 +1,92 @@
+//! A source of an earlier version, which lacks what its declaration calls optional.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aggregator::publish::Gate;
+use system_tests::source::{Columns, Fault};
+
+use super::*;
+
+const VISITS: Columns = &[
+    ("visit_id", "int64"),
+    ("line_no", "int32"),
+    ("occurred_at", "timestamp"),
+    ("time_zone", "string"),
+    ("amount_cents", "money"),
+    ("note", "string"),
+    ("good", "bool"),
+];
+const PLACES: Columns = &[("place_id", "int64"), ("name", "string"), ("capacity", "int32")];
+
+async fn absent(it: &Fixture) -> Vec<String> {
+    let status = it.aggregator.sources().status().await.unwrap();
+    let fourth = status.into_iter().find(|it| it.name == "fourth").unwrap();
+    fourth.absent.into_iter().map(|(what, since)| format!("{what} {since}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_version_lacks_is_absent_and_read_whole_once_when_it_comes() {
+    let mut it = Fixture::start().await;
+    *it.source.model() = Model::default().with("visits", 2, VISITS);
+    let visit = ["2026-03-01T12:00:00.000000Z", "UTC", "5", "\\N", "true"];
+    for id in 1..=4 {
+        it.source.model().put("visits", &[id, 1], &visit);
+    }
+    let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    assert!(base::error_chain(&refused).contains("has no column `follow_up`"), "{}", base::error_chain(&refused));
+
+    let declared = DECLARATION
+        .replace("follow_up = \"date?\"", "follow_up = \"date? since 1.2\"")
+        .replace("name = \"places\"\n", "name = \"places\"\nsince = \"1.3\"\n");
+    it.reopen(&declared).await.unwrap();
+    assert_eq!(it.poll().await.rows_added, 4);
+    assert_eq!(absent(&it).await, ["places 1.3", "visits.follow_up 1.2"]);
+    let held = it.rows("visits").await;
+    assert_eq!(held[0], "1,1,2026-03-01T12:00:00.000000Z,UTC,5,\\N,true,\\N");
+    assert_eq!(it.rows("places").await, Vec::<String>::new());
+    assert_eq!(it.poll().await.pages, 0, "an absent dataset is no reason to read again");
+
+    // What was begun before the source was replaced is read to its end as it began.
+    it.source.model().put("visits", &[5, 1], &visit);
+    it.source.break_next([Fault::None, Fault::Status(400, 0)]);
+    it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    it.source.model().add_column("visits", "follow_up", "date", "2026-05-01");
+    it.source.model().add_dataset("places", 1, PLACES);
+    it.source.model().put("places", &[1], &["x", "1"]);
+    while !absent(&it).await.is_empty() {
+        it.poll().await;
+    }
+    it.check_equal().await;
+    it.source.take_requests();
+    it.source.model().put("visits", &[6, 1], &["2026-03-01T12:00:00.000000Z", "UTC", "5", "\\N", "true", "\\N"]);
+    assert_eq!(it.poll().await.rows_read, 1, "each is read whole once");
+    it.check_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_that_lack_something_are_not_final_and_say_why() {
+    let it = Fixture::start().await;
+    sqlx::raw_sql(
+        "INSERT INTO sync.source (name, complete_through, absent) VALUES
+           ('ecommerce', now(), '{refund_lines}'), ('inventory', now(), '{}'),
+           ('retail', now(), '{sale_lines.list_price_cents}')",
+    )
+    .execute(&it.db)
+    .await
+    .unwrap();
+    let gate = Gate::read(it.aggregator.reports(), Duration::ZERO).await.unwrap();
+    let day = "2026-03-01".parse().unwrap();
+    let told: BTreeMap<&str, Vec<String>> = ["daily_sales", "price_overrides", "inventory_status"]
+        .map(|name| {
+            let report = it.aggregator.reports().find(name).unwrap();
+            (name, gate.missing(&report, day).iter().map(|missing| gate.explain(missing, day)).collect())
+        })
+        .into();
+    assert_eq!(told["daily_sales"], ["ecommerce: its version does not offer refund_lines (it comes with 0.2.0)"]);
+    assert_eq!(
+        told["price_overrides"],
+        ["retail: its version does not offer sale_lines.list_price_cents (it comes with 0.2.0)"]
+    );
+    assert_eq!(told["inventory_status"], Vec::<String>::new());
+}
