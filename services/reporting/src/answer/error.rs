@@ -226,7 +226,9 @@ impl From<PublishError> for AnswerError {
             PublishError::UnknownRevision { report, business_day, revision: None } => {
                 Self::UnknownDay { report, business_day }
             }
-            PublishError::LockLost(_) | PublishError::Frame(_) | PublishError::Stopped(_) => Self::internal(error),
+            PublishError::LockLost(_) | PublishError::Frame(_) | PublishError::Mark(_) | PublishError::Stopped(_) => {
+                Self::internal(error)
+            }
             PublishError::Database(error) => Self::Database(error),
         }
     }
