@@ -204,8 +204,10 @@ const KEPT: usize = 4 * 1024;
 
 /// A row as it is kept apart: rows that differ stay different, however long they are.
 fn kept(row: &[u8]) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).replace('\0', "\u{fffd}");
-    match row.get(..KEPT).filter(|_| row.len() > KEPT + 2) {
+    let row = row.strip_suffix(b"\n").unwrap_or(row);
+    let row = row.strip_suffix(b"\r").unwrap_or(row);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}");
+    match row.get(..KEPT).filter(|_| row.len() > KEPT) {
         None => text(row),
         Some(head) => format!("{}… ({} bytes, SHA-256 {})", text(head), row.len(), base::sha256_hex(row)),
     }

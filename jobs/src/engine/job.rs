@@ -180,7 +180,11 @@ impl Registry {
     }
 }
 
+/// serde would take an array of the fields for them: `[true]` for a word that an operator has to write out.
 fn parse<J: Job>(arguments: &Value) -> Result<J::Arguments, String> {
+    if !arguments.is_object() {
+        return Err("arguments are an object, `{}` for none".to_owned());
+    }
     <J::Arguments as serde::Deserialize>::deserialize(arguments).map_err(|error| error.to_string())
 }
 

@@ -34,7 +34,8 @@ async fn what_an_earlier_version_lacks_is_absent_and_read_whole_once_when_it_com
         it.source.model().put("visits", &[id, 1], &visit);
     }
     let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
-    assert!(base::error_chain(&refused).contains("has no column `follow_up`"), "{}", base::error_chain(&refused));
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("has no column `follow_up`"), "{why}");
 
     let declared = DECLARATION
         .replace("follow_up = \"date?\"", "follow_up = \"date? since 1.2\"")
@@ -77,10 +78,11 @@ async fn figures_that_lack_something_are_not_final_and_say_why() {
     .unwrap();
     let gate = Gate::read(it.aggregator.reports(), Duration::ZERO).await.unwrap();
     let day = "2026-03-01".parse().unwrap();
-    let told: BTreeMap<&str, Vec<String>> = ["daily_sales", "price_overrides", "inventory_status"]
+    let catalogue = it.aggregator.reports().catalogue();
+    let told: BTreeMap<&str, Vec<String>> = ["daily_sales", "price_overrides", "stock_valuation"]
         .map(|name| {
-            let report = it.aggregator.reports().find(name).unwrap();
-            (name, gate.missing(&report, day).iter().map(|missing| gate.explain(missing, day)).collect())
+            let report = catalogue.get(name).unwrap();
+            (name, gate.missing(report, day).iter().map(|missing| gate.explain(missing, day)).collect())
         })
         .into();
     assert_eq!(told["daily_sales"], ["ecommerce: its version does not offer refund_lines (it comes with 0.2.0)"]);
@@ -88,5 +90,5 @@ async fn figures_that_lack_something_are_not_final_and_say_why() {
         told["price_overrides"],
         ["retail: its version does not offer sale_lines.list_price_cents (it comes with 0.2.0)"]
     );
-    assert_eq!(told["inventory_status"], Vec::<String>::new());
+    assert_eq!(told["stock_valuation"], Vec::<String>::new());
 }

@@ -110,6 +110,27 @@ async fn a_name_that_no_report_has_finds_nothing_else() {
     assert!(outside.iter().all(|name| !name.contains("passwd")), "{outside:?}");
 }
 
+/// The arguments of a job in the order of their names are none: `[true]` would let a poll drop what it likes.
+#[tokio::test]
+async fn an_array_is_no_object_in_any_body() {
+    let api = api(shared().await);
+    for body in ["[]", "[true]", "[true, true]", "null", "\"2026-01-01\"", "[[\"2026-01-01\"]]"] {
+        for path in [
+            "jobs/poll-retail/runs",
+            "jobs/nightly/runs",
+            "jobs/restate/runs",
+            "jobs/backfill/backfill",
+            "sources/retail/poll",
+            "sources/retail/quarantine/replay",
+            "reports/many/runs",
+        ] {
+            let call = api.call(Method::POST, &format!("/api/v1/{path}")).header("content-type", "application/json");
+            let reply = call.body(body.as_bytes().to_vec()).send().await.expect(422);
+            assert!(reply.problem().is_some(), "{path} {body}: {}", reply.text());
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_a_path_does_not_take_is_refused_with_the_methods_it_takes() {
     let stack = shared().await;

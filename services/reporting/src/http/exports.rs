@@ -14,7 +14,7 @@ use kit::{
 
 use super::{
     respond::CachePolicy,
-    send::{Attachment, ClientRequest, send},
+    send::{Attachment, ClientRequest, ReportFile, send},
 };
 use crate::{
     State,
@@ -30,7 +30,7 @@ pub async fn list(Of(state): Of<State>, Query(query): Query<FilesQuery>) -> Resu
 
 /// Download one file; ranges and conditional requests work.
 #[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path, description = "The file's number")),
-    responses((status = 200, description = "The file"), (status = 206, description = "The bytes that `Range` asks for"),
+    responses(ReportFile, (status = 206, description = "The bytes that `Range` asks for"),
               (status = 304, description = "As you have it"), (status = 404, description = "There is no such file"),
               (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
               (status = 416, description = "`Range` begins beyond the end")))]

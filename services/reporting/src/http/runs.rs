@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use super::{
     jobs::CancelRequest,
     respond::{CachePolicy, provenance_headers},
-    send::{self, Attachment, ClientRequest},
+    send::{self, Attachment, ClientRequest, ReportFile},
 };
 use crate::{
     State,
@@ -77,7 +77,7 @@ pub struct ReportRunView {
     /// `queued`, `waiting`, `running`, `succeeded`, `failed` or `cancelled`.
     pub status: String,
     /// How far it has come: `done` of `total`, and `at` what.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub progress: Option<Value>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
@@ -261,7 +261,7 @@ pub async fn cancel(
 #[utoipa::path(get, path = "/reports/{name}/runs/{id}/result", tag = "reports",
     params(("name" = String, Path, description = "The report", example = "basket_pairs"),
            ("id" = i64, Path, description = "The run's number", example = 4711)),
-    responses((status = 200, description = "The file"), (status = 206, description = "The bytes that `Range` asks for"),
+    responses(ReportFile, (status = 206, description = "The bytes that `Range` asks for"),
               (status = 304, description = "As you have it"), (status = 404, description = "There is no such run"),
               (status = 412, description = "`If-Match` or `If-Unmodified-Since` names another version"),
               (status = 409, description = "The run has not ended, or not with a result"),

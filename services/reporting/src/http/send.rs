@@ -1,7 +1,8 @@
 //! Sending a whole file: status, headers, and exactly the bytes that were asked for.
 
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
+use ::exports::Format;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -12,6 +13,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, stream};
 use kit::error::ApiError;
+use utoipa::{
+    IntoResponses,
+    openapi::{Content, RefOr, Response as DocumentedResponse, ResponseBuilder},
+};
 
 use super::{
     conditional::{self, Verdict},
@@ -22,6 +27,24 @@ use crate::answer::{Coding, Whole};
 
 /// How large the pieces are in which bytes are read and sent: what a slow client holds of our memory, twice.
 pub const PIECE: u64 = 32 * 1024;
+
+/// The documented answer with a report as a file, in whichever of the formats.
+pub struct ReportFile;
+
+impl IntoResponses for ReportFile {
+    fn responses() -> BTreeMap<String, RefOr<DocumentedResponse>> {
+        let mut file = ResponseBuilder::new().description("The file");
+        for format in Format::ALL {
+            let media_type = format.media_type().split(';').next().unwrap_or_default();
+            let mut content = Content::default();
+            if format == Format::Json {
+                content.example = Some(serde_json::json!({"report": "daily_sales", "row_count": 0, "rows": []}));
+            }
+            file = file.content(media_type, content);
+        }
+        [("200".to_owned(), RefOr::T(file.build()))].into()
+    }
+}
 
 /// What a response depends on beside its content.
 #[derive(Debug, Clone, Copy)]
