@@ -23,8 +23,7 @@ pub(crate) fn write(
     batches: impl Iterator<Item = Result<DataFrame>>,
     out: &mut impl Write,
 ) -> Result<u64> {
-    let spreadsheet = profile == CsvProfile::Spreadsheet;
-    if spreadsheet {
+    if profile == CsvProfile::Spreadsheet {
         out.write_all(BYTE_ORDER_MARK).map_err(Error::Write)?;
     }
     let mut writer = WriterBuilder::new()
@@ -41,7 +40,7 @@ pub(crate) fn write(
         for row in 0..batch.height() {
             for cell in &cells {
                 text.clear();
-                let field = field(cell, row, spreadsheet, &mut text);
+                let field = field(cell, row, profile, &mut text);
                 writer.write_field(field).map_err(failed)?;
             }
             writer.write_record(None::<&[u8]>).map_err(failed)?;
@@ -53,10 +52,10 @@ pub(crate) fn write(
 }
 
 /// The text of a cell: borrowed from the column where it is text already, else built in `text`. A null is empty.
-fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut Vec<u8>) -> &'a [u8] {
+fn field<'a>(cells: &'a Cells<'_>, row: usize, profile: CsvProfile, text: &'a mut Vec<u8>) -> &'a [u8] {
     match cells {
         Cells::String(values) => match values.get(row) {
-            Some(value) if spreadsheet && is_formula(value) => {
+            Some(value) if profile == CsvProfile::Spreadsheet && is_formula(value) => {
                 text.push(b'\'');
                 text.extend_from_slice(value.as_bytes());
             }
@@ -73,7 +72,7 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, spreadsheet: bool, text: &'a mut 
             None => {}
         },
         Cells::Timestamp(values) => {
-            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, spreadsheet));
+            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, profile));
         }
         Cells::Money(values, decimals) => {
             values.get(row).into_iter().for_each(|value| push_money(text, value, *decimals));

@@ -54,7 +54,7 @@ pub struct Order {
     pub draft: PathBuf,
     /// The format's name.
     pub format: String,
-    /// What is to be told about the rows; how many there are, and since when, is known when they are.
+    /// What is reported about the rows; their number and their age are known once they are computed.
     pub provenance: Provenance,
     pub columns: Vec<Column>,
 }

@@ -15,7 +15,7 @@ use aggregator::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{AnswerError, Answers, Coding, ReportRequest, Spool, Whole, encode::Order};
+use super::{AnswerError, Answers, Coding, OpenFile, ReportRequest, Spool, encode::Order};
 
 /// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Note {
 }
 
 /// A spooled file with its note.
-pub type Found = (Whole, Note);
+pub type Found = (OpenFile, Note);
 
 /// Where rows are.
 pub enum Rows {
@@ -118,12 +118,13 @@ pub async fn computed(
         built
     });
     let built = built.await.map_err(AnswerError::internal)?;
-    let (whole, note) = built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no whole file"))?;
-    Ok((whole, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
+    let (file, note) =
+        built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no complete file"))?;
+    Ok((file, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
-    if let Some(document) = request.held(answers).await {
+    if let Some(document) = request.cached(answers).await {
         return Some(Rows::Memory(Made { document, right: None }));
     }
     find(answers, request, key).await.map(Rows::File)
@@ -131,15 +132,15 @@ async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Optio
 
 /// The file of a key, if it is in the spool.
 pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Found> {
-    let (whole, mut note) = stored(&answers.spool, key).await?;
-    request.tell(&mut note.provenance);
-    Some((whole, note))
+    let (file, mut note) = stored(&answers.spool, key).await?;
+    request.refresh(&mut note.provenance);
+    Some((file, note))
 }
 
 async fn stored(spool: &Spool, key: &str) -> Option<Found> {
     let (spool, key) = (spool.clone(), key.to_owned());
-    let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
-    Some((whole, serde_json::from_slice(&note).ok()?))
+    let (file, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
+    Some((file, serde_json::from_slice(&note).ok()?))
 }
 
 /// Build the file of a key, unless somebody did meanwhile.
@@ -170,7 +171,7 @@ pub async fn build(
         // Held until the work ends, even if the client has left: the disk and the cores are busy.
         let _held = (turn, slot);
         let (note, text) = Note::of(&document)?;
-        spool.build(&key, &text, |out| encode(&document, out)).map(|whole| (whole, note))
+        spool.build(&key, &text, |out| encode(&document, out)).map(|file| (file, note))
     });
     Ok(built.await.map_err(AnswerError::internal)??)
 }

@@ -41,7 +41,7 @@ pub struct Spool {
 /// Why a download could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The folder cannot be written: full, read-only, gone.
+    /// The folder cannot be written: full, read-only, removed.
     #[error("the spool folder cannot be written")]
     Folder(#[source] io::Error),
     /// The rows could not be encoded.
@@ -49,9 +49,9 @@ pub enum SpoolError {
     Encode(#[from] exports::Error),
 }
 
-/// A whole file, open for reading.
+/// A complete file, open for reading.
 #[derive(Debug)]
-pub struct Whole {
+pub struct OpenFile {
     /// The file; what is to be sent are its first `length` bytes.
     pub file: File,
     /// Length in bytes.
@@ -98,13 +98,13 @@ impl Spool {
 
     /// The file of a key with its note, if it is there. The key must be made of letters, digits and dashes. Blocking.
     #[must_use]
-    pub fn find(&self, key: &str) -> Option<(Whole, Vec<u8>)> {
+    pub fn find(&self, key: &str) -> Option<(OpenFile, Vec<u8>)> {
         let file = File::open(self.folder.join(key)).ok()?;
         let found = read_back(&file)?;
         // The time of use decides who goes first; if it cannot be set the file merely goes earlier.
         file.set_modified(SystemTime::now()).ok();
         let (length, sha256, note) = found;
-        Some((Whole { file, length, sha256 }, note))
+        Some((OpenFile { file, length, sha256 }, note))
     }
 
     /// Build the file of a key with `write`, and keep it with a note. Blocking.
@@ -116,10 +116,10 @@ impl Spool {
         key: &str,
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
-    ) -> Result<Whole, SpoolError> {
-        let whole = self.build_at(&self.draft(key)?.path, key, note, write)?;
+    ) -> Result<OpenFile, SpoolError> {
+        let built = self.build_at(&self.draft(key)?.path, key, note, write)?;
         self.tidy();
-        Ok(whole)
+        Ok(built)
     }
 
     /// Begins the file of a key under a name for what is not whole; who has it reads it, even if it has to leave the
@@ -144,7 +144,7 @@ impl Spool {
         key: &str,
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
-    ) -> Result<Whole, SpoolError> {
+    ) -> Result<OpenFile, SpoolError> {
         let file = File::options().read(true).write(true).truncate(true).open(draft);
         let file = file.map_err(SpoolError::Folder)?;
         let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
@@ -161,7 +161,7 @@ impl Spool {
         out.write_all(&end).map_err(SpoolError::Folder)?;
         let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
         std::fs::rename(draft, self.folder.join(key)).map_err(SpoolError::Folder)?;
-        Ok(Whole { file, length, sha256 })
+        Ok(OpenFile { file, length, sha256 })
     }
 
     /// Makes room; without it, the next file does. Blocking.
@@ -229,9 +229,9 @@ impl Draft {
     ///
     /// # Errors
     /// When it cannot be opened once more.
-    pub fn built(&self) -> io::Result<Option<(Whole, Vec<u8>)>> {
+    pub fn built(&self) -> io::Result<Option<(OpenFile, Vec<u8>)>> {
         let Some((length, sha256, note)) = read_back(&self.file) else { return Ok(None) };
-        Ok(Some((Whole { file: self.file.try_clone()?, length, sha256 }, note)))
+        Ok(Some((OpenFile { file: self.file.try_clone()?, length, sha256 }, note)))
     }
 }
 
@@ -284,9 +284,9 @@ mod tests {
         move |out| out.write_all(bytes).map_err(exports::Error::Write)
     }
 
-    fn text(whole: &Whole) -> String {
-        let mut text = vec![0; usize::try_from(whole.length).unwrap()];
-        whole.file.read_exact_at(&mut text, 0).unwrap();
+    fn text(file: &OpenFile) -> String {
+        let mut text = vec![0; usize::try_from(file.length).unwrap()];
+        file.file.read_exact_at(&mut text, 0).unwrap();
         String::from_utf8(text).unwrap()
     }
 

@@ -65,7 +65,7 @@ pub async fn send(
         Some(found) => Rows::File(found),
         None => rows::of(answers, report, &key).await?,
     };
-    let (whole, note) = match found {
+    let (file, note) = match found {
         Rows::File(found) => found,
         Rows::Memory(made) => {
             rows::build(answers, report, &key, made, move |document, out| write(format, coding, document, out)).await?
@@ -80,7 +80,7 @@ pub async fn send(
         lasting: false,
         save: format != Format::Ndjson,
     };
-    let mut response = send::send(&state.downloads, client, &attachment, whole)?;
+    let mut response = send::send(&state.downloads, client, &attachment, file)?;
     provenance_headers(response.headers_mut(), &note.provenance)?;
     Ok(response)
 }
