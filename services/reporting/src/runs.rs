@@ -103,13 +103,13 @@ impl Job for ReportRun {
         let key = key(format.name(), None, &document::identity(question.report(), question.snapshot(), &parameters));
         let (aggregator, spool) = (&self.aggregator, &self.spool);
         let made = rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format).await;
-        let (whole, note) = made.map_err(failure)?;
+        let (file, note) = made.map_err(failure)?;
         Ok(Outcome {
             parameters,
             snapshot: question.snapshot(),
             rows: note.provenance.row_count.unwrap_or_default(),
-            bytes: whole.length,
-            sha256: base::hex(&whole.sha256),
+            bytes: file.length,
+            sha256: base::hex(&file.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })
