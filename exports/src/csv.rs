@@ -83,7 +83,9 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, text: &'a mut Vec<u8>) -> &'a [u8
             Some(false) => return b"false",
             None => {}
         },
-        Cells::Timestamp(values) => values.get(row).into_iter().for_each(|value| push_timestamp(text, value, false)),
+        Cells::Timestamp(values) => {
+            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, CsvProfile::Raw))
+        }
         Cells::Money(values, decimals) => {
             values.get(row).into_iter().for_each(|value| push_money(text, value, *decimals));
         }
@@ -102,7 +104,9 @@ fn spreadsheet_field<'a>(cells: &'a Cells<'_>, row: usize, mark: DecimalMark, te
             Some(value) if value.unsigned_abs() >= LARGEST_EXACT => push_literal(text, &value.to_string()),
             value => value.into_iter().for_each(|value| push_int(text, value)),
         },
-        Cells::Timestamp(values) => values.get(row).into_iter().for_each(|value| push_timestamp(text, value, true)),
+        Cells::Timestamp(values) => {
+            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, CsvProfile::Spreadsheet(mark)))
+        }
         Cells::Float(_) | Cells::Money(..) => {
             field(cells, row, text);
             if mark == DecimalMark::Comma {

@@ -72,12 +72,8 @@ impl Format {
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
             Self::Csv(_) => "csv",
-            Self::Parquet => "parquet",
-            Self::Xlsx => "xlsx",
-            Self::Arrow => "arrow",
+            other => other.name(),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
+use crate::format::CsvProfile;
 use crate::format::Format;
 use crate::provenance::{Outdated, Provenance, Source};
 use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
@@ -168,7 +169,7 @@ fn push_value(text: &mut Vec<u8>, cells: &Cells<'_>, row: usize) {
         }
         Cells::Date(values) => values.get(row).map(|value| quoted(text, |text| push_date(text, value))),
         Cells::Timestamp(values) => {
-            values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, false)))
+            values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, CsvProfile::Raw)))
         }
         Cells::Money(values, decimals) => values.get(row).map(|value| push_money(text, value, *decimals)),
     };

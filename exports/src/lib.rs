@@ -62,7 +62,7 @@ pub struct Written {
 ///
 /// # Errors
 /// The first failure of the iterator, of a value that does not fit, or of the writer. What was
-/// written by then is not a whole document: throw it away.
+/// written by then is not a complete document: discard it.
 pub fn write<I>(
     format: Format,
     provenance: &Provenance,

@@ -3,6 +3,8 @@
 
 use chrono::{DateTime, Days, NaiveDate};
 
+use crate::format::CsvProfile;
+
 const SECONDS_PER_DAY: i64 = 86_400;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
@@ -89,7 +91,8 @@ pub(crate) fn date(days: i32) -> Option<NaiveDate> {
 
 /// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`, or `2026-03-08 07:30:00` for spreadsheets, which
 /// know neither the letters nor the fraction. Nothing for a moment beyond what programs can read.
-pub(crate) fn push_timestamp(text: &mut Vec<u8>, micros: i64, spreadsheet: bool) {
+pub(crate) fn push_timestamp(text: &mut Vec<u8>, micros: i64, profile: CsvProfile) {
+    let spreadsheet = profile != CsvProfile::Raw;
     if DateTime::from_timestamp_micros(micros).is_none() {
         return;
     }
@@ -117,7 +120,7 @@ pub(crate) fn push_float(text: &mut Vec<u8>, value: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{date, money, push_date, push_float, push_int, push_timestamp};
+    use super::{CsvProfile, date, money, push_date, push_float, push_int, push_timestamp};
 
     fn text(push: impl Fn(&mut Vec<u8>)) -> String {
         let mut text = Vec::new();
@@ -146,9 +149,12 @@ mod tests {
     fn days_and_moments_read_as_iso_8601() {
         assert_eq!(text(|t| push_date(t, 0)), "1970-01-01");
         assert_eq!(text(|t| push_date(t, -1)), "1969-12-31");
-        assert_eq!(text(|t| push_timestamp(t, -1, false)), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(text(|t| push_timestamp(t, 1_772_955_000_000_000, true)), "2026-03-08 07:30:00");
-        assert_eq!(text(|t| push_timestamp(t, i64::MAX, false)), "");
+        assert_eq!(text(|t| push_timestamp(t, -1, CsvProfile::Raw)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(
+            text(|t| push_timestamp(t, 1_772_955_000_000_000, CsvProfile::Spreadsheet(crate::DecimalMark::Point))),
+            "2026-03-08 07:30:00"
+        );
+        assert_eq!(text(|t| push_timestamp(t, i64::MAX, CsvProfile::Raw)), "");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The job `export-pack`: published revisions as files, `<exports>/<business day>/<report>-r<revision>.<format>`.
 //!
 //! Files are written in a folder of this attempt, synced, and moved to their place by a transaction that holds the
-//! run's fence and the day's lock. One that is recorded is never written over, for a revision never changes; one that
-//! is not was left by an attempt that died before it could say so, and nobody was told of it.
+//! run's fencing token and the day's lock. One that is recorded is never written over, for a revision never changes; one that
+//! is not recorded was left by an attempt that died before its commit, and no receiver was notified of it.
 
 mod attempt;
 mod file;
@@ -46,7 +46,7 @@ pub struct ExportSettings {
     pub formats: Vec<FormatName>,
     /// Another folder that gets a copy of every pack.
     pub folder: Option<PathBuf>,
-    /// A URL that is told of every pack.
+    /// A URL that is notified of every pack.
     pub webhook: Option<String>,
 }
 
@@ -185,12 +185,12 @@ async fn pack_report(
 
 /// The days that were exported once, and of which a report has a newer revision than its files.
 pub(crate) async fn unpacked_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
-    let days: Vec<NaiveDate> = sqlx::query_scalar(
+    let days: Vec<NaiveDate> = sqlx::query_scalar!(
         "SELECT DISTINCT exported.business_day
            FROM (SELECT business_day, report, max(revision) AS revision FROM exports.file GROUP BY 1, 2) AS exported
            JOIN published.revision newer
              ON newer.report = exported.report AND newer.business_day = exported.business_day
-            AND newer.revision > exported.revision",
+            AND newer.revision > exported.revision"
     )
     .fetch_all(db)
     .await

@@ -39,14 +39,15 @@ pub(super) async fn recorded(
     report: &str,
     revision: i32,
 ) -> Result<Vec<String>, JobError> {
-    let known =
-        sqlx::query_scalar("SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3")
-            .bind(day)
-            .bind(report)
-            .bind(revision)
-            .fetch_all(db)
-            .await
-            .context("the exports tables could not be read")?;
+    let known = sqlx::query_scalar!(
+        "SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3",
+        day,
+        report,
+        revision
+    )
+    .fetch_all(db)
+    .await
+    .context("the exports tables could not be read")?;
     Ok(known)
 }
 

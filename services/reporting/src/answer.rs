@@ -25,7 +25,7 @@ pub use encode::{Coding, Content, write_file};
 pub use error::AnswerError;
 pub use query::ReportQuery;
 pub use request::ReportRequest;
-pub use spool::{Spool, SpoolError, Whole};
+pub use spool::{OpenFile, Spool, SpoolError};
 
 /// Kibibytes of published rows that are kept.
 const PUBLISHED: u64 = 64 * 1024;

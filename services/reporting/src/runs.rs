@@ -100,13 +100,13 @@ impl Job for ReportRun {
         let content = Content::Document { format, coding: None };
         let key = content.key(&document::identity(question.report(), question.snapshot(), &parameters));
         let made = rows::file(&self.aggregator, &self.spool, &question, content, &key).await;
-        let (whole, note) = made.map_err(failure)?;
+        let (file, note) = made.map_err(failure)?;
         Ok(Outcome {
             parameters,
             snapshot: question.snapshot(),
             rows: note.provenance.row_count.unwrap_or_default(),
-            bytes: whole.length,
-            sha256: base::hex(&whole.sha256),
+            bytes: file.length,
+            sha256: base::hex(&file.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })

@@ -109,7 +109,8 @@ async fn by_console(browser: &Browser, stack: &Stack, given: &Given) -> Value {
     }
     browser.click(".ask button").await;
     browser.sees("row").await;
-    let offered = "return fetch(document.querySelector(\".downloads a[href*='format=json']\").href).then(file => file.json())";
+    let offered =
+        "return fetch(document.querySelector(\".downloads a[href*='format=json']\").href).then(file => file.json())";
     browser.run(offered).await
 }
 

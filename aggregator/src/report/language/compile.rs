@@ -29,7 +29,7 @@ pub struct Report {
     pub grain: Grain,
     /// Days before the asked ones that the figures depend on.
     pub lookback: u32,
-    /// The columns that tell rows apart; empty for a report of one row.
+    /// The columns of the key; empty for a report of one row.
     pub key: Vec<String>,
     pub params: BTreeMap<String, Parameter>,
     /// In the order of the rows.
@@ -72,7 +72,7 @@ impl Report {
 const RESERVED: [&str; 6] = ["business_day", "revision", "state", "generated_at", "revision_id", "row_no"];
 
 /// Names that the query string of a report keeps for itself.
-const ASKED_OF_ALL: [&str; 6] = ["format", "business_day", "revision", "snapshot", "max_age", "stale"];
+const RESERVED_PARAMETERS: [&str; 6] = ["format", "business_day", "revision", "snapshot", "max_age", "stale"];
 
 /// A day on which declarations are tried; any will do.
 pub(crate) fn sample_day() -> NaiveDate {
@@ -145,8 +145,8 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
 
 fn check_params(header: &ReportHeader, anchors: &Anchors) -> Result<(), Fault> {
     for (name, parameter) in &header.params {
-        if ASKED_OF_ALL.contains(&name.as_str()) {
-            let taken = ASKED_OF_ALL.join(", ");
+        if RESERVED_PARAMETERS.contains(&name.as_str()) {
+            let taken = RESERVED_PARAMETERS.join(", ");
             return Err(Fault::new(format!("[params] {name}: every report takes that already")).hint(taken));
         }
         parameter.check(anchors).map_err(|reason| Fault::new(format!("[params] {name}: {reason}")))?;

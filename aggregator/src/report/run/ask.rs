@@ -1,4 +1,4 @@
-//! What a caller asks: resolved and bound first, so that a mistake is told before anything is computed.
+//! What a caller asks: resolved and bound first, so that a mistake is reported before anything is computed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,7 +151,7 @@ impl Reports {
             return Ok(question.answer(kept));
         }
         let work = self.work(question, bounds).await?;
-        let rows = whole(self.engine.rows(work, &question.asker, bounds));
+        let rows = collect(self.engine.rows(work, &question.asker, bounds));
         let computed =
             if bounds.kept { self.results.get_or(key, rows).await? } else { Arc::new(Computed::new(rows.await?)) };
         Ok(question.answer(computed))
@@ -236,7 +236,7 @@ impl Reports {
 }
 
 /// All rows of a computation in one piece.
-async fn whole(frames: Frames) -> Result<DataFrame, ReportError> {
+async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
     let frames = frames.try_fold(None::<DataFrame>, |rows, next| async move {
         let Some(mut rows) = rows else { return Ok(Some(next)) };
         rows.vstack_mut_owned(next).map_err(|_| ReportError::Stopped)?;

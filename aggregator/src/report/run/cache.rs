@@ -40,7 +40,7 @@ impl Computed {
     }
 }
 
-/// What tells results apart.
+/// The key of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// Of the statement with its views, parameters unbound.

@@ -102,7 +102,7 @@ pub(crate) struct Work {
 /// One dataset that a statement reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Dataset {
-    /// The columns that tell its rows apart.
+    /// The columns of its key.
     pub(crate) key: Vec<String>,
     pub(crate) files: FileSet,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Shape {
     pub(crate) engine: header::Engine,
     /// In their order.
     pub(crate) columns: Vec<(String, ColumnType)>,
-    /// The columns that tell rows apart; empty for a report of one row.
+    /// The columns of the key; empty for a report of one row.
     pub(crate) key: Vec<String>,
     /// More rows are refused.
     pub(crate) most_rows: usize,

@@ -162,8 +162,8 @@ impl Kind for Orders {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, self, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

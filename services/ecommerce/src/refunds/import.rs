@@ -108,8 +108,8 @@ impl Kind for Refunds {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, self.company_zone, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

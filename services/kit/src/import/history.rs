@@ -51,9 +51,9 @@ pub struct Line {
     pub discount_cents: i64,
 }
 
-/// A line as a file tells it, and what of it the file leaves open.
+/// A line of a file with its product resolved, and which of its values the file leaves open.
 #[derive(Debug, Clone)]
-pub struct ToldLine {
+pub struct ResolvedLine {
     /// Its line in the file.
     pub at: u64,
     pub line: Line,
@@ -124,7 +124,13 @@ impl LineCells<'_> {
     ///
     /// # Errors
     /// The column at fault and why.
-    pub fn tell(&self, at: u64, quantity: i64, catalogue: &Catalogue, rules: Rules) -> Result<ToldLine, Refusal> {
+    pub fn resolve(
+        &self,
+        at: u64,
+        quantity: i64,
+        catalogue: &Catalogue,
+        rules: Rules,
+    ) -> Result<ResolvedLine, Refusal> {
         let (product_id, known) = catalogue.resolve(self.product_id, self.sku.as_str())?;
         let text = |given: Option<&Text>, known: Option<&String>, column| {
             let text = given.map(|text| text.as_str().to_owned()).or_else(|| known.cloned());
@@ -146,7 +152,7 @@ impl LineCells<'_> {
             discount_cents: self.discount(rules)?.saturating_abs() * (quantity * unit_price_cents).signum(),
         };
         let (names, category) = (self.product_name.is_some(), self.category.is_some());
-        Ok(ToldLine { at, line, names, category, cost: cost.is_some() })
+        Ok(ResolvedLine { at, line, names, category, cost: cost.is_some() })
     }
 }
 
@@ -202,23 +208,23 @@ pub async fn write(tx: &mut PgTransaction<'_>, headers: (Tuples, &str), lines: (
 ///
 /// # Errors
 /// It is more than what they come to.
-pub fn spread(lines: &mut [ToldLine], discount: i64, sign: i64) -> Result<(), Fault> {
+pub fn spread(lines: &mut [ResolvedLine], discount: i64, sign: i64) -> Result<(), Fault> {
     if discount == 0 {
         return Ok(());
     }
     let discount = i128::from(discount.saturating_abs());
-    lines.sort_by_key(|told| told.line.line_no);
-    let share = |told: &ToldLine| i128::from((told.line.net() * sign).max(0));
+    lines.sort_by_key(|resolved| resolved.line.line_no);
+    let share = |resolved: &ResolvedLine| i128::from((resolved.line.net() * sign).max(0));
     let whole: i128 = lines.iter().map(share).sum();
     if discount > whole {
         return Err(Fault::new("ticket_discount_cents", "is more than the ticket's price"));
     }
     let (mut before, mut given) = (0, 0);
-    for told in lines {
-        before += share(told);
+    for resolved in lines {
+        before += share(resolved);
         let upto = discount * before / whole;
         let part = i64::try_from(upto - given).unwrap_or(0);
-        told.line.discount_cents += sign * part;
+        resolved.line.discount_cents += sign * part;
         given = upto;
     }
     Ok(())
@@ -226,10 +232,10 @@ pub fn spread(lines: &mut [ToldLine], discount: i64, sign: i64) -> Result<(), Fa
 
 /// The first difference between lines of a file and those that are stored, if there is one. Discounts come last, for a
 /// discount on the ticket is spread anew when anything else differs.
-pub fn difference(told: &[ToldLine], stored: &[Line]) -> Option<Fault> {
+pub fn difference(resolved: &[ResolvedLine], stored: &[Line]) -> Option<Fault> {
     let mut left: HashMap<i32, &Line> = stored.iter().map(|line| (line.line_no, line)).collect();
-    let mut pairs = Vec::with_capacity(told.len());
-    for new in told {
+    let mut pairs = Vec::with_capacity(resolved.len());
+    for new in resolved {
         let Some(old) = left.remove(&new.line.line_no) else {
             return Some(Fault::differs(Some(new.at), "line_no", "", new.line.line_no));
         };
@@ -238,14 +244,14 @@ pub fn difference(told: &[ToldLine], stored: &[Line]) -> Option<Fault> {
     if let Some(missing) = left.into_keys().min() {
         return Some(Fault::differs(None, "line_no", missing, ""));
     }
-    let discount = |(new, old): &(&ToldLine, &Line)| {
+    let discount = |(new, old): &(&ResolvedLine, &Line)| {
         (new.line.discount_cents != old.discount_cents)
             .then(|| Fault::differs(Some(new.at), "discount_cents", old.discount_cents, new.line.discount_cents))
     };
     pairs.iter().find_map(|(new, old)| new.difference(old)).or_else(|| pairs.iter().find_map(discount))
 }
 
-impl ToldLine {
+impl ResolvedLine {
     fn difference(&self, old: &Line) -> Option<Fault> {
         let (at, new) = (Some(self.at), &self.line);
         let texts = [
@@ -271,7 +277,7 @@ impl ToldLine {
 mod tests {
     use super::*;
 
-    fn told(line_no: i32, quantity: i64, price: i64) -> ToldLine {
+    fn resolved(line_no: i32, quantity: i64, price: i64) -> ResolvedLine {
         let line = Line {
             line_no,
             product_id: ProductId(1),
@@ -283,30 +289,33 @@ mod tests {
             unit_cost_cents: 0,
             discount_cents: 0,
         };
-        ToldLine { at: 2, line, names: true, category: true, cost: true }
+        ResolvedLine { at: 2, line, names: true, category: true, cost: true }
     }
 
     #[test]
     fn a_ticket_discount_is_given_once_and_to_the_cent() {
         for order in [[1, 2, 3, 4], [4, 2, 1, 3]] {
-            let mut lines: Vec<ToldLine> = order.map(|no| told(no, if no == 4 { -1 } else { 1 }, 100)).into();
+            let mut lines: Vec<ResolvedLine> = order.map(|no| resolved(no, if no == 4 { -1 } else { 1 }, 100)).into();
             spread(&mut lines, 200, 1).unwrap();
-            let given: Vec<i64> = lines.iter().map(|told| told.line.discount_cents).collect();
+            let given: Vec<i64> = lines.iter().map(|resolved| resolved.line.discount_cents).collect();
             assert_eq!(given, [66, 67, 67, 0]);
         }
-        assert!(spread(&mut [told(1, 1, 100)], 101, 1).is_err());
+        assert!(spread(&mut [resolved(1, 1, 100)], 101, 1).is_err());
     }
 
     #[test]
     fn a_difference_is_named_with_both_values() {
-        let (one, two) = (told(1, 1, 100), told(2, 3, 100));
+        let (one, two) = (resolved(1, 1, 100), resolved(2, 3, 100));
         let stored = [one.line.clone(), two.line.clone()];
         assert_eq!(difference(&[two.clone(), one.clone()], &stored), None);
-        let fault = difference(&[one.clone(), told(2, 4, 100)], &stored).unwrap();
+        let fault = difference(&[one.clone(), resolved(2, 4, 100)], &stored).unwrap();
         assert_eq!((fault.field, fault.reason.as_str()), ("quantity", "is 4 in this file, but 3 is stored"));
         assert_eq!(difference(&[one], &stored).unwrap().reason, "is nothing in this file, but 2 is stored");
-        let renamed =
-            ToldLine { names: false, line: Line { product_name: "Q".to_owned(), ..two.line }, ..told(2, 3, 100) };
-        assert_eq!(difference(&[told(1, 1, 100), renamed], &stored), None);
+        let renamed = ResolvedLine {
+            names: false,
+            line: Line { product_name: "Q".to_owned(), ..two.line },
+            ..resolved(2, 3, 100)
+        };
+        assert_eq!(difference(&[resolved(1, 1, 100), renamed], &stored), None);
     }
 }

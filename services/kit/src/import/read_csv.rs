@@ -28,7 +28,7 @@ pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result
         }
     };
     let header = header::<T>(&names).map_err(Stop::Refused)?;
-    sink.tell(Message::Begun)?;
+    sink.send(Message::Begun)?;
 
     // A row is judged when the next one is known: only then is it clear whether it is the last, whose
     // end may be missing.

@@ -19,7 +19,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `source` to its end. Answers where and why it broke off, if it did.
 pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result<Option<RowError>, Stop> {
-    sink.tell(Message::Begun)?;
+    sink.send(Message::Begun)?;
     let mut reader = BufReader::with_capacity(64 * 1024, source);
     let (mut bytes, mut offset) = (Vec::new(), 0_u64);
     for line in 1_u64.. {

@@ -59,7 +59,7 @@ impl<T: Record> Sink<T> {
         Self { sender, rules, piece: Piece::default(), received: 0, keys, row: std::marker::PhantomData }
     }
 
-    pub(super) fn tell(&self, message: Message) -> Result<(), Stop> {
+    pub(super) fn send(&self, message: Message) -> Result<(), Stop> {
         self.sender.blocking_send(message).map_err(|_| Stop::Gone)
     }
 
@@ -118,7 +118,7 @@ impl<T: Record> Sink<T> {
 
     fn flush(&mut self) -> Result<(), Stop> {
         let piece = std::mem::take(&mut self.piece);
-        self.tell(Message::Piece(piece))
+        self.send(Message::Piece(piece))
     }
 
     fn push(&mut self, key: &str, line: u64, pass: i16, bad: bool, cells: &[u8]) {

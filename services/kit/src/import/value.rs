@@ -12,7 +12,7 @@ impl Value for i64 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| whole(text))
+        text.parse().map_err(|_| no_integer(text))
     }
 }
 
@@ -20,12 +20,12 @@ impl Value for i32 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| whole(text))
+        text.parse().map_err(|_| no_integer(text))
     }
 }
 
 /// Why a text is no whole number of a column.
-fn whole(text: &str) -> String {
+fn no_integer(text: &str) -> String {
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b',')) {
         "must be a whole number".to_owned()
     } else if text.contains(',') {
@@ -78,7 +78,7 @@ fn minor(text: &str) -> Result<i64, String> {
              without _cents"
                 .to_owned()
         } else {
-            whole(text)
+            no_integer(text)
         }
     })
 }
@@ -157,7 +157,7 @@ impl Major {
     }
 }
 
-/// A moment as a file tells it: with an offset, or as the local time of a place.
+/// A moment as it stands in a file: with an offset, or as the local time of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     Instant(DateTime<Utc>),

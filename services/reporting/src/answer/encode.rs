@@ -80,7 +80,7 @@ pub struct Order {
     /// Where it is written; the service gives it its name, or removes what is left of it.
     pub draft: PathBuf,
     pub content: Content,
-    /// What is to be told about the rows; how many there are, and since when, is known when they are.
+    /// What is reported about the rows; their number and their age are known once they are computed.
     pub provenance: Provenance,
     pub columns: Vec<Column>,
 }

@@ -21,7 +21,7 @@ pub enum AnswerError {
     /// No source of that name is declared.
     #[error("there is no source `{name}`")]
     UnknownSource { name: String },
-    /// No export file of that number is recorded, or it is gone from its folder.
+    /// No export file of that number is recorded, or it is missing from its folder.
     #[error("there is no export file {id}")]
     UnknownFile { id: i64 },
     /// Nothing was published of the report for the day.
@@ -60,7 +60,7 @@ pub enum AnswerError {
     /// The spool folder cannot be written.
     #[error("the download could not be built: the spool folder is full or cannot be written")]
     Spool(#[source] SpoolError),
-    /// The database is away, and with it the lake's catalogue.
+    /// The database is unavailable, and with it the lake's catalogue.
     #[error("the lake's catalogue cannot be read for the moment; try again")]
     Catalogue(#[source] BoxError),
     /// The reporting database failed.

@@ -131,8 +131,8 @@ impl ReportRequest {
         }
     }
 
-    /// The rows, if they are at hand.
-    pub async fn held(&self, answers: &Answers) -> Option<Document> {
+    /// The rows, where they are cached.
+    pub async fn cached(&self, answers: &Answers) -> Option<Document> {
         let document = match &self.target {
             Target::Computed(question) => {
                 let result = answers.aggregator.reports().kept(question).await?;
@@ -175,12 +175,12 @@ impl ReportRequest {
     }
 
     pub(super) fn as_of_now(&self, mut document: Document) -> Document {
-        self.tell(&mut document.provenance);
+        self.refresh(&mut document.provenance);
         document
     }
 
-    /// Tells what may have changed since the rows were kept.
-    pub(super) fn tell(&self, provenance: &mut Provenance) {
+    /// Updates what may have changed since the rows were cached.
+    pub(super) fn refresh(&self, provenance: &mut Provenance) {
         provenance.sources.clone_from(&self.sources);
         provenance.outdated.clone_from(&self.outdated);
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    AnswerError, Answers, ReportRequest, Spool, Whole,
+    AnswerError, Answers, OpenFile, ReportRequest, Spool,
     encode::{Content, Order},
     error::FileFault,
 };
@@ -43,7 +43,7 @@ impl Note {
 }
 
 /// A spooled file with its note.
-pub type Found = (Whole, Note);
+pub type Found = (OpenFile, Note);
 
 /// Where rows are.
 pub enum Rows {
@@ -102,10 +102,10 @@ pub async fn of(answers: &Answers, request: &ReportRequest, content: Content, ke
             Ok(Rows::Memory(Made { document, right: None }))
         }
         Output::File(found) => {
-            let (whole, note) = &**found;
+            let (file, note) = &**found;
             let mut note = note.clone();
-            request.tell(&mut note.provenance);
-            Ok(Rows::File((whole.again().map_err(AnswerError::internal)?, note)))
+            request.refresh(&mut note.provenance);
+            Ok(Rows::File((file.again().map_err(AnswerError::internal)?, note)))
         }
     }
 }
@@ -135,8 +135,8 @@ pub async fn computed(
     content.count(told);
     let (spool, key) = (spool.clone(), key.to_owned());
     let kept = tokio::task::spawn_blocking(move || spool.keep(&key, &draft)).await.map_err(|_| ReportError::Stopped)?;
-    let (whole, note) = kept.map_err(|error| fault(error.into()))?;
-    Ok(Output::File(Box::new((whole, serde_json::from_slice(&note).map_err(unexpected)?))))
+    let (file, note) = kept.map_err(|error| fault(error.into()))?;
+    Ok(Output::File(Box::new((file, serde_json::from_slice(&note).map_err(unexpected)?))))
 }
 
 /// The file of the answer to a question that nobody waits for. Of who makes the same it finds what he made, but as it may
@@ -162,7 +162,7 @@ pub async fn file(
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
-    if let Some(document) = request.held(answers).await {
+    if let Some(document) = request.cached(answers).await {
         return Some(Rows::Memory(Made { document, right: None }));
     }
     find(answers, request, key).await.map(Rows::File)
@@ -170,15 +170,15 @@ async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Optio
 
 /// The file of a key, if it is in the spool.
 pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Found> {
-    let (whole, mut note) = stored(&answers.spool, key).await?;
-    request.tell(&mut note.provenance);
-    Some((whole, note))
+    let (file, mut note) = stored(&answers.spool, key).await?;
+    request.refresh(&mut note.provenance);
+    Some((file, note))
 }
 
 async fn stored(spool: &Spool, key: &str) -> Option<Found> {
     let (spool, key) = (spool.clone(), key.to_owned());
-    let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
-    Some((whole, serde_json::from_slice(&note).ok()?))
+    let (file, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
+    Some((file, serde_json::from_slice(&note).ok()?))
 }
 
 /// Build the file of a key, unless somebody did meanwhile.
@@ -220,7 +220,7 @@ async fn encoded(
     let built = tokio::task::spawn_blocking(move || {
         let _held = held;
         let (note, text) = Note::of(&document)?;
-        spool.build(&key, &text, |out| content.write(&document, out).map(drop)).map(|whole| (whole, note))
+        spool.build(&key, &text, |out| content.write(&document, out).map(drop)).map(|file| (file, note))
     });
     Ok(built.await.map_err(AnswerError::internal)??)
 }

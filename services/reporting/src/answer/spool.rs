@@ -39,7 +39,7 @@ pub struct Spool {
 /// Why a download could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The folder cannot be written: full, read-only, gone.
+    /// The folder cannot be written: full, read-only, removed.
     #[error("the spool folder cannot be written")]
     Folder(#[source] io::Error),
     /// The rows could not be encoded.
@@ -47,9 +47,9 @@ pub enum SpoolError {
     Encode(#[from] exports::Error),
 }
 
-/// A whole file, open for reading.
+/// A complete file, open for reading.
 #[derive(Debug)]
-pub struct Whole {
+pub struct OpenFile {
     /// The file; what is to be sent are its first `length` bytes.
     pub file: File,
     /// Length in bytes.
@@ -58,7 +58,7 @@ pub struct Whole {
     pub sha256: [u8; 32],
 }
 
-impl Whole {
+impl OpenFile {
     /// The same file once more.
     ///
     /// # Errors
@@ -97,13 +97,13 @@ impl Spool {
 
     /// The file of a key with its note, if it is there. The key must be made of letters, digits and dashes. Blocking.
     #[must_use]
-    pub fn find(&self, key: &str) -> Option<(Whole, Vec<u8>)> {
+    pub fn find(&self, key: &str) -> Option<(OpenFile, Vec<u8>)> {
         let file = File::open(self.folder.join(key)).ok()?;
         let found = read_back(&file)?;
         // The time of use decides who goes first; if it cannot be set the file merely goes earlier.
         file.set_modified(SystemTime::now()).ok();
         let (length, sha256, note) = found;
-        Some((Whole { file, length, sha256 }, note))
+        Some((OpenFile { file, length, sha256 }, note))
     }
 
     /// Build the file of a key with `write`, and keep it with a note. Blocking.
@@ -115,7 +115,7 @@ impl Spool {
         key: &str,
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
-    ) -> Result<Whole, SpoolError> {
+    ) -> Result<OpenFile, SpoolError> {
         let draft = self.draft(key);
         fill(&draft.0, note, write)?;
         Ok(self.keep(key, &draft)?.0)
@@ -132,7 +132,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn keep(&self, key: &str, draft: &Draft) -> Result<(Whole, Vec<u8>), SpoolError> {
+    pub fn keep(&self, key: &str, draft: &Draft) -> Result<(OpenFile, Vec<u8>), SpoolError> {
         let file = File::open(&draft.0).map_err(SpoolError::Folder)?;
         let not_whole = || SpoolError::Folder(io::Error::other("it lost what was written to it"));
         let (length, sha256, note) = read_back(&file).ok_or_else(not_whole)?;
@@ -140,7 +140,7 @@ impl Spool {
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "the spool could not be tidied");
         }
-        Ok((Whole { file, length, sha256 }, note))
+        Ok((OpenFile { file, length, sha256 }, note))
     }
 
     /// Remove what was left half-built, and the least recently used files until the rest fits; returns how many of these
@@ -270,9 +270,9 @@ mod tests {
         move |out| out.write_all(bytes).map_err(exports::Error::Write)
     }
 
-    fn text(whole: &Whole) -> String {
-        let mut text = vec![0; usize::try_from(whole.length).unwrap()];
-        whole.file.read_exact_at(&mut text, 0).unwrap();
+    fn text(file: &OpenFile) -> String {
+        let mut text = vec![0; usize::try_from(file.length).unwrap()];
+        file.file.read_exact_at(&mut text, 0).unwrap();
         String::from_utf8(text).unwrap()
     }
 

@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use super::{
     BASE,
     fault::Fault,
-    guard::{Visitor, forwarded, is_secure},
+    guard::{Scheme, Visitor, forwarded},
     language::decimal_mark,
     report::{Ask, values},
 };
@@ -82,7 +82,7 @@ const fn offered(mark: DecimalMark) -> [Format; 7] {
 
 /// The section of a report's page.
 pub(super) fn section(wanted: &Wanted<'_>, headers: &HeaderMap) -> Markup {
-    let scheme = if is_secure(headers) { "https" } else { "http" };
+    let scheme = Scheme::of(headers).name();
     let host = forwarded(headers, "x-forwarded-host").unwrap_or("localhost");
     let port = forwarded(headers, "x-forwarded-port").filter(|port| !matches!(*port, "80" | "443"));
     let origin = format!("{scheme}://{host}{}", port.map(|port| format!(":{port}")).unwrap_or_default());

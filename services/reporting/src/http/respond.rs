@@ -66,7 +66,7 @@ pub async fn send(
         Some(found) => Rows::File(found),
         None => rows::of(answers, report, content, &key).await?,
     };
-    let (whole, note) = match found {
+    let (file, note) = match found {
         Rows::File(found) => found,
         Rows::Memory(made) => rows::build(answers, report, content, &key, made).await?,
     };
@@ -79,7 +79,7 @@ pub async fn send(
         lasting: false,
         save: format != Format::Ndjson,
     };
-    let mut response = send::send(&state.downloads, client, &attachment, whole)?;
+    let mut response = send::send(&state.downloads, client, &attachment, file)?;
     provenance_headers(response.headers_mut(), &note.provenance)?;
     Ok(response)
 }

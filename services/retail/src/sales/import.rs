@@ -162,8 +162,8 @@ impl ImportKind for Sales {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, &self.catalogue, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Workers {
 /// The program that runs: itself, even if another lies in its place by now.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not say.
 pub fn own_program() -> std::io::Result<PathBuf> {
     let itself = Path::new("/proc/self/exe");
     if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }

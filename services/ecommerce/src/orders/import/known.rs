@@ -1,4 +1,4 @@
-//! What is stored of the orders that a file tells, and whether it is equal.
+//! The stored orders that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use kit::import::{Document, Fault};
 use sqlx::{FromRow as _, PgTransaction, Row as _};
 
 use super::OrderRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::{CustomerId, OrderId};
 use crate::orders::document::{OrderStatus, PaymentStatus};
 
@@ -70,10 +70,10 @@ impl Known {
         [self.confirmed_at, self.shipped_at, self.delivered_at, self.cancelled_at]
     }
 
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
-        if self.customer_id != told.customer_id {
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
+        if self.customer_id != resolved.customer_id {
             let old = self.customer_reference.clone().unwrap_or_default();
             return Some(Fault::differs(None, "customer_reference", old, head.customer_reference.as_str()));
         }
@@ -86,15 +86,15 @@ impl Known {
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
-        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(told.steps) {
+        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(resolved.steps) {
             if given.is_said() && old != new {
                 let text = |at: Option<DateTime<Utc>>| at.map(|at| at.to_string()).unwrap_or_default();
                 return Some(Fault::differs(None, field, text(old), text(new)));
             }
         }
-        history::difference(&told.lines, &self.lines)
+        history::difference(&resolved.lines, &self.lines)
     }
 }

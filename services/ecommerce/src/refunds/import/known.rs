@@ -1,4 +1,4 @@
-//! What is stored of the refunds that a file tells, and whether it is equal.
+//! The stored refunds that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use kit::import::{Document, Fault};
 use sqlx::PgTransaction;
 
 use super::RefundRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::{OrderId, RefundId};
 use crate::refunds::paid::Part;
 
@@ -67,9 +67,9 @@ pub(super) async fn known(
 }
 
 impl Known {
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
         let zone = head.time_zone.as_ref().map_or(self.time_zone.as_str(), |zone| zone.as_str());
         let texts = [
             ("order_reference", self.order_reference.as_str(), head.order_reference.as_str()),
@@ -78,14 +78,14 @@ impl Known {
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
         if self.rejected {
             return Some(Fault::new("reference", "is stored, but was rejected"));
         }
         let mut left: HashMap<i32, &Line> = self.lines.iter().map(|line| (line.line_no, line)).collect();
-        for new in &told.lines {
+        for new in &resolved.lines {
             let at = Some(new.at);
             let Some(old) = left.remove(&new.line_no) else {
                 return Some(Fault::differs(at, "line_no", "", new.line_no));

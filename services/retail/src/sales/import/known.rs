@@ -1,4 +1,4 @@
-//! What is stored of the documents that a file tells, and whether it is equal.
+//! The stored documents that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use kit::import::{Document, Fault};
 use sqlx::{FromRow as _, PgTransaction, Row as _};
 
 use super::SaleRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::SaleId;
 use crate::sales::document::{Kind, Status};
 
@@ -62,9 +62,9 @@ pub(super) async fn known(
 }
 
 impl Known {
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
         let none = String::new();
         let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
         let original = head.original_reference.value().map(|reference| reference.as_str());
@@ -85,12 +85,12 @@ impl Known {
         if self.register_number != head.register_number {
             return Some(Fault::differs(None, "register_number", self.register_number, head.register_number));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
         if self.status != Status::Completed {
             return Some(Fault::new("reference", "is stored, but was not completed or is voided"));
         }
-        history::difference(&told.lines, &self.lines)
+        history::difference(&resolved.lines, &self.lines)
     }
 }

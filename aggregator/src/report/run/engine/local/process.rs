@@ -50,7 +50,7 @@ pub fn work(write: WriteFile) -> ExitCode {
 
 fn serve(write: WriteFile) -> io::Result<()> {
     lower();
-    hear_of_large_files()?;
+    ignore_file_size_signal()?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let answers = socket.try_clone()?;
     let (jobs, taken) = mpsc::channel::<Job>();
@@ -88,10 +88,10 @@ fn lower() {
 }
 
 /// A file that may not grow beyond a limit fails one job.
-fn hear_of_large_files() -> io::Result<()> {
+fn ignore_file_size_signal() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _within = runtime.enter();
-    base::hear_of_large_files()
+    base::ignore_file_size_signal()
 }
 
 fn answer_all(jobs: &mpsc::Receiver<Job>, socket: UnixStream, write: WriteFile) -> io::Result<()> {

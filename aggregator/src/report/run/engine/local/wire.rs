@@ -79,7 +79,7 @@ pub(super) fn parsed<T: DeserializeOwned>(head: &[u8]) -> io::Result<T> {
     Ok(serde_json::from_slice(head)?)
 }
 
-/// Sends rows, at least one frame of them: its columns are told also where there are no rows.
+/// Sends rows, at least one frame of them: its columns are sent also where there are no rows.
 pub(super) fn send_rows(rows: &DataFrame, to: &mut impl Write) -> io::Result<()> {
     for first in (0..rows.height().max(1)).step_by(ROWS) {
         to.write_all(&head(&Reply::Rows)?)?;

@@ -116,7 +116,7 @@ impl Worker {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Bytes that it holds; none where the system does not tell.
+    /// Bytes that it holds; none where the system does not say.
     pub(super) fn resident(&self) -> u64 {
         let status = self.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok());
         let resident = status.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmRSS:")));
