@@ -65,8 +65,18 @@ pub(super) async fn known(
 }
 
 impl Known {
+    /// Keeps what is stored where the file does not say it.
+    pub(super) fn keep(&self, told: &mut Told<'_>) -> Result<(), Fault> {
+        for ((step, (_, given)), stored) in told.steps.iter_mut().zip(told.document.head().steps()).zip(self.steps()) {
+            if !given.is_said() {
+                *step = stored;
+            }
+        }
+        history::keep(&mut told.lines, &self.lines)
+    }
+
     /// The moments after the order, in the order of [`OrderRow::steps`].
-    pub(super) fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
+    fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
         [self.confirmed_at, self.shipped_at, self.delivered_at, self.cancelled_at]
     }
 
@@ -77,11 +87,10 @@ impl Known {
             let old = self.customer_reference.clone().unwrap_or_default();
             return Some(Fault::differs(None, "customer_reference", old, head.customer_reference.as_str()));
         }
-        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
         let texts = [
             ("status", self.status.as_str(), head.status.as_str()),
             ("payment_status", self.payment_status.as_str(), head.payment_status.as_str()),
-            ("time_zone", self.time_zone.as_str(), zone.unwrap_or(&self.time_zone)),
+            ("time_zone", self.time_zone.as_str(), told.time_zone.as_str()),
         ];
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
@@ -89,8 +98,8 @@ impl Known {
         if self.occurred_at != told.occurred_at {
             return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
         }
-        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(told.steps) {
-            if given.is_said() && old != new {
+        for (((field, _), old), new) in head.steps().into_iter().zip(self.steps()).zip(told.steps) {
+            if old != new {
                 let text = |at: Option<DateTime<Utc>>| at.map(|at| at.to_string()).unwrap_or_default();
                 return Some(Fault::differs(None, field, text(old), text(new)));
             }
