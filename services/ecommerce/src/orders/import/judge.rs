@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use kit::error::ApiError;
-use kit::import::history::ResolvedLine;
+use kit::import::history::{self, ResolvedLine};
 use kit::import::{Applying, Document, Fault, Given, Outcome, Rules};
 use sqlx::PgTransaction;
 
-use super::known::known;
+use super::known::{Known, known};
 use super::{OrderRow, Orders};
 use crate::ids::{CustomerId, OrderId};
 use crate::orders::document::PaymentStatus;
@@ -41,8 +41,7 @@ pub(super) async fn judge<'a>(
     let mut resolved = Vec::with_capacity(documents.len());
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
-        let zone = stored.map(|it| it.time_zone.as_str());
-        let mut new = match resolve(document, zone, &customers, kind, import.rules) {
+        let mut new = match resolve(document, stored, &customers, kind, import.rules) {
             Ok(new) => new,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -52,12 +51,6 @@ pub(super) async fn judge<'a>(
         if let Some(stored) = stored {
             if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
                 continue;
-            }
-            // Moments that the file does not say stay as they are.
-            for (at, (_, given)) in document.head().steps().into_iter().enumerate() {
-                if !given.is_said() {
-                    new.steps[at] = stored.steps()[at];
-                }
             }
             new.replaces = Some(stored.id);
         }
@@ -114,7 +107,7 @@ fn still_paid(resolved: &Resolved<'_>, stored: &[PaidLine]) -> bool {
 
 fn resolve<'a>(
     document: &'a Document<OrderRow>,
-    stored_zone: Option<&str>,
+    stored: Option<&Known>,
     customers: &HashMap<String, CustomerId>,
     kind: &Orders,
     rules: Rules,
@@ -126,31 +119,40 @@ fn resolve<'a>(
         return Err(Fault::new("customer_reference", format!("there is no customer {reference}")));
     };
     let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-    let time_zone = zone.or(stored_zone).unwrap_or(kind.company_zone.name()).to_owned();
+    let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(kind.company_zone.name()).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
     let mut steps = [None; 4];
     for (step, (field, given)) in steps.iter_mut().zip(head.steps()) {
         let Given::Value(moment) = given else { continue };
-        let at = moment.within(tz).map_err(|reason| first.fault(field, reason))?;
-        if at < occurred_at {
-            return Err(first.fault(field, format!("is before the order was placed, at {occurred_at}")));
-        }
-        *step = Some(at);
-    }
-    if steps[1].zip(steps[2]).is_some_and(|(shipped, delivered)| delivered < shipped) {
-        return Err(first.fault("delivered_at", "is before it was shipped"));
+        *step = Some(moment.within(tz).map_err(|reason| first.fault(field, reason))?);
     }
     let mut lines = Vec::with_capacity(document.rows.len());
     for row in &document.rows {
-        let line = row.value.cells().resolve(row.line, row.value.quantity, &kind.catalogue, rules);
+        let line = row.value.line.resolve(row.line, row.value.quantity, &kind.catalogue, rules);
         lines.push(line.map_err(|refusal| row.fault(refusal.field, refusal.reason))?);
     }
-    let total: i128 = lines.iter().map(|resolved| i128::from(resolved.line.net())).sum();
-    if i64::try_from(total).is_err() {
-        return Err(Fault::new("quantity", "makes the order's total larger than 64 bits hold"));
+    let mut resolved =
+        Resolved { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines };
+    if let Some(stored) = stored {
+        stored.keep(&mut resolved)?;
     }
-    Ok(Resolved { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines })
+    in_order(&resolved)?;
+    history::fits(&resolved.lines)?;
+    Ok(resolved)
+}
+
+/// What comes after an order was not before it.
+fn in_order(resolved: &Resolved<'_>) -> Result<(), Fault> {
+    for ((field, _), step) in resolved.document.head().steps().into_iter().zip(resolved.steps) {
+        if step.is_some_and(|at| at < resolved.occurred_at) {
+            return Err(Fault::new(field, format!("is before the order was placed, at {}", resolved.occurred_at)));
+        }
+    }
+    if resolved.steps[1].zip(resolved.steps[2]).is_some_and(|(shipped, delivered)| delivered < shipped) {
+        return Err(Fault::new("delivered_at", "is before it was shipped"));
+    }
+    Ok(())
 }
 
 /// All rows of an order must agree about it.
@@ -167,7 +169,7 @@ fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
             ("delivered_at", it.delivered_at != head.delivered_at),
             ("cancelled_at", it.cancelled_at != head.cancelled_at),
         ];
-        (differs, it.line_no)
+        (differs, it.line.line_no)
     })
 }
 

@@ -65,8 +65,20 @@ pub(super) async fn known(
 }
 
 impl Known {
+    /// Keeps what is stored where the file does not say it.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        for ((step, (_, given)), stored) in
+            resolved.steps.iter_mut().zip(resolved.document.head().steps()).zip(self.steps())
+        {
+            if !given.is_said() {
+                *step = stored;
+            }
+        }
+        history::keep(&mut resolved.lines, &self.lines)
+    }
+
     /// The moments after the order, in the order of [`OrderRow::steps`].
-    pub(super) fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
+    fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
         [self.confirmed_at, self.shipped_at, self.delivered_at, self.cancelled_at]
     }
 
@@ -77,11 +89,10 @@ impl Known {
             let old = self.customer_reference.clone().unwrap_or_default();
             return Some(Fault::differs(None, "customer_reference", old, head.customer_reference.as_str()));
         }
-        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
         let texts = [
             ("status", self.status.as_str(), head.status.as_str()),
             ("payment_status", self.payment_status.as_str(), head.payment_status.as_str()),
-            ("time_zone", self.time_zone.as_str(), zone.unwrap_or(&self.time_zone)),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
         ];
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
@@ -89,8 +100,8 @@ impl Known {
         if self.occurred_at != resolved.occurred_at {
             return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
-        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(resolved.steps) {
-            if given.is_said() && old != new {
+        for (((field, _), old), new) in head.steps().into_iter().zip(self.steps()).zip(resolved.steps) {
+            if old != new {
                 let text = |at: Option<DateTime<Utc>>| at.map(|at| at.to_string()).unwrap_or_default();
                 return Some(Fault::differs(None, field, text(old), text(new)));
             }

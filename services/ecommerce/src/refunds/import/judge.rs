@@ -74,6 +74,7 @@ pub(super) async fn judge<'a>(
             }
         };
         if let Some(stored) = stored {
+            stored.keep(&mut new);
             if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
                 continue;
             }

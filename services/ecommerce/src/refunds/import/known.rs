@@ -67,13 +67,22 @@ pub(super) async fn known(
 }
 
 impl Known {
+    /// Keeps the amounts that are stored where the file does not say them, and the same pieces of the same line came back.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) {
+        let stored: HashMap<i32, &Line> = self.lines.iter().map(|line| (line.line_no, line)).collect();
+        for new in resolved.lines.iter_mut().filter(|_| resolved.order_id == self.order_id) {
+            let same = |part: &Part| part.order_line_no == new.order_line_no && -part.quantity == new.wanted.pieces;
+            let kept = stored.get(&new.line_no).map(|line| line.part).filter(same).map(|part| -part.net_cents);
+            new.wanted.cents = new.wanted.cents.or(kept);
+        }
+    }
+
     /// The first field in which the file differs.
     pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
         let head = resolved.document.head();
-        let zone = head.time_zone.as_ref().map_or(self.time_zone.as_str(), |zone| zone.as_str());
         let texts = [
             ("order_reference", self.order_reference.as_str(), head.order_reference.as_str()),
-            ("time_zone", self.time_zone.as_str(), zone),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
         ];
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));

@@ -69,9 +69,13 @@ fn resolve<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Res
         let at = it.at().map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
         let movement = Movement { quantity: 0, reason: it.reason, at, zone: it.time_zone.as_str().to_owned() };
         let (_, sum) = movements.entry((location, product)).or_insert_with(|| (row.line, movement.clone()));
-        if (sum.reason, sum.at, &sum.zone) != (movement.reason, movement.at, &movement.zone) {
-            let reason = "lines of one product at one location have another reason, moment or zone";
-            return Err(row.fault("reason", reason));
+        let differs = [
+            ("reason", sum.reason != movement.reason),
+            ("occurred_at", sum.at != movement.at),
+            ("time_zone", sum.zone != movement.zone),
+        ];
+        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(row.fault(field, "differs between the lines of one product at one location"));
         }
         sum.quantity += it.quantity;
     }

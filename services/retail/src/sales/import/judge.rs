@@ -12,7 +12,7 @@ use kit::text::Tz;
 use sqlx::PgTransaction;
 
 use super::SaleRow;
-use super::known::known;
+use super::known::{Known, known};
 use crate::ids::SaleId;
 use crate::sales::document::Kind;
 
@@ -22,6 +22,8 @@ pub(super) struct Resolved<'a> {
     pub(super) store_id: StoreId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// The sale that a return gives back, as the file says it or as it is stored.
+    pub(super) original_reference: Option<String>,
     pub(super) original: Option<SaleId>,
     /// The stored document whose place it takes.
     pub(super) replaces: Option<SaleId>,
@@ -63,8 +65,7 @@ pub(super) async fn judge<'a>(
     let mut resolved = Vec::with_capacity(documents.len());
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
-        let mut new = match resolve(document, stored.map(|it| it.time_zone.as_str()), &stores, catalogue, import.rules)
-        {
+        let mut new = match resolve(document, stored, &stores, catalogue, import.rules) {
             Ok(new) => new,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -92,7 +93,7 @@ fn at(row: &Row<SaleRow>) -> impl Fn(kit::import::Refusal) -> Fault {
 
 fn resolve<'a>(
     document: &'a Document<SaleRow>,
-    stored_zone: Option<&str>,
+    stored: Option<&Known>,
     stores: &Stores,
     catalogue: &Catalogue,
     rules: Rules,
@@ -103,7 +104,7 @@ fn resolve<'a>(
         return Err(Fault::new("store_code", format!("there is no store with code {}", head.store_code.as_str())));
     };
     let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-    let time_zone = zone.or(stored_zone).unwrap_or(store_zone).to_owned();
+    let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(store_zone).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
     let mixed = document.rows.iter().any(|row| row.value.quantity > 0)
@@ -112,15 +113,19 @@ fn resolve<'a>(
     let mut lines = Vec::with_capacity(document.rows.len());
     for row in &document.rows {
         let quantity = if head.kind == Kind::Return && !mixed { -row.value.quantity.abs() } else { row.value.quantity };
-        lines.push(row.value.cells().resolve(row.line, quantity, catalogue, rules).map_err(at(row))?);
+        lines.push(row.value.line.resolve(row.line, quantity, catalogue, rules).map_err(at(row))?);
     }
     history::spread(&mut lines, head.ticket_discount(rules).map_err(at(first))?, sign)?;
     goes_its_way(head.kind, &lines)?;
-    let total: i128 = lines.iter().map(|resolved| i128::from(resolved.line.net())).sum();
-    if i64::try_from(total).is_err() {
-        return Err(Fault::new("quantity", "makes the document's total larger than 64 bits hold"));
+    let original_reference = head.original_reference.value().map(|reference| reference.as_str().to_owned());
+    let (store_id, original, replaces) = (*store_id, None, None);
+    let mut resolved =
+        Resolved { document, store_id, occurred_at, time_zone, original_reference, original, replaces, lines };
+    if let Some(stored) = stored {
+        stored.keep(&mut resolved)?;
     }
-    Ok(Resolved { document, store_id: *store_id, occurred_at, time_zone, original: None, replaces: None, lines })
+    history::fits(&resolved.lines)?;
+    Ok(resolved)
 }
 
 /// All rows of a document must agree about it.
@@ -136,7 +141,7 @@ fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
             ("ticket_discount_cents", it.ticket_discount_cents != head.ticket_discount_cents),
             ("ticket_discount", it.ticket_discount != head.ticket_discount),
         ];
-        (differs, it.line_no)
+        (differs, it.line.line_no)
     })
 }
 
@@ -253,11 +258,7 @@ async fn originals_allow<'a>(
     resolved: Vec<Resolved<'a>>,
     outcome: &mut Outcome,
 ) -> Result<Vec<Resolved<'a>>, ApiError> {
-    let references: HashSet<&str> = resolved
-        .iter()
-        .filter_map(|it| it.document.head().original_reference.value())
-        .map(|reference| reference.as_str())
-        .collect();
+    let references: HashSet<&str> = resolved.iter().filter_map(|it| it.original_reference.as_deref()).collect();
     if references.is_empty() {
         return Ok(resolved);
     }
@@ -293,11 +294,11 @@ fn original_of(
     resolved: &Resolved<'_>,
     originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
 ) -> Result<Option<SaleId>, Fault> {
-    let Some(reference) = resolved.document.head().original_reference.value() else { return Ok(None) };
-    match originals.get(reference.as_str()) {
-        None => Err(Fault::new("original_reference", format!("there is no completed sale {}", reference.as_str()))),
+    let Some(reference) = &resolved.original_reference else { return Ok(None) };
+    match originals.get(reference) {
+        None => Err(Fault::new("original_reference", format!("there is no completed sale {reference}"))),
         Some((_, at)) if *at > resolved.occurred_at => {
-            Err(Fault::new("occurred_at", format!("is before the sale {}, which was at {at}", reference.as_str())))
+            Err(Fault::new("occurred_at", format!("is before the sale {reference}, which was at {at}")))
         }
         Some((id, _)) => Ok(Some(*id)),
     }

@@ -62,24 +62,27 @@ pub(super) async fn known(
 }
 
 impl Known {
+    /// Keeps what is stored where the file does not say it.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        let head = resolved.document.head();
+        if !head.original_reference.is_said() && head.kind == self.kind {
+            resolved.original_reference.clone_from(&self.original_reference);
+        }
+        history::keep(&mut resolved.lines, &self.lines)
+    }
+
     /// The first field in which the file differs.
     pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
         let head = resolved.document.head();
-        let none = String::new();
-        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-        let original = head.original_reference.value().map(|reference| reference.as_str());
+        let [old_original, new_original] =
+            [&self.original_reference, &resolved.original_reference].map(|it| it.as_deref().unwrap_or_default());
         let texts = [
-            ("kind", true, self.kind.as_str(), head.kind.as_str()),
-            ("store_code", true, self.store_code.as_str(), head.store_code.as_str()),
-            ("time_zone", zone.is_some(), self.time_zone.as_str(), zone.unwrap_or_default()),
-            (
-                "original_reference",
-                head.original_reference.is_said(),
-                self.original_reference.as_ref().unwrap_or(&none),
-                original.unwrap_or_default(),
-            ),
+            ("kind", self.kind.as_str(), head.kind.as_str()),
+            ("store_code", self.store_code.as_str(), head.store_code.as_str()),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
+            ("original_reference", old_original, new_original),
         ];
-        if let Some((field, _, old, new)) = texts.into_iter().find(|(_, said, old, new)| *said && old != new) {
+        if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
         if self.register_number != head.register_number {
