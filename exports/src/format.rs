@@ -12,7 +12,7 @@ pub enum CsvProfile {
 }
 
 /// What stands before the decimals, and with it what stands between fields, in the reader's country.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DecimalMark {
     /// `1234.50`, and commas between fields.
     Point,

@@ -37,15 +37,16 @@ const AWKWARD: &str = ",;&=+%#?'\"\\$`{}[]()<>| -_.:/@*!~é絨🧸\u{a0}\u{2028}
 
 type Given = BTreeMap<&'static str, Vec<String>>;
 
+fn word(random: &mut StdRng) -> String {
+    let letters: Vec<char> = AWKWARD.chars().collect();
+    (0..random.random_range(1..8)).map(|_| letters[random.random_range(0..letters.len())]).collect()
+}
+
 /// Values of every parameter; the day is one that the other conditions let pass.
 fn given(random: &mut StdRng) -> Given {
-    let letters: Vec<char> = AWKWARD.chars().collect();
-    let mut word = || -> String {
-        let length = random.random_range(1..8);
-        (0..length).map(|_| letters[random.random_range(0..letters.len())]).collect()
-    };
-    let words: Vec<String> = (0..4).map(|_| word()).collect();
-    let text = if random.random_ratio(1, 2) { words[random.random_range(0..words.len())].clone() } else { word() };
+    let words: Vec<String> = (0..4).map(|_| word(random)).collect();
+    let text =
+        if random.random_ratio(1, 2) { words[random.random_range(0..words.len())].clone() } else { word(random) };
     let some = |random: &mut StdRng, mine: &str, others: [&str; 2]| {
         let mut all = vec![mine.to_owned()];
         all.extend(others[..random.random_range(0..=2)].iter().map(ToString::to_string));

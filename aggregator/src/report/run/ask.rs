@@ -177,7 +177,7 @@ impl Reports {
         let work = self.work(question, bounds).await?;
         let rows = match self.engine.file(work, &question.asker, bounds, order).await {
             Ok(Filed::File(told)) => return Ok(Filed::File(told)),
-            Ok(Filed::Rows(frames)) => whole(frames).await,
+            Ok(Filed::Rows(frames)) => collect(frames).await,
             Err(error) => Err(error),
         };
         let computed = if bounds.kept { self.results.settle(key, rows).await? } else { Arc::new(Computed::new(rows?)) };
