@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 use system_tests::node;
 
-/// apache-arrow gives a decimal as its unscaled number, and the scale with the type.
+/// apache-arrow gives a decimal as its unscaled number, and the scale with the type; hyparquet has zstd in a package of its
+/// own.
 const READERS: &str = r#"
 import { readFileSync } from "node:fs";
 import { tableFromIPC, DataType } from "apache-arrow";
 import { parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
 import { readParquet, initSync } from "parquet-wasm/esm";
 const folder = process.argv[1];
 initSync({ module: readFileSync("node_modules/parquet-wasm/esm/parquet_wasm_bg.wasm") });
@@ -24,7 +26,7 @@ const arrow = columns(tableFromIPC(readFileSync(`${folder}/raw.arrow`)));
 const bytes = readFileSync(`${folder}/raw.parquet`);
 const wasm = columns(tableFromIPC(readParquet(bytes).intoIPCStream()));
 const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-const rows = await parquetReadObjects({ file });
+const rows = await parquetReadObjects({ file, compressors });
 const hyparquet = Object.fromEntries(Object.keys(arrow).map(name => [name, rows.map(row => plain(row[name]))]));
 console.log(JSON.stringify({ arrow, "parquet-wasm": wasm, hyparquet }));
 "#;

@@ -45,8 +45,11 @@ def value(cell):
     kind = cell.get(office("value-type"))
     shown = "\n".join("".join(part.itertext()) for part in cell.iter(text("p")))
     return [kind, {"float": cell.get(office("value")), "date": cell.get(office("date-value"))}.get(kind, shown)]
-print(json.dumps([[value(cell) for cell in row.iter(table("table-cell"))]
-                  for row in tree.parse(sys.argv[1]).getroot().iter(table("table-row"))]))
+def cells(row):
+    # Equal neighbours are stored once; what is repeated very often is the empty rest of a row.
+    found = [(value(cell), int(cell.get(table("number-columns-repeated"), 1))) for cell in row.iter(table("table-cell"))]
+    return [cell for cell, times in found if times < 1000 for _ in range(times)]
+print(json.dumps([cells(row) for row in tree.parse(sys.argv[1]).getroot().iter(table("table-row"))]))
 "#;
 
 /// Opens a file as a user of that country does, by LibreOffice's number of the country's language.
