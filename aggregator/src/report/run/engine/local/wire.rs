@@ -33,8 +33,10 @@ pub(super) enum Reply {
     Ready { build: String },
     /// A frame of rows follows.
     Rows,
-    /// That was all: so many rows, and what is to say of the file.
-    Done { rows: usize, file: Option<Value> },
+    /// That was all: so many rows.
+    Done { rows: usize },
+    /// So many rows are in the file, and this is to say of it; even if it is null.
+    Filed { rows: usize, told: Value },
     /// There is no result.
     Failed(Failure),
     /// The work panicked; the worker is not asked again.

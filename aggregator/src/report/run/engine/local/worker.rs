@@ -141,7 +141,8 @@ impl Worker {
                     let frame = self.frame().await?;
                     answer.frames.push(decoded(frame).await?);
                 }
-                Reply::Done { rows, file } => return Ok(Ok(Answer { rows, file, ..answer })),
+                Reply::Done { rows } => return Ok(Ok(Answer { rows, ..answer })),
+                Reply::Filed { rows, told } => return Ok(Ok(Answer { rows, file: Some(told), ..answer })),
                 Reply::Failed(failure) => return Ok(Err(Ended::Failed(failure))),
                 Reply::Panicked(message) => return Ok(Err(Ended::Died(message))),
                 Reply::Ready { .. } => return Err(io::Error::other("it begins again")),
