@@ -41,9 +41,13 @@ const CELLS: &str = r#"
 import json, sys, xml.etree.ElementTree as tree
 name = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}%s"
 office, table, text = (lambda tag, of=of: name % (of, tag) for of in ("office", "table", "text"))
+def joined(part):
+    # Blanks at the ends of a text are elements of their own.
+    inner = " " * int(part.get(text("c"), 1)) if part.tag == text("s") else part.text or ""
+    return inner + "".join(joined(child) + (child.tail or "") for child in part)
 def value(cell):
     kind = cell.get(office("value-type"))
-    shown = "\n".join("".join(part.itertext()) for part in cell.iter(text("p")))
+    shown = "\n".join(joined(part) for part in cell.iter(text("p")))
     return [kind, {"float": cell.get(office("value")), "date": cell.get(office("date-value"))}.get(kind, shown)]
 def cells(row):
     # Equal neighbours are stored once; what is repeated very often is the empty rest of a row.
