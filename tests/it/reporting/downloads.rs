@@ -6,7 +6,6 @@ use reqwest::Method;
 use system_tests::{Reply, eventually, python};
 use tokio::io::AsyncReadExt as _;
 
-use super::workers::resident;
 use super::{api, direct, listed, metric, reporting, shared};
 
 /// What a body holds.
@@ -206,22 +205,4 @@ async fn many_who_want_the_same_are_served_one_file() {
     }
     let rows = metric(&api, "tributary_export_rows_total{format=\"parquet\"").await;
     assert_eq!(rows, 60_000.0, "what another process wrote is counted, too");
-}
-
-#[tokio::test]
-async fn the_rows_of_a_large_download_are_never_in_the_service() {
-    let stack = reporting(&[]).await;
-    let api = api(&stack);
-    let service = stack.state().services["reporting"].pid;
-    api.get(&direct("many?blocks=30&format=csv")).await.expect(200);
-    // From here on the system notes the most that the process holds.
-    std::fs::write(format!("/proc/{service}/clear_refs"), "5").unwrap();
-    let before = resident(service, "VmHWM:");
-    for format in ["csv", "json", "parquet"] {
-        let reply = api.get(&direct(&format!("many?blocks=300&format={format}"))).await.expect(200);
-        assert_eq!(reply.header("tributary-rows"), Some("300000"));
-    }
-    // The rows of one of these alone take more than 20 MB.
-    let grown = resident(service, "VmHWM:") - before;
-    assert!(grown < 15 * 1024, "{grown} KiB");
 }

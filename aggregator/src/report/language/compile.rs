@@ -16,7 +16,6 @@ use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
 use super::view::Views;
-use crate::source::offer;
 
 /// A report that can be run.
 #[derive(Debug, Clone)]
@@ -59,7 +58,8 @@ impl Report {
 
     /// Whether its rows would be others if a source offered what is absent: a dataset, or `dataset.column`.
     pub(crate) fn lacks(&self, absent: &str) -> bool {
-        let (dataset, column) = offer::split(absent);
+        let (dataset, column) =
+            absent.split_once('.').map_or((absent, None), |(dataset, column)| (dataset, Some(column)));
         let is_named = |column: &str| {
             let statement = self.query.to_string();
             statement.split(|it: char| !it.is_alphanumeric() && it != '_').any(|word| word == column)
