@@ -5,7 +5,7 @@ pub mod client;
 pub mod declare;
 mod error;
 mod heads;
-mod offer;
+pub(crate) mod offer;
 pub(crate) mod page;
 mod status;
 

@@ -59,6 +59,6 @@ impl Dataset {
 }
 
 /// Dataset and, if one is meant, column of what is absent.
-fn split(absent: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(absent: &str) -> (&str, Option<&str>) {
     absent.split_once('.').map_or((absent, None), |(dataset, column)| (dataset, Some(column)))
 }
