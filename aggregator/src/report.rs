@@ -36,7 +36,7 @@ pub use run::now::Present;
 pub use run::shared::Shared;
 pub(crate) use run::statements::check_files;
 
-use crate::source::SourceStatus;
+use crate::source::{SourceStatus, offer};
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl SourceFreshness {
             complete_through: status.complete_through,
             age_seconds: status.complete_through.map(|through| (now - through).num_seconds().max(0)),
             stale: status.stale,
-            absent: status.absent.keys().filter(|it| report.lacks(it)).cloned().collect(),
+            absent: status.absent.keys().filter(|it| report.lacks(offer::split(it))).cloned().collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::column::{Column, Kind};
 use crate::error::{Error, Result};
 use crate::format::{CsvProfile, DecimalMark};
 use crate::provenance::Provenance;
-use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
+use crate::text::{push_date, push_float, push_int, push_money, push_spreadsheet_timestamp, push_timestamp};
 
 /// Tells Excel that the file is UTF-8; without it every accent opens as two wrong letters.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -83,9 +83,7 @@ fn field<'a>(cells: &'a Cells<'_>, row: usize, text: &'a mut Vec<u8>) -> &'a [u8
             Some(false) => return b"false",
             None => {}
         },
-        Cells::Timestamp(values) => {
-            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, CsvProfile::Raw))
-        }
+        Cells::Timestamp(values) => values.get(row).into_iter().for_each(|value| push_timestamp(text, value)),
         Cells::Money(values, decimals) => {
             values.get(row).into_iter().for_each(|value| push_money(text, value, *decimals));
         }
@@ -105,7 +103,7 @@ fn spreadsheet_field<'a>(cells: &'a Cells<'_>, row: usize, mark: DecimalMark, te
             value => value.into_iter().for_each(|value| push_int(text, value)),
         },
         Cells::Timestamp(values) => {
-            values.get(row).into_iter().for_each(|value| push_timestamp(text, value, CsvProfile::Spreadsheet(mark)))
+            values.get(row).into_iter().for_each(|value| push_spreadsheet_timestamp(text, value));
         }
         Cells::Float(_) | Cells::Money(..) => {
             field(cells, row, text);

@@ -106,6 +106,11 @@ impl Format {
         }
     }
 
+    /// The parameter `profile` of the `Content-Type`.
+    fn profile(self) -> Option<&'static str> {
+        self.media_type().split_once("profile=").map(|(_, profile)| profile)
+    }
+
     /// Whether its bytes are no text, and nothing for a terminal.
     #[must_use]
     pub const fn is_binary(self) -> bool {
@@ -180,10 +185,10 @@ impl<'a> Range<'a> {
         let essence = format.media_type().split(';').next().unwrap_or_default();
         let (kind, subtype) = essence.split_once('/').unwrap_or_default();
         // Of a profile that nobody knows, the plain file is the nearest.
-        let known = ["spreadsheet", "spreadsheet-comma"];
-        let own = format.media_type().split_once("profile=").map(|(_, profile)| profile);
-        let asked = self.profile.map(|asked| known.into_iter().find(|known| asked.eq_ignore_ascii_case(known)));
-        let profile_fits = asked.is_none_or(|asked| asked == own);
+        let known = |asked: &str| {
+            Format::ALL.into_iter().filter_map(Format::profile).find(|known| asked.eq_ignore_ascii_case(known))
+        };
+        let profile_fits = self.profile.is_none_or(|asked| known(asked) == format.profile());
         (self.kind == "*" || self.kind.eq_ignore_ascii_case(kind))
             && (self.subtype == "*" || self.subtype.eq_ignore_ascii_case(subtype))
             && profile_fits

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::cells::Cells;
 use crate::column::Column;
 use crate::error::{Error, Result};
-use crate::format::CsvProfile;
 use crate::format::Format;
 use crate::provenance::{Outdated, Provenance, Source};
 use crate::text::{push_date, push_float, push_int, push_money, push_timestamp};
@@ -168,9 +167,7 @@ fn push_value(text: &mut Vec<u8>, cells: &Cells<'_>, row: usize) {
             values.get(row).map(|value| text.extend_from_slice(if value { b"true" } else { b"false" }))
         }
         Cells::Date(values) => values.get(row).map(|value| quoted(text, |text| push_date(text, value))),
-        Cells::Timestamp(values) => {
-            values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, CsvProfile::Raw)))
-        }
+        Cells::Timestamp(values) => values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value))),
         Cells::Money(values, decimals) => values.get(row).map(|value| push_money(text, value, *decimals)),
     };
     if pushed.is_none() {

@@ -1,7 +1,7 @@
 //! The job `watch`: find what is beyond its limit, and notify of it, once when it begins and once when it ends.
 //!
 //! What is wrong is an incident, a row that there is one of per kind and subject while it lasts: however often and by
-//! however many replicas it is found, it is notified once. The message is a row too, written with the incident; it is sent
+//! however many replicas it is found, there is one notification. The message is a row too, written with the incident; it is sent
 //! until the receiver has taken it, under a key that is the same for every attempt. Failed runs become incidents in the
 //! transaction that ends them; this job notifies of those as of its own findings.
 

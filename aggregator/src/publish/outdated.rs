@@ -38,14 +38,13 @@ impl Outdated {
         let mut of_datasets = BTreeMap::<_, OfDataset>::new();
         for by in [&self.by, &others.by] {
             for came in Vec::<OfDataset>::deserialize(by)? {
-                match of_datasets.get_mut(&(came.source.clone(), came.dataset.clone())) {
-                    Some(sum) => {
-                        sum.added += came.added;
-                        sum.changed += came.changed;
-                        sum.removed += came.removed;
-                    }
-                    None => drop(of_datasets.insert((came.source.clone(), came.dataset.clone()), came)),
-                }
+                let sum = of_datasets.entry((came.source.clone(), came.dataset.clone()));
+                sum.and_modify(|sum| {
+                    sum.added += came.added;
+                    sum.changed += came.changed;
+                    sum.removed += came.removed;
+                })
+                .or_insert(came);
             }
         }
         let by = serde_json::to_value(of_datasets.into_values().collect::<Vec<_>>())?;

@@ -46,14 +46,14 @@ impl Manifest {
     /// What is offered of a day.
     pub(crate) async fn of(connection: &mut PgConnection, business_day: NaiveDate) -> Result<Self, JobError> {
         let files = sqlx::query_as!(
-        Entry,
-        r#"SELECT id, split_part(path, '/', 2) AS "file!", report, revision, format, rows, bytes, sha256, created_at,
+            Entry,
+            r#"SELECT id, split_part(path, '/', 2) AS "file!", report, revision, format, rows, bytes, sha256, created_at,
                     provenance
                FROM exports.file WHERE business_day = $1 AND removed_at IS NULL
               ORDER BY report, revision, format"#,
-        business_day
-    )
-    .fetch_all(connection)
+            business_day
+        )
+        .fetch_all(connection)
         .await
         .context("the exports tables could not be read")?;
         Ok(Self { business_day, files })

@@ -56,10 +56,8 @@ impl Report {
         datasets.iter().any(|dataset| self.datasets.contains(dataset))
     }
 
-    /// Whether its rows would be others if a source offered what is absent: a dataset, or `dataset.column`.
-    pub(crate) fn lacks(&self, absent: &str) -> bool {
-        let (dataset, column) =
-            absent.split_once('.').map_or((absent, None), |(dataset, column)| (dataset, Some(column)));
+    /// Whether its rows would be others if a source offered what is absent: a dataset, or a column of it.
+    pub(crate) fn lacks(&self, (dataset, column): (&str, Option<&str>)) -> bool {
         let is_named = |column: &str| {
             let statement = self.query.to_string();
             statement.split(|it: char| !it.is_alphanumeric() && it != '_').any(|word| word == column)

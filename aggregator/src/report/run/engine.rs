@@ -37,13 +37,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     fn rows(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds) -> Frames;
 
     /// Computes, and has the rows written as `order` says.
-    fn file(
-        &self,
-        work: Arc<Work>,
-        asker: &Asker,
-        bounds: Bounds,
-        order: Order,
-    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>>;
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing;
 
     /// Makes ready for the first question.
     fn warm(&self) {}
@@ -51,6 +45,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 
 /// The rows of a computation, as they come.
 pub(crate) type Frames = BoxStream<'static, Result<DataFrame, ReportError>>;
+
+/// The making of a file.
+pub(crate) type Filing = BoxFuture<'static, Result<Filed<Frames>, ReportError>>;
 
 /// A file that is to be made of rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]

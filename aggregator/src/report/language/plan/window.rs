@@ -41,7 +41,7 @@ pub(super) fn add(
             windows.push(window);
             windows.len() - 1
         });
-        planned.push((text.clone(), at, Call::plan(call, function, spec, env, &mut inputs)?));
+        planned.push((text.clone(), at, Call::plan(Site { at: call, function, spec, env }, &mut inputs)?));
     }
     if !inputs.columns.is_empty() {
         frame = frame.with_columns(inputs.columns);
@@ -62,6 +62,15 @@ pub(super) fn add(
         }
     }
     Ok((frame, found))
+}
+
+/// A call over a window, and what its arguments are resolved in.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    at: &'a Expr,
+    function: &'a Function,
+    spec: &'a WindowSpec,
+    env: Env<'a>,
 }
 
 /// The columns that are added to the rows before the windows are computed.
@@ -160,13 +169,8 @@ struct Call {
 }
 
 impl Call {
-    fn plan(
-        at: &Expr,
-        function: &Function,
-        spec: &WindowSpec,
-        env: Env<'_>,
-        inputs: &mut Inputs<'_>,
-    ) -> Result<Self, Fault> {
+    fn plan(site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { function, spec, .. } = site;
         let name = name_of(function);
         let is_running = !spec.order_by.is_empty();
         let call = Self {
@@ -178,22 +182,12 @@ impl Call {
             is_running,
             offset: 0,
         };
-        if aggregate::is_aggregate(&call.name) {
-            call.aggregate(at, function, spec, env, inputs)
-        } else {
-            call.of_window(at, function, spec, env, inputs)
-        }
+        if aggregate::is_aggregate(&call.name) { call.aggregate(site, inputs) } else { call.of_window(site, inputs) }
     }
 
     /// An aggregate over the partition, or along its order.
-    fn aggregate(
-        mut self,
-        at: &Expr,
-        function: &Function,
-        spec: &WindowSpec,
-        env: Env<'_>,
-        inputs: &mut Inputs<'_>,
-    ) -> Result<Self, Fault> {
+    fn aggregate(mut self, site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { at, function, spec, env } = site;
         let over = aggregate::over(at, function, env)?;
         self.kind = aggregate::kind(&self.name, &over);
         self.is_distinct = matches!(over, Over::Distinct(_));
@@ -218,14 +212,8 @@ impl Call {
     }
 
     /// A function that only windows have: a rank, or the value of another row.
-    fn of_window(
-        mut self,
-        at: &Expr,
-        function: &Function,
-        spec: &WindowSpec,
-        env: Env<'_>,
-        inputs: &mut Inputs<'_>,
-    ) -> Result<Self, Fault> {
+    fn of_window(mut self, site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { at, function, spec, env } = site;
         let shown = function.name.to_string().to_uppercase();
         if !is_window(&self.name) {
             return Err(fault(at, format!("{shown} takes no OVER")));

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use lake::References;
 use polars::prelude::DataFrame;
 use tokio::sync::Semaphore;
 
 use super::compute::compute;
-use super::{Asker, Engine, Filed, Frames, Order, Work};
+use super::{Asker, Engine, Filed, Filing, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::deep::deep;
@@ -57,13 +56,7 @@ impl Engine for Here {
         stream::once(self.clone().run(work, bounds)).boxed()
     }
 
-    fn file(
-        &self,
-        work: Arc<Work>,
-        asker: &Asker,
-        bounds: Bounds,
-        _: Order,
-    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>> {
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, _: Order) -> Filing {
         let rows = self.rows(work, asker, bounds);
         async { Ok(Filed::Rows(rows)) }.boxed()
     }

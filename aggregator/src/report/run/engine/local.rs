@@ -18,10 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Asker, Engine, Filed, Frames, Order, Work};
+use super::{Asker, Engine, Filed, Filing, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::error::ReportError;
@@ -203,13 +202,7 @@ impl Engine for Local {
         stream::once(frames).try_flatten().boxed()
     }
 
-    fn file(
-        &self,
-        work: Arc<Work>,
-        asker: &Asker,
-        bounds: Bounds,
-        order: Order,
-    ) -> BoxFuture<'static, Result<Filed<Frames>, ReportError>> {
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
         let filed = |Answer { file, frames, .. }| match file {
             Some(told) => Filed::File(told),
