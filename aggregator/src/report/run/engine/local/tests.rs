@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::poll;
 use lake::{FileSet, calendar};
 use polars::prelude::ParquetWriter;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -20,8 +21,8 @@ const ENDLESS: &str = "SELECT COUNT(*) AS n FROM calendar AS a CROSS JOIN (SELEC
                        FROM calendar AS b CROSS JOIN calendar AS c) AS d WHERE a.iso_week + d.year + d.week = 7";
 const QUICK: &str = "SELECT COUNT(*) AS n FROM calendar";
 const BOUNDS: Bounds = Bounds::IN_BACKGROUND;
-/// How long anything may take that is to be quick, on a busy machine.
-const SOON: Duration = Duration::from_secs(1);
+/// When a test is given up: what is to end would otherwise be waited for as long as [`ENDLESS`] lasts.
+const GIVEN_UP: Duration = Duration::from_secs(120);
 
 /// The worker: its arguments are, for the program of the tests, names of tests to run.
 #[test]
@@ -78,22 +79,20 @@ fn work_of(lake: &Path, statement: &str) -> Arc<Work> {
     Arc::new(Work { shape, statement: statement.into(), datasets })
 }
 
-/// Waits for the end of a child, which must come soon.
+/// Waits for the end of a child.
 async fn ended(process: u32) {
     let child = WaitId::Pid(Pid::from_raw(process.cast_signed()).unwrap());
     // Whoever started it takes note of its end too, perhaps first: then there is no such child any more.
     let end = || waitid(child, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).map_or((), drop);
-    tokio::time::timeout(SOON, tokio::task::spawn_blocking(end)).await.expect("the process to end").unwrap();
+    tokio::time::timeout(GIVEN_UP, tokio::task::spawn_blocking(end)).await.expect("the process to end").unwrap();
 }
 
 #[tokio::test]
 async fn a_deadline_ends_the_computation() {
     let machine = Machine::new(TIMES);
     let worker = machine.warm().await;
-    let (limit, asked) = (Duration::from_millis(300), Instant::now());
-    let outcome = machine.compute(ENDLESS, "one", Bounds { time: limit, ..BOUNDS }).await;
+    let outcome = machine.compute(ENDLESS, "one", Bounds { time: Duration::from_millis(300), ..BOUNDS }).await;
     assert!(matches!(outcome, Err(ReportError::TimedOut { .. })), "{outcome:?}");
-    assert!(asked.elapsed() < limit + SOON, "{:?}", asked.elapsed());
     ended(worker).await;
 }
 
@@ -121,17 +120,23 @@ async fn of_workers_that_have_waited_for_long_one_stays() {
 
 #[tokio::test]
 async fn a_second_long_job_makes_room_and_short_ones_are_answered() {
-    let machine = Machine::new(Times { long: Duration::from_millis(700), ..TIMES });
+    let machine = Machine::new(TIMES);
     machine.warm().await;
-    let mut first = std::pin::pin!(machine.compute(ENDLESS, "one", BOUNDS));
-    let impatient = Bounds { patience: Duration::from_millis(300), ..BOUNDS };
+    // The first is known to last, so that it has the turn of long jobs before the second asks for it.
+    let known = format!("{ENDLESS} AND 1 = 1");
+    let one = Asker::consumer(Some("one"));
+    machine.local.turns.learn(&work_of(machine.lake.path(), &known), &one, Class::Long).await;
+    let mut first = std::pin::pin!(machine.compute(&known, "one", BOUNDS));
+    assert!(poll!(&mut first).is_pending());
+    assert!(machine.local.turns.grown_long(&Asker::Run).is_none());
     let others = async {
+        let impatient = Bounds { patience: Duration::from_millis(300), ..BOUNDS };
         let second = machine.compute(ENDLESS, "other", impatient).await;
-        (second, machine.compute(QUICK, "third", impatient).await)
+        (second, machine.compute(QUICK, "third", BOUNDS).await)
     };
     let (second, third) = tokio::select! {
         first = &mut first => panic!("{first:?}"),
-        others = others => others,
+        others = tokio::time::timeout(GIVEN_UP, others) => others.unwrap(),
     };
     assert!(matches!(second, Err(ReportError::Busy)), "{second:?}");
     assert!(matches!(third, Ok(1)), "{third:?}");
