@@ -33,7 +33,7 @@ pub use error::PollError;
 pub struct PollOutcome {
     /// The source.
     pub source: String,
-    /// The snapshot it committed; `None` when no row changed.
+    /// The newest snapshot that it committed; `None` when no row changed.
     pub snapshot: Option<i64>,
     /// Every change the source committed before this instant is now in the lake.
     pub complete_through: DateTime<Utc>,
@@ -51,8 +51,27 @@ pub struct PollOutcome {
     pub pages: i64,
     /// Bytes of page bodies.
     pub bytes: i64,
-    /// Whether it went on with what an interrupted poll had staged.
+    /// Whether it went on with what an interrupted poll had staged, before it read what has come since.
     pub resumed: bool,
+}
+
+impl PollOutcome {
+    /// What this and the `next` commit of one poll came to.
+    fn and(self, next: Self) -> Self {
+        Self {
+            source: self.source,
+            snapshot: next.snapshot.or(self.snapshot),
+            complete_through: next.complete_through,
+            rows_read: self.rows_read + next.rows_read,
+            rows_added: self.rows_added + next.rows_added,
+            rows_changed: self.rows_changed + next.rows_changed,
+            rows_removed: self.rows_removed + next.rows_removed,
+            rows_quarantined: self.rows_quarantined + next.rows_quarantined,
+            pages: self.pages + next.pages,
+            bytes: self.bytes + next.bytes,
+            resumed: self.resumed || next.resumed,
+        }
+    }
 }
 
 /// What a full refresh may do to rows that did not come again.
@@ -103,7 +122,7 @@ impl Poller {
         self.commits.version()
     }
 
-    /// Poll a source: read what is new and commit it as one snapshot.
+    /// Poll a source: read what is new and commit it as one snapshot, after what an interrupted poll had staged.
     ///
     /// Waits for another poll of the source, in this process or another, to end: what this one brings was asked for
     /// after that one began.
@@ -171,6 +190,16 @@ impl Poll<'_> {
         )
         .execute(self.db())
         .await?;
+        let outcome = self.pass().await?;
+        if !outcome.resumed {
+            return Ok(outcome);
+        }
+        // What was staged is as old as the poll that was interrupted: whoever polls now wants what is new now.
+        Ok(outcome.and(self.pass().await?))
+    }
+
+    /// Reads and commits once: what an interrupted poll had staged, read to its end, or else what is new.
+    async fn pass(&self) -> Result<PollOutcome, PollError> {
         match self.read().await? {
             read::Read::Unchanged(moved) => self.commit_unchanged(&moved).await,
             read::Read::Staged(staged) => self.commit_staged(&staged).await,
