@@ -33,6 +33,9 @@ use crate::{
     publishing::{self, Grains},
 };
 
+/// How long a revision is looked for whose pack died before it was written: the days that housekeeping keeps files that are
+/// superseded. All that was ever published would be a long look every few minutes.
+const UNPACKED_DAYS: i32 = 35;
 /// How many reports are encoded at the same time.
 const AT_ONCE: usize = 2;
 
@@ -183,15 +186,17 @@ async fn pack_report(
     Ok(packed)
 }
 
-/// The days that were exported once, and of which a report has a newer revision than its files.
+/// The days that were exported once, and of which a report has a newer revision than its files, not long published.
 pub(crate) async fn unpacked_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
     let days: Vec<NaiveDate> = sqlx::query_scalar(
-        "SELECT DISTINCT exported.business_day
-           FROM (SELECT business_day, report, max(revision) AS revision FROM exports.file GROUP BY 1, 2) AS exported
-           JOIN published.revision newer
-             ON newer.report = exported.report AND newer.business_day = exported.business_day
+        "SELECT DISTINCT newer.business_day
+           FROM published.revision newer
+          CROSS JOIN LATERAL (SELECT max(f.revision) AS revision FROM exports.file f
+                               WHERE f.business_day = newer.business_day AND f.report = newer.report) AS exported
+          WHERE newer.published_at > clock_timestamp() - make_interval(days => $1)
             AND newer.revision > exported.revision",
     )
+    .bind(UNPACKED_DAYS)
     .fetch_all(db)
     .await
     .context("published and exported revisions could not be compared")?;
