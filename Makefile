@@ -22,7 +22,7 @@ setup-demo:
 build: ## Build everything once; demo and test share it
 	$(CARGO) build --workspace
 
-demo: setup-demo build ## Start everything, tell 90 days of history, publish it, show last night's report
+demo: setup-demo build ## Start everything, seed 90 days of history, publish it, show last night's report
 	@$(BIN)/stack demo --data-dir '$(DATA)' --ports $(PORTS)
 
 down: ## Stop what `make demo` left running; its data stays

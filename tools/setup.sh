@@ -14,8 +14,9 @@ python=$(command -v python3 || true)
 if [ -z "$python" ]; then missing+=(python3 python3-venv)
 elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 
-# The browser of the console's tests and screenshots; the demo needs none.
+# The browser of the console's tests and screenshots, and the spreadsheet that opens the exports; the demo needs none.
 if [ "${1:-}" != --demo ]; then
+  command -v soffice >/dev/null || missing+=(libreoffice-calc-nogui)
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
   command -v chromedriver >/dev/null || missing+=(chromium-driver)
 fi
@@ -38,10 +39,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else
     say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.11 or newer with venv,"
-    say "and for the tests Chromium with chromedriver"
-    say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver"
-    say "  Arch:    sudo pacman -S base-devel postgresql python chromium"
-    say "  macOS:   xcode-select --install && brew install postgresql@17 python@3.12 chromedriver && brew install --cask chromium"
+    say "and for the tests Chromium with chromedriver, and LibreOffice (soffice)"
+    say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver libreoffice-calc"
+    say "  Arch:    sudo pacman -S base-devel postgresql python chromium libreoffice-fresh"
+    say "  macOS:   xcode-select --install && brew install postgresql@17 python@3.12 chromedriver"
+    say "           brew install --cask chromium libreoffice"
     exit 1
   fi
 fi
@@ -51,13 +53,16 @@ command -v cargo >/dev/null || { say "Rust is not installed; see https://rustup.
 if [ "${1:-}" != --demo ]; then
   venv=$target/venv
   stamp=$venv/requirements.txt
-  if ! cmp -s tools/requirements.txt "$stamp"; then
-    say "making a Python environment in $venv (DuckDB and friends judge the tests)"
+  if ! cat tools/requirements.txt tools/package.json | cmp -s - "$stamp"; then
+    say "making an environment in $venv (DuckDB and friends judge the tests)"
     rm -rf "$venv"
     mkdir -p "$target"
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r tools/requirements.txt
-    cp tools/requirements.txt "$stamp"
+    mkdir "$venv/javascript"
+    cp tools/package.json "$venv/javascript"
+    "$venv/bin/npm" install --prefix "$venv/javascript" --silent --no-audit --no-fund --no-package-lock
+    cat tools/requirements.txt tools/package.json >"$stamp"
   fi
 fi
 say "everything is there"

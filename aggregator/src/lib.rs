@@ -91,7 +91,7 @@ impl Aggregator {
         &self.db
     }
 
-    /// What this aggregator was told.
+    /// The settings of this aggregator.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

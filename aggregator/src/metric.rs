@@ -40,8 +40,10 @@ pub const REPORT_ROWS: &str = "tributary_report_rows_total";
 pub const REPORT_RESULTS: &str = "tributary_report_results_total";
 /// Computations that gave no result, by `report`: too many rows, out of time, or a fault.
 pub const REPORT_FAILURES: &str = "tributary_report_failures_total";
-/// Computations that were ended, by `reason`: `failed`, `time`, `memory`, `overtaken` (it grew long while another long one
-/// ran, and begins anew), `left` (nobody waited any more), `died`, `not_begun` (no process could be started for it).
+/// Computations that were ended, by `reason`.
+///
+/// `failed`, `time`, `memory`, `overtaken` (it grew long while another long one ran, and begins anew), `left` (nobody
+/// waited any more), `died`, `not_begun` (no process could be started for it).
 pub const COMPUTATIONS_ENDED: &str = "tributary_computations_ended_total";
 /// Processes that compute reports and wait for the next.
 pub const IDLE_WORKERS: &str = "tributary_idle_workers";

@@ -1,4 +1,4 @@
-//! A poll: everything a source has to tell, from its feed to one committed snapshot.
+//! A poll: all changes of a source, from its feed to one committed snapshot.
 //!
 //! Head, pages, merge, commit. Readers see the snapshot or nothing of the poll; a poll that was
 //! interrupted anywhere is taken up by the next one behind the last page it staged.

@@ -21,7 +21,7 @@ use chrono::NaiveDate;
 use metrics::counter;
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, PgTransaction};
 
 pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
@@ -37,7 +37,7 @@ use crate::metric;
 use crate::report::{Catalogue, Grain, Report, ReportResult, Reports};
 use digest::Difference;
 use lock::lock_day;
-use outdated::Told;
+use outdated::CauseScope;
 use stored::StoredColumn;
 
 /// What [`Publisher::publish`] did.
@@ -132,19 +132,7 @@ impl Publisher {
             let (result, missing) = (Arc::clone(&result), missing.clone());
             tokio::task::spawn_blocking(move || digest::of(&result, state, &missing)).await??
         };
-        let (mut tx, current, difference) = loop {
-            // Before anything is locked: to compare a million rows takes its time.
-            let seen = read::current(&mut *self.db.acquire().await?, &report.name, business_day).await?;
-            let difference = self.difference(seen.as_ref(), &result, &digest).await?;
-            let mut tx = base::begin(&self.db).await?;
-            lock.check(&mut tx).await?;
-            lock_day(&mut tx, &report.name, business_day).await?;
-            let current = read::current(&mut tx, &report.name, business_day).await?;
-            let id = |revision: &Option<Revision>| revision.as_ref().map(|it| it.revision_id);
-            if id(&current) == id(&seen) {
-                break (tx, current, difference);
-            }
-        };
+        let (mut tx, current, difference) = self.locked(&result, business_day, &digest, lock).await?;
         let version = ensure_version(&mut tx, report, self.currency).await?;
         let row_count = i64::try_from(result.frame.height()).unwrap_or(i64::MAX);
         let mut published = Published {
@@ -170,8 +158,8 @@ impl Publisher {
                 return Ok(published);
             }
             let days = self.reports.days_behind(report, business_day);
-            let told = if difference == Difference::None { Told::OfTheDays } else { Told::AllThatIsRead };
-            let came = outdated::came(&mut tx, report, &days, (current.snapshot, result.snapshot), told).await?;
+            let scope = if difference == Difference::None { CauseScope::Days } else { CauseScope::AllRead };
+            let came = outdated::came(&mut tx, report, &days, (current.snapshot, result.snapshot), scope).await?;
             cause = came.map(|came| came.by);
         }
         published.revision = current.map_or(0, |current| current.revision) + 1;
@@ -181,6 +169,31 @@ impl Publisher {
         tx.commit().await?;
         counter!(metric::REVISIONS, "state" => state.name()).increment(1);
         Ok(published)
+    }
+
+    /// A transaction that holds the day's lock, the current revision, and how the result differs from it. They are
+    /// compared before anything is locked, because a million rows take their time; and again where a revision came
+    /// meanwhile.
+    async fn locked(
+        &self,
+        result: &Arc<ReportResult>,
+        business_day: NaiveDate,
+        digest: &str,
+        lock: &dyn Lock,
+    ) -> Result<(PgTransaction<'static>, Option<Revision>, Difference), PublishError> {
+        let name = &result.report.name;
+        loop {
+            let seen = read::current(&mut *self.db.acquire().await?, name, business_day).await?;
+            let difference = self.difference(seen.as_ref(), result, digest).await?;
+            let mut tx = base::begin(&self.db).await?;
+            lock.check(&mut tx).await?;
+            lock_day(&mut tx, name, business_day).await?;
+            let current = read::current(&mut tx, name, business_day).await?;
+            let id = |revision: &Option<Revision>| revision.as_ref().map(|it| it.revision_id);
+            if id(&current) == id(&seen) {
+                return Ok((tx, current, difference));
+            }
+        }
     }
 
     /// How a result differs from what is published.
@@ -199,7 +212,7 @@ impl Publisher {
     }
 
     /// Marks what is published of a report for a day as outdated by the rows that came to the lake `after` a snapshot,
-    /// beside those that a mark tells already; whether there were any.
+    /// beside those of an earlier mark; whether there were any.
     ///
     /// # Errors
     /// When the lock or the database is lost; nothing has been written then.
@@ -215,17 +228,17 @@ impl Publisher {
         lock.check(&mut tx).await?;
         lock_day(&mut tx, &report.name, business_day).await?;
         let Some(current) = read::current(&mut tx, &report.name, business_day).await? else { return Ok(false) };
-        let told_through = outdated::newest_mark(&mut tx, &current).await?;
-        let (after, through) = (told_through.map_or(after, |told| told.max(after)), gate.snapshot());
+        let marked_through = outdated::newest_mark(&mut tx, &current).await?;
+        let (after, through) = (marked_through.map_or(after, |marked| marked.max(after)), gate.snapshot());
         if after >= through {
             return Ok(false);
         }
         let days = self.reports.days_behind(report, business_day);
-        let came = outdated::came(&mut tx, report, &days, (after, through), Told::OfTheDays).await?;
+        let came = outdated::came(&mut tx, report, &days, (after, through), CauseScope::Days).await?;
         let Some(came) = came else { return Ok(false) };
-        // What a mark tells is kept: the rows that it was made of may have been forgotten.
+        // The rows of an earlier mark are kept: the lake may no longer record that they came.
         let all = match &current.outdated {
-            Some(Json(told)) => came.and(told)?,
+            Some(Json(marked)) => came.and(marked)?,
             None => came,
         };
         outdated::mark(&mut tx, &current, through, Some(&all)).await?;
@@ -285,9 +298,7 @@ async fn ensure_version(
     currency: Currency,
 ) -> Result<i32, sqlx::Error> {
     let columns: Vec<_> = report.columns.iter().map(|column| StoredColumn::of(column, currency)).collect();
-    sqlx::query_scalar("SELECT published.ensure_version($1, $2)")
-        .bind(&report.name)
-        .bind(Json(columns))
+    sqlx::query_scalar!(r#"SELECT published.ensure_version($1, $2) AS "version!""#, &report.name, json!(columns))
         .fetch_one(connection)
         .await
 }

@@ -25,17 +25,18 @@ pub use language::param::{ParamType, Parameter};
 pub use language::resolve::ParameterError;
 pub use language::view::View;
 pub use run::Reports;
-pub use run::ask::{Bounds, Question};
+pub use run::ask::{Bounds, FEW, Question};
 pub use run::cache::Computed;
 pub(crate) use run::day_end::day_end;
 pub(crate) use run::deep::start_polars;
-pub use run::engine::{Asker, OUT_OF_MEMORY, Workers, WriteFile, as_worker, own_program, work};
+pub use run::engine::{Asker, Filed, OUT_OF_MEMORY, Workers, WriteFile, as_worker, own_program, work};
 pub(crate) use run::engine::{Engine, Here, Local};
 pub use run::error::ReportError;
 pub use run::now::Present;
+pub use run::shared::Shared;
 pub(crate) use run::statements::check_files;
 
-use crate::source::SourceStatus;
+use crate::source::{SourceStatus, offer};
 
 /// A computed report.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ impl SourceFreshness {
             complete_through: status.complete_through,
             age_seconds: status.complete_through.map(|through| (now - through).num_seconds().max(0)),
             stale: status.stale,
-            absent: status.absent.keys().filter(|it| report.lacks(it)).cloned().collect(),
+            absent: status.absent.keys().filter(|it| report.lacks(offer::split(it))).cloned().collect(),
         }
     }
 }

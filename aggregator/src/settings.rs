@@ -1,4 +1,4 @@
-//! What the aggregator is told by whoever runs it.
+//! Settings of the aggregator.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub enum Error {
     /// The workbook could not be built.
     #[error("the workbook could not be built")]
     Workbook(#[source] rust_xlsxwriter::XlsxError),
-    /// The writer refused the bytes: a full disk, a client that went away.
+    /// The writer refused the bytes: a full disk, a client that disconnected.
     #[error("the document could not be written")]
     Write(#[source] std::io::Error),
 }

@@ -1,16 +1,27 @@
 //! The closed list of formats, their names and media types, and content negotiation.
 
+use serde::{Deserialize, Serialize};
+
 /// How a CSV is meant to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CsvProfile {
     /// RFC 4180, UTF-8, for programs.
     Raw,
-    /// For a double click: a byte order mark, and text that looks like a formula is disarmed.
-    Spreadsheet,
+    /// For a double click: a byte order mark, the reader's separators, and cells that mean what they say.
+    Spreadsheet(DecimalMark),
+}
+
+/// What stands before the decimals, and with it what stands between fields, in the reader's country.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DecimalMark {
+    /// `1234.50`, and commas between fields.
+    Point,
+    /// `1234,50`, and semicolons between fields.
+    Comma,
 }
 
 /// A format a report can be had in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// One document with the envelope and the rows as objects.
     Json,
@@ -25,11 +36,12 @@ pub enum Format {
 
 impl Format {
     /// Every format, the one for "anything" first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Json,
         Self::Ndjson,
         Self::Csv(CsvProfile::Raw),
-        Self::Csv(CsvProfile::Spreadsheet),
+        Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Point)),
+        Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Comma)),
         Self::Parquet,
         Self::Xlsx,
         Self::Arrow,
@@ -42,7 +54,8 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv(CsvProfile::Raw) => "csv",
-            Self::Csv(CsvProfile::Spreadsheet) => "csv-spreadsheet",
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Point)) => "csv-spreadsheet",
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Comma)) => "csv-spreadsheet-comma",
             Self::Parquet => "parquet",
             Self::Xlsx => "xlsx",
             Self::Arrow => "arrow",
@@ -59,12 +72,18 @@ impl Format {
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
             Self::Csv(_) => "csv",
-            Self::Parquet => "parquet",
-            Self::Xlsx => "xlsx",
-            Self::Arrow => "arrow",
+            other => other.name(),
+        }
+    }
+
+    /// The ending of a file beside those of other formats: no two are alike.
+    #[must_use]
+    pub const fn distinct_extension(self) -> &'static str {
+        match self {
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Point)) => "spreadsheet.csv",
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Comma)) => "spreadsheet-comma.csv",
+            other => other.extension(),
         }
     }
 
@@ -75,11 +94,21 @@ impl Format {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv(CsvProfile::Raw) => "text/csv; charset=utf-8; header=present",
-            Self::Csv(CsvProfile::Spreadsheet) => "text/csv; charset=utf-8; header=present; profile=spreadsheet",
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Point)) => {
+                "text/csv; charset=utf-8; header=present; profile=spreadsheet"
+            }
+            Self::Csv(CsvProfile::Spreadsheet(DecimalMark::Comma)) => {
+                "text/csv; charset=utf-8; header=present; profile=spreadsheet-comma"
+            }
             Self::Parquet => "application/vnd.apache.parquet",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Arrow => "application/vnd.apache.arrow.file",
         }
+    }
+
+    /// The parameter `profile` of the `Content-Type`.
+    fn profile(self) -> Option<&'static str> {
+        self.media_type().split_once("profile=").map(|(_, profile)| profile)
     }
 
     /// Whether its bytes are no text, and nothing for a terminal.
@@ -155,11 +184,11 @@ impl<'a> Range<'a> {
     fn matches(&self, format: Format) -> bool {
         let essence = format.media_type().split(';').next().unwrap_or_default();
         let (kind, subtype) = essence.split_once('/').unwrap_or_default();
-        let spreadsheet = matches!(format, Format::Csv(CsvProfile::Spreadsheet));
-        let profile_fits = match self.profile {
-            Some(profile) => spreadsheet == profile.eq_ignore_ascii_case("spreadsheet"),
-            None => true,
+        // Of a profile that nobody knows, the plain file is the nearest.
+        let known = |asked: &str| {
+            Format::ALL.into_iter().filter_map(Format::profile).find(|known| asked.eq_ignore_ascii_case(known))
         };
+        let profile_fits = self.profile.is_none_or(|asked| known(asked) == format.profile());
         (self.kind == "*" || self.kind.eq_ignore_ascii_case(kind))
             && (self.subtype == "*" || self.subtype.eq_ignore_ascii_case(subtype))
             && profile_fits
@@ -180,12 +209,14 @@ fn quality(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CsvProfile, Format};
+    use super::{CsvProfile, DecimalMark, Format};
 
     #[test]
     fn names_lead_back_to_their_format() {
         for format in Format::ALL {
             assert_eq!(Format::from_name(format.name()), Some(format));
+            let alike = |other: &Format| other.distinct_extension() == format.distinct_extension();
+            assert_eq!(Format::ALL.iter().filter(|other| alike(other)).count(), 1);
         }
         assert_eq!(Format::from_name("xml"), None);
     }
@@ -193,11 +224,14 @@ mod tests {
     #[test]
     fn accept_is_weighed() {
         let csv = Format::Csv(CsvProfile::Raw);
+        let spreadsheet = |mark| Format::Csv(CsvProfile::Spreadsheet(mark));
         let cases = [
             ("", Some(Format::Json)),
             ("*/*", Some(Format::Json)),
             ("text/csv", Some(csv)),
-            ("text/csv; profile=spreadsheet", Some(Format::Csv(CsvProfile::Spreadsheet))),
+            ("text/csv; profile=spreadsheet", Some(spreadsheet(DecimalMark::Point))),
+            ("text/csv; profile=\"Spreadsheet-Comma\"", Some(spreadsheet(DecimalMark::Comma))),
+            ("text/csv; profile=other", Some(csv)),
             ("application/json;q=0.5, text/csv;q=0.9", Some(csv)),
             ("application/json;q=0, */*;q=0.1", Some(Format::Ndjson)),
             ("application/vnd.apache.parquet, */*;q=0.1", Some(Format::Parquet)),

@@ -167,9 +167,7 @@ fn push_value(text: &mut Vec<u8>, cells: &Cells<'_>, row: usize) {
             values.get(row).map(|value| text.extend_from_slice(if value { b"true" } else { b"false" }))
         }
         Cells::Date(values) => values.get(row).map(|value| quoted(text, |text| push_date(text, value))),
-        Cells::Timestamp(values) => {
-            values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value, false)))
-        }
+        Cells::Timestamp(values) => values.get(row).map(|value| quoted(text, |text| push_timestamp(text, value))),
         Cells::Money(values, decimals) => values.get(row).map(|value| push_money(text, value, *decimals)),
     };
     if pushed.is_none() {

@@ -10,13 +10,14 @@
 //! | kind | JSON, NDJSON | CSV | Parquet, Arrow | XLSX |
 //! |---|---|---|---|---|
 //! | `money` | `1234.50`, with the currency's own digits always | `1234.50` | `DECIMAL(18,2)` | number, `#,##0.00` |
-//! | `int64` | number; a string beyond ±(2^53 − 1) | digits | `INT64` | number; text beyond 15 digits |
+//! | `int64` | number; a string beyond ±(2^53 − 1) | digits (`spreadsheet`: text beyond 15) | `INT64` | number; text beyond 15 digits |
 //! | `float` | shortest exact form | same | `DOUBLE` | number |
 //! | `date` | `"2026-03-08"` | same | `DATE` | date cell |
 //! | `timestamp` | `"2026-03-08T07:30:00.000000Z"` | same (`spreadsheet`: without `T` and `Z`) | microseconds, UTC | date cell, UTC |
 //! | null | `null` | nothing (as empty text is) | null | empty cell |
 //!
-//! A float that is not finite has no form in JSON, so it is null in every format.
+//! A float that is not finite has no form in JSON, so it is null in every format. The profile `spreadsheet` writes text
+//! that could be taken for a number, a date or a formula as `="text"`.
 
 mod arrow;
 mod cells;
@@ -37,15 +38,16 @@ use std::io::Write;
 use std::time::Instant;
 
 use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
 
 pub use crate::column::{Column, Kind};
 pub use crate::error::{Error, Result};
-pub use crate::format::{CsvProfile, Format};
+pub use crate::format::{CsvProfile, DecimalMark, Format};
 pub use crate::provenance::{Outdated, Provenance, Source};
 pub use crate::text::money;
 
 /// What [`write()`] wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Rows, headers not counted.
     pub rows: u64,
@@ -60,7 +62,7 @@ pub struct Written {
 ///
 /// # Errors
 /// The first failure of the iterator, of a value that does not fit, or of the writer. What was
-/// written by then is not a whole document: throw it away.
+/// written by then is not a complete document: discard it.
 pub fn write<I>(
     format: Format,
     provenance: &Provenance,
@@ -73,7 +75,7 @@ where
 {
     let began = Instant::now();
     let outcome = encode(format, provenance, columns, rows, out);
-    metric::written(format, began.elapsed(), &outcome);
+    metric::ended(format, began.elapsed(), &outcome);
     outcome
 }
 
@@ -92,7 +94,7 @@ where
     let rows = match format {
         Format::Json => json::write(provenance, columns, batches, &mut out),
         Format::Ndjson => ndjson::write(columns, batches, &mut out),
-        Format::Csv(profile) => csv::write(profile, columns, batches, &mut out),
+        Format::Csv(profile) => csv::write(profile, provenance, columns, batches, &mut out),
         Format::Parquet => parquet::write(provenance, columns, batches, &mut out),
         Format::Xlsx => xlsx::write(provenance, columns, batches, &mut out),
         Format::Arrow => arrow::write(provenance, columns, batches, &mut out),

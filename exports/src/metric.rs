@@ -28,14 +28,17 @@ pub fn describe() {
     }
 }
 
+/// A document was written, here or by another process.
+pub fn written(format: Format, took: Duration, Written { rows, bytes }: Written) {
+    histogram!(SECONDS, "format" => format.name()).record(took.as_secs_f64());
+    counter!(BYTES, "format" => format.name()).increment(bytes);
+    counter!(ROWS, "format" => format.name()).increment(rows);
+}
+
 /// A document was written, or was not.
-pub(crate) fn written(format: Format, took: Duration, outcome: &Result<Written>) {
+pub(crate) fn ended(format: Format, took: Duration, outcome: &Result<Written>) {
     match outcome {
-        Ok(written) => {
-            histogram!(SECONDS, "format" => format.name()).record(took.as_secs_f64());
-            counter!(BYTES, "format" => format.name()).increment(written.bytes);
-            counter!(ROWS, "format" => format.name()).increment(written.rows);
-        }
+        Ok(whole) => written(format, took, *whole),
         Err(_) => counter!(FAILURES, "format" => format.name()).increment(1),
     }
 }

@@ -1,4 +1,4 @@
-//! Where the numbers come from: told in every format.
+//! Where the numbers come from: part of every format.
 
 use std::collections::BTreeMap;
 

@@ -87,26 +87,35 @@ pub(crate) fn date(days: i32) -> Option<NaiveDate> {
     if days < 0 { epoch.checked_sub_days(span) } else { epoch.checked_add_days(span) }
 }
 
-/// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`, or `2026-03-08 07:30:00` for spreadsheets, which
-/// know neither the letters nor the fraction. Nothing for a moment beyond what programs can read.
-pub(crate) fn push_timestamp(text: &mut Vec<u8>, micros: i64, spreadsheet: bool) {
-    if DateTime::from_timestamp_micros(micros).is_none() {
-        return;
+/// Microseconds since 1970 in UTC: `2026-03-08T07:30:00.000000Z`. Nothing for a moment beyond what programs can read.
+pub(crate) fn push_timestamp(text: &mut Vec<u8>, micros: i64) {
+    if push_second(text, micros, b'T') {
+        text.push(b'.');
+        push_digits(text, micros.rem_euclid(MICROS_PER_SECOND).unsigned_abs(), 6);
+        text.push(b'Z');
     }
-    let (seconds, fraction) = (micros.div_euclid(MICROS_PER_SECOND), micros.rem_euclid(MICROS_PER_SECOND));
+}
+
+/// The same as `2026-03-08 07:30:00` for spreadsheets, which know neither the letters nor the fraction.
+pub(crate) fn push_spreadsheet_timestamp(text: &mut Vec<u8>, micros: i64) {
+    push_second(text, micros, b' ');
+}
+
+/// Date and time to the second; false, and nothing, for a moment beyond what programs can read.
+fn push_second(text: &mut Vec<u8>, micros: i64, separator: u8) -> bool {
+    if DateTime::from_timestamp_micros(micros).is_none() {
+        return false;
+    }
+    let seconds = micros.div_euclid(MICROS_PER_SECOND);
     let (days, time) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY).unsigned_abs());
     push_date(text, i32::try_from(days).unwrap_or(i32::MAX));
-    text.push(if spreadsheet { b' ' } else { b'T' });
+    text.push(separator);
     push_digits(text, time / 3_600, 2);
     for part in [time / 60 % 60, time % 60] {
         text.push(b':');
         push_digits(text, part, 2);
     }
-    if !spreadsheet {
-        text.push(b'.');
-        push_digits(text, fraction.unsigned_abs(), 6);
-        text.push(b'Z');
-    }
+    true
 }
 
 /// The shortest text that reads back as the same number.
@@ -117,7 +126,7 @@ pub(crate) fn push_float(text: &mut Vec<u8>, value: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{date, money, push_date, push_float, push_int, push_timestamp};
+    use super::{date, money, push_date, push_float, push_int, push_spreadsheet_timestamp, push_timestamp};
 
     fn text(push: impl Fn(&mut Vec<u8>)) -> String {
         let mut text = Vec::new();
@@ -146,9 +155,9 @@ mod tests {
     fn days_and_moments_read_as_iso_8601() {
         assert_eq!(text(|t| push_date(t, 0)), "1970-01-01");
         assert_eq!(text(|t| push_date(t, -1)), "1969-12-31");
-        assert_eq!(text(|t| push_timestamp(t, -1, false)), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(text(|t| push_timestamp(t, 1_772_955_000_000_000, true)), "2026-03-08 07:30:00");
-        assert_eq!(text(|t| push_timestamp(t, i64::MAX, false)), "");
+        assert_eq!(text(|t| push_timestamp(t, -1)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(text(|t| push_spreadsheet_timestamp(t, 1_772_955_000_000_000)), "2026-03-08 07:30:00");
+        assert_eq!(text(|t| push_timestamp(t, i64::MAX)), "");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Context {
     pub spool_dir: PathBuf,
     /// Tells other systems.
     pub webhook: Webhook,
-    /// Where alerts are told when the jobs file names no address.
+    /// Where alerts are sent when the jobs file names no address.
     pub alert_url: Option<String>,
     pub(crate) grace: Duration,
     pub(crate) export: ExportSettings,

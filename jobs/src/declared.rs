@@ -6,7 +6,7 @@
 //!
 //! [export]
 //! formats = ["csv", "xlsx"]
-//! folder = "/mnt/finance"     # a copy of every pack; `webhook` is told of it
+//! folder = "/mnt/finance"     # a copy of every pack; `webhook` is notified of it
 //!
 //! [alerts]
 //! url = "http://relay/alerts"
@@ -103,7 +103,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
         }
     }
     reader.add_polls(polls, &context)?;
-    // Last: it tells of failures of all the others, some of them to addresses of their own.
+    // Last: it notifies of failures of all the others, some of them to addresses of their own.
     for (name, table) in watches {
         let urls = reader.alert_urls();
         reader.add(tidy(&name), table, |none| Watch::new(&context, file.alerts.clone(), urls, none))?;
@@ -158,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// Where the failures of single jobs are told.
+    /// Where the failures of single jobs are sent.
     fn alert_urls(&self) -> BTreeMap<String, String> {
         let own = self.registry.iter().map(|entry| &entry.declaration);
         own.filter_map(|declaration| Some((declaration.name.clone(), declaration.alert.clone()?))).collect()

@@ -1,4 +1,4 @@
-//! The job `deliver`: bring export packs to another folder and tell a webhook of them, as `[export]` declares.
+//! The job `deliver`: copy export packs to another folder and notify a webhook of them, as `[export]` declares.
 //!
 //! What is to be delivered is a row, written in the transaction that published the pack's manifest, and tried until it
 //! is done: a pack whose content did not change is the same pack and is delivered once. In the other folder each file
@@ -45,7 +45,6 @@ pub struct Outcome {
     pub failed: Vec<String>,
 }
 
-#[derive(sqlx::FromRow)]
 struct Waiting {
     id: i64,
     business_day: NaiveDate,
@@ -89,12 +88,13 @@ impl Job for Deliver {
 
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let mut outcome = Outcome::default();
-        let waiting: Vec<Waiting> = sqlx::query_as(
+        let waiting: Vec<Waiting> = sqlx::query_as!(
+            Waiting,
             "SELECT id, business_day, pack_sha256, destination, attempts FROM exports.delivery
               WHERE delivered_at IS NULL AND given_up_at IS NULL AND not_before <= clock_timestamp()
               ORDER BY id LIMIT $1",
+            MOST
         )
-        .bind(MOST)
         .fetch_all(self.context.aggregator.db())
         .await
         .context("the exports tables could not be read")?;

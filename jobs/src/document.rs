@@ -12,7 +12,7 @@ use exports::{Column, Kind, Provenance, Source};
 use polars::prelude::DataFrame;
 use serde::Deserialize;
 
-/// Rows with all that is told about them.
+/// Rows with everything that is reported about them.
 #[derive(Debug, Clone)]
 pub struct Document {
     /// Where the rows come from.
@@ -44,14 +44,14 @@ pub fn identity_of_revision(revision: &Revision) -> String {
     format!("published {} {} {}", revision.report, revision.revision_id, revision.digest)
 }
 
-/// Since when a revision is outdated, as every answer tells it.
+/// Since when a revision is outdated, as every answer has it.
 #[must_use]
 pub fn outdated(revision: &Revision) -> Option<exports::Outdated> {
     let outdated = &revision.outdated.as_ref()?.0;
     Some(exports::Outdated { since: outdated.since, by: outdated.by.clone() })
 }
 
-/// How fresh sources are, as every format tells it.
+/// How fresh sources are, as every format has it.
 #[must_use]
 pub fn sources(freshness: &[SourceFreshness]) -> Vec<Source> {
     let source = |source: &SourceFreshness| Source {

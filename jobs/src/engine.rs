@@ -6,7 +6,7 @@
 //!
 //! Invariants, all kept by the database and by its clock:
 //! * an occurrence is one row, unique on `(job, scheduled_for)`;
-//! * a run's work may be written only by a transaction that first locked the run's row where the fence is its own,
+//! * a run's work may be written only by a transaction that first locked the run's row where it has the run's fencing token,
 //!   so a replica that was paused while another took over writes nothing;
 //! * every occurrence ends in a row that says succeeded, failed, skipped or cancelled, and why.
 

@@ -1,8 +1,8 @@
 //! The job `export-pack`: published revisions as files, `<exports>/<business day>/<report>-r<revision>.<format>`.
 //!
 //! Files are written in a folder of this attempt, synced, and moved to their place by a transaction that holds the
-//! run's fence and the day's lock. One that is recorded is never written over, for a revision never changes; one that
-//! is not was left by an attempt that died before it could say so, and nobody was told of it.
+//! run's fencing token and the day's lock. One that is recorded is never written over, for a revision never changes; one that
+//! is not recorded was left by an attempt that died before its commit, and no receiver was notified of it.
 
 mod attempt;
 mod file;
@@ -33,9 +33,6 @@ use crate::{
     publishing::{self, Grains},
 };
 
-/// How long a revision is looked for whose pack died before it was written: the days that housekeeping keeps files that are
-/// superseded. All that was ever published would be a long look every few minutes.
-const UNPACKED_DAYS: i32 = 35;
 /// How many reports are encoded at the same time.
 const AT_ONCE: usize = 2;
 
@@ -49,7 +46,7 @@ pub struct ExportSettings {
     pub formats: Vec<FormatName>,
     /// Another folder that gets a copy of every pack.
     pub folder: Option<PathBuf>,
-    /// A URL that is told of every pack.
+    /// A URL that is notified of every pack.
     pub webhook: Option<String>,
 }
 
@@ -186,17 +183,15 @@ async fn pack_report(
     Ok(packed)
 }
 
-/// The days that were exported once, and of which a report has a newer revision than its files, not long published.
+/// The days that were exported once, and of which a report has a newer revision than its files.
 pub(crate) async fn unpacked_days(db: &PgPool) -> Result<BTreeSet<NaiveDate>, JobError> {
-    let days: Vec<NaiveDate> = sqlx::query_scalar(
-        "SELECT DISTINCT newer.business_day
-           FROM published.revision newer
-          CROSS JOIN LATERAL (SELECT max(f.revision) AS revision FROM exports.file f
-                               WHERE f.business_day = newer.business_day AND f.report = newer.report) AS exported
-          WHERE newer.published_at > clock_timestamp() - make_interval(days => $1)
-            AND newer.revision > exported.revision",
+    let days: Vec<NaiveDate> = sqlx::query_scalar!(
+        "SELECT DISTINCT exported.business_day
+           FROM (SELECT business_day, report, max(revision) AS revision FROM exports.file GROUP BY 1, 2) AS exported
+           JOIN published.revision newer
+             ON newer.report = exported.report AND newer.business_day = exported.business_day
+            AND newer.revision > exported.revision"
     )
-    .bind(UNPACKED_DAYS)
     .fetch_all(db)
     .await
     .context("published and exported revisions could not be compared")?;

@@ -5,8 +5,8 @@
 //!
 //! Reading order of the jobs: [`declared`] (the file that says which there are), [`poll`], [`nightly`] (a day is
 //! published when its data is there), [`publishing`] (what publishing jobs share), [`restate`] and [`backfill`] (a day
-//! is published again, or afterwards), [`export_pack`] and [`deliver`] (its files, and where they go), [`watch`] (what
-//! is wrong is told, by [`webhook`]), [`housekeeping`].
+//! is published again, or afterwards), [`export_pack`] and [`deliver`] (its files, and where they go), [`watch`] (which
+//! notifies of what is wrong, by [`webhook`]), [`housekeeping`].
 
 pub mod backfill;
 pub mod context;

@@ -107,7 +107,7 @@ impl Job for Nightly {
         let tally = publishing::publish_day(aggregator, day, reports, Grains::All, &gate, run).await?;
         let export = pack_day(&self.context, day, run).await?;
         if !tally.failed.is_empty() {
-            // What could be published is; another attempt looks at the rest again, and the last one's failure is told.
+            // What could be published is; another attempt looks at the rest again, and the last one's failure is reported.
             let reasons: Vec<String> = tally.failed.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
             let error =
                 anyhow::anyhow!("{} reports of {day} were not published: {}", reasons.len(), reasons.join("; "));

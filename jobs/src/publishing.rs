@@ -123,7 +123,7 @@ pub async fn publish_day(
     }
     drop(results);
     if !tally.failed.is_empty() {
-        // A lost fence ends the run; anything else is the reports' own trouble.
+        // A lost lease ends the run; anything else is the reports' own trouble.
         run.check().await?;
     }
     for (name, reason) in &tally.failed {

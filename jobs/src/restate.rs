@@ -150,13 +150,12 @@ struct Look {
     day: NaiveDate,
     /// The snapshot through which what is published is known to be right.
     after: i64,
-    /// Whether rows have come that no revision holds and no mark tells.
+    /// Whether rows have come that are in no revision and in no mark.
     late: bool,
 }
 
-/// What is published for a day, and how far it was looked at since.
-#[derive(sqlx::FromRow)]
-struct Standing {
+/// What is published for a day, and up to which snapshot it was checked since.
+struct PublishedDay {
     business_day: NaiveDate,
     /// The snapshot through which it is known to be right.
     right_through: i64,
@@ -221,55 +220,54 @@ impl Restate {
     /// no news.
     async fn days_to_look_at(&self, report: &Report, gate: &Gate, window: NaiveDate) -> Result<Vec<Look>, JobError> {
         let aggregator = &self.context.aggregator;
-        let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
+        let datasets: Vec<String> = report.datasets.iter().cloned().collect();
         let unreadable = "what was published and what changed could not be compared";
-        let published: Vec<Standing> = sqlx::query_as(
-            "SELECT current.business_day, known.right_through,
-                    GREATEST(known.right_through, mark.snapshot) AS known_through,
-                    current.state = 'provisional' AS provisional, current.missing
+        let published = sqlx::query_as!(
+            PublishedDay,
+            r#"SELECT current.business_day, known.right_through AS "right_through!",
+                    GREATEST(known.right_through, mark.snapshot) AS "known_through!",
+                    current.state = 'provisional' AS "provisional!", current.missing AS "missing: _"
                FROM (SELECT DISTINCT ON (business_day) business_day, revision, snapshot, state, missing
                        FROM published.revision WHERE report = $1
                       ORDER BY business_day, revision DESC) AS current
-               LEFT JOIN (SELECT DISTINCT ON (business_day, revision) business_day, revision, snapshot, since
-                            FROM published.outdated WHERE report = $1
-                           ORDER BY business_day, revision, mark_id DESC) AS mark
-                 ON mark.business_day = current.business_day AND mark.revision = current.revision
+               LEFT JOIN published.newest_mark AS mark
+                 ON mark.report = $1 AND mark.business_day = current.business_day AND mark.revision = current.revision
                LEFT JOIN jobs.looked_at l ON l.report = $1 AND l.business_day = current.business_day
               CROSS JOIN LATERAL (SELECT GREATEST(current.snapshot, l.snapshot,
                                                   CASE WHEN mark.since IS NULL THEN mark.snapshot END)) AS known (right_through)
-              ORDER BY current.business_day",
+              ORDER BY current.business_day"#,
+            report.name
         )
-        .bind(&report.name)
         .fetch_all(aggregator.db())
         .await
         .context(unreadable)?;
         let Some(oldest) = published.iter().map(|it| it.right_through).min() else { return Ok(Vec::new()) };
-        let changed: Vec<(Option<NaiveDate>, i64)> = sqlx::query_as(
-            "SELECT business_day, max(snapshot_id) FROM sync.changed_day
-              WHERE dataset = ANY($1) AND snapshot_id > $2 GROUP BY business_day",
+        let changed = sqlx::query!(
+            r#"SELECT business_day, max(snapshot_id) AS "snapshot!" FROM sync.changed_day
+                WHERE dataset = ANY($1) AND snapshot_id > $2 GROUP BY business_day"#,
+            &datasets,
+            oldest
         )
-        .bind(&datasets)
-        .bind(oldest)
         .fetch_all(aggregator.db())
         .await
         .context(unreadable)?;
-        let newest = changed.iter().map(|(_, snapshot)| *snapshot).max().unwrap_or_default();
+        let newest = changed.iter().map(|it| it.snapshot).max().unwrap_or_default();
         let changed: BTreeMap<NaiveDate, i64> =
-            changed.into_iter().filter_map(|(day, snapshot)| Some((day?, snapshot))).collect();
+            changed.into_iter().filter_map(|it| Some((it.business_day?, it.snapshot))).collect();
         let with_findings = match newest > oldest {
             true => publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?,
             false => BTreeSet::new(),
         };
-        let look = |standing: Standing| {
-            let day = standing.business_day;
-            let seen = if day < window { standing.known_through } else { standing.right_through };
+        let look = |current: PublishedDay| {
+            let day = current.business_day;
+            let seen = if day < window { current.known_through } else { current.right_through };
             // On most looks nothing has changed, and a year of days need not be worked out.
             let behind = if changed.is_empty() { Vec::new() } else { aggregator.reports().days_behind(report, day) };
             let late = behind.into_iter().any(|days| changed.range(days).any(|(_, snapshot)| *snapshot > seen));
             let wanted = late
                 || (newest > seen && with_findings.contains(&day))
-                || (standing.provisional && gate.missing(report, day) != standing.missing.0);
-            wanted.then_some(Look { day, after: standing.right_through, late })
+                || (current.provisional && gate.missing(report, day) != current.missing.0);
+            wanted.then_some(Look { day, after: current.right_through, late })
         };
         Ok(published.into_iter().filter_map(look).collect())
     }

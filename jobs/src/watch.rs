@@ -1,12 +1,12 @@
-//! The job `watch`: see what is beyond its limit, and tell of it, once when it begins and once when it is over.
+//! The job `watch`: find what is beyond its limit, and notify of it, once when it begins and once when it ends.
 //!
 //! What is wrong is an incident, a row that there is one of per kind and subject while it lasts: however often and by
-//! however many replicas it is found, it is told once. The message is a row too, written with the incident; it is sent
+//! however many replicas it is found, there is one notification. The message is a row too, written with the incident; it is sent
 //! until the receiver has taken it, under a key that is the same for every attempt. Failed runs become incidents in the
-//! transaction that ends them; this job tells of those as of its own findings.
+//! transaction that ends them; this job notifies of those as of its own findings.
 
 mod limits;
-mod tell;
+mod notify;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ use crate::{
     nothing::Nothing,
 };
 
-/// Watches and tells.
+/// The job.
 pub struct Watch {
     context: Context,
     settings: AlertSettings,
-    /// Where the failures of single jobs are told, by job.
+    /// Where the failures of single jobs are sent, by job.
     urls: BTreeMap<String, String>,
 }
 
@@ -44,10 +44,12 @@ pub struct Outcome {
     pub opened: usize,
     /// Incidents that are over.
     pub closed: u64,
-    /// Messages that were taken by their receiver.
-    pub told: usize,
-    /// Messages that were not, with the reason; they are sent again.
-    pub not_told: Vec<String>,
+    /// Messages that their receiver took.
+    #[serde(rename = "told")]
+    pub notified: usize,
+    /// Messages that it did not take, with the reason; they are sent again.
+    #[serde(rename = "not_told")]
+    pub undelivered: Vec<String>,
 }
 
 impl Job for Watch {
@@ -71,7 +73,7 @@ impl Job for Watch {
             outcome.closed += closed.context("the incident could not be written")?;
         }
         tx.commit().await.context("the jobs tables could not be written")?;
-        self.tell(run, &mut outcome).await?;
+        self.notify(run, &mut outcome).await?;
         Ok(outcome)
     }
 }

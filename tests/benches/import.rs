@@ -52,7 +52,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
         ),
         row("300,000 lines of returns", rates.returns, "sale lines", rates.sales, Target::AtLeast(0.5)),
         row("300,000 lines of orders", rates.orders, "sale lines", rates.sales, Target::AtLeast(0.5)),
-        row("100,000 refunds of a line each", refunds, "sale lines", rates.sales, Target::Told),
+        row("100,000 refunds of a line each", refunds, "sale lines", rates.sales, Target::Informative),
         row("300,000 movements", rates.movements, "sale lines", rates.sales, Target::AtLeast(0.5)),
     ];
     for service in SERVICES {
@@ -71,9 +71,9 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
         let older = rest(&older.stack, sales).await?;
         rows.extend([
             row("sale lines", rates.sales, "the older build", older.sales, Target::AtLeast(1.5)),
-            row("lines of returns", rates.returns, "the older build", older.returns, Target::Told),
-            row("lines of orders", rates.orders, "the older build", older.orders, Target::Told),
-            row("movements", rates.movements, "the older build", older.movements, Target::Told),
+            row("lines of returns", rates.returns, "the older build", older.returns, Target::Informative),
+            row("lines of orders", rates.orders, "the older build", older.orders, Target::Informative),
+            row("movements", rates.movements, "the older build", older.movements, Target::Informative),
         ]);
     }
     Ok(rows)

@@ -1,9 +1,12 @@
 //! The encoders, read back by programs that nobody here wrote: types, nulls, unicode and cents are the same in all.
 
+mod javascript;
+mod spreadsheets;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ::exports::{Column, CsvProfile, Format, Kind, Provenance, write};
+use ::exports::{Column, CsvProfile, DecimalMark, Format, Kind, Provenance, write};
 use polars::prelude::{Column as Series, DataFrame, DataType, TimeUnit};
 use serde_json::{Value, json};
 use system_tests::python;
@@ -61,7 +64,8 @@ fn files(folder: &Path, rows: bool) {
     let (provenance, columns, frame) = document(rows);
     for format in Format::ALL {
         let name = match format {
-            Format::Csv(CsvProfile::Spreadsheet) => "spreadsheet.csv".to_owned(),
+            Format::Csv(CsvProfile::Spreadsheet(DecimalMark::Point)) => "spreadsheet.csv".to_owned(),
+            Format::Csv(CsvProfile::Spreadsheet(DecimalMark::Comma)) => "spreadsheet-comma.csv".to_owned(),
             other => format!("raw.{}", other.extension()),
         };
         let mut file = std::fs::File::create(folder.join(name)).unwrap();
@@ -202,7 +206,7 @@ fn every_reader_finds_the_same_values() {
     assert_eq!(found["money_text"], json!(["1234.50", "-0.05", "0.01", "null", "0.00", "999999999.99"]));
     // JavaScript and Excel would lose the last digit: both get the number as text.
     assert_eq!(found["large"], json!(["9007199254740993", "9007199254740993", "9007199254740993"]));
-    assert_eq!(found["spreadsheet_texts"][2], "'=1+1");
+    assert_eq!(found["spreadsheet_texts"][2], "=\"=1+1\"");
     assert_eq!(found["bom"], true);
     assert_eq!(
         found["days"]["parquet"],

@@ -26,7 +26,7 @@ use lake::{LakeError, snapshot};
 use polars::prelude::*;
 use sqlx::PgPool;
 use system_tests::Stack;
-use system_tests::source::{FeedSource, Model};
+use system_tests::source::{Columns, FeedSource, Model};
 
 const DECLARATION: &str = r#"
 [source]
@@ -60,19 +60,20 @@ name = "string"
 capacity = "int32?"
 "#;
 
+const VISITS: Columns = &[
+    ("visit_id", "int64"),
+    ("line_no", "int32"),
+    ("occurred_at", "timestamp"),
+    ("time_zone", "string"),
+    ("amount_cents", "money"),
+    ("note", "string"),
+    ("good", "bool"),
+    ("follow_up", "date"),
+];
+const PLACES: Columns = &[("place_id", "int64"), ("name", "string"), ("capacity", "int32")];
+
 fn model() -> Model {
-    let visits: system_tests::source::Columns = &[
-        ("visit_id", "int64"),
-        ("line_no", "int32"),
-        ("occurred_at", "timestamp"),
-        ("time_zone", "string"),
-        ("amount_cents", "money"),
-        ("note", "string"),
-        ("good", "bool"),
-        ("follow_up", "date"),
-    ];
-    let places: system_tests::source::Columns = &[("place_id", "int64"), ("name", "string"), ("capacity", "int32")];
-    Model::default().with("visits", 2, visits).with("places", 1, places)
+    Model::default().with("visits", 2, VISITS).with("places", 1, PLACES)
 }
 
 /// A lake in a database of its own, and the source that feeds it.

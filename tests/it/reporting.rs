@@ -7,12 +7,14 @@ mod downloads;
 mod freshness;
 mod openapi;
 mod own_folder;
+mod parameters;
 mod priority;
 mod refusals;
+mod runaway;
 mod runs;
 mod slow;
 mod spool;
-mod workers;
+pub(crate) mod workers;
 
 use std::path::Path;
 

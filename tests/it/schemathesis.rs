@@ -2,7 +2,7 @@
 //! takes and for what it does not: no answer is a 5xx, undocumented, or of another shape than documented.
 
 use futures_util::future::join_all;
-use system_tests::{Stack, campaign, python, seed};
+use system_tests::{Stack, campaign, python, runs, seed};
 
 use crate::shop::Shop;
 
@@ -25,6 +25,8 @@ async fn no_operation_answers_what_its_document_does_not_say() {
     let shop = Shop::open(&stack, 2, 100).await;
     shop.sell(shop.products[0], 2).await;
     shop.cart(shop.products[0], 1).await;
+    // Who refuses old data is told 503 as long as there is none.
+    runs::poll_all(&stack).await;
 
     let state = stack.state();
     let judged = services.map(|service| {

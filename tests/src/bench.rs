@@ -31,7 +31,7 @@ pub enum Target {
     /// At least this ratio: rates.
     AtLeast(f64),
     /// Only to be known.
-    Told,
+    Informative,
 }
 
 impl Row {
@@ -45,7 +45,7 @@ impl Row {
         match self.target {
             Target::AtMost(bound) => Some(self.ratio() <= bound),
             Target::AtLeast(bound) => Some(self.ratio() >= bound),
-            Target::Told => None,
+            Target::Informative => None,
         }
     }
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Target {
         match self {
             Self::AtMost(bound) => write!(f, "≤ {bound} x"),
             Self::AtLeast(bound) => write!(f, "≥ {bound} x"),
-            Self::Told => f.write_str("-"),
+            Self::Informative => f.write_str("-"),
         }
     }
 }

@@ -26,7 +26,7 @@ mod warden;
 pub use api::{Api, Reply};
 pub use browser::{Browser, Scheme};
 pub use campaign::{campaign, seed};
-pub use python::{duckdb, python};
+pub use python::{duckdb, node, python};
 pub use raw::Raw;
 pub use receiver::Receiver;
 pub use stack::{Builder, Stack};

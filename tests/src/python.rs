@@ -1,5 +1,5 @@
-//! Judges that nobody here wrote: DuckDB, pyarrow, openpyxl and pandas, in the virtual environment that `make setup`
-//! makes in the target directory.
+//! Judges that nobody here wrote: DuckDB, pyarrow, openpyxl and pandas, and readers in JavaScript, in the virtual
+//! environment that `make setup` makes in the target directory.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,12 +9,16 @@ use serde_json::Value;
 use crate::binaries;
 use crate::stack::Stack;
 
-/// The interpreter of the virtual environment.
-fn interpreter() -> PathBuf {
+/// A file of the virtual environment.
+fn of_environment(path: &str) -> PathBuf {
     let target = binaries::folder().parent().expect("target/debug lies in target").to_owned();
-    let python = target.join("venv/bin/python");
-    assert!(python.exists(), "{} is not there: run `make setup` (the tests do not skip)", python.display());
-    python
+    let path = target.join("venv").join(path);
+    assert!(path.exists(), "{} is not there: run `make setup` (the tests do not skip)", path.display());
+    path
+}
+
+fn interpreter() -> PathBuf {
+    of_environment("bin/python")
 }
 
 /// Runs a Python program; `args` are its `sys.argv[1:]`. Returns what it printed.
@@ -31,6 +35,24 @@ pub fn python(program: &str, args: &[&str]) -> String {
         .expect("Python starts");
     assert!(output.status.success(), "Python failed: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("Python prints UTF-8")
+}
+
+/// Runs a module of JavaScript beside the packages of `tools/package.json`; `args` are its `process.argv.slice(1)`. Returns
+/// what it printed.
+///
+/// # Panics
+/// When it fails, with its message.
+#[track_caller]
+pub fn node(program: &str, args: &[&str]) -> String {
+    let output = Command::new(of_environment("bin/node"))
+        .args(["--input-type=module", "--eval", program, "--"])
+        .args(args)
+        .current_dir(of_environment("javascript"))
+        .env("TZ", "UTC")
+        .output()
+        .expect("Node starts");
+    assert!(output.status.success(), "Node failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("Node prints UTF-8")
 }
 
 /// Starts a Python program that is spoken to: standard input and output are pipes.

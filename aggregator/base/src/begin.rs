@@ -2,7 +2,7 @@
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Begins a transaction, also when its caller goes away meanwhile.
+/// Begins a transaction; safe to cancel.
 ///
 /// sqlx 0.9.0 forgets a `BEGIN` whose answer nobody waited for (its issue 4393, mended after that release): the
 /// connection goes back into the pool inside that transaction, and whatever is written on it next is answered for and

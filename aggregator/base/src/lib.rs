@@ -20,5 +20,5 @@ pub use currency::Currency;
 pub use day::{date_in, today};
 pub use digest::{hex, sha256_hex};
 pub use error_chain::error_chain;
-pub use file_size::hear_of_large_files;
+pub use file_size::ignore_file_size_signal;
 pub use span::{Span, format_span, parse_span};

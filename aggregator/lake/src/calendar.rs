@@ -10,7 +10,7 @@ use crate::{Column as Declared, ColumnType, Lake, LakeError, TableDefinition, sn
 
 /// Its name among the datasets.
 pub const NAME: &str = "calendar";
-/// The column that tells its rows apart.
+/// The key column.
 pub const KEY: &str = "business_day";
 /// First and last year it covers: facts happen from 1970 on, which is the last day of 1969 in the west.
 const YEARS: (i32, i32) = (1969, 2050);

@@ -1,4 +1,4 @@
-//! Compaction: the files of a month that has gone quiet become one, sorted by day, without the deleted rows.
+//! Compaction: the files of a month without recent changes become one, sorted by day, without the deleted rows.
 //!
 //! Files cost time; the rows that are seen stay the same. A poll that changes the month meanwhile wins: the commit
 //! finds that a file it ends is no longer live, and leaves the month for another day.

@@ -61,7 +61,7 @@ pub enum LakeError {
     /// Another commit came first.
     #[error("the commit was overtaken by another; nothing was changed")]
     Overtaken,
-    /// The connection that held the lock on the work has gone, and somebody else may do it now.
+    /// The connection that held the advisory lock was lost, so another worker may hold the lock now.
     #[error("the lock on this work was lost with its connection to the reporting database; it has to begin again")]
     LockLost,
     /// A load that others waited for too.

@@ -93,9 +93,9 @@ impl Lake {
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })
     }
 
-    /// Remove files that were announced and never committed, or given up since, once their worker is gone.
+    /// Removes files that were announced and never committed, or given up since, once nobody holds their lock.
     ///
-    /// A worker is there as long as it holds its lock; files of a staged poll are named by the stage and
+    /// A worker lives as long as it holds its lock; files of a staged poll are named by the stage and
     /// are not pending.
     ///
     /// # Errors

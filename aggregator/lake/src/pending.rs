@@ -10,10 +10,10 @@ use crate::{Lake, LakeError, file};
 
 /// Record files by their paths below the lake's folder, then run the work that writes them.
 ///
-/// A sweep takes the names of a lock that nobody holds for those of a dead worker and forgets them. Therefore they are
-/// recorded on the lock's own connection, so that none is once that has gone; the lock is held until the thread that
-/// writes has ended, even when nobody waits for it any more; and where the connection went meanwhile, the files are
-/// removed here, whose names may be forgotten by now.
+/// A sweep takes the names of a lock that nobody holds for those of a dead worker, and forgets them. Therefore the names
+/// are recorded on the lock's own connection, so that none is recorded without the lock; the lock is held until the
+/// thread that writes has ended, even when nobody waits for the result; and where the connection was lost meanwhile, the
+/// files are removed here, because their names may be forgotten already.
 ///
 /// # Errors
 /// Those of `work`, and [`LakeError::LockLost`].

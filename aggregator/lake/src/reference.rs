@@ -1,7 +1,7 @@
 //! Reference sets, decoded once by a process that reads them often.
 //!
 //! Nearly every report joins stores, products or the calendar, and these change once a day at most. A set's state is
-//! told by the names of its live files, which are given once: a file belongs to one source and one epoch, and a poll that
+//! identified by the names of its live files, which are given once: a file belongs to one source and one epoch, and a poll that
 //! finds nothing new (304) leaves it where it is. So nothing here has to be invalidated.
 
 use std::sync::{Mutex, PoisonError};

@@ -244,30 +244,9 @@ async fn widen(
     let sql = "SELECT partition_id FROM lake.ducklake_partition_info WHERE table_id = $1 AND end_snapshot IS NULL";
     let partition_id = sqlx::query_scalar(sql).bind(table_id).fetch_optional(&mut *tx).await?;
     let sql = "SELECT coalesce(max(column_id), 0) FROM lake.ducklake_column WHERE table_id = $1";
-    let mut last_id: i64 = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
+    let last_id: i64 = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
 
-    let mut columns: Vec<(i64, &Column)> = Vec::with_capacity(declared.len());
-    let mut added = Vec::new();
-    for column in declared {
-        match existing.iter().find(|it| it.column_name == column.name) {
-            Some(same) if same.column_type == column.kind.catalogue_name() => {
-                columns.push((same.column_id, column));
-            }
-            Some(other) => {
-                return Err(LakeError::ColumnType {
-                    dataset: definition.name.clone(),
-                    column: column.name.clone(),
-                    declared: column.kind.name().to_owned(),
-                    existing: other.column_type.clone(),
-                });
-            }
-            None => {
-                last_id += 1;
-                columns.push((last_id, column));
-                added.push((last_id, column));
-            }
-        }
-    }
+    let (columns, added) = with_ids(definition, &existing, last_id)?;
     let removed: Vec<i64> = existing
         .iter()
         .filter(|it| !declared.iter().any(|column| column.name == it.column_name))
@@ -298,6 +277,38 @@ async fn widen(
     }
     let mapping_id = mapping_id.unwrap_or(head.next_file_id);
     Ok(Ids { table_id, partition_id, mapping_id, columns: columns.into_iter().map(|(id, _)| id).collect() })
+}
+
+/// A column with its id in the catalogue.
+type WithId<'a> = (i64, &'a Column);
+
+/// The declared columns with their ids, those of existing columns or the next ones; and apart those that are new.
+fn with_ids<'a>(
+    definition: &'a TableDefinition,
+    existing: &[ExistingColumn],
+    mut last_id: i64,
+) -> Result<(Vec<WithId<'a>>, Vec<WithId<'a>>), LakeError> {
+    let mut columns = Vec::with_capacity(definition.columns.len());
+    let mut added = Vec::new();
+    for column in &definition.columns {
+        match existing.iter().find(|it| it.column_name == column.name) {
+            Some(same) if same.column_type == column.kind.catalogue_name() => columns.push((same.column_id, column)),
+            Some(other) => {
+                return Err(LakeError::ColumnType {
+                    dataset: definition.name.clone(),
+                    column: column.name.clone(),
+                    declared: column.kind.name().to_owned(),
+                    existing: other.column_type.clone(),
+                });
+            }
+            None => {
+                last_id += 1;
+                columns.push((last_id, column));
+                added.push((last_id, column));
+            }
+        }
+    }
+    Ok((columns, added))
 }
 
 async fn add_column(

@@ -1,4 +1,4 @@
-//! What this process knows to be committed, told to whoever keeps what was true before.
+//! What this process knows to be committed: a watch channel for those that cache an earlier state.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

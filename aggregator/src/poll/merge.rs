@@ -133,7 +133,7 @@ impl Poll<'_> {
     }
 }
 
-/// A full refresh that lacks many of the rows in the lake tells more likely of a broken source than of a changed one.
+/// A full refresh that lacks many of the rows in the lake is more likely a broken source than a changed one.
 fn guard(source: &Source, staged: &StagedDataset, drops: Drops, dropped: u64, existing: i64) -> Result<(), PollError> {
     let (allowed, existing) = (source.declaration.drop_share, existing.unsigned_abs());
     let is_guarded = staged.refresh == Refresh::Full && drops == Drops::Guarded;

@@ -1,6 +1,6 @@
 //! What changed between two revisions of a day: which rows came, went and changed, by how much, and why.
 //!
-//! Rows are told apart by the report's key as it is declared today. Where one of the revisions lacks a column of that
+//! Rows are identified by the report's key as it is declared today. Where one of the revisions lacks a column of that
 //! key, or the report has left the catalogue, whole rows are compared, and none is called changed.
 
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +21,7 @@ pub struct Diff {
     pub to: Revision,
     /// Each revision after `from`, up to `to`, with what made it.
     pub causes: Vec<Restated>,
-    /// The columns that tell rows apart; empty when whole rows were compared.
+    /// The columns of the key; empty when whole rows were compared.
     pub key: Vec<String>,
     /// The columns of `to`.
     pub columns: Vec<PublishedColumn>,
@@ -146,7 +146,7 @@ fn has(columns: &[PublishedColumn], name: &str) -> bool {
     columns.iter().any(|column| column.name == name)
 }
 
-/// What tells each row from the others, as text.
+/// The key of each row, as text.
 fn identities(frame: &DataFrame, names: &[String]) -> PolarsResult<Vec<String>> {
     let columns = frame.select(names)?;
     (0..frame.height())
@@ -198,8 +198,8 @@ fn by_how_much(
         let (before, after) = (before.column(name)?, after.column(name)?);
         let (kind, difference) = match kind {
             // The difference of two int32 may be beyond one.
-            ColumnType::Int32 | ColumnType::Int64 => (ColumnType::Int64, whole(before, after)?),
-            ColumnType::Money => (ColumnType::Money, whole(before, after)?),
+            ColumnType::Int32 | ColumnType::Int64 => (ColumnType::Int64, integers(before, after)?),
+            ColumnType::Money => (ColumnType::Money, integers(before, after)?),
             ColumnType::Float => (ColumnType::Float, (after - before)?),
             ColumnType::String | ColumnType::Bool | ColumnType::Date | ColumnType::Timestamp => continue,
         };
@@ -209,7 +209,7 @@ fn by_how_much(
     Ok((kinds, DataFrame::new(before.height(), by)?))
 }
 
-fn whole(before: &Column, after: &Column) -> PolarsResult<Column> {
+fn integers(before: &Column, after: &Column) -> PolarsResult<Column> {
     use polars::prelude::{DataType, Int64Chunked, NewChunkedArray as _};
     let (earlier, later) = (before.cast(&DataType::Int64)?, after.cast(&DataType::Int64)?);
     let pairs = earlier.i64()?.iter().zip(later.i64()?.iter());

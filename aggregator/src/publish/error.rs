@@ -23,13 +23,13 @@ pub enum PublishError {
     /// A frame could not be read or built.
     #[error("the rows could not be turned into columns")]
     Frame(#[from] polars::error::PolarsError),
-    /// What an earlier mark tells cannot be read.
+    /// The content of an earlier mark cannot be read.
     #[error("a mark of what is outdated cannot be read")]
     Mark(#[from] serde_json::Error),
     /// A blocking computation panicked.
     #[error("a computation stopped unexpectedly")]
     Stopped(#[from] tokio::task::JoinError),
-    /// The database refused or went away.
+    /// The database refused or is unreachable.
     #[error("the reporting database failed")]
     Database(#[from] sqlx::Error),
 }

@@ -78,7 +78,7 @@ impl Gate {
     pub fn missing(&self, report: &Report, business_day: NaiveDate) -> Vec<Missing> {
         let mut missing = self.missing_of(&report.datasets, business_day);
         for status in &self.sources {
-            let absent = status.absent.keys().filter(|it| report.lacks(it));
+            let absent = status.absent.keys().filter(|it| report.lacks(split(it)));
             missing.extend(absent.map(|it| Missing {
                 source: status.name.clone(),
                 dataset: Some(split(it).0.to_owned()),

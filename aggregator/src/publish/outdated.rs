@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
 use super::{PublishError, Revision};
 use crate::report::{Grain, Report};
@@ -38,14 +38,13 @@ impl Outdated {
         let mut of_datasets = BTreeMap::<_, OfDataset>::new();
         for by in [&self.by, &others.by] {
             for came in Vec::<OfDataset>::deserialize(by)? {
-                match of_datasets.get_mut(&(came.source.clone(), came.dataset.clone())) {
-                    Some(sum) => {
-                        sum.added += came.added;
-                        sum.changed += came.changed;
-                        sum.removed += came.removed;
-                    }
-                    None => drop(of_datasets.insert((came.source.clone(), came.dataset.clone()), came)),
-                }
+                let sum = of_datasets.entry((came.source.clone(), came.dataset.clone()));
+                sum.and_modify(|sum| {
+                    sum.added += came.added;
+                    sum.changed += came.changed;
+                    sum.removed += came.removed;
+                })
+                .or_insert(came);
             }
         }
         let by = serde_json::to_value(of_datasets.into_values().collect::<Vec<_>>())?;
@@ -54,7 +53,7 @@ impl Outdated {
 }
 
 /// A current revision that is outdated.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct OutdatedRevision {
     pub report: String,
     pub business_day: NaiveDate,
@@ -67,16 +66,18 @@ pub struct OutdatedRevision {
 /// # Errors
 /// When the database fails.
 pub async fn outdated(db: &PgPool) -> Result<Vec<OutdatedRevision>, PublishError> {
-    let sql = "SELECT newest.report, newest.business_day, newest.revision,
-                      jsonb_build_object('since', newest.since, 'by', newest.cause) AS outdated
-                 FROM (SELECT DISTINCT ON (report, business_day, revision) report, business_day, revision, since, cause
-                         FROM published.outdated ORDER BY report, business_day, revision, mark_id DESC) AS newest
-                WHERE newest.since IS NOT NULL
-                  AND NOT EXISTS (SELECT FROM published.revision AS later
-                                   WHERE later.report = newest.report AND later.business_day = newest.business_day
-                                     AND later.revision > newest.revision)
-                ORDER BY newest.business_day, newest.report";
-    Ok(sqlx::query_as(sql).fetch_all(db).await?)
+    let found = sqlx::query_as!(
+        OutdatedRevision,
+        r#"SELECT newest.report AS "report!", newest.business_day AS "business_day!", newest.revision AS "revision!",
+                  newest.outdated AS "outdated!: _"
+             FROM published.newest_mark AS newest
+            WHERE newest.since IS NOT NULL
+              AND NOT EXISTS (SELECT FROM published.revision AS later
+                               WHERE later.report = newest.report AND later.business_day = newest.business_day
+                                 AND later.revision > newest.revision)
+            ORDER BY newest.business_day, newest.report"#
+    );
+    Ok(found.fetch_all(db).await?)
 }
 
 /// Adds a mark to a revision: outdated, or (`None`) looked at through this snapshot and found to say the same.
@@ -101,22 +102,26 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// The snapshot through which the newest mark of a revision tells.
+/// The snapshot up to which the newest mark of a revision counts rows.
 pub(super) async fn newest_mark(tx: &mut PgConnection, revision: &Revision) -> Result<Option<i64>, sqlx::Error> {
-    let sql = "SELECT snapshot FROM published.outdated WHERE report = $1 AND business_day = $2 AND revision = $3
-                ORDER BY mark_id DESC LIMIT 1";
-    let query = sqlx::query_scalar(sql).bind(&revision.report).bind(revision.business_day).bind(revision.revision);
-    query.fetch_optional(tx).await
+    let newest = sqlx::query_scalar!(
+        r#"SELECT snapshot AS "snapshot!" FROM published.newest_mark
+            WHERE report = $1 AND business_day = $2 AND revision = $3"#,
+        revision.report,
+        revision.business_day,
+        revision.revision
+    );
+    newest.fetch_optional(tx).await
 }
 
-/// Which rows are told as what came between two snapshots.
+/// Which rows are counted as the cause of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// Those of the days on which the figures hang.
-    OfTheDays,
-    /// Of reference sets too, which have no days. Of a report that reads all days, where none of its own days explains
-    /// what changed, those of any day: a document of one day may have moved on another.
-    AllThatIsRead,
+pub(super) enum CauseScope {
+    /// Those of the days that the figures depend on.
+    Days,
+    /// Those of reference sets too, which have no days. Of a report that reads all days, where none of its own days
+    /// explains the change, those of any day: a document of one day may have moved on another.
+    AllRead,
 }
 
 /// The rows of the report's datasets that came to the lake between two snapshots.
@@ -125,20 +130,20 @@ pub(super) async fn came(
     report: &Report,
     days: &[RangeInclusive<NaiveDate>],
     (after, through): (i64, i64),
-    told: Told,
+    scope: CauseScope,
 ) -> Result<Option<Outdated>, sqlx::Error> {
-    let datasets: Vec<&str> = report.datasets.iter().map(String::as_str).collect();
+    let datasets: Vec<String> = report.datasets.iter().cloned().collect();
     // A report of a moment reads all days, and sets that have none.
     let is_moment = report.grain == Grain::Snapshot;
-    let all = told == Told::AllThatIsRead;
-    let found: Option<Json<Outdated>> = sqlx::query_scalar(
-        "WITH came AS (
+    let all = scope == CauseScope::AllRead;
+    let found = sqlx::query_scalar!(
+        r#"WITH came AS (
              SELECT source, dataset, added, changed, removed, recorded_at, business_day IS NULL AS of_no_day,
                     $6 OR EXISTS (SELECT FROM unnest($4::date[], $5::date[]) AS days(first, last)
                                    WHERE business_day BETWEEN first AND last) AS of_the_days
                FROM sync.changed_day
               WHERE snapshot_id > $1 AND snapshot_id <= $2 AND dataset = ANY($3)),
-         told AS (
+         counted AS (
              SELECT source, dataset, sum(added)::bigint AS added, sum(changed)::bigint AS changed,
                     sum(removed)::bigint AS removed, min(recorded_at) AS since
                FROM came
@@ -147,17 +152,17 @@ pub(super) async fn came(
               GROUP BY source, dataset)
          SELECT jsonb_build_object('since', min(since), 'by',
                     jsonb_agg(jsonb_build_object('source', source, 'dataset', dataset, 'added', added, 'changed', changed,
-                                                 'removed', removed) ORDER BY source, dataset))
-           FROM told HAVING count(*) > 0",
+                                                 'removed', removed) ORDER BY source, dataset)) AS "outdated!: Json<Outdated>"
+           FROM counted HAVING count(*) > 0"#,
+        after,
+        through,
+        &datasets,
+        &days.iter().map(|days| *days.start()).collect::<Vec<_>>(),
+        &days.iter().map(|days| *days.end()).collect::<Vec<_>>(),
+        is_moment,
+        all,
+        all && report.days.is_empty()
     )
-    .bind(after)
-    .bind(through)
-    .bind(datasets)
-    .bind(days.iter().map(|days| *days.start()).collect::<Vec<_>>())
-    .bind(days.iter().map(|days| *days.end()).collect::<Vec<_>>())
-    .bind(is_moment)
-    .bind(all)
-    .bind(all && report.days.is_empty())
     .fetch_optional(tx)
     .await?;
     Ok(found.map(|Json(found)| found))
@@ -170,13 +175,13 @@ mod tests {
     use super::Outdated;
 
     #[test]
-    fn what_a_mark_tells_is_kept_beside_what_came_later() {
+    fn the_rows_of_a_mark_are_kept_beside_those_that_came_later() {
         let came = |since: &str, by| Outdated { since: since.parse().unwrap(), by };
         let of = |dataset: &str, added: i64, changed: i64| json!({"source": "retail", "dataset": dataset, "added": added, "changed": changed, "removed": 0});
-        let told = came("2026-11-01T00:00:00Z", json!([of("sale", 2, 0), of("sale_line", 5, 1)]));
+        let marked = came("2026-11-01T00:00:00Z", json!([of("sale", 2, 0), of("sale_line", 5, 1)]));
         let later = came("2026-11-03T00:00:00Z", json!([of("refund", 1, 0), of("sale_line", 4, 0)]));
-        let all = later.and(&told).unwrap();
-        assert_eq!(all.since, told.since);
+        let all = later.and(&marked).unwrap();
+        assert_eq!(all.since, marked.since);
         assert_eq!(all.by, json!([of("refund", 1, 0), of("sale", 2, 0), of("sale_line", 9, 1)]));
     }
 }

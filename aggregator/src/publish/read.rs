@@ -92,9 +92,8 @@ macro_rules! select {
         concat!(
             "SELECT revision_id, report, business_day, revision, version, state, missing, parameters, snapshot, sources, ",
             "currency, row_count, digest, cause, generated_at, published_at, ",
-            "(SELECT CASE WHEN mark.since IS NOT NULL THEN jsonb_build_object('since', mark.since, 'by', mark.cause) END ",
-            "FROM published.outdated AS mark WHERE mark.report = r.report AND mark.business_day = r.business_day ",
-            "AND mark.revision = r.revision ORDER BY mark.mark_id DESC LIMIT 1) AS outdated FROM published.revision AS r ",
+            "(SELECT mark.outdated FROM published.newest_mark AS mark WHERE mark.report = r.report ",
+            "AND mark.business_day = r.business_day AND mark.revision = r.revision) AS outdated FROM published.revision AS r ",
             $rest
         )
     };
@@ -127,8 +126,8 @@ pub async fn revisions(
 /// # Errors
 /// When the database fails.
 pub async fn last_day(db: &PgPool, until: NaiveDate) -> Result<Option<NaiveDate>, PublishError> {
-    let sql = "SELECT max(business_day) FROM published.revision WHERE business_day <= $1";
-    Ok(sqlx::query_scalar(sql).bind(until).fetch_one(db).await?)
+    let last = sqlx::query_scalar!("SELECT max(business_day) FROM published.revision WHERE business_day <= $1", until);
+    Ok(last.fetch_one(db).await?)
 }
 
 /// The current revision of every report of a day, by name.

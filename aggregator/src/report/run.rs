@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod input;
 pub(crate) mod now;
 pub(crate) mod shape;
+pub(crate) mod shared;
 pub(crate) mod statements;
 
 use std::ops::RangeInclusive;

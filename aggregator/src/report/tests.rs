@@ -3,10 +3,10 @@
 mod bounds;
 mod by_hand;
 pub(crate) mod company;
+mod descriptions;
 mod escape;
 mod folder;
 mod fuzz;
-mod told;
 
 use std::collections::BTreeMap;
 

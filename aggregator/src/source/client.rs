@@ -89,7 +89,7 @@ impl Client {
 
     /// One page of a dataset, whole or an error.
     ///
-    /// `ends` is told where the page ends, if more follows, as soon as its headers have come: at each attempt, for a
+    /// `ends` is given the place where the page ends, if more follows, as soon as its headers have come: at each attempt, for a
     /// page that is asked for again may end elsewhere.
     pub(crate) async fn page(
         &self,

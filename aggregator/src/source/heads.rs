@@ -110,7 +110,7 @@ async fn load(source: Arc<Source>, in_lake: Option<String>, last: Cache<String, 
         (Ok(HeadAnswer::Unchanged(moved)), Some(etag)) => {
             Known { etag, in_lake, pending: before.is_some_and(|it| it.pending), as_of: moved.as_of, asked_at }
         }
-        (Ok(HeadAnswer::Unchanged(_)), None) => return failed(&name, &CallError::unasked_304()),
+        (Ok(HeadAnswer::Unchanged(_)), None) => return failed(&name, &CallError::unexpected_304()),
         (Err(error), _) => return failed(&name, &error),
     };
     let known = Arc::new(known);

@@ -31,7 +31,6 @@ pub struct Claim {
     pub is_first: bool,
 }
 
-#[derive(sqlx::FromRow)]
 struct Candidate {
     id: i64,
     status: super::RunStatus,
@@ -39,7 +38,7 @@ struct Candidate {
     origin: String,
     attempt: i32,
     takeovers: i32,
-    fence: i64,
+    token: i64,
     arguments: Value,
     progress: Option<Value>,
     started_at: Option<DateTime<Utc>>,
@@ -78,48 +77,19 @@ pub async fn claim(
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('tributary jobs.run ' || $1, 0))", &declaration.name)
         .execute(&mut *tx)
         .await?;
-    let candidate: Option<Candidate> = sqlx::query_as(
-        "SELECT id, status, cancel_requested_at IS NOT NULL AS cancel_requested, origin, attempt, takeovers, fence,
-                arguments, progress, started_at, scheduled_for, created_at
-           FROM jobs.run
-          WHERE job = $1 AND scheduled_for = $2
-            AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
-                 OR (status = 'running' AND lease_until < clock_timestamp()))
-            FOR UPDATE SKIP LOCKED",
-    )
-    .bind(&declaration.name)
-    .bind(scheduled_for)
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(candidate) = candidate else { return Ok(None) };
+    let Some(candidate) = lock(&mut tx, &declaration.name, scheduled_for).await? else { return Ok(None) };
     let taken_over = candidate.status == super::RunStatus::Running;
     if !taken_over && !overlap_allows(&mut tx, declaration, &candidate).await? {
         tx.commit().await?;
         return Ok(None);
     }
-    if taken_over {
-        end_attempt(
-            &mut tx,
-            Lease { run: candidate.id, fence: candidate.fence },
-            "lost",
-            Some("its process fell silent"),
-        )
-        .await?;
-        if candidate.cancel_requested {
-            cancelled(&mut tx, &candidate).await?;
-            tx.commit().await?;
-            metric::runs(&declaration.name, "cancelled", 1);
-            return Ok(None);
-        }
-        if candidate.takeovers >= MOST_TAKEOVERS {
-            give_up(&mut tx, &declaration.name, &candidate).await?;
-            tx.commit().await?;
-            metric::runs(&declaration.name, "failed", 1);
-            return Ok(None);
-        }
+    if taken_over && let Some(status) = end_lost(&mut tx, &declaration.name, &candidate).await? {
+        tx.commit().await?;
+        metric::runs(&declaration.name, status, 1);
+        return Ok(None);
     }
     let attempt = if taken_over { candidate.attempt } else { candidate.attempt + 1 };
-    let lease = Lease { run: candidate.id, fence: candidate.fence + 1 };
+    let lease = Lease { run: candidate.id, token: candidate.token + 1 };
     let begun = sqlx::query!(
         r#"UPDATE jobs.run
               SET status = 'running', fence = $2, attempt = $3, takeovers = takeovers + $4, owner = $5,
@@ -128,7 +98,7 @@ pub async fn claim(
             WHERE id = $1
             RETURNING clock_timestamp() AS "now!", started_at AS "at!""#,
         lease.run,
-        lease.fence,
+        lease.token,
         attempt,
         i32::from(taken_over),
         replica,
@@ -139,7 +109,7 @@ pub async fn claim(
     sqlx::query!(
         "INSERT INTO jobs.attempt (run_id, fence, attempt, owner) VALUES ($1, $2, $3, $4)",
         lease.run,
-        lease.fence,
+        lease.token,
         attempt,
         replica
     )
@@ -149,6 +119,47 @@ pub async fn claim(
     let is_first = candidate.is_untouched();
     let Candidate { arguments, progress, .. } = candidate;
     Ok(Some(Claim { lease, attempt, arguments, progress, now: begun.now, begun_at: begun.at, is_first }))
+}
+
+/// The occurrence, if it can be claimed, with its row locked.
+async fn lock(
+    connection: &mut PgConnection,
+    job: &str,
+    scheduled_for: DateTime<Utc>,
+) -> Result<Option<Candidate>, sqlx::Error> {
+    sqlx::query_as!(
+        Candidate,
+        r#"SELECT id, status AS "status: _", cancel_requested_at IS NOT NULL AS "cancel_requested!", origin, attempt,
+                  takeovers, fence AS token, arguments, progress, started_at, scheduled_for, created_at
+           FROM jobs.run
+          WHERE job = $1 AND scheduled_for = $2
+            AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
+                 OR (status = 'running' AND lease_until < clock_timestamp()))
+            FOR UPDATE SKIP LOCKED"#,
+        job,
+        scheduled_for
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Ends the attempt of a lost process; the status of its run, where that ends too.
+async fn end_lost(
+    connection: &mut PgConnection,
+    job: &str,
+    candidate: &Candidate,
+) -> Result<Option<&'static str>, sqlx::Error> {
+    let lost = Lease { run: candidate.id, token: candidate.token };
+    end_attempt(connection, lost, "lost", Some("its process fell silent")).await?;
+    if candidate.cancel_requested {
+        cancelled(connection, candidate).await?;
+        return Ok(Some("cancelled"));
+    }
+    if candidate.takeovers >= MOST_TAKEOVERS {
+        give_up(connection, job, candidate).await?;
+        return Ok(Some("failed"));
+    }
+    Ok(None)
 }
 
 async fn overlap_allows(
@@ -162,12 +173,13 @@ async fn overlap_allows(
     if candidate.is_untouched() && has_older(connection, declaration, candidate).await? {
         return Ok(false);
     }
-    let other: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM jobs.run WHERE job = $1 AND status = 'running' AND id <> $2 LIMIT 1")
-            .bind(&declaration.name)
-            .bind(candidate.id)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let other: Option<i64> = sqlx::query_scalar!(
+        "SELECT id FROM jobs.run WHERE job = $1 AND status = 'running' AND id <> $2 LIMIT 1",
+        &declaration.name,
+        candidate.id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
     let Some(other) = other else { return Ok(true) };
     // Only what the clock asked for and nobody has begun is skipped; a person's wish waits its turn, and so does what
     // was missed: several are made up for at once, and none of them was due while another ran.
@@ -190,18 +202,18 @@ async fn has_older(
     declaration: &Declaration,
     candidate: &Candidate,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM jobs.run
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM jobs.run
                          WHERE job = $1 AND scheduled_for < $2 AND status = 'queued' AND origin = 'schedule'
-                           AND started_at IS NULL AND not_before <= clock_timestamp())",
+                           AND started_at IS NULL AND not_before <= clock_timestamp()) AS "is!""#,
+        &declaration.name,
+        candidate.scheduled_for
     )
-    .bind(&declaration.name)
-    .bind(candidate.scheduled_for)
     .fetch_one(connection)
     .await
 }
 
-/// Whoever ran it fell silent before it could see the wish.
+/// Its process was lost before it could see the request.
 async fn cancelled(connection: &mut PgConnection, candidate: &Candidate) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE jobs.run SET status = 'cancelled', fence = fence + 1, lease_until = NULL, owner = NULL,
@@ -236,7 +248,7 @@ pub enum Ending {
     Succeeded(Value),
     /// The work failed for good.
     Failed(String),
-    /// What a caller asked for cannot be done: a failure that the caller is told, and no operator.
+    /// What a caller asked for cannot be done: the failure is reported to the caller, and to no operator.
     Refused(String),
     /// Somebody cancelled it.
     Cancelled,
@@ -278,7 +290,7 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
           WHERE id = $1 AND fence = $2 AND status = 'running'
           RETURNING job",
         lease.run,
-        lease.fence,
+        lease.token,
         status,
         error,
         note,
@@ -308,7 +320,7 @@ async fn end_attempt(
     sqlx::query!(
         "UPDATE jobs.attempt SET ended_at = clock_timestamp(), ending = $3, reason = $4 WHERE run_id = $1 AND fence = $2",
         lease.run,
-        lease.fence,
+        lease.token,
         ending,
         reason
     )

@@ -29,7 +29,7 @@ pub struct Declaration {
     pub attempts: i32,
     /// The wait after the first failed attempt; doubled after each further one, up to an hour.
     pub backoff: Duration,
-    /// Where its final failure is told; where every alert is told when absent.
+    /// Where its final failure is sent; the address of all alerts when absent.
     pub alert: Option<String>,
 }
 

@@ -33,7 +33,7 @@ pub enum EngineError {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// The database refused or is away.
+    /// The database refused or is unreachable.
     #[error("the jobs tables could not be read or written")]
     Database(#[from] sqlx::Error),
     /// The in-process ticker refused.

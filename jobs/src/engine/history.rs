@@ -64,7 +64,7 @@ impl RunStatus {
 }
 
 /// One occurrence.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RunRow {
     /// Its number.
     pub id: i64,
@@ -96,13 +96,14 @@ pub struct RunRow {
     pub note: Option<String>,
 }
 
-/// The columns of a [`RunRow`]; a macro, because statements must be constant text.
-macro_rules! runs {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, job, scheduled_for, origin, arguments, status, attempt, started_at, finished_at, not_before, ",
-            "progress, outcome, error, note FROM jobs.run ",
-            $rest
+/// A checked query of [`RunRow`]s: the rest of the statement, then its arguments.
+macro_rules! query_runs {
+    ($rest:literal, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            RunRow,
+            r#"SELECT id, job, scheduled_for, origin, arguments, status AS "status: _", attempt, started_at, finished_at,
+             not_before, progress, outcome, error, note FROM jobs.run "# + $rest,
+            $($arguments)*
         )
     };
 }
@@ -126,11 +127,7 @@ pub async fn ensure(
     )
     .execute(pool)
     .await?;
-    let row = sqlx::query_as(runs!("WHERE job = $1 AND scheduled_for = $2"))
-        .bind(job)
-        .bind(scheduled_for)
-        .fetch_one(pool)
-        .await?;
+    let row = query_runs!("WHERE job = $1 AND scheduled_for = $2", job, scheduled_for).fetch_one(pool).await?;
     Ok(row)
 }
 
@@ -139,7 +136,7 @@ pub async fn ensure(
 /// # Errors
 /// [`EngineError::UnknownRun`] or [`EngineError::Database`].
 pub async fn get(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
-    sqlx::query_as(runs!("WHERE id = $1")).bind(id).fetch_optional(pool).await?.ok_or(EngineError::UnknownRun { id })
+    query_runs!("WHERE id = $1", id).fetch_optional(pool).await?.ok_or(EngineError::UnknownRun { id })
 }
 
 /// A job's runs, latest occurrence first: those before `(scheduled_for, id)` when given.
@@ -152,15 +149,15 @@ pub async fn page(
     before: Option<(DateTime<Utc>, i64)>,
     limit: i64,
 ) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(runs!(
+    let rows = query_runs!(
         "WHERE job = $1 AND ($2::timestamptz IS NULL OR (scheduled_for, id) < ($2, $3))
              ORDER BY scheduled_for DESC, id DESC
-             LIMIT $4"
-    ))
-    .bind(job)
-    .bind(before.map(|(at, _)| at))
-    .bind(before.map_or(0, |(_, id)| id))
-    .bind(limit)
+             LIMIT $4",
+        job,
+        before.map(|(at, _)| at),
+        before.map_or(0, |(_, id)| id),
+        limit
+    )
     .fetch_all(pool)
     .await?;
     Ok(rows)
@@ -171,11 +168,10 @@ pub async fn page(
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn failed(pool: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(runs!("WHERE status = 'failed' AND finished_at > $1 ORDER BY finished_at DESC LIMIT $2"))
-        .bind(since)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
+    let rows =
+        query_runs!("WHERE status = 'failed' AND finished_at > $1 ORDER BY finished_at DESC LIMIT $2", since, limit)
+            .fetch_all(pool)
+            .await?;
     Ok(rows)
 }
 
@@ -187,18 +183,18 @@ pub async fn failed(pool: &PgPool, since: DateTime<Utc>, limit: i64) -> Result<V
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn due(pool: &PgPool, jobs: &[String], limit: i64) -> Result<Vec<RunRow>, EngineError> {
-    let rows = sqlx::query_as(runs!(
+    let rows = query_runs!(
         "JOIN (SELECT id, row_number() OVER (PARTITION BY job ORDER BY scheduled_for, id) AS place FROM jobs.run
                     WHERE job = ANY($1)
                       AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
                            OR (status = 'running' AND lease_until < clock_timestamp()))) AS due USING (id)
              WHERE place <= $3
              ORDER BY place, scheduled_for, id
-             LIMIT $2"
-    ))
-    .bind(jobs)
-    .bind(limit)
-    .bind(AT_ONCE)
+             LIMIT $2",
+        jobs,
+        limit,
+        AT_ONCE
+    )
     .fetch_all(pool)
     .await?;
     Ok(rows)
@@ -231,7 +227,7 @@ pub async fn cancel(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
 }
 
 /// One attempt at a run: somebody claimed it, and how that ended.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize)]
 pub struct AttemptRow {
     /// Which attempt, from 1; the same number again where a silent one was taken over.
     pub attempt: i32,
@@ -252,20 +248,21 @@ pub struct AttemptRow {
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn attempts(pool: &PgPool, run: i64) -> Result<Vec<AttemptRow>, EngineError> {
-    let rows = sqlx::query_as(
+    let rows = sqlx::query_as!(
+        AttemptRow,
         "SELECT attempt, owner, started_at, ended_at, ending, reason FROM (
              SELECT fence, attempt, owner, started_at, ended_at, ending, reason FROM jobs.attempt
                          WHERE run_id = $1 ORDER BY fence DESC LIMIT $2) AS latest ORDER BY fence",
+        run,
+        ATTEMPTS
     )
-    .bind(run)
-    .bind(ATTEMPTS)
     .fetch_all(pool)
     .await?;
     Ok(rows)
 }
 
 /// One kept log line.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LogLine {
     /// When, by the database's clock.
     pub at: DateTime<Utc>,
@@ -278,11 +275,14 @@ pub struct LogLine {
 /// # Errors
 /// [`EngineError::Database`].
 pub async fn log_lines(pool: &PgPool, run: i64) -> Result<Vec<LogLine>, EngineError> {
-    let lines = sqlx::query_as("SELECT at, line FROM jobs.run_log WHERE run_id = $1 ORDER BY id LIMIT $2")
-        .bind(run)
-        .bind(LOG_LINES)
-        .fetch_all(pool)
-        .await?;
+    let lines = sqlx::query_as!(
+        LogLine,
+        "SELECT at, line FROM jobs.run_log WHERE run_id = $1 ORDER BY id LIMIT $2",
+        run,
+        LOG_LINES
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(lines)
 }
 
@@ -304,7 +304,7 @@ pub(super) async fn progress(pool: &PgPool, lease: &Lease, progress: &Value) -> 
     sqlx::query!(
         "UPDATE jobs.run SET progress = $3, takeovers = 0 WHERE id = $1 AND fence = $2 AND status = 'running'",
         lease.run,
-        lease.fence,
+        lease.token,
         progress
     )
     .execute(pool)

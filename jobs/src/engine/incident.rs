@@ -1,6 +1,6 @@
 //! What is wrong, and since when: one row per kind and subject while it lasts, whoever finds it and however often.
 //!
-//! The message that tells of it is written in the same transaction, and sent later: see the job `watch`.
+//! Its notification is written in the same transaction (a transactional outbox) and sent later: see the job `watch`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -155,14 +155,15 @@ pub async fn page(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Incident>, EngineError> {
-    let rows = sqlx::query_as(
-        "SELECT id, kind, subject, summary, facts, opened_at, closed_at FROM jobs.incident
+    let rows = sqlx::query_as!(
+        Incident,
+        r#"SELECT id, kind AS "kind: _", subject, summary, facts, opened_at, closed_at FROM jobs.incident
           WHERE ($1::bigint IS NULL OR id < $1) AND (closed_at IS NULL OR NOT $2)
-          ORDER BY id DESC LIMIT $3",
+          ORDER BY id DESC LIMIT $3"#,
+        before,
+        only_open,
+        limit
     )
-    .bind(before)
-    .bind(only_open)
-    .bind(limit)
     .fetch_all(pool)
     .await?;
     Ok(rows)

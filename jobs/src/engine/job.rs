@@ -78,7 +78,7 @@ impl Run {
         &self.lease
     }
 
-    /// How many steps earlier attempts at this occurrence had done, as they told by [`Run::progress`].
+    /// How many steps earlier attempts at this occurrence had done, as reported by [`Run::progress`].
     #[must_use]
     pub fn done_before(&self) -> Option<u64> {
         self.progress.as_ref()?.get("done")?.as_u64()

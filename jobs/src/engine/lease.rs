@@ -4,15 +4,15 @@ use std::{pin::Pin, time::Duration};
 
 use sqlx::{PgConnection, PgPool};
 
-/// A claimed run: its row and the fence this replica holds.
+/// A claimed run: its row and the fencing token of this replica's claim.
 ///
-/// Each claim raises the row's fence, so at most one holder's fence is the row's own.
+/// Each claim takes the next token and writes it into the row (`fence`), so at most one replica holds the row's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// Number of the run's row.
     pub run: i64,
-    /// The fence that this claim was given.
-    pub fence: i64,
+    /// The fencing token of this claim.
+    pub token: i64,
 }
 
 /// The run is no longer this replica's to write.
@@ -36,7 +36,7 @@ pub enum LeaseLost {
 }
 
 impl Lease {
-    /// Lock the run's row for the rest of this transaction, where the fence is still ours.
+    /// Lock the run's row for the rest of this transaction, where it still has this token.
     ///
     /// Call it first in every transaction that writes a run's work: a claim needs the same row lock, so nobody can
     /// take over between this check and the commit.
@@ -50,7 +50,7 @@ impl Lease {
                 FOR UPDATE",
         )
         .bind(self.run)
-        .bind(self.fence)
+        .bind(self.token)
         .fetch_optional(&mut *connection)
         .await?;
         let taken_over = match found {
@@ -59,7 +59,7 @@ impl Lease {
             None => return Err(LeaseLost::TakenOver { run: self.run }),
         };
         if taken_over {
-            // What is written with this comes further than the attempts that fell silent before it.
+            // What is written with this is further than what earlier attempts wrote, which stopped without an end.
             sqlx::query!("UPDATE jobs.run SET takeovers = 0 WHERE id = $1", self.run).execute(connection).await?;
         }
         Ok(())
@@ -75,7 +75,7 @@ impl Lease {
               WHERE id = $1 AND fence = $2 AND status = 'running'
               RETURNING cancel_requested_at IS NOT NULL AS \"cancelled!\"",
             self.run,
-            self.fence,
+            self.token,
             length.as_secs_f64()
         )
         .fetch_optional(pool)
@@ -89,7 +89,7 @@ impl Lease {
 
     /// Keep the lease alive until it is lost; returns how.
     ///
-    /// A database that is away is forgiven until the lease has run out by our own clock: from then on another
+    /// An unreachable database is tolerated until the lease has run out by our own clock: from then on another
     /// replica may have taken over.
     pub async fn keep(&self, pool: &PgPool, length: Duration) -> LeaseLost {
         let mut last_success = tokio::time::Instant::now();

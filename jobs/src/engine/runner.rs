@@ -184,7 +184,7 @@ fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Value, Jo
     match result {
         Ok(outcome) => Some(Ending::Succeeded(outcome)),
         Err(JobError::Failed(error)) => retry_or_fail(entry, attempt, format!("{error:#}")),
-        // Whoever asked reads the run and can ask better. What the clock asks for has nobody but the operator to tell.
+        // Whoever asked reads the run and can ask better. A scheduled run reports to the operator alone.
         Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
         Err(JobError::Refused(error)) => Some(Ending::Failed(error)),
         Err(JobError::NotYet { reason, again_in }) => Some(Ending::Postponed { note: reason, wait: again_in }),

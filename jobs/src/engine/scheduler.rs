@@ -49,9 +49,9 @@ impl Scheduler {
         Ok(Self { runner, ticker, ticks: BTreeMap::new(), ringing, tasks, active: Arc::default() })
     }
 
-    /// Schedule until the runner is told to stop, then wait until its attempts have ended.
+    /// Schedules until the runner is stopped, then waits until its attempts have ended.
     ///
-    /// A step that fails (the database is away) is logged and tried again at the next sweep.
+    /// A step that fails (the database is unreachable) is logged and tried again at the next sweep.
     pub async fn run(mut self) {
         let stop = self.runner.stop().clone();
         let mut sweep = tokio::time::interval(SWEEP);

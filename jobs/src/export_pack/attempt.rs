@@ -7,17 +7,17 @@ use sqlx::PgPool;
 
 use crate::engine::{JobError, Run};
 
-/// What the folders of attempts are called: the run and its fence follow.
+/// What the folders of attempts are called: the run and its fencing token follow.
 const PREFIX: &str = ".attempt-";
 
-/// A folder of its own; gone when the attempt is over.
+/// A folder of its own; removed when the attempt ends.
 pub(super) struct Attempt {
     pub(super) folder: PathBuf,
 }
 
 impl Attempt {
     pub(super) fn begin(exports_dir: &Path, run: &Run) -> Result<Self, JobError> {
-        let folder = exports_dir.join(format!("{PREFIX}{}-{}", run.id, run.lease().fence));
+        let folder = exports_dir.join(format!("{PREFIX}{}-{}", run.id, run.lease().token));
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the exports folder {} cannot be written", exports_dir.display()))?;
         Ok(Self { folder })
@@ -38,17 +38,17 @@ pub(crate) async fn remove_abandoned(exports_dir: &Path, db: &PgPool) -> anyhow:
     for entry in std::fs::read_dir(exports_dir).context("the exports folder cannot be read")? {
         let entry = entry.context("the exports folder cannot be read")?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some((run, fence)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once('-')) else { continue };
-        let (Ok(run), Ok(fence)) = (run.parse::<i64>(), fence.parse::<i64>()) else { continue };
-        let lives: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM jobs.run WHERE id = $1 AND fence = $2 AND status = 'running')",
+        let Some((run, token)) = name.strip_prefix(PREFIX).and_then(|name| name.split_once('-')) else { continue };
+        let (Ok(run), Ok(token)) = (run.parse::<i64>(), token.parse::<i64>()) else { continue };
+        let lives: bool = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM jobs.run WHERE id = $1 AND fence = $2 AND status = 'running') AS "lives!""#,
+            run,
+            token
         )
-        .bind(run)
-        .bind(fence)
         .fetch_one(db)
         .await
         .context("the jobs tables could not be read")?;
-        // A paused process that wakes up finds its folder gone and its fence lost.
+        // A paused process that wakes up finds its folder removed and its token outdated.
         if !lives && std::fs::remove_dir_all(entry.path()).is_ok() {
             removed += 1;
         }

@@ -39,14 +39,15 @@ pub(super) async fn recorded(
     report: &str,
     revision: i32,
 ) -> Result<Vec<String>, JobError> {
-    let known =
-        sqlx::query_scalar("SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3")
-            .bind(day)
-            .bind(report)
-            .bind(revision)
-            .fetch_all(db)
-            .await
-            .context("the exports tables could not be read")?;
+    let known = sqlx::query_scalar!(
+        "SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3",
+        day,
+        report,
+        revision
+    )
+    .fetch_all(db)
+    .await
+    .context("the exports tables could not be read")?;
     Ok(known)
 }
 
@@ -59,7 +60,7 @@ pub(super) async fn build(
     document: &Document,
 ) -> anyhow::Result<Built> {
     let Document { provenance, columns, computed } = document.clone();
-    let name = format!("{}-r{revision}.{}", provenance.report, format.extension());
+    let name = format!("{}-r{revision}.{}", provenance.report, format.distinct_extension());
     let path = folder.join(format!("{day}-{name}"));
     let encode = move || -> anyhow::Result<Built> {
         let file = File::create(&path).context("the file could not be made")?;

@@ -26,7 +26,7 @@ pub(crate) struct Manifest {
 }
 
 /// One file.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Entry {
     /// Its number at the API: `GET /exports/{id}`.
     pub(crate) id: i64,
@@ -45,13 +45,14 @@ pub(crate) struct Entry {
 impl Manifest {
     /// What is offered of a day.
     pub(crate) async fn of(connection: &mut PgConnection, business_day: NaiveDate) -> Result<Self, JobError> {
-        let files = sqlx::query_as(
-            "SELECT id, split_part(path, '/', 2) AS file, report, revision, format, rows, bytes, sha256, created_at,
+        let files = sqlx::query_as!(
+            Entry,
+            r#"SELECT id, split_part(path, '/', 2) AS "file!", report, revision, format, rows, bytes, sha256, created_at,
                     provenance
                FROM exports.file WHERE business_day = $1 AND removed_at IS NULL
-              ORDER BY report, revision, format",
+              ORDER BY report, revision, format"#,
+            business_day
         )
-        .bind(business_day)
         .fetch_all(connection)
         .await
         .context("the exports tables could not be read")?;
@@ -97,7 +98,7 @@ async fn write(
     }
     let folder = context.exports_dir.join(day.to_string());
     let text = manifest.text()?;
-    let part = folder.join(format!(".manifest-{}-{}", run.id, run.lease().fence));
+    let part = folder.join(format!(".manifest-{}-{}", run.id, run.lease().token));
     let mut file = File::create(&part).context("the manifest could not be written")?;
     file.write_all(&text).and_then(|()| file.sync_all()).context("the manifest could not be written")?;
     std::fs::rename(&part, folder.join("manifest.json")).context("the manifest could not be put in its place")?;

@@ -23,7 +23,7 @@ use crate::engine::{
     incident::{Finding, Kind},
 };
 
-/// Limits, and where it is told that they were passed: `[alerts]` of the jobs file.
+/// Limits, and where a notification is sent when one is passed: `[alerts]` of the jobs file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSettings {

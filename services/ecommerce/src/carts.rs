@@ -11,7 +11,7 @@ use kit::amount::Pieces;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::ProductId;
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -61,7 +61,7 @@ pub(crate) struct Cart {
 }
 
 /// Some pieces of one product in a cart.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct CartItem {
     product_id: ProductId,
     sku: String,
@@ -108,15 +108,17 @@ pub(crate) struct CartFilter {
     responses((status = 200, description = "A page of carts", body = Page<Cart>)))]
 async fn list_carts(State(app): State<App>, Query(filter): Query<CartFilter>) -> Result<Json<Page<Cart>>, ApiError> {
     let after: Option<CartId> = Cursor::key(filter.after.as_ref())?;
-    let carts = sqlx::query_as(
-        "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
+    let carts = sqlx::query_as!(
+        Cart,
+        r#"SELECT id, customer_id AS "customer_id: _", status AS "status: _", item_count, total_cents,
+           order_id AS "order_id: _", created_at, updated_at FROM carts
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::bigint IS NULL OR customer_id = $2)
-         AND ($3::text IS NULL OR status = $3) ORDER BY id LIMIT $4",
+         AND ($3::text IS NULL OR status = $3) ORDER BY id LIMIT $4"#,
+        after as _,
+        filter.customer_id as _,
+        filter.status as _,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.customer_id)
-    .bind(filter.status)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(carts, filter.limit, |cart: &Cart| cart.id)))
@@ -130,7 +132,7 @@ async fn create_cart(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewCart>,
 ) -> Result<(StatusCode, Json<CartWithItems>), ApiError> {
-    let asked = Asked::new(key, &new);
+    let keyed = KeyedRequest::new(key, &new);
     if let Some(customer_id) = new.customer_id {
         refuse_unless_customer(&app.db, customer_id).await?;
     }
@@ -141,12 +143,12 @@ async fn create_cart(
            RETURNING id, customer_id AS "customer_id: _", status AS "status: _", item_count, total_cents,
              order_id AS "order_id: _", created_at, updated_at"#,
         new.customer_id.map(i64::from),
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at,
          idempotency_digest AS request_digest FROM carts WHERE idempotency_key = $1",
@@ -169,19 +171,22 @@ async fn get_cart(State(app): State<App>, Path(id): Path<CartId>) -> Result<Json
 /// # Errors
 /// 404 where there is none.
 async fn find(db: &PgPool, id: CartId) -> Result<CartWithItems, ApiError> {
-    let cart = sqlx::query_as(
-        "SELECT id, customer_id, status, item_count, total_cents, order_id, created_at, updated_at FROM carts
-         WHERE id = $1 AND NOT deleted",
+    let cart = sqlx::query_as!(
+        Cart,
+        r#"SELECT id, customer_id AS "customer_id: _", status AS "status: _", item_count, total_cents,
+           order_id AS "order_id: _", created_at, updated_at FROM carts
+         WHERE id = $1 AND NOT deleted"#,
+        id.0
     )
-    .bind(id)
     .fetch_optional(db)
     .await?
     .ok_or_else(|| ApiError::not_found(format!("cart {id}")))?;
-    let items = sqlx::query_as(
-        "SELECT product_id, sku, product_name, quantity, unit_price_cents, current_unit_price_cents FROM cart_items
-         WHERE cart_id = $1 ORDER BY added_at, product_id",
+    let items = sqlx::query_as!(
+        CartItem,
+        r#"SELECT product_id, sku, product_name, quantity AS "quantity: _", unit_price_cents, current_unit_price_cents
+           FROM cart_items WHERE cart_id = $1 ORDER BY added_at, product_id"#,
+        id.0
     )
-    .bind(id)
     .fetch_all(db)
     .await?;
     Ok(CartWithItems { cart, items })
@@ -192,11 +197,12 @@ async fn find(db: &PgPool, id: CartId) -> Result<CartWithItems, ApiError> {
 /// # Errors
 /// 422 for no such customer, 409 for an erased one.
 async fn refuse_unless_customer(db: &PgPool, id: CustomerId) -> Result<(), ApiError> {
-    let erased: Option<bool> =
-        sqlx::query_scalar("SELECT erased_at IS NOT NULL FROM customers WHERE id = $1 AND NOT deleted")
-            .bind(id)
-            .fetch_optional(db)
-            .await?;
+    let erased: Option<bool> = sqlx::query_scalar!(
+        r#"SELECT erased_at IS NOT NULL AS "erased!" FROM customers WHERE id = $1 AND NOT deleted"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
     match erased {
         None => Err(ApiError::invalid("customer_id", format!("there is no customer {id}"))),
         Some(true) => {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Reference, Text};
 use serde::{Deserialize, Serialize};
@@ -101,21 +101,22 @@ async fn list_customers(
     Query(filter): Query<CustomerFilter>,
 ) -> Result<Json<Page<Customer>>, ApiError> {
     let after: Option<CustomerId> = Cursor::key(filter.after.as_ref())?;
-    let customers = sqlx::query_as(
+    let customers = sqlx::query_as!(
+        Customer,
         "SELECT id, reference, name, email, phone, city, country, signup_day, erased_at, created_at FROM customers
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::text IS NULL OR reference = $2)
          AND ($3::text IS NULL OR lower(email) = lower($3)) AND ($4::text IS NULL OR city = $4)
          AND ($5::text IS NULL OR country = $5)
          AND ($6::text IS NULL OR position(lower($6) IN lower(concat_ws(' ', name, email))) > 0)
          ORDER BY id LIMIT $7",
+        after as _,
+        filter.reference,
+        filter.email,
+        filter.city,
+        filter.country,
+        filter.q,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.reference)
-    .bind(filter.email)
-    .bind(filter.city)
-    .bind(filter.country)
-    .bind(filter.q)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(customers, filter.limit, |customer: &Customer| customer.id)))
@@ -129,7 +130,7 @@ async fn create_customer(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewCustomer>,
 ) -> Result<(StatusCode, Json<Customer>), ApiError> {
-    let asked = Asked::new(key, &new);
+    let keyed = KeyedRequest::new(key, &new);
     let today = base::today(app.time_zone);
     let signup_day = new.signup_day.unwrap_or(today);
     if signup_day > today {
@@ -147,12 +148,12 @@ async fn create_customer(
         &new.city as _,
         &new.country as _,
         signup_day,
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT id, reference, name, email, phone, city, country, signup_day, erased_at, created_at,
          idempotency_digest AS request_digest FROM customers WHERE idempotency_key = $1",

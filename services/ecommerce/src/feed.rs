@@ -1,4 +1,4 @@
-//! What ecommerce tells readers of its change feed. Personal data stays home.
+//! The datasets of ecommerce's change feed. Personal data is no part of them.
 
 use kit::feed::{Column, Dataset, Lines, Type};
 

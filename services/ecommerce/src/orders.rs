@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::ids::{CustomerId, OrderId};
-use document::{Order, OrderStatus, OrderWithLines, PaymentStatus, find_with_lines, select_order};
+use document::{Order, OrderStatus, OrderWithLines, PaymentStatus, find_with_lines, query_orders};
 pub use outbox::Orders;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -69,26 +69,26 @@ pub(crate) struct OrderFilter {
     responses((status = 200, description = "A page of orders", body = Page<Order>)))]
 async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) -> Result<Json<Page<Order>>, ApiError> {
     let after: Option<OrderId> = Cursor::key(filter.after.as_ref())?;
-    let orders = sqlx::query_as(select_order!(
+    let orders = query_orders!(
         "WHERE NOT o.deleted AND o.id > coalesce($1, 0) AND ($2::bigint IS NULL OR o.customer_id = $2) \
          AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.payment_status = $4) \
          AND ($5::text IS NULL OR o.reference = $5) \
          AND ($6::bigint IS NULL OR $6 = ANY (SELECT l.product_id FROM order_lines l WHERE l.order_id = o.id)) \
          AND ($7::bool IS NULL OR o.imported = $7) AND ($8::date IS NULL OR o.business_day = $8) \
          AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10) \
-         ORDER BY o.id LIMIT $11"
-    ))
-    .bind(after)
-    .bind(filter.customer_id)
-    .bind(filter.status)
-    .bind(filter.payment_status)
-    .bind(filter.reference)
-    .bind(filter.product_id)
-    .bind(filter.imported)
-    .bind(filter.business_day)
-    .bind(filter.from)
-    .bind(filter.to)
-    .bind(filter.limit.fetch())
+         ORDER BY o.id LIMIT $11",
+        after as _,
+        filter.customer_id as _,
+        filter.status as _,
+        filter.payment_status as _,
+        filter.reference,
+        filter.product_id as _,
+        filter.imported,
+        filter.business_day,
+        filter.from,
+        filter.to,
+        filter.limit.fetch()
+    )
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(orders, filter.limit, |order: &Order| order.id)))

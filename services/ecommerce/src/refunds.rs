@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::ids::{OrderId, RefundId};
-use document::{Refund, RefundStatus, RefundWithLines, find_with_lines, select_refund};
+use document::{Refund, RefundStatus, RefundWithLines, find_with_lines, query_refunds};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -59,18 +59,18 @@ async fn list_refunds(
     Query(filter): Query<RefundFilter>,
 ) -> Result<Json<Page<Refund>>, ApiError> {
     let after: Option<RefundId> = Cursor::key(filter.after.as_ref())?;
-    let refunds = sqlx::query_as(select_refund!(
+    let refunds = query_refunds!(
         "WHERE NOT r.deleted AND r.id > coalesce($1, 0) AND ($2::bigint IS NULL OR r.order_id = $2) \
          AND ($3::text IS NULL OR r.status = $3) AND ($4::text IS NULL OR r.reference = $4) \
-         AND ($5::bool IS NULL OR r.imported = $5) AND ($6::date IS NULL OR r.business_day = $6) ORDER BY r.id LIMIT $7"
-    ))
-    .bind(after)
-    .bind(filter.order_id)
-    .bind(filter.status)
-    .bind(filter.reference)
-    .bind(filter.imported)
-    .bind(filter.business_day)
-    .bind(filter.limit.fetch())
+         AND ($5::bool IS NULL OR r.imported = $5) AND ($6::date IS NULL OR r.business_day = $6) ORDER BY r.id LIMIT $7",
+        after as _,
+        filter.order_id as _,
+        filter.status as _,
+        filter.reference,
+        filter.imported,
+        filter.business_day,
+        filter.limit.fetch()
+    )
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(refunds, filter.limit, |refund: &Refund| refund.id)))

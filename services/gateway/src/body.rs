@@ -26,7 +26,7 @@ const CLIENT_PAUSE: Duration = Duration::from_secs(60);
 /// A request's body before it is sent.
 pub(crate) enum Payload {
     Whole(Bytes),
-    /// Sent as it comes, and therefore only once; its pieces are told as the upstream takes them.
+    /// Sent as it comes, and therefore only once; its pieces are reported as the upstream takes them.
     Stream(Option<(Body, watch::Receiver<()>)>),
 }
 
@@ -60,17 +60,17 @@ impl Payload {
         }
     }
 
-    /// The body for the next try, and its pieces as they are taken; none if it is gone with an earlier try.
+    /// The body for the next try, and its pieces as they are taken; none if an earlier try consumed it.
     pub(crate) fn attempt(&mut self) -> Option<(Body, watch::Receiver<()>)> {
         match self {
             // The sender is dropped: all of it counts as taken.
-            Self::Whole(bytes) => Some((whole(bytes.clone()), watch::channel(()).1)),
+            Self::Whole(bytes) => Some((full(bytes.clone()), watch::channel(()).1)),
             Self::Stream(body) => body.take(),
         }
     }
 }
 
-pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Passing<B, N> {
 }
 
 impl<B, N> Passing<B, N> {
-    /// `note` is told the size of each piece.
+    /// `note` gets the size of each piece.
     pub(crate) fn new(body: B, patience: Duration, note: N) -> Self {
         Self { body, patience, pause: None, broken: None, note }
     }
@@ -118,7 +118,7 @@ where
                 io::Error::from(io::ErrorKind::TimedOut).into()
             }
         };
-        // Told one turn later, so that what came before the break is flushed first.
+        // Reported one turn later, so that what came before the break is flushed first.
         this.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

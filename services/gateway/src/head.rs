@@ -98,7 +98,7 @@ enum Expected {
     },
     Size,
     Trailers,
-    /// Not told: hyper refuses what is being sent, or the body was the connection's last.
+    /// Unknown: hyper refuses what is being sent, or the body was the connection's last.
     Nothing,
 }
 

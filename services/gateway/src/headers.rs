@@ -1,4 +1,4 @@
-//! Headers both ways: what an upstream is told of the client, and what a client is told of the way.
+//! Headers both ways: what an upstream learns of the client, and what a client learns of the upstream.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub(crate) const UPSTREAM_LATENCY: HeaderName = HeaderName::from_static("x-kong-
 pub(crate) const PROXY_LATENCY: HeaderName = HeaderName::from_static("x-kong-proxy-latency");
 pub(crate) const RESPONSE_LATENCY: HeaderName = HeaderName::from_static("x-kong-response-latency");
 
-/// What the upstream is told of the client's connection.
+/// What the upstream learns of the client's connection.
 pub(crate) struct Peer<'a> {
     pub(crate) ip: IpAddr,
     /// The port this gateway listens on.

@@ -4,7 +4,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, SERVER};
 use hyper::{Response, StatusCode};
 
-use crate::body::{Body, whole};
+use crate::body::{Body, full};
 
 pub(crate) const SERVER_NAME: HeaderValue = HeaderValue::from_static("kong/3.9.3");
 
@@ -41,7 +41,7 @@ impl Exit {
         let json = |text| format!("{{\n  \"message\":\"{text}\",\n  \"request_id\":\"{request_id}\"\n}}");
         let text = self.text.map(json).unwrap_or_default();
         let length = HeaderValue::from(text.len());
-        let mut response = Response::new(whole(text));
+        let mut response = Response::new(full(text));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, length);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method};
 
-use crate::body::whole;
+use crate::body::full;
 use crate::file;
 use crate::forward::{Call, Client, client};
 
@@ -85,7 +85,7 @@ enum Probe {
 }
 
 async fn probe(active: &file::Active, authority: &Authority, client: &Client, call: &Call) -> Probe {
-    match tokio::time::timeout(active.timeout, client.request(call.request(authority, whole(Bytes::new())))).await {
+    match tokio::time::timeout(active.timeout, client.request(call.request(authority, full(Bytes::new())))).await {
         Ok(Ok(response)) => Probe::Status(response.status().as_u16()),
         Ok(Err(_)) => Probe::NoConnection,
         Err(_) => Probe::Timeout,

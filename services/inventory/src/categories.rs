@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::Text;
 use serde::{Deserialize, Serialize};
@@ -58,14 +58,15 @@ async fn list_categories(
     Query(filter): Query<CategoryFilter>,
 ) -> Result<Json<Page<Category>>, ApiError> {
     let after: Option<CategoryId> = Cursor::key(filter.after.as_ref())?;
-    let categories = sqlx::query_as(
+    let categories = sqlx::query_as!(
+        Category,
         "SELECT id, name FROM categories
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::text IS NULL OR name = $2)
          ORDER BY id LIMIT $3",
+        after as _,
+        filter.name,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.name)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(categories, filter.limit, |category: &Category| category.id)))
@@ -79,18 +80,18 @@ async fn create_category(
     key: Option<IdempotencyKey>,
     Json(body): Json<CategoryBody>,
 ) -> Result<(StatusCode, Json<Category>), ApiError> {
-    let asked = Asked::new(key, &body);
+    let keyed = KeyedRequest::new(key, &body);
     let inserted = sqlx::query_as!(
         Category,
         "INSERT INTO categories (name, idempotency_key, request_digest) VALUES ($1, $2, $3)
          ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, name",
         body.name.as_str(),
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(&app.db, "SELECT request_digest, id, name FROM categories WHERE idempotency_key = $1");
+    let earlier = keyed.earlier(&app.db, "SELECT request_digest, id, name FROM categories WHERE idempotency_key = $1");
     let category =
         idempotency::inserted_or_earlier(inserted, earlier).await.on_constraint("categories_name_key", name_taken)?;
     Ok((StatusCode::CREATED, Json(category)))
@@ -100,8 +101,7 @@ async fn create_category(
 #[utoipa::path(get, path = "/categories/{id}", tag = "categories", params(("id" = CategoryId, Path)),
     responses((status = 200, description = "The category", body = Category)))]
 async fn get_category(State(app): State<App>, Path(id): Path<CategoryId>) -> Result<Json<Category>, ApiError> {
-    sqlx::query_as("SELECT id, name FROM categories WHERE id = $1 AND NOT deleted")
-        .bind(id)
+    sqlx::query_as!(Category, "SELECT id, name FROM categories WHERE id = $1 AND NOT deleted", id.0)
         .fetch_optional(&app.db)
         .await?
         .map(Json)

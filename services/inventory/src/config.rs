@@ -1,4 +1,4 @@
-//! What the service is told by its environment, under the prefix `INVENTORY_`.
+//! Settings from the environment, under the prefix `INVENTORY_`.
 
 use base::Currency;
 use kit::config::{ConfigError, ServiceConfig, Vars, currency};

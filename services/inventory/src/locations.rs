@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::{LocationId, StoreId};
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Code, Text};
 use serde::{Deserialize, Serialize};
@@ -87,19 +87,20 @@ async fn list_locations(
     Query(filter): Query<LocationFilter>,
 ) -> Result<Json<Page<Location>>, ApiError> {
     let after: Option<LocationId> = Cursor::key(filter.after.as_ref())?;
-    let locations = sqlx::query_as(
-        "SELECT id, code, name, kind, store_id, active FROM locations
+    let locations = sqlx::query_as!(
+        Location,
+        r#"SELECT id, code, name, kind AS "kind: _", store_id AS "store_id: _", active FROM locations
          WHERE NOT deleted AND id > coalesce($1, 0) AND ($2::text IS NULL OR code = $2)
            AND ($3::text IS NULL OR kind = $3) AND ($4::bigint IS NULL OR store_id = $4)
            AND ($5::bool IS NULL OR active = $5)
-         ORDER BY id LIMIT $6",
+         ORDER BY id LIMIT $6"#,
+        after as _,
+        filter.code,
+        filter.kind as _,
+        filter.store_id as _,
+        filter.active,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.code)
-    .bind(filter.kind)
-    .bind(filter.store_id)
-    .bind(filter.active)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(locations, filter.limit, |location: &Location| location.id)))
@@ -114,7 +115,7 @@ async fn create_location(
     key: Option<IdempotencyKey>,
     Json(body): Json<NewLocation>,
 ) -> Result<(StatusCode, Json<Location>), ApiError> {
-    let asked = Asked::new(key, &body);
+    let keyed = KeyedRequest::new(key, &body);
     let inserted = sqlx::query_as!(
         Location,
         r#"INSERT INTO locations (code, name, kind, store_id, idempotency_key, request_digest)
@@ -125,12 +126,12 @@ async fn create_location(
         body.name.as_str(),
         body.kind as _,
         body.store_id.map(i64::from),
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT request_digest, id, code, name, kind, store_id, active FROM locations WHERE idempotency_key = $1",
     );
@@ -152,12 +153,16 @@ async fn create_location(
 #[utoipa::path(get, path = "/locations/{id}", tag = "locations", params(("id" = LocationId, Path)),
     responses((status = 200, description = "The location", body = Location)))]
 async fn get_location(State(app): State<App>, Path(id): Path<LocationId>) -> Result<Json<Location>, ApiError> {
-    sqlx::query_as("SELECT id, code, name, kind, store_id, active FROM locations WHERE id = $1 AND NOT deleted")
-        .bind(id)
-        .fetch_optional(&app.db)
-        .await?
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found(format!("location {id}")))
+    sqlx::query_as!(
+        Location,
+        r#"SELECT id, code, name, kind AS "kind: _", store_id AS "store_id: _", active
+           FROM locations WHERE id = $1 AND NOT deleted"#,
+        id.0
+    )
+    .fetch_optional(&app.db)
+    .await?
+    .map(Json)
+    .ok_or_else(|| ApiError::not_found(format!("location {id}")))
 }
 
 /// Change a location's name, close or open it.

@@ -9,7 +9,7 @@ use kit::amount::{Price, ReorderPoint};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::ProductId;
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Sku, Text};
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,8 @@ async fn list_products(
     Query(filter): Query<ProductFilter>,
 ) -> Result<Json<Page<Product>>, ApiError> {
     let after: Option<ProductId> = Cursor::key(filter.after.as_ref())?;
-    let products = sqlx::query_as(
+    let products = sqlx::query_as!(
+        Product,
         "SELECT id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active
          FROM products p
          WHERE NOT deleted AND id > coalesce($1, 0)
@@ -120,14 +121,14 @@ async fn list_products(
            AND ($6::bool IS NULL OR $6 = (reorder_point >
                 (SELECT coalesce(sum(s.on_hand), 0) FROM stock s WHERE s.product_id = p.id AND NOT s.deleted)))
          ORDER BY id LIMIT $7",
+        after as _,
+        filter.sku,
+        filter.q,
+        filter.category_id as _,
+        filter.active,
+        filter.below_reorder_point,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.sku)
-    .bind(filter.q)
-    .bind(filter.category_id)
-    .bind(filter.active)
-    .bind(filter.below_reorder_point)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(products, filter.limit, |product: &Product| product.id)))
@@ -141,7 +142,7 @@ async fn create_product(
     key: Option<IdempotencyKey>,
     Json(body): Json<NewProduct>,
 ) -> Result<(StatusCode, Json<Product>), ApiError> {
-    let asked = Asked::new(key, &body);
+    let keyed = KeyedRequest::new(key, &body);
     let inserted = sqlx::query_as!(
         Product,
         "INSERT INTO products (sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active,
@@ -156,12 +157,12 @@ async fn create_product(
         body.unit_cost_cents.get(),
         body.reorder_point.get(),
         body.active,
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT request_digest, id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active
          FROM products WHERE idempotency_key = $1",
@@ -177,11 +178,12 @@ async fn create_product(
 #[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = ProductId, Path)),
     responses((status = 200, description = "The product", body = Product)))]
 async fn get_product(State(app): State<App>, Path(id): Path<ProductId>) -> Result<Json<Product>, ApiError> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Product,
         "SELECT id, sku, name, category_id, unit_price_cents, unit_cost_cents, reorder_point, active
          FROM products WHERE id = $1 AND NOT deleted",
+        id.0
     )
-    .bind(id)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

@@ -24,7 +24,7 @@ pub(crate) fn imports() -> OpenApiRouter<App> {
 }
 
 /// How many of a product lie at a location.
-#[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Stock {
     product_id: ProductId,
     location_id: LocationId,
@@ -53,19 +53,20 @@ pub(crate) struct StockFilter {
     responses((status = 200, description = "A page of stock on hand", body = Page<Stock>)))]
 async fn list_stock(State(app): State<App>, Query(filter): Query<StockFilter>) -> Result<Json<Page<Stock>>, ApiError> {
     let (product, location) = Cursor::key(filter.after.as_ref())?.unwrap_or((ProductId(0), LocationId(0)));
-    let stock = sqlx::query_as(
+    let stock = sqlx::query_as!(
+        Stock,
         "SELECT product_id, location_id, on_hand FROM stock
          WHERE NOT deleted AND (product_id, location_id) > ($1, $2)
            AND ($3::bigint IS NULL OR product_id = $3) AND ($4::bigint IS NULL OR location_id = $4)
            AND ($5::bigint IS NULL OR on_hand = $5)
          ORDER BY product_id, location_id LIMIT $6",
+        product as _,
+        location as _,
+        filter.product_id as _,
+        filter.location_id as _,
+        filter.on_hand,
+        filter.limit.fetch()
     )
-    .bind(product)
-    .bind(location)
-    .bind(filter.product_id)
-    .bind(filter.location_id)
-    .bind(filter.on_hand)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(stock, filter.limit, |row: &Stock| (row.product_id, row.location_id))))

@@ -1,4 +1,4 @@
-//! The pool of a service: bounded, named, patient at start, and clear about which errors mean "away".
+//! The pool of a service: bounded, named, and waiting for the database at start; and which errors mean "unavailable".
 
 use std::ffi::OsString;
 use std::io;
@@ -16,17 +16,17 @@ pub use base::begin;
 
 use crate::config::{Secret, ServiceConfig};
 
-/// How long a starting service waits for its database to come up.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a starting service waits for its database.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it waits between two tries.
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// How long a request waits for a connection before it is told that the database is away.
+/// How long a request waits for a connection before the answer says that the database is unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// After this long in an open transaction without a statement, PostgreSQL ends the session: an abandoned
 /// transaction holds back the horizon of every change feed.
 const IDLE_IN_TRANSACTION: &str = "15s";
 
-/// How soon the server gives up a client whose host is gone, and with it the client's locks: 10 s of silence, then three
+/// How soon the server gives up a client whose host does not answer, and with it the client's locks: 10 s of silence, then three
 /// questions 5 s apart, and 20 s for what was sent and not acknowledged. Linux's own default is above two hours.
 const DEAD_CLIENT: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10"),
@@ -41,7 +41,7 @@ pub enum DbError {
     /// The URL does not parse; its text stays out of the message, for it holds a password.
     #[error("the database URL is not valid")]
     Url(#[source] sqlx::Error),
-    /// Nothing answered, or it refused us, to the end of our patience.
+    /// Nothing answered, or it refused the connection, until the time was over.
     #[error("cannot connect to {host}:{port}/{database}")]
     Connect { host: String, port: u16, database: String, source: sqlx::Error },
     /// A migration failed; the ones before it stand.
@@ -144,7 +144,7 @@ fn options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, DbE
 }
 
 async fn patiently(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
-    let deadline = Instant::now() + START_PATIENCE;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         match PgConnection::connect_with(options).await {
             Ok(connection) => return Ok(connection),

@@ -45,7 +45,7 @@ pub enum ApiError {
     /// 409: a rule of the domain, or the state of a document, is against it.
     #[error("{detail}")]
     Conflict { code: &'static str, detail: String, extensions: Map<String, Value> },
-    /// 410: what the client holds on to is gone, and it must begin again.
+    /// 410: what the client refers to no longer exists, and it must begin again.
     #[error("{detail}")]
     Gone { code: &'static str, detail: String },
     /// 412: a condition of the request does not hold; what it asks for is another version than the client has.
@@ -57,13 +57,13 @@ pub enum ApiError {
     /// 415: the body is of another media type.
     #[error("this path takes {expected}; set Content-Type accordingly")]
     UnsupportedMediaType { expected: &'static str },
-    /// 503 with `Retry-After`: something that this service needs is away; safe to try again.
+    /// 503 with `Retry-After`: something that this service needs is unavailable; safe to try again.
     #[error("{detail}")]
     Unavailable { detail: String, retry_after: Duration, extensions: Map<String, Value>, source: Option<BoxError> },
     /// 503 with `Retry-After`: the request took longer than it may.
     #[error("the request took longer than {} s; try again with the same Idempotency-Key", .limit.as_secs())]
     Timeout { limit: Duration },
-    /// 503 while the database is away or busy, 422 for a value it cannot hold, else 500.
+    /// 503 while the database is unavailable or busy, 422 for a value it cannot hold, else 500.
     #[error("the database could not do it")]
     Database(#[source] sqlx::Error),
     /// 500: a bug, or something that nobody foresaw.

@@ -97,7 +97,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(ObjectsOnly(&mut json)).map_err(|error| {
         let path = error.path().to_string();
-        // A number where a name belongs is told as a fault of syntax, though the body is JSON. (Text that is skipped
+        // A number where a name belongs is reported as a fault of syntax, though the body is JSON. (Text that is skipped
         // is not looked at, so its encoding is asked for by itself.)
         let is_json = || std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
         if error.inner().is_syntax() && is_json() {

@@ -36,7 +36,7 @@ use utoipa_axum::routes;
 pub use dataset::{Column, Dataset, Lines, Type};
 pub use error::FeedError;
 
-/// By this name the feed's own sessions are told from writers in `pg_stat_activity`: a long page
+/// This name distinguishes the feed's own sessions from writers in `pg_stat_activity`: a long page
 /// must not look like a transaction that holds completeness back.
 pub(crate) const APPLICATION_NAME: &str = "tributary-feed";
 

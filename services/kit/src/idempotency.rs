@@ -2,7 +2,7 @@
 //!
 //! The key is a column of the document, unique, and written by the same INSERT; there is no second table that
 //! could disagree. A handler inserts with `ON CONFLICT (idempotency_key) DO NOTHING`; where nothing was
-//! inserted it reads the document bound to the key ([`Asked::earlier`]) and answers its present state.
+//! inserted it reads the document bound to the key ([`KeyedRequest::earlier`]) and answers its present state.
 //! [`inserted_or_earlier`] does that for documents that one INSERT makes.
 
 use std::future::Future;
@@ -75,7 +75,7 @@ impl IntoParams for IdempotencyKey {
     }
 }
 
-/// SHA-256 of what was asked, stored beside the key.
+/// SHA-256 of the request, stored beside the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
@@ -101,16 +101,16 @@ impl Digest {
     }
 }
 
-/// A write as it was asked for: its key, where it has one, and the digest of its body. Both are bound to the document
+/// A write with its key, where it has one, and the digest of its body. Both are bound to the document
 /// by the INSERT that stores it.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct KeyedRequest {
     key: Option<IdempotencyKey>,
     digest: Digest,
 }
 
-impl Asked {
-    /// What was asked under `key`. For a document below another, give `(parent_id, &body)`.
+impl KeyedRequest {
+    /// The request that was sent under `key`. For a document below another, give `(parent_id, &body)`.
     pub fn new<T: Serialize>(key: Option<IdempotencyKey>, request: &T) -> Self {
         Self { key, digest: Digest::of(request) }
     }
@@ -129,7 +129,7 @@ impl Asked {
     /// columns of `T`.
     ///
     /// # Errors
-    /// 422 where that document was asked with another body; the database's own failure.
+    /// 422 where that document was made by another body; the database's own failure.
     pub async fn earlier<T>(&self, db: impl PgExecutor<'_>, sql: &'static str) -> Result<Option<T>, ApiError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,

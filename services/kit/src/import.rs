@@ -29,7 +29,7 @@ mod status;
 mod value;
 mod withdrawal;
 
-pub use column::{Cell, Cells, Column, Columns, Form, Given, Value, schema};
+pub use column::{Cell, Cells, Column, Columns, Form, Given, Value, join, schema};
 pub use record::{Applying, Document, Kind, OnDifference, Record, Row, Rules};
 pub use report::{Fault, Outcome, Refusal, Report, RowError, State};
 pub use run::{Imports, Options};

@@ -28,7 +28,7 @@ pub struct Problem {
     /// The field, parameter or header at fault, such as `lines[0].quantity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// The id under which the logs of all services tell the story of this request.
+    /// The correlation id of this request in the logs of all services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     /// More members that the type defines, such as `short` of `insufficient-stock`.

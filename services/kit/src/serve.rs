@@ -137,7 +137,7 @@ impl Api {
         self
     }
 
-    /// Adds another crate's list of metrics: `describe` tells the recorder what they mean.
+    /// Adds another crate's list of metrics: `describe` describes them to the recorder.
     #[must_use]
     pub fn metrics(self, describe: fn()) -> Self {
         // A description that comes before the recorder is lost.

@@ -14,12 +14,12 @@ use std::{
 use aggregator::report::OUT_OF_MEMORY;
 use mimalloc::MiMalloc;
 
-/// Bytes that a thread takes or gives back before all threads are told.
+/// Bytes that a thread takes or gives back before it adds them to the count of the process.
 const STEP: i64 = 256 * 1024;
 
 thread_local! {
-    /// What this thread has not told yet. Without a destructor: it may be read until the thread's very end.
-    static UNTOLD: Cell<i64> = const { Cell::new(0) };
+    /// What this thread has not added yet. Without a destructor: it may be read until the thread's very end.
+    static UNREPORTED: Cell<i64> = const { Cell::new(0) };
 }
 
 /// mimalloc, counted once there is a bound.
@@ -46,13 +46,13 @@ impl Bounded {
             return;
         }
         let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let untold = UNTOLD.get().saturating_add(signed(more)).saturating_sub(signed(less));
-        if untold.abs() < STEP {
-            UNTOLD.set(untold);
+        let unreported = UNREPORTED.get().saturating_add(signed(more)).saturating_sub(signed(less));
+        if unreported.abs() < STEP {
+            UNREPORTED.set(unreported);
             return;
         }
-        UNTOLD.set(0);
-        let taken = self.taken.fetch_add(untold, Ordering::Relaxed).saturating_add(untold);
+        UNREPORTED.set(0);
+        let taken = self.taken.fetch_add(unreported, Ordering::Relaxed).saturating_add(unreported);
         if taken > signed(bound) {
             // SAFETY: it ends the process and runs nothing of it any more, whatever its threads hold.
             unsafe { libc::_exit(OUT_OF_MEMORY) }

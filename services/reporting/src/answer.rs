@@ -16,16 +16,16 @@ pub mod spool;
 use std::{sync::Arc, time::Duration};
 
 use ::jobs::document::Document;
-use aggregator::Aggregator;
+use aggregator::{Aggregator, report::Shared};
 use moka::future::Cache;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use encode::{Coding, write_file};
+pub use encode::{Coding, Content, write_file};
 pub use error::AnswerError;
 pub use query::ReportQuery;
 pub use request::ReportRequest;
-pub use spool::{Spool, SpoolError, Whole};
+pub use spool::{OpenFile, Spool, SpoolError};
 
 /// Kibibytes of published rows that are kept.
 const PUBLISHED: u64 = 64 * 1024;
@@ -43,6 +43,8 @@ pub struct Answers {
     pub spool: Spool,
     /// Published revisions that were read lately, by `revision_id`: they never change.
     revisions: Cache<i64, Document>,
+    /// What is being computed, by the name of its file in the spool.
+    making: Shared<String, Arc<rows::Output>>,
     slots: Arc<Semaphore>,
     slot_timeout: Duration,
 }
@@ -58,7 +60,8 @@ impl Answers {
                 u32::try_from(document.frame().estimated_size() / 512 + 1).unwrap_or(u32::MAX)
             })
             .build();
-        Self { pool, aggregator, spool, revisions, slots: Arc::new(Semaphore::new(slots)), slot_timeout }
+        let (making, slots) = (Shared::default(), Arc::new(Semaphore::new(slots)));
+        Self { pool, aggregator, spool, revisions, making, slots, slot_timeout }
     }
 
     /// A slot for computing or encoding, as soon as one is free.

@@ -1,4 +1,4 @@
-//! What the reporting service is told through `REPORTING_*`.
+//! Settings of the reporting service: `REPORTING_*`.
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
@@ -17,7 +17,7 @@ pub const PREFIX: &str = "REPORTING_";
 /// Configuration of the reporting service and of its command line.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What every service is told.
+    /// The settings of every service.
     pub service: ServiceConfig,
     /// Base URL of the gateway, through which sources are polled.
     pub gateway_url: String,
@@ -53,15 +53,15 @@ pub struct Config {
     pub compute_memory: NonZeroU64,
     /// Most downloads built at a time.
     pub compute_slots: NonZeroUsize,
-    /// Most downloads on their way to clients at a time; more are told to come again.
+    /// Most downloads on their way to clients at a time; more are answered with 503.
     pub downloads: NonZeroUsize,
     /// How long a client may take nothing of its download before it is broken off.
     pub send_timeout: Duration,
     /// Name of this replica in run rows.
     pub replica: String,
-    /// Where alerts are told when the jobs file names no address.
+    /// Where alerts are sent when the jobs file names no address.
     pub alert_url: Option<String>,
-    /// Secret that signs what is told to webhooks.
+    /// Secret that signs what is sent to webhooks.
     pub webhook_secret: Option<Token>,
 }
 
@@ -104,9 +104,9 @@ impl Config {
             )?,
             replica: vars.optional("REPLICA", "name of this replica in run rows")?.unwrap_or_else(default_replica),
             alert_url: vars
-                .optional("ALERT_URL", "address that is told of alerts, such as http://relay:8080/alerts")?,
+                .optional("ALERT_URL", "address that alerts are sent to, such as http://relay:8080/alerts")?,
             webhook_secret: vars
-                .optional("WEBHOOK_SECRET", "secret of 16 characters or more that signs what webhooks are told")?,
+                .optional("WEBHOOK_SECRET", "secret of 16 characters or more that signs what is sent to webhooks")?,
         };
         vars.finish()?;
         Ok(config)

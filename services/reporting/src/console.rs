@@ -15,6 +15,7 @@ mod form;
 mod guard;
 mod home;
 mod jobs;
+mod language;
 mod layout;
 mod query;
 mod report;

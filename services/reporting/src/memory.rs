@@ -10,7 +10,7 @@ use aggregator::report::Workers;
 
 /// Bytes that are left to the service itself.
 const SERVICE: u64 = 256 << 20;
-/// Where the system does not tell what there is.
+/// Where the system does not say what there is.
 const UNKNOWN: u64 = 4 << 30;
 /// Less than this computes nothing.
 const LEAST: u64 = 128 << 20;

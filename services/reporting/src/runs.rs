@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aggregator::{
     Aggregator,
-    report::{Asker, Bounds, Given},
+    report::{Asker, Given},
 };
 use chrono::{DateTime, Utc};
 use exports::Format;
@@ -17,10 +17,7 @@ use jobs::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{
-    AnswerError, Spool,
-    rows::{self, key},
-};
+use crate::answer::{AnswerError, Content, Spool, rows};
 
 /// The job's name, and its kind.
 pub const NAME: &str = "report";
@@ -100,16 +97,16 @@ impl Job for ReportRun {
             .by(Asker::Run);
         run.progress(0, 100, "computing").await;
         let parameters = question.parameters().clone();
-        let key = key(format.name(), None, &document::identity(question.report(), question.snapshot(), &parameters));
-        let (aggregator, spool) = (&self.aggregator, &self.spool);
-        let made = rows::computed(aggregator, spool, &question, Bounds::IN_BACKGROUND, &key, format).await;
-        let (whole, note) = made.map_err(failure)?;
+        let content = Content::Document { format, coding: None };
+        let key = content.key(&document::identity(question.report(), question.snapshot(), &parameters));
+        let made = rows::file(&self.aggregator, &self.spool, &question, content, &key).await;
+        let (file, note) = made.map_err(failure)?;
         Ok(Outcome {
             parameters,
             snapshot: question.snapshot(),
             rows: note.provenance.row_count.unwrap_or_default(),
-            bytes: whole.length,
-            sha256: base::hex(&whole.sha256),
+            bytes: file.length,
+            sha256: base::hex(&file.sha256),
             file: key,
             expires_at: Utc::now() + KEPT,
         })

@@ -1,4 +1,4 @@
-//! The running service: the API, the console and, unless told otherwise, the scheduler.
+//! The running service: the API, the console and, unless switched off, the scheduler.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Names what could not be opened, or why the listener failed.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     kit::telemetry::init(&config.service.log)?;
-    // The port first: a busy one should be told before a database is touched.
+    // The port first: that it is busy should be reported before a database is touched.
     let listener = serve::bind(&config.service).await?;
     let stop = serve::stop_on_signal()?;
     // A file that may not grow beyond a limit fails one download.
-    base::hear_of_large_files()?;
+    base::ignore_file_size_signal()?;
     many_open_files();
     let state = wiring::open(config).await?;
     run_on(state, listener, stop).await
@@ -69,7 +69,7 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
     Ok(served?)
 }
 
-/// Reads the user's reports and views again when a file of them has come, gone or changed.
+/// Reads the user's reports and views again when a file of them was added, removed or changed.
 async fn watch_reports(state: &State, stop: &CancellationToken) {
     let Some(folder) = &state.config.catalogue_dir else { return };
     let mut look = tokio::time::interval(LOOK);

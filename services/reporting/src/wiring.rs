@@ -73,7 +73,7 @@ pub struct Opened {
 /// Apply the migrations that have not run yet.
 ///
 /// # Errors
-/// The database is away or refuses.
+/// The database is unavailable or refuses.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(db::migrate(config.service.migration_url(), "reporting", &MIGRATOR).await?)
 }

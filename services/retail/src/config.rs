@@ -12,7 +12,7 @@ pub struct Config {
     pub service: ServiceConfig,
     /// What a service that takes stock reads.
     pub stock: StockConfig,
-    /// How far back a till that was offline may tell its sales.
+    /// How far back a till that was offline may send its sales.
     pub offline: TimeDelta,
     /// The currency of imported amounts.
     pub currency: Currency,

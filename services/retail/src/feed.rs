@@ -1,4 +1,4 @@
-//! What retail tells readers of its change feed.
+//! The datasets of retail's change feed.
 
 use kit::feed::{Column, Dataset, Lines, Type};
 

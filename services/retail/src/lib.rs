@@ -35,7 +35,7 @@ pub struct App {
     db: PgPool,
     imports: Imports,
     outbox: Outbox<Sales>,
-    /// How far back a till that was offline may tell its sales.
+    /// How far back a till that was offline may send its sales.
     offline: TimeDelta,
 }
 

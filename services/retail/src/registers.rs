@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::StoreId;
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -73,16 +73,17 @@ async fn list_registers(
     Query(filter): Query<RegisterFilter>,
 ) -> Result<Json<Page<Register>>, ApiError> {
     let after: Option<RegisterId> = Cursor::key(filter.after.as_ref())?;
-    let registers = sqlx::query_as(
+    let registers = sqlx::query_as!(
+        Register,
         "SELECT id, store_id, number, active, created_at FROM registers WHERE NOT deleted AND id > coalesce($1, 0) \
          AND ($2::bigint IS NULL OR store_id = $2) AND ($3::int IS NULL OR number = $3) \
          AND ($4::bool IS NULL OR active = $4) ORDER BY id LIMIT $5",
+        after as _,
+        filter.store_id as _,
+        filter.number,
+        filter.active,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.store_id)
-    .bind(filter.number)
-    .bind(filter.active)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(registers, filter.limit, |register: &Register| register.id)))
@@ -96,7 +97,7 @@ async fn create_register(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewRegister>,
 ) -> Result<(StatusCode, Json<Register>), ApiError> {
-    let asked = Asked::new(key, &new);
+    let keyed = KeyedRequest::new(key, &new);
     let inserted = sqlx::query_as!(
         Register,
         "INSERT INTO registers (store_id, number, active, idempotency_key, idempotency_digest) VALUES ($1, $2, $3, $4, $5) \
@@ -104,12 +105,12 @@ async fn create_register(
         new.store_id.0,
         new.number,
         new.active.unwrap_or(true),
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT id, store_id, number, active, created_at, idempotency_digest AS request_digest FROM registers \
          WHERE idempotency_key = $1",
@@ -131,12 +132,15 @@ async fn create_register(
 #[utoipa::path(get, path = "/registers/{id}", tag = "registers", params(("id" = RegisterId, Path)),
     responses((status = 200, description = "The register", body = Register)))]
 async fn get_register(State(app): State<App>, Path(id): Path<RegisterId>) -> Result<Json<Register>, ApiError> {
-    sqlx::query_as("SELECT id, store_id, number, active, created_at FROM registers WHERE id = $1 AND NOT deleted")
-        .bind(id)
-        .fetch_optional(&app.db)
-        .await?
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found(format!("register {id}")))
+    sqlx::query_as!(
+        Register,
+        "SELECT id, store_id, number, active, created_at FROM registers WHERE id = $1 AND NOT deleted",
+        id.0
+    )
+    .fetch_optional(&app.db)
+    .await?
+    .map(Json)
+    .ok_or_else(|| ApiError::not_found(format!("register {id}")))
 }
 
 /// Change a register.

@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::ids::{RegisterId, SaleId};
 pub(crate) use document::Kind;
-use document::{Sale, SaleWithLines, Status, find, find_with_lines, select_sale};
+use document::{Sale, SaleWithLines, Status, find, find_with_lines, query_sales};
 pub use outbox::Sales;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -79,7 +79,7 @@ pub(crate) struct SaleFilter {
     responses((status = 200, description = "A page of documents", body = Page<Sale>)))]
 async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) -> Result<Json<Page<Sale>>, ApiError> {
     let after: Option<SaleId> = Cursor::key(filter.after.as_ref())?;
-    let sales = sqlx::query_as(select_sale!(
+    let sales = query_sales!(
         "WHERE NOT s.deleted AND s.id > coalesce($1, 0) \
          AND ($2::bigint IS NULL OR s.store_id = $2) AND ($3::bigint IS NULL OR s.register_id = $3) \
          AND ($4::text IS NULL OR s.kind = $4) AND ($5::text IS NULL OR s.status = $5) \
@@ -88,22 +88,22 @@ async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) ->
          AND ($9::bigint IS NULL OR s.original_sale_id = $9) AND ($10::bool IS NULL OR s.imported = $10) \
          AND ($11::date IS NULL OR s.business_day = $11) \
          AND ($12::timestamptz IS NULL OR s.occurred_at >= $12) AND ($13::timestamptz IS NULL OR s.occurred_at < $13) \
-         ORDER BY s.id LIMIT $14"
-    ))
-    .bind(after)
-    .bind(filter.store_id)
-    .bind(filter.register_id)
-    .bind(filter.kind)
-    .bind(filter.status)
-    .bind(filter.receipt_number)
-    .bind(filter.reference)
-    .bind(filter.product_id)
-    .bind(filter.original_sale_id)
-    .bind(filter.imported)
-    .bind(filter.business_day)
-    .bind(filter.from)
-    .bind(filter.to)
-    .bind(filter.limit.fetch())
+         ORDER BY s.id LIMIT $14",
+        after as _,
+        filter.store_id as _,
+        filter.register_id as _,
+        filter.kind as _,
+        filter.status as _,
+        filter.receipt_number,
+        filter.reference,
+        filter.product_id as _,
+        filter.original_sale_id as _,
+        filter.imported,
+        filter.business_day,
+        filter.from,
+        filter.to,
+        filter.limit.fetch()
+    )
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(sales, filter.limit, |sale: &Sale| sale.id)))
@@ -138,12 +138,12 @@ async fn list_returns(
 ) -> Result<Json<Page<Sale>>, ApiError> {
     let after: Option<SaleId> = Cursor::key(filter.after.as_ref())?;
     find(&app.db, id).await?;
-    let returns = sqlx::query_as(select_sale!(
-        "WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3"
-    ))
-    .bind(id)
-    .bind(after)
-    .bind(filter.limit.fetch())
+    let returns = query_sales!(
+        "WHERE s.original_sale_id = $1 AND NOT s.deleted AND s.id > coalesce($2, 0) ORDER BY s.id LIMIT $3",
+        id.0,
+        after as _,
+        filter.limit.fetch()
+    )
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(returns, filter.limit, |sale: &Sale| sale.id)))

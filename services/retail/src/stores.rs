@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use kit::error::{ApiError, OnConstraint};
 use kit::extract::{Json, Path, Query};
 use kit::id::StoreId;
-use kit::idempotency::{self, Asked, IdempotencyKey};
+use kit::idempotency::{self, IdempotencyKey, KeyedRequest};
 use kit::page::{Cursor, Limit, Page};
 use kit::text::{Code, Text, Zone};
 use serde::{Deserialize, Serialize};
@@ -91,20 +91,21 @@ pub(crate) struct StoreFilter {
     responses((status = 200, description = "A page of stores", body = Page<Store>)))]
 async fn list_stores(State(app): State<App>, Query(filter): Query<StoreFilter>) -> Result<Json<Page<Store>>, ApiError> {
     let after: Option<StoreId> = Cursor::key(filter.after.as_ref())?;
-    let stores = sqlx::query_as(
+    let stores = sqlx::query_as!(
+        Store,
         "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at FROM stores WHERE NOT deleted AND id > coalesce($1, 0) \
          AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR city = $3) AND ($4::text IS NULL OR time_zone = $4) \
          AND ($5::bool IS NULL OR active = $5) \
          AND ($6::text IS NULL OR position(lower($6) IN lower(code || ' ' || name || ' ' || city)) > 0) \
          ORDER BY id LIMIT $7",
+        after as _,
+        filter.code,
+        filter.city,
+        filter.time_zone,
+        filter.active,
+        filter.q,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.code)
-    .bind(filter.city)
-    .bind(filter.time_zone)
-    .bind(filter.active)
-    .bind(filter.q)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(stores, filter.limit, |store: &Store| store.id)))
@@ -118,7 +119,7 @@ async fn create_store(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewStore>,
 ) -> Result<(StatusCode, Json<Store>), ApiError> {
-    let asked = Asked::new(key, &new);
+    let keyed = KeyedRequest::new(key, &new);
     let inserted = sqlx::query_as!(
         Store,
         "INSERT INTO stores (code, name, city, time_zone, active, idempotency_key, idempotency_digest) \
@@ -129,12 +130,12 @@ async fn create_store(
         new.city.as_str(),
         new.time_zone.as_str(),
         new.active.unwrap_or(true),
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&app.db)
     .await;
-    let earlier = asked.earlier(
+    let earlier = keyed.earlier(
         &app.db,
         "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at, idempotency_digest AS request_digest FROM stores \
          WHERE idempotency_key = $1",
@@ -149,10 +150,11 @@ async fn create_store(
 #[utoipa::path(get, path = "/stores/{id}", tag = "stores", params(("id" = StoreId, Path)),
     responses((status = 200, description = "The store", body = Store)))]
 async fn get_store(State(app): State<App>, Path(id): Path<StoreId>) -> Result<Json<Store>, ApiError> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Store,
         "SELECT id, code, name, city, time_zone, active, opened_on, closed_on, created_at FROM stores WHERE id = $1 AND NOT deleted",
+        id.0
     )
-    .bind(id)
     .fetch_optional(&app.db)
     .await?
     .map(Json)

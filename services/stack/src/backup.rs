@@ -51,8 +51,8 @@ pub fn take(layout: &Layout, to: &Path, mut tell: impl FnMut(&str)) -> Result<()
         tell(&format!("backup: {}", folder.display()));
         copy(&folder, &draft)?;
     }
-    // What was told to the folder is not told again to its copy.
-    copy_if_there(&layout.told(), &draft)?;
+    // The copy is not seeded again.
+    copy_if_there(&layout.seed_note(), &draft)?;
     for database in services {
         tell(&format!("backup: {}", database.name));
         dump(database.name)?;

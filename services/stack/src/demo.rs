@@ -1,4 +1,4 @@
-//! `stack demo`: a whole company in a minute. Starts what is not running, tells its history, polls it, publishes
+//! `stack demo`: a whole company in a minute. Starts what is not running, seeds its history, polls it, publishes
 //! every day of it, and shows last night's reports the way a person would ask for them.
 
 mod follow;

@@ -73,8 +73,8 @@ impl Layout {
         self.root.join("spool")
     }
 
-    /// The history that `stack seed` has told.
-    pub fn told(&self) -> PathBuf {
+    /// The note of the history that `stack seed` sent.
+    pub fn seed_note(&self) -> PathBuf {
         self.root.join("seed.json")
     }
 

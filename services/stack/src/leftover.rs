@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Beyond it the new server is started all the same, and says itself what is in its way.
+/// After this time the new server is started all the same, and reports itself what blocks it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until nobody holds the shared memory of the cluster in `dir` any more.
-pub(crate) async fn gone(dir: &Path) {
+pub(crate) async fn wait_until_released(dir: &Path) {
     let end = Instant::now() + PATIENCE;
     while is_held(dir) && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(20)).await;

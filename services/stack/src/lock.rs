@@ -11,7 +11,7 @@ use crate::layout::Layout;
 pub struct Lock(File);
 
 impl Drop for Lock {
-    /// The note of a process that is gone would name whoever gets its number next.
+    /// The note of a process that has ended would name whichever process gets its number next.
     fn drop(&mut self) {
         self.0.set_len(0).ok();
     }

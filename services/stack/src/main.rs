@@ -114,7 +114,7 @@ enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
     },
-    /// Start what is not running, tell 90 days of history, publish them, and show last night's reports.
+    /// Start what is not running, seed 90 days of history, publish them, and show last night's reports.
     Demo {
         #[command(flatten)]
         folder: Folder,
@@ -126,7 +126,7 @@ enum Command {
     },
 }
 
-/// How much history to tell.
+/// How much history to seed.
 #[derive(Debug, clap::Args)]
 struct History {
     /// Days of history.
@@ -141,7 +141,7 @@ struct History {
     /// Number of customers of the online shop.
     #[arg(long, default_value_t = seed::Plan::default().customers, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     customers: u32,
-    /// Another number tells another history.
+    /// Another number makes another history.
     #[arg(long, default_value_t = seed::Plan::default().seed)]
     seed: u64,
     /// The last business day (default: yesterday in each store's zone).
@@ -255,7 +255,7 @@ fn users(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A line for the person at the terminal; one that has gone away is no reason to stop.
+/// A line for the person at the terminal; a closed terminal is no reason to stop.
 fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").ok();
 }

@@ -126,7 +126,7 @@ impl Process {
         orderly
     }
 
-    /// Ends it at once, as a crash would, and waits until it is gone.
+    /// Ends it at once, as a crash would, and waits until it has ended.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         // Only fails for a child that was waited for already.
@@ -140,7 +140,7 @@ impl Process {
     }
 
     fn forget(&self) {
-        // The file may be gone with its folder; a stale one is recognised by the start time.
+        // The file may have been removed with its folder; a stale one is recognised by the start time.
         std::fs::remove_file(&self.program.pid_file).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! `stack seed`: the deterministic history of a demo company, told through the import endpoints of the gateway.
+//! `stack seed`: the deterministic history of a demo company, sent through the import endpoints of the gateway.
 //!
 //! The same plan makes the same documents, and each day of each store depends on nothing but the seed, the store and
 //! the date: a longer history, or more stores, adds documents and changes none. Every import is safe to repeat.
@@ -21,18 +21,18 @@ use serde::{Deserialize, Serialize};
 use self::api::{Api, Import};
 use self::company::Company;
 use self::history::Document;
-use self::note::{Note, Told};
+use self::note::{Note, Seeded};
 use crate::error::{Error, Result};
 use crate::state::State;
 
-/// How much history to tell.
+/// How much history to seed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub days: u32,
     pub stores: u32,
     pub products: u32,
     pub customers: u32,
-    /// Another number tells another history.
+    /// Another number makes another history.
     pub seed: u64,
     /// The last business day; `None` is the newest that is over at every store.
     pub until: Option<NaiveDate>,
@@ -52,12 +52,12 @@ impl Plan {
     }
 }
 
-/// Tells the history to a running system; returns it with its last day. A history that has been told whole is left as it
+/// Sends the history to a running system; returns it with its last day. A history that was sent completely is left as it
 /// is: what happened since is no part of it.
 ///
 /// # Errors
-/// [`Error::Usage`] when another history was told before. [`Error::Call`] when a part of the system refuses or does not
-/// answer; what was told stays, and a repeat completes it.
+/// [`Error::Usage`] when the system holds another history. [`Error::Call`] when a part of the system refuses or does not
+/// answer; what was sent stays, and a repeat completes it.
 pub async fn run(state: &State, plan: &Plan, tell: &mut impl FnMut(&str)) -> Result<Plan> {
     let begun = Instant::now();
     let zone =
@@ -65,15 +65,15 @@ pub async fn run(state: &State, plan: &Plan, tell: &mut impl FnMut(&str)) -> Res
     let company = Company::new(plan, zone);
     let zones = company.stores.iter().map(|store| store.zone).chain([zone]);
     let note = Note::of(state);
-    let Told { plan, whole } = note.begin(plan, zones)?;
-    if whole {
+    let Seeded { plan, complete } = note.begin(plan, zones)?;
+    if complete {
         let last = plan.until.map_or_else(String::new, |last| format!(" up to {last}"));
-        tell(&format!("seed: {} days of history{last} have been told before; nothing is told again", plan.days));
+        tell(&format!("seed: {} days of history{last} are there already; nothing is sent", plan.days));
         return Ok(plan);
     }
     let api = Api::new(state)?;
     history_of(&api, &company, &plan, tell).await?;
-    note.write(&Told { plan: plan.clone(), whole: true })?;
+    note.write(&Seeded { plan: plan.clone(), complete: true })?;
     tell(&format!("seed: everything took {:.1} s", begun.elapsed().as_secs_f32()));
     Ok(plan)
 }

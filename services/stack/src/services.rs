@@ -87,7 +87,7 @@ impl Parts<'_> {
         program
     }
 
-    /// What every service is told.
+    /// The settings of every service.
     fn common(&self, name: &str) -> BTreeMap<String, String> {
         let prefix = name.to_uppercase();
         let mut env = BTreeMap::new();
@@ -103,7 +103,7 @@ impl Parts<'_> {
         env
     }
 
-    /// What only this service is told.
+    /// The settings of this service alone.
     fn own(&self, name: &str) -> BTreeMap<String, String> {
         let calls = |prefix: &str, consumer: &str| {
             [

@@ -53,7 +53,7 @@ impl System {
     /// One look at every member. Returns what happened, a line each; the caller writes the state when there is any.
     ///
     /// # Errors
-    /// When a member cannot even be started (its program is gone, the disk is full); it is tried again next time.
+    /// When a member cannot even be started (its program is missing, the disk is full); it is tried again next time.
     pub fn tend(&mut self) -> Result<Vec<String>> {
         let now = Instant::now();
         let mut events = Vec::new();

@@ -78,7 +78,7 @@ pub(crate) struct Slot {
 const GRACE: Duration = Duration::from_secs(30);
 
 impl System {
-    /// Starts everything and waits until each part is ready. `tell` hears what is going on, a line at a time.
+    /// Starts everything and waits until each part is ready. `tell` gets the progress, a line at a time.
     ///
     /// # Errors
     /// Whatever is missing, busy or broken; nothing is left running then.
@@ -204,7 +204,7 @@ impl System {
     /// Waits until what is left of a killed database's server has ended, as far as it is a database.
     pub async fn released(&self, name: &str) {
         if let Ok(cluster) = self.cluster(name) {
-            leftover::gone(&cluster.dir).await;
+            leftover::wait_until_released(&cluster.dir).await;
         }
     }
 

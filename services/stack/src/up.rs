@@ -33,7 +33,7 @@ pub struct Up {
     pub databases: bool,
 }
 
-/// Runs a stack in the foreground until Ctrl-C or SIGTERM. `tell` hears of progress and of what happens to members.
+/// Runs a stack in the foreground until Ctrl-C or SIGTERM. `tell` gets the progress, and what happens to members.
 ///
 /// # Errors
 /// What keeps the stack from starting; nothing is left running then.
@@ -62,7 +62,7 @@ pub async fn run(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     };
     let mut system = tokio::select! {
         started = starting => started?,
-        () = stop.asked() => {
+        () = stop.received() => {
             tell("stopped before everything was ready");
             return Ok(());
         }
@@ -71,11 +71,11 @@ pub async fn run(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
     state.write(&layout)?;
     if fresh && !up.empty && !up.databases {
         let plan = seed::Plan::default();
-        let told = tokio::select! {
-            told = seed::run(&state, &plan, &mut tell) => told.map(drop),
-            () = stop.asked() => Ok(()),
+        let seeded = tokio::select! {
+            seeded = seed::run(&state, &plan, &mut tell) => seeded.map(drop),
+            () = stop.received() => Ok(()),
         };
-        if let Err(error) = told {
+        if let Err(error) = seeded {
             tell(&format!("the demo history is incomplete: {}; `stack seed` goes on where it stopped", error.report()));
         }
     }
@@ -108,7 +108,7 @@ async fn look_after(system: &mut System, layout: &Layout, stop: &mut Stop, tell:
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.asked() => return,
+            () = stop.received() => return,
             _ = clock.tick() => {}
         }
         let events = system.tend();
@@ -131,7 +131,7 @@ impl Stop {
         Ok(Self([listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?]))
     }
 
-    async fn asked(&mut self) {
+    async fn received(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -187,14 +187,14 @@ pub fn detach(up: &Up, mut tell: impl FnMut(&str)) -> Result<()> {
 /// Marks the lines of a failure on the way from the background process to the terminal.
 const FAILED: &str = "failed: ";
 
-/// The background half of [`detach`]: tells the terminal until it is ready, and its log all the time.
+/// The background half of [`detach`]: writes to the terminal until it is ready, and to its log all the time.
 pub async fn run_in_background(up: &Up) -> Result<()> {
     use std::io::Write;
     let layout = Layout::new(&up.data)?;
     let mut ready = false;
     let tell = |line: &str| {
         if !ready {
-            // The terminal may have gone away; the stack goes on.
+            // The terminal may be closed; the stack goes on.
             writeln!(std::io::stdout(), "{line}").ok();
         }
         if line == READY {

@@ -94,6 +94,13 @@ async fn an_order_that_differs_is_refused_or_corrected() {
         let report = office.import(replace, file("delivered", "2026-02-02T10:00:00Z", early)).await;
         assert_eq!((counts(&report), named(&report)), ([3, 0, 1, 2], vec![(2, Some("delivered_at"))]), "{report}");
     }
+    // What stays of it must fit, too.
+    let late = format!(
+        "reference,customer_reference,status,payment_status,occurred_at,line_no,sku,quantity,unit_price\n\
+         {mark}-1,{mark},delivered,paid,2026-03-01T10:00:00Z,1,{}-0,2,9.99\n",
+        shop.code
+    );
+    assert_eq!(named(&office.import(replace, late).await), [(2, Some("shipped_at"))]);
 }
 
 #[tokio::test]

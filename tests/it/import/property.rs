@@ -87,12 +87,7 @@ async fn cases<D: Document>() {
         corrected(&teller, &pool, &documents, &mut random, case).await;
 
         for (id, ..) in sent.iter().rev() {
-            let path = format!("{}/{id}", D::IMPORTS);
-            shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
-            wait_until("a withdrawal", PATIENCE, async || {
-                (shop.backoffice.get_json(&path).await["state"] == "withdrawn").then_some(())
-            })
-            .await;
+            withdraw::<D>(&shop, id).await;
         }
         assert_eq!(stored::<D>(&told, &pool).await, Vec::<String>::new(), "case {case}: as if it had never come");
         assert_eq!(stored::<D>(&plain, &pool).await, expected, "case {case}");
@@ -132,6 +127,15 @@ fn split<D: Document>(teller: &Teller<'_>, documents: &[D], random: &mut StdRng)
     split
 }
 
+async fn withdraw<D: Document>(shop: &Shop, import: &Value) {
+    let path = format!("{}/{import}", D::IMPORTS);
+    shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
+    wait_until("a withdrawal", PATIENCE, async || {
+        (shop.backoffice.get_json(&path).await["state"] == "withdrawn").then_some(())
+    })
+    .await;
+}
+
 /// All that is stored under the prefix, without what differs by nature.
 async fn stored<D: Document>(teller: &Teller<'_>, pool: &sqlx::PgPool) -> Vec<String> {
     sqlx::query_scalar(D::STORED).bind(&teller.prefix).fetch_all(pool).await.unwrap()
@@ -142,16 +146,14 @@ async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut St
     let (_, rows, shape) = &sent[random.random_range(0..sent.len())];
     let mut changed = rows.clone();
     let row = random.random_range(0..rows.len());
-    let told_cell = |at: &usize| D::CELLS.contains(&rows[row][*at].0) && !rows[row][*at].1.is_empty();
+    let told_cell = |at: &usize| {
+        let (name, value) = &rows[row][*at];
+        // A return that names its sale cannot be a sale.
+        D::CELLS.contains(name) && !value.is_empty() && (*name != "kind" || value == "sale")
+    };
     let cells: Vec<usize> = (0..rows[row].len()).filter(told_cell).collect();
     let (name, value) = &mut changed[row][cells[random.random_range(0..cells.len())]];
-    *value = match *name {
-        "unit_price" | "unit_cost" | "amount" => format!("1{value}"),
-        "line_no" => "77".to_owned(),
-        "payment_status" => "failed".to_owned(),
-        "quantity" if value.starts_with('-') => (value.parse::<i64>().unwrap() - 1).to_string(),
-        _ => (value.parse::<i64>().unwrap() + 1).to_string(),
-    };
+    *value = otherwise(name, value);
     let field = name.trim_end_matches("_cents").to_owned();
     let reference = rows[row][0].1.clone();
     let of_document = rows.iter().filter(|row| row[0].1 == reference).count();
@@ -160,7 +162,36 @@ async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut St
     let what = format!("case {case}: {:?} to {:?}: {report}", rows[row], changed[row]);
     assert_eq!(of_report(&report), [len(rows), 0, len(rows) - refused, refused], "{what}");
     let named = report["errors"].as_array().unwrap().iter().filter_map(|error| error["field"].as_str());
-    assert!(named.map(|it| it.trim_end_matches("_cents")).any(|it| it == field), "{what}");
+    // A discount on the ticket is stored as discounts of its lines, and these leave it less to take from.
+    let same = |it: &str| it.ends_with(&field) || field.ends_with(it);
+    assert!(named.map(|it| it.trim_end_matches("_cents")).any(same), "{what}");
+}
+
+/// Another value of a column.
+fn otherwise(column: &str, value: &str) -> String {
+    match column {
+        "unit_price" | "unit_cost" | "amount" | "discount" | "ticket_discount" => format!("1{value}"),
+        "line_no" => "77".to_owned(),
+        "kind" => "return".to_owned(),
+        "status" => if value == "pending" { "confirmed" } else { "pending" }.to_owned(),
+        "payment_status" => "failed".to_owned(),
+        "time_zone" => "America/Toronto".to_owned(),
+        "occurred_at" | "confirmed_at" | "shipped_at" | "delivered_at" | "cancelled_at" => {
+            value.replacen("2026", "2025", 1)
+        }
+        "customer_reference" | "order_reference" | "original_reference" | "store_code" | "location_code" | "sku" => {
+            format!("{value}x")
+        }
+        "reason" => match value {
+            "sale" => "adjustment",
+            "adjustment" => "sale",
+            "return" => "replenishment",
+            _ => "return",
+        }
+        .to_owned(),
+        "quantity" if value.starts_with('-') => (value.parse::<i64>().unwrap() - 1).to_string(),
+        _ => (value.parse::<i64>().unwrap() + 1).to_string(),
+    }
 }
 
 /// Corrects one document, told anew in place of the old: as if it had been told so from the beginning.
@@ -174,13 +205,19 @@ async fn corrected<'a, D: Document>(
     let (mended, other) = (teller("m"), teller("o"));
     tell_plainly(&mended, documents, random).await;
     let mut documents = documents.to_vec();
+    correct_one(&mended, &mut documents, random).await;
+    tell_plainly(&other, &documents, random).await;
+    assert_eq!(stored::<D>(&mended, pool).await, stored::<D>(&other, pool).await, "case {case}");
+}
+
+/// Changes one document on which no other depends, and tells all of them in place of what is stored.
+async fn correct_one<D: Document>(teller: &Teller<'_>, documents: &mut [D], random: &mut StdRng) {
     let is_free = |name: &str| !documents.iter().any(|it| it.original() == Some(name));
     let free: Vec<usize> = (0..documents.len()).filter(|at| is_free(documents[*at].name())).collect();
     documents[free[random.random_range(0..free.len())]].correct();
     let shape = Shape { ndjson: true, major: true, by_sku: true, local: true };
-    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(&mended, shape)).collect();
-    let report = send::<D>(&mended, &rows, shape, "?on_difference=replace", random).await;
-    assert_eq!(of_report(&report)[3], 0, "case {case}: {report}");
-    tell_plainly(&other, &documents, random).await;
-    assert_eq!(stored::<D>(&mended, pool).await, stored::<D>(&other, pool).await, "case {case}");
+    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, shape)).collect();
+    let report = send::<D>(teller, &rows, shape, "?on_difference=replace", random).await;
+    let [_, applied, _, refused] = of_report(&report);
+    assert!(applied > 0 && refused == 0, "{report}");
 }

@@ -114,6 +114,12 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
     let mended = books.import("?on_difference=replace", HEADER, &corrected).await;
     assert_eq!(counts(&mended), [1, 1, 0, 0], "{mended}");
     assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-06 2 -1 0 -300"]);
+    // What a correction does not say stays.
+    let silent = HEADER.replace(",amount_cents", "");
+    let later = ["B-@,W-@,2026-03-07 09:00:00,America/New_York,1,2,,1"];
+    let mended = books.import("?on_difference=replace", &silent, &later).await;
+    assert_eq!(counts(&mended), [1, 1, 0, 0], "{mended}");
+    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-07 2 -1 0 -300"]);
 
     // Refunds hold their order, and move over to a corrected one while they fit it.
     let held = books.withdraw(&books.orders).await;
@@ -124,7 +130,7 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
     assert_eq!(counts(&unpaid), [2, 0, 0, 2], "{unpaid}");
     let fitting = books.order("refunded", "9.00", "?on_difference=replace").await;
     assert_eq!(counts(&fitting), [2, 2, 0, 0], "{fitting}");
-    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-06 2 -1 0 -300"]);
+    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-07 2 -1 0 -300"]);
 
     books.withdraw(&mended).await;
     assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450"]);

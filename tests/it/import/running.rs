@@ -151,6 +151,7 @@ async fn every_refusal_is_listed_and_every_column_documented() {
         ("retail", "StoreRow", "code", true),
         ("ecommerce", "OrderRow", "delivered_at", false),
         ("ecommerce", "CustomerRow", "signup_day", true),
+        ("ecommerce", "RefundRow", "order_reference", true),
     ] {
         let document = stack.direct(service).get_json("/openapi.json").await;
         let schema = &document["components"]["schemas"][row];

@@ -121,6 +121,9 @@ async fn unchanged_means_equal() {
         let report = till.import(&[till.row("A", 1, &change), till.row("A", 2, &change)]).await;
         assert_eq!((counts(&report), named(&report)), ([2, 0, 0, 2], vec![(2, Some(field))]), "{report}");
     }
+    // Two stores that number alike, in one file.
+    let report = till.import(&[till.row("T", 1, &[]), till.row("T", 2, &[("store_code", &other.code)])]).await;
+    assert_eq!((counts(&report), named(&report)), ([2, 0, 0, 2], vec![(3, Some("store_code"))]), "{report}");
     // A line less is another document, too.
     let report = till.import(&[till.row("A", 1, &[])]).await;
     assert_eq!((counts(&report), named(&report)), ([1, 0, 0, 1], vec![(2, Some("line_no"))]), "{report}");
@@ -147,6 +150,41 @@ async fn a_difference_is_corrected_where_the_client_asks_for_it() {
     assert_eq!(till.stored("R").await, Some((-3, -3000, 1)));
     let report = till.import_with("?on_difference=replace", HEADER, &[back("4")]).await;
     assert_eq!((counts(&report), named(&report)), ([1, 0, 0, 1], vec![(2, Some("quantity"))]), "{report}");
+}
+
+#[tokio::test]
+async fn what_a_correction_does_not_say_stays() {
+    let till = Till::open().await;
+    let sale = |changes: &[(&str, &str)]| till.row("S", 1, &[changes, &[("quantity", "3")]].concat());
+    let original = till.named("S");
+    let back = |register: &str| {
+        let at = ("occurred_at", "2026-01-03 10:00:00");
+        let changes = [("kind", "return"), at, ("original_reference", &*original), ("register_number", register)];
+        till.row("R", 1, &changes)
+    };
+    let header = format!("{HEADER},product_name,unit_cost,discount");
+    let rows = [sale(&[]) + ",Old name,7.00,1.00", back("1") + ",Old name,7.00,0.50"];
+    assert_eq!(counts(&till.import_with("", &header, &rows).await), [2, 2, 0, 0]);
+    // Without these columns, and without the one that names a return's sale.
+    let header = HEADER.replace("original_reference,", "");
+    let bare = |row: String| row.replace(&format!(",{original},"), ",").replacen(",,", ",", 1);
+    assert_eq!(counts(&till.import_with("", &header, &[bare(sale(&[])), bare(back("1"))]).await), [2, 0, 2, 0]);
+    let changed = [bare(sale(&[("occurred_at", "2026-01-02 11:00:00")])), bare(back("2"))];
+    assert_eq!(counts(&till.import_with("?on_difference=replace", &header, &changed).await), [2, 2, 0, 0]);
+    let stored: Vec<(i32, Option<String>, String, i64, i64)> = sqlx::query_as(
+        "SELECT r.number, o.reference, l.product_name, l.unit_cost_cents, l.discount_cents FROM sales s \
+         JOIN registers r ON r.id = s.register_id JOIN sale_lines l ON l.sale_id = s.id \
+         LEFT JOIN sales o ON o.id = s.original_sale_id WHERE s.reference LIKE $1 AND NOT s.deleted ORDER BY s.kind DESC",
+    )
+    .bind(format!("{}-%", till.mark))
+    .fetch_all(&till.stack.pool("retail_db").await)
+    .await
+    .unwrap();
+    let name = || "Old name".to_owned();
+    assert_eq!(stored, [(1, None, name(), 700, 100), (2, Some(original.clone()), name(), 700, -50)]);
+    let cheap = [bare(sale(&[("unit_price", "0.10")]))];
+    let report = till.import_with("?on_difference=replace", &header, &cheap).await;
+    assert_eq!(named(&report), [(2, Some("discount_cents"))], "{report}");
 }
 
 #[tokio::test]
@@ -287,7 +325,8 @@ async fn a_file_can_be_withdrawn() {
     };
     let first = till.import(&[sale("A"), sale("B"), sale("C"), back("RA", "A")]).await;
     assert_eq!(counts(&first), [4, 4, 0, 0]);
-    assert_eq!(counts(&till.import(&[back("RB", "B")]).await), [1, 1, 0, 0]);
+    let second = till.import(&[back("RB", "B")]).await;
+    assert_eq!(counts(&second), [1, 1, 0, 0]);
     let withdraw = async |id: &Value| {
         let path = format!("/retail/api/v1/imports/{id}");
         till.shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
@@ -303,9 +342,14 @@ async fn a_file_can_be_withdrawn() {
     for (reference, stays) in [("A", false), ("B", true), ("C", false), ("RA", false), ("RB", true)] {
         assert_eq!(till.stored(reference).await.is_some(), stays, "{reference}");
     }
-    // As if it had never come, it can come again; and what was withdrawn once can be asked for again.
-    assert_eq!(withdraw(&first["id"]).await["state"], "withdrawn");
-    assert_eq!(counts(&till.import(&[sale("A"), sale("B"), sale("C"), back("RA", "A")]).await), [4, 3, 1, 0]);
+    // What was withdrawn can be asked for again: what stayed goes when nothing depends on it any more.
+    assert_eq!(withdraw(&first["id"]).await["errors"], report["errors"]);
+    withdraw(&second["id"]).await;
+    let report = withdraw(&first["id"]).await;
+    assert_eq!((&report["errors"], &report["detail"]), (&json!([]), &Value::Null), "{report}");
+    assert_eq!(till.stored("B").await, None);
+    // As if it had never come, it can come again.
+    assert_eq!(counts(&till.import(&[sale("A"), sale("B"), sale("C"), back("RA", "A")]).await), [4, 4, 0, 0]);
     let stores = format!("code,name,city,time_zone\n{},N,C,UTC\n", till.mark);
     let report = till.shop.backoffice.import("/retail/api/v1/stores/import", stores).await;
     let path = format!("/retail/api/v1/imports/{}/withdrawal", report["id"]);

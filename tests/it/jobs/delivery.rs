@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use system_tests::{Receiver, wait_until};
 
 use super::desk::{desk, jobs_file, run_job};
@@ -13,7 +12,7 @@ use super::restatement::past_day;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub(super) fn sha256(path: &Path) -> String {
-    Sha256::digest(std::fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+    base::sha256_hex(std::fs::read(path).unwrap())
 }
 
 /// The manifest of a pack, after each of its files was found to be whole and nothing else to lie beside them.

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
-use system_tests::{Stack, eventually, wait_until};
+use system_tests::{Api, Stack, campaign, eventually, seed, wait_until};
 use tempfile::NamedTempFile;
 
 use super::delivery::check_pack;
@@ -13,6 +16,7 @@ use super::desk::{ask, desk, jobs_file, poll_all, run_job, waiting_for};
 use super::restatement::past_day;
 use super::service::ended;
 use crate::company::Company;
+use crate::reporting::workers::{kill, workers};
 
 const REPORTS: [&str; 5] =
     ["store_performance", "daily_sales", "product_performance", "order_funnel", "data_freshness"];
@@ -136,6 +140,56 @@ async fn a_night_killed_at_its_worst_moments_ends_right() {
     assert!(!attempt_folders(&exports(&stack)).is_empty(), "the killed attempts left theirs");
     run_job(&stack, "housekeeping", &json!({})).await;
     assert!(attempt_folders(&exports(&stack)).is_empty(), "housekeeping removes them");
+}
+
+/// A report as it was published for a day, and as it is computed now of the same parameters.
+async fn published_and_computed(analyst: &Api, report: &str, day: NaiveDate) -> [Value; 2] {
+    let path = format!("/reporting/api/v1/reports/{report}");
+    let mut published = analyst.get_json(&format!("{path}?business_day={day}")).await;
+    let given = published["parameters"].as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let query: Vec<(String, String)> = given.map(|(name, value)| (name.clone(), text(value))).collect();
+    let mut computed = analyst.call(Method::GET, &path).query(&query).send().await.expect(200).json();
+    [published["rows"].take(), computed["rows"].take()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_whose_workers_are_killed_goes_on_and_publishes_each_report_once() {
+    // None of them is of a moment, so that a second night has nothing to publish anew.
+    let reports = ["store_performance", "daily_sales", "product_performance", "order_funnel"];
+    let file = jobs_file(&format!(
+        r#"
+        [export]
+        reports = ["store_performance", "daily_sales"]
+        [[job]]
+        name = "nightly"
+        with = {{ reports = {reports:?} }}
+        "#
+    ));
+    let stack = shop(&file).await;
+    let (db, operator) = (stack.pool("reporting_db").await, stack.api("operator"));
+    let service = stack.state().services["reporting"].pid;
+    let mut random = StdRng::seed_from_u64(seed());
+    let (day, _) = past_day(2);
+    let night = json!({ "business_day": day });
+    let run = ask(&stack, "nightly", &night).await;
+    for _ in 0..campaign(10, 200) {
+        let alive = wait_until("a worker", PATIENCE, async || Some(workers(service)).filter(|it| !it.is_empty())).await;
+        kill(alive[random.random_range(0..alive.len())]);
+        // Somewhere within what it computes next.
+        for _ in 0..random.random_range(0..20) {
+            operator.get_json(&format!("/reporting/api/v1/jobs/runs/{}", run["id"])).await;
+        }
+    }
+    // Attempts may be used up on reports that no worker survived; another night makes up for them.
+    ended(&stack, &run).await;
+    run_job(&stack, "nightly", &night).await;
+    assert_eq!(whole_revisions(&db, day).await, 4, "each report once");
+    check_pack(&exports(&stack).join(day.to_string()));
+    for report in reports {
+        let [published, computed] = published_and_computed(&stack.api("analyst"), report, day).await;
+        assert_eq!(published, computed, "{report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

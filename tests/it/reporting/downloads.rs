@@ -6,7 +6,7 @@ use reqwest::Method;
 use system_tests::{Reply, eventually, python};
 use tokio::io::AsyncReadExt as _;
 
-use super::{api, direct, listed, reporting, shared};
+use super::{api, direct, listed, metric, reporting, shared};
 
 /// What a body holds.
 pub(super) async fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
@@ -41,6 +41,7 @@ async fn every_file_is_whole_with_length_digest_and_a_name() {
         ("ndjson", "ndjson", false),
         ("csv", "csv", true),
         ("csv-spreadsheet", "csv", true),
+        ("csv-spreadsheet-comma", "csv", true),
         ("parquet", "parquet", true),
         ("xlsx", "xlsx", true),
         ("arrow", "arrow", true),
@@ -191,12 +192,17 @@ async fn a_coded_file_is_a_file_of_its_own_and_what_is_compressed_already_is_lef
 async fn many_who_want_the_same_are_served_one_file() {
     let stack = reporting(&[]).await;
     let api = api(&stack);
-    let path = direct("many?blocks=20&format=parquet");
-    let replies = join_all((0..24).map(|_| api.get(&path))).await;
-    let first = replies[0].body.clone();
-    for reply in replies {
-        assert!(reply.expect(200).body == first);
+    // Few rows are encoded by the service, and many by who computes them.
+    for (blocks, made) in [(20, 1_u8), (40, 2)] {
+        let path = direct(&format!("many?blocks={blocks}&format=parquet"));
+        let replies = join_all((0..24).map(|_| api.get(&path))).await;
+        let first = replies[0].body.clone();
+        for reply in replies {
+            assert!(reply.expect(200).body == first);
+        }
+        assert_eq!(metric(&api, "tributary_export_seconds_count{format=\"parquet\"").await, f64::from(made));
+        assert_eq!(listed(&stack.folder().join("spool")).len(), usize::from(made));
     }
-    assert_eq!(super::metric(&api, "tributary_export_seconds_count{format=\"parquet\"").await, 1.0);
-    assert_eq!(listed(&stack.folder().join("spool")).len(), 1);
+    let rows = metric(&api, "tributary_export_rows_total{format=\"parquet\"").await;
+    assert_eq!(rows, 60_000.0, "what another process wrote is counted, too");
 }

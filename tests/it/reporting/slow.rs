@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use system_tests::raw::{Head, Raw, get};
 use system_tests::{Stack, eventually};
 
+use super::workers::resident;
 use super::{api, direct, metric, reporting};
 
 /// Bytes that a client leaves unread at most.
@@ -61,13 +62,6 @@ impl Open {
         });
         held.count()
     }
-
-    /// Resident memory without that of files, in KiB.
-    fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process)).unwrap();
-        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
 }
 
 /// Clients that ask, read the head of the answer, and then nothing.
@@ -100,7 +94,7 @@ async fn a_thousand_slow_clients_cost_little_stop_nobody_and_leave_nothing() {
         let path = direct(&query);
         let whole = api.get(&path).await.expect(200);
         assert!(whole.text().starts_with(first) && whole.body.len() > LARGE, "{}", whole.body.len());
-        let before = open.resident();
+        let before = resident(open.process, "RssAnon:");
         let (served, refused): (Vec<_>, Vec<_>) =
             crowd(address, &get(&path, &token), CROWD).await.into_iter().partition(|(head, _)| head.status == 200);
         assert_eq!((served.len(), refused.len()), (DOWNLOADS, CROWD - DOWNLOADS), "{query}");
@@ -111,7 +105,7 @@ async fn a_thousand_slow_clients_cost_little_stop_nobody_and_leave_nothing() {
         }
         // Two pieces of 32 KiB for each that is served, and what a thousand connections cost; not the whole answers,
         // which would be more than a gigabyte.
-        let grown = open.resident().saturating_sub(before);
+        let grown = resident(open.process, "RssAnon:").saturating_sub(before);
         assert!(grown < 300 * 1024, "{query}: {CROWD} slow clients hold {grown} KiB");
         // The refusal says what to do, and whoever asks for little is served as ever.
         let again = api.get(&path).await.expect(503);

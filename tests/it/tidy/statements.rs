@@ -138,7 +138,7 @@ fn the_scan_sees_every_way_of_not_naming_columns() {
 pub(crate) struct Literal {
     pub(crate) file: String,
     pub(crate) text: String,
-    /// Whether it is the statement of `sqlx::query!` or its kin.
+    /// Whether it is the statement of `sqlx::query!` or its kin, or a part of one.
     checked: bool,
 }
 
@@ -163,7 +163,7 @@ fn literals(code: &str) -> Vec<(String, bool)> {
         Regex::new(r##"(?s)//[^\n]*|'(?:\\.|[^'\\])'|r#"(?<raw>.*?)"#|"(?<text>(?:[^"\\]|\\.)*)""##).unwrap()
     });
     static MACRO: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\bquery(?:_scalar)?!\(\s*$|\bquery_as!\(\s*\w+,\s*$").unwrap());
+        LazyLock::new(|| Regex::new(r"\bquery(?:_[b-z]\w*)?!\(\s*$|\bquery_as!\(\s*\w+,\s*$").unwrap());
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\\(?:\n\s*|(["\\])|.)"#).unwrap());
     let plain = |found: &Captures<'_>| found.get(1).map_or_else(String::new, |it| it.as_str().to_owned());
     let texts = TEXTS.captures_iter(code).filter_map(|found| {
@@ -213,9 +213,20 @@ fn what_writes_is_checked() {
 #[test]
 fn each_checked_statement_has_its_description_and_no_description_is_left_over() {
     for folder in CHECKED {
-        let checked: BTreeSet<String> =
+        let mut checked: BTreeSet<String> =
             literals_of(folder).into_iter().filter(|it| it.checked).map(|it| it.text).collect();
         let stored: BTreeSet<String> = stored(folder).into_keys().collect();
+        // A macro such as `query_orders!` puts its own text before the one that it is given.
+        let parts = stored.iter().filter(|it| !checked.contains(*it)).filter_map(|whole| {
+            let mut parts =
+                checked.iter().filter_map(|first| Some([first.clone(), whole.strip_prefix(first)?.to_owned()]));
+            parts.find(|[_, rest]| checked.contains(rest)).map(|parts| (whole.clone(), parts))
+        });
+        let (composed, parts): (Vec<String>, Vec<_>) = parts.unzip();
+        for part in parts.into_iter().flatten() {
+            checked.remove(&part);
+        }
+        checked.extend(composed);
         let apart: Vec<_> = checked.symmetric_difference(&stored).collect();
         assert!(!stored.is_empty() && apart.is_empty(), "{folder}: run `make prepare`: {apart:#?}");
     }

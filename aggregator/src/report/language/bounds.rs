@@ -26,7 +26,7 @@ const NARROW: f64 = 2_147_483_647.0;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extent {
     pub(crate) rows: f64,
-    /// The columns that tell its rows apart.
+    /// The columns of its key.
     pub(crate) key: Vec<String>,
     /// `None` for what is no whole number.
     pub(crate) columns: BTreeMap<String, Option<ValueRange>>,

@@ -103,7 +103,7 @@ impl Catalogue {
     }
 }
 
-/// The user's files as a directory tells of them: enough to see that one has come, gone or changed.
+/// The user's files as their directory lists them: enough to see that one was added, removed or changed.
 pub(crate) type Listing = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// Lists the user's files; blocks.

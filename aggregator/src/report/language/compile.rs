@@ -16,7 +16,6 @@ use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
 use super::view::Views;
-use crate::source::offer;
 
 /// A report that can be run.
 #[derive(Debug, Clone)]
@@ -29,7 +28,7 @@ pub struct Report {
     pub grain: Grain,
     /// Days before the asked ones that the figures depend on.
     pub lookback: u32,
-    /// The columns that tell rows apart; empty for a report of one row.
+    /// The columns of the key; empty for a report of one row.
     pub key: Vec<String>,
     pub params: BTreeMap<String, Parameter>,
     /// In the order of the rows.
@@ -57,9 +56,8 @@ impl Report {
         datasets.iter().any(|dataset| self.datasets.contains(dataset))
     }
 
-    /// Whether its rows would be others if a source offered what is absent: a dataset, or `dataset.column`.
-    pub(crate) fn lacks(&self, absent: &str) -> bool {
-        let (dataset, column) = offer::split(absent);
+    /// Whether its rows would be others if a source offered what is absent: a dataset, or a column of it.
+    pub(crate) fn lacks(&self, (dataset, column): (&str, Option<&str>)) -> bool {
         let is_named = |column: &str| {
             let statement = self.query.to_string();
             statement.split(|it: char| !it.is_alphanumeric() && it != '_').any(|word| word == column)
@@ -72,7 +70,7 @@ impl Report {
 const RESERVED: [&str; 6] = ["business_day", "revision", "state", "generated_at", "revision_id", "row_no"];
 
 /// Names that the query string of a report keeps for itself.
-const ASKED_OF_ALL: [&str; 6] = ["format", "business_day", "revision", "snapshot", "max_age", "stale"];
+const RESERVED_PARAMETERS: [&str; 6] = ["format", "business_day", "revision", "snapshot", "max_age", "stale"];
 
 /// A day on which declarations are tried; any will do.
 pub(crate) fn sample_day() -> NaiveDate {
@@ -145,8 +143,8 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
 
 fn check_params(header: &ReportHeader, anchors: &Anchors) -> Result<(), Fault> {
     for (name, parameter) in &header.params {
-        if ASKED_OF_ALL.contains(&name.as_str()) {
-            let taken = ASKED_OF_ALL.join(", ");
+        if RESERVED_PARAMETERS.contains(&name.as_str()) {
+            let taken = RESERVED_PARAMETERS.join(", ");
             return Err(Fault::new(format!("[params] {name}: every report takes that already")).hint(taken));
         }
         parameter.check(anchors).map_err(|reason| Fault::new(format!("[params] {name}: {reason}")))?;

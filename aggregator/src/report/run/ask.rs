@@ -1,4 +1,4 @@
-//! What a caller asks: resolved and bound first, so that a mistake is told before anything is computed.
+//! What a caller asks: resolved and bound first, so that a mistake is reported before anything is computed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Reports;
 use super::cache::{Computed, Key};
 use super::day_end::day_end;
-use super::engine::{Asker, Dataset, Frames, Shape, Work};
+use super::engine::{Asker, Dataset, Filed, Frames, Order, Shape, Work};
 use super::error::ReportError;
 use super::now::Now;
 use super::statements::Bound;
@@ -22,6 +22,9 @@ use crate::report::language::compile::Report;
 use crate::report::language::given::Given;
 use crate::report::language::resolve;
 use crate::report::{ReportResult, SourceFreshness};
+
+/// Rows of a result that is kept in memory although a file of it was asked for: as many as make a small answer.
+pub const FEW: usize = 20_000;
 
 /// The bounds on computing one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +152,7 @@ impl Reports {
             return Ok(question.answer(kept));
         }
         let work = self.work(question, bounds).await?;
-        let rows = whole(self.engine.rows(Arc::clone(&work), &question.asker, bounds));
+        let rows = collect(self.engine.rows(Arc::clone(&work), &question.asker, bounds));
         let computed = match bounds.kept {
             true => self.results.get_or(key, rows).await,
             false => rows.await.map(|rows| Arc::new(Computed::new(rows))),
@@ -160,16 +163,36 @@ impl Reports {
         }
     }
 
-    /// Has the answer to a question written to a file where it is computed, so that its rows are never here; `order` is
-    /// for the writer that the program gave, and what comes back is from it.
+    /// Has the answer to a question written to a file where it is computed, so that its rows are never here; unless they
+    /// are to be kept and are [`FEW`]. `how` is for the writer that the program gave, and what comes back is from it.
     ///
     /// # Errors
     /// As [`Self::compute`], and [`ReportError::File`].
-    pub async fn file(&self, question: &Question, bounds: Bounds, order: Value) -> Result<Value, ReportError> {
+    pub async fn file(
+        &self,
+        question: &Question,
+        bounds: Bounds,
+        how: Value,
+    ) -> Result<Filed<Arc<ReportResult>>, ReportError> {
+        let key = question.key();
+        let known = if bounds.kept { self.results.known(&key).await } else { None };
+        if let Some(known) = known {
+            return Ok(Filed::Rows(question.answer(known?)));
+        }
+        let order = Order { how, few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
-        match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
+        let rows = match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
+            Ok(Filed::File(told)) => return Ok(Filed::File(told)),
+            Ok(Filed::Rows(frames)) => collect(frames).await,
+            Err(error) => Err(error),
+        };
+        let computed = match bounds.kept {
+            true => self.results.settle(key, rows).await,
+            false => rows.map(|rows| Arc::new(Computed::new(rows))),
+        };
+        match computed {
+            Ok(computed) => Ok(Filed::Rows(question.answer(computed))),
             Err(error) => Err(self.blame(error, question, &work).await),
-            filed => filed,
         }
     }
 
@@ -238,7 +261,7 @@ impl Reports {
 }
 
 /// All rows of a computation in one piece.
-async fn whole(frames: Frames) -> Result<DataFrame, ReportError> {
+async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
     let frames = frames.try_fold(None::<DataFrame>, |rows, next| async move {
         let Some(mut rows) = rows else { return Ok(Some(next)) };
         rows.vstack_mut_owned(next).map_err(|_| ReportError::Stopped)?;

@@ -4,18 +4,17 @@
 //! Nothing here has to be invalidated: the key holds the statement, its parameters and the snapshot.
 //! What ages (freshness) is not in it, and is written anew into every answer.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use polars::prelude::DataFrame;
-use tokio::sync::{OnceCell, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::OnceCell;
 
 use super::error::ReportError;
+use super::shared::Shared;
 use super::statements::Bound;
 use crate::report::language::compile::Report;
 
@@ -41,7 +40,7 @@ impl Computed {
     }
 }
 
-/// What tells results apart.
+/// The key of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// Of the statement with its views, parameters unbound.
@@ -64,20 +63,7 @@ type Outcome = Result<Arc<Computed>, ReportError>;
 pub(crate) struct Results {
     kept: Cache<Key, Arc<Computed>>,
     refused: Cache<Key, ReportError>,
-    under_way: Arc<Mutex<HashMap<Key, Weak<UnderWay>>>>,
-}
-
-/// A computation, held by those who wait for it.
-#[derive(Debug)]
-struct UnderWay {
-    outcome: watch::Receiver<Option<Outcome>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    under_way: Shared<Key, Arc<Computed>>,
 }
 
 impl Results {
@@ -90,7 +76,7 @@ impl Results {
             })
             .build();
         let refused = Cache::builder().max_capacity(1_000).time_to_live(REFUSED).build();
-        Self { kept, refused, under_way: Arc::default() }
+        Self { kept, refused, under_way: Shared::default() }
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Option<Arc<Computed>> {
@@ -98,48 +84,33 @@ impl Results {
     }
 
     /// The result of that key: kept, under way, or computed now.
-    ///
-    /// The computation runs on its own task, so that a caller who leaves stops nobody who waits for the same; with the
-    /// last of them it is dropped.
     pub(crate) async fn get_or(
         &self,
         key: Key,
         compute: impl Future<Output = Result<DataFrame, ReportError>> + Send + 'static,
     ) -> Outcome {
-        let under_way = self.join(key, compute);
-        let mut outcome = under_way.outcome.clone();
-        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| ReportError::Stopped)?;
-        outcome.clone().unwrap_or(Err(ReportError::Stopped))
-    }
-
-    fn join(
-        &self,
-        key: Key,
-        compute: impl Future<Output = Result<DataFrame, ReportError>> + Send + 'static,
-    ) -> Arc<UnderWay> {
-        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = all.get(&key).and_then(Weak::upgrade) {
-            return under_way;
-        }
-        all.retain(|_, under_way| under_way.strong_count() > 0);
-        let (told, outcome) = watch::channel(None);
         let (results, of) = (self.clone(), key.clone());
-        let task =
-            tokio::spawn(async move { told.send_replace(Some(results.load(of, compute).await)).map_or((), drop) });
-        let under_way = Arc::new(UnderWay { outcome, task });
-        all.insert(key, Arc::downgrade(&under_way));
-        under_way
+        let load = async move {
+            // Another may have ended between this caller's look and its turn.
+            match results.known(&of).await {
+                Some(known) => known,
+                None => results.settle(of, compute.await).await,
+            }
+        };
+        self.under_way.share(key, load).await
     }
 
-    async fn load(&self, key: Key, compute: impl Future<Output = Result<DataFrame, ReportError>>) -> Outcome {
-        // Another may have ended between this caller's look and its turn.
-        if let Some(kept) = self.kept.get(&key).await {
-            return Ok(kept);
+    /// What the computation of that key came to, as far as it is kept.
+    pub(crate) async fn known(&self, key: &Key) -> Option<Outcome> {
+        match self.kept.get(key).await {
+            Some(kept) => Some(Ok(kept)),
+            None => self.refused.get(key).await.map(Err),
         }
-        if let Some(refused) = self.refused.get(&key).await {
-            return Err(refused);
-        }
-        match compute.await {
+    }
+
+    /// Keeps the result of that key, or that it cost a worker.
+    pub(crate) async fn settle(&self, key: Key, computed: Result<DataFrame, ReportError>) -> Outcome {
+        match computed {
             Ok(frame) => {
                 let computed = Arc::new(Computed::new(frame));
                 self.kept.insert(key, Arc::clone(&computed)).await;
@@ -171,7 +142,7 @@ mod tests {
     }
 
     async fn two_wait(results: &Results) {
-        while results.under_way.lock().unwrap()[&key()].strong_count() < 2 {
+        while results.under_way.waiting(&key()) < 2 {
             tokio::task::yield_now().await;
         }
     }

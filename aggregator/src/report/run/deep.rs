@@ -16,7 +16,7 @@ pub(crate) fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     // A thread that cannot be had drops the sender, which the receiver sees as a stop.
     drop(thread().spawn(move || {
         base::yield_to_others();
-        // Whoever asked may have gone; then nobody wants the answer.
+        // The caller may have left; then nobody takes the answer.
         drop(answer.send(work()));
     }));
     receiver

@@ -36,8 +36,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// The rows, in their order, in frames of a bounded number of rows.
     fn rows(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds) -> Frames;
 
-    /// Computes, and writes the rows as `order` says: what it means is between those who give it and those who write.
-    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Value) -> Filed;
+    /// Computes, and has the rows written as `order` says.
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing;
 
     /// Makes ready for the first question.
     fn warm(&self) {}
@@ -46,8 +46,26 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 /// The rows of a computation, as they come.
 pub(crate) type Frames = BoxStream<'static, Result<DataFrame, ReportError>>;
 
-/// What the writer of a file has to say of it.
-pub(crate) type Filed = BoxFuture<'static, Result<Value, ReportError>>;
+/// The making of a file.
+pub(crate) type Filing = BoxFuture<'static, Result<Filed<Frames>, ReportError>>;
+
+/// A file that is to be made of rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// How: what it means is between those who give it and those who write.
+    pub(crate) how: Value,
+    /// Up to so many rows are given back, and no file is made.
+    pub(crate) few: Option<usize>,
+}
+
+/// What was made of an order.
+#[derive(Debug)]
+pub enum Filed<Rows> {
+    /// No file: there are few rows, or no process to write one.
+    Rows(Rows),
+    /// What the writer of the file has to say of it.
+    File(Value),
+}
 
 /// For whom is computed. Askers do not share their turns: who asks much waits for himself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -81,7 +99,7 @@ pub(crate) struct Work {
 /// One dataset that a statement reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Dataset {
-    /// The columns that tell its rows apart.
+    /// The columns of its key.
     pub(crate) key: Vec<String>,
     pub(crate) files: FileSet,
 }
@@ -94,7 +112,7 @@ pub(crate) struct Shape {
     pub(crate) engine: header::Engine,
     /// In their order.
     pub(crate) columns: Vec<(String, ColumnType)>,
-    /// The columns that tell rows apart; empty for a report of one row.
+    /// The columns of the key; empty for a report of one row.
     pub(crate) key: Vec<String>,
     /// More rows are refused.
     pub(crate) most_rows: usize,

@@ -15,7 +15,7 @@ pub(crate) type Inputs = BTreeMap<String, Input>;
 /// One dataset as a statement reads it.
 pub(crate) struct Input {
     pub(crate) schema: SchemaRef,
-    /// The columns that tell its rows apart.
+    /// The columns of its key.
     pub(crate) key: Vec<String>,
     /// Its rows.
     pub(crate) frame: LazyFrame,

@@ -46,7 +46,7 @@ fn sums_of_real_trade_are_proved() {
         "SELECT shop, SUM(cents) AS total FROM lines GROUP BY shop",
         "SELECT SUM(cents * pieces) AS total FROM lines",
         "SELECT SUM(CASE WHEN hour > 12 THEN cents ELSE -cents END) AS total FROM lines",
-        // One row of the other side for each line, because it is told apart by the column of the join.
+        // One row of the other side for each line, because the column of the join is its key.
         "SELECT s.town AS town, SUM(l.cents) AS total FROM lines AS l JOIN shops AS s ON s.shop = l.shop GROUP BY town",
         "WITH totals AS (SELECT shop AS of_shop, SUM(cents) AS total FROM lines GROUP BY shop)
          SELECT SUM(t.total) AS all_of_it FROM shops AS s LEFT JOIN totals AS t ON t.of_shop = s.shop",

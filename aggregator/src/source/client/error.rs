@@ -58,7 +58,7 @@ impl CallError {
         if error.is_timeout() { Self::Timeout(error) } else { Self::Connection(error) }
     }
 
-    pub(crate) fn unasked_304() -> Self {
+    pub(crate) fn unexpected_304() -> Self {
         Self::Unusable("304 to a question without an ETag".to_owned())
     }
 

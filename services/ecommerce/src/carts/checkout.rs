@@ -9,7 +9,7 @@ use kit::amount::{Pieces, Price};
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
 use kit::id::{LocationId, ProductId};
-use kit::idempotency::{Asked, IdempotencyKey};
+use kit::idempotency::{IdempotencyKey, KeyedRequest};
 use kit::stock::Product;
 use kit::stock::Step;
 use serde::{Deserialize, Serialize};
@@ -60,14 +60,14 @@ pub(super) async fn checkout_cart(
     request: Option<Json<Checkout>>,
 ) -> Result<Response, ApiError> {
     let request = request.map(|Json(request)| request).unwrap_or_default();
-    let asked = Asked::new(key, &(id, &request));
-    if let Some(order_id) = answer::known(&app, &asked).await? {
+    let keyed = KeyedRequest::new(key, &(id, &request));
+    if let Some(order_id) = answer::known(&app, &keyed).await? {
         return answer::present(&app, order_id).await;
     }
-    match place(&app, id, &request, &asked).await {
+    match place(&app, id, &request, &keyed).await {
         Ok(Some(order_id)) => answer::deliver(&app, order_id).await,
         // A twin of this request, with the same key, may have been quicker at any point.
-        lost => match (answer::known(&app, &asked).await?, lost) {
+        lost => match (answer::known(&app, &keyed).await?, lost) {
             (Some(order_id), _) => answer::present(&app, order_id).await,
             (None, Err(refused)) => Err(refused),
             (None, Ok(_)) => Err(ApiError::internal("a key was taken and then belonged to no order")),
@@ -76,7 +76,7 @@ pub(super) async fn checkout_cart(
 }
 
 /// Stores the order as pending and answers its id; nothing where the key was taken meanwhile.
-async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Result<Option<OrderId>, ApiError> {
+async fn place(app: &App, id: CartId, request: &Checkout, keyed: &KeyedRequest) -> Result<Option<OrderId>, ApiError> {
     let cart = find(&app.db, id).await?;
     if let Some(order_id) = cart.cart.order_id {
         let detail = format!("cart {id} became order {order_id} already");
@@ -104,7 +104,7 @@ async fn place(app: &App, id: CartId, request: &Checkout, asked: &Asked) -> Resu
     let mut tx = kit::db::begin(&app.db).await?;
     lock_open(&mut tx, id).await?;
     refuse_if_touched(&mut tx, &cart).await?;
-    let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, asked).await? else {
+    let Some(order_id) = insert_pending(&mut tx, app, customer_id, location_id, &lines, keyed).await? else {
         return Ok(None);
     };
     sqlx::query!(
@@ -182,7 +182,7 @@ async fn insert_pending(
     customer_id: CustomerId,
     location_id: LocationId,
     lines: &[Line<'_>],
-    asked: &Asked,
+    keyed: &KeyedRequest,
 ) -> Result<Option<OrderId>, ApiError> {
     let total: i128 = lines.iter().map(|it| i128::from(it.item.quantity.times(it.product.unit_price_cents))).sum();
     let total =
@@ -197,8 +197,8 @@ async fn insert_pending(
         Utc::now(),
         app.time_zone.name(),
         total,
-        asked.key(),
-        asked.digest()
+        keyed.key(),
+        keyed.digest()
     )
     .fetch_optional(&mut **tx)
     .await?;

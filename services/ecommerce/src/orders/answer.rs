@@ -1,10 +1,10 @@
-//! What a client of an order is told: its present state, whoever asks and how often.
+//! The answer to a client of an order: its present state, for every repeat of the request.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
-use kit::idempotency::Asked;
+use kit::idempotency::KeyedRequest;
 use kit::stock::{Outcome, unsettled};
 
 use super::document::{OrderStatus, find_with_lines};
@@ -15,8 +15,8 @@ use crate::ids::OrderId;
 ///
 /// # Errors
 /// 422 where that request had another body.
-pub(crate) async fn known(app: &App, asked: &Asked) -> Result<Option<OrderId>, ApiError> {
-    let known = asked.earlier::<(OrderId,)>(
+pub(crate) async fn known(app: &App, keyed: &KeyedRequest) -> Result<Option<OrderId>, ApiError> {
+    let known = keyed.earlier::<(OrderId,)>(
         &app.db,
         "SELECT id, idempotency_digest AS request_digest FROM orders WHERE idempotency_key = $1",
     );
@@ -40,7 +40,9 @@ pub(crate) async fn present(app: &App, id: OrderId) -> Result<Response, ApiError
 pub(crate) async fn deliver(app: &App, id: OrderId) -> Result<Response, ApiError> {
     let outcome = app.outbox.deliver(id.into()).await?;
     let status: OrderStatus =
-        sqlx::query_scalar("SELECT status FROM orders WHERE id = $1").bind(id).fetch_one(&app.db).await?;
+        sqlx::query_scalar!(r#"SELECT status AS "status: OrderStatus" FROM orders WHERE id = $1"#, id.0)
+            .fetch_one(&app.db)
+            .await?;
     if outcome == Outcome::NoAnswer && status == OrderStatus::Pending {
         return Err(unsettled(&format!("order {id}"), &format!("/orders/{id}")).with("order_id", id));
     }

@@ -68,7 +68,7 @@ impl PaymentStatus {
 }
 
 /// An order, without its lines.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Order {
     pub id: OrderId,
     /// The key of this order's movements at Inventory.
@@ -101,7 +101,7 @@ pub(crate) struct Order {
 }
 
 /// A line, frozen as it was ordered.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct OrderLine {
     pub line_no: i32,
     pub product_id: ProductId,
@@ -124,29 +124,30 @@ pub(crate) struct OrderWithLines {
     pub lines: Vec<OrderLine>,
 }
 
-/// `SELECT` of an [`Order`], with the rest of the query after it.
-macro_rules! select_order {
-    ($rest:literal) => {
-        concat!(
-            "SELECT o.id, o.reference, o.customer_id, o.status, o.payment_status, o.occurred_at, o.time_zone, \
-             o.business_day, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.total_cents, o.imported, \
-             (SELECT coalesce(-sum(r.total_cents), 0)::bigint FROM refunds r WHERE r.order_id = o.id \
-               AND r.status = 'completed' AND NOT r.deleted) AS refunded_cents, \
-             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = o.id) AS stock_settled, \
-             o.refusal, o.created_at FROM orders o ",
-            $rest
+/// A checked query of [`Order`]s: the rest of the statement, then its arguments.
+macro_rules! query_orders {
+    ($rest:literal, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Order,
+            r#"SELECT o.id, o.reference, o.customer_id, o.status AS "status: _", o.payment_status AS "payment_status: _",
+             o.occurred_at, o.time_zone, o.business_day AS "business_day!", o.confirmed_at, o.shipped_at, o.delivered_at,
+             o.cancelled_at, o.total_cents, o.imported,
+             (SELECT coalesce(-sum(r.total_cents), 0)::bigint FROM refunds r WHERE r.order_id = o.id
+               AND r.status = 'completed' AND NOT r.deleted) AS "refunded_cents!",
+             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = o.id) AS "stock_settled!",
+             o.refusal AS "refusal: _", o.created_at FROM orders o "# + $rest,
+            $($arguments)*
         )
     };
 }
-pub(crate) use select_order;
+pub(crate) use query_orders;
 
 /// The order with this id and its lines.
 ///
 /// # Errors
 /// 404 where there is none.
 pub(crate) async fn find_with_lines(db: &PgPool, id: OrderId) -> Result<OrderWithLines, ApiError> {
-    let order = sqlx::query_as(select_order!("WHERE o.id = $1 AND NOT o.deleted"))
-        .bind(id)
+    let order = query_orders!("WHERE o.id = $1 AND NOT o.deleted", id.0)
         .fetch_optional(db)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("order {id}")))?;
@@ -154,11 +155,12 @@ pub(crate) async fn find_with_lines(db: &PgPool, id: OrderId) -> Result<OrderWit
 }
 
 async fn lines(db: impl PgExecutor<'_>, order_id: OrderId) -> Result<Vec<OrderLine>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents, \
-         discount_cents, net_cents FROM order_lines WHERE order_id = $1 ORDER BY line_no",
+    sqlx::query_as!(
+        OrderLine,
+        r#"SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, unit_cost_cents,
+           discount_cents, net_cents AS "net_cents!" FROM order_lines WHERE order_id = $1 ORDER BY line_no"#,
+        order_id.0
     )
-    .bind(order_id)
     .fetch_all(db)
     .await
 }

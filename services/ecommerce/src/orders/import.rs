@@ -10,16 +10,13 @@ mod write;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use chrono_tz::Tz;
-use kit::amount::Price;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::id::ProductId;
-use kit::import::history::LineCells;
-use kit::import::{
-    Applying, Document, Given, Kind, Major, Minor, Moment, Options, Outcome, Record, Refusal, Report, Rules,
-};
+use kit::import::history::LineColumns;
+use kit::import::{Applying, Document, Given, Kind, Moment, Options, Outcome, Record, Refusal, Report, Rules};
 use kit::stock::Catalogue;
-use kit::text::{Reference, Text, Zone};
+use kit::text::{Reference, Zone};
 use sqlx::PgTransaction;
 
 use super::document::{OrderStatus, PaymentStatus};
@@ -53,57 +50,34 @@ kit::columns! {
         delivered_at: Given<Moment> = "2026-02-03T11:00:00-05:00",
         /// When it was called off, not before it was placed.
         cancelled_at: Given<Moment> = "",
-        /// Number of the line within its order, above zero.
-        line_no: i32 = "1",
-        /// Id of the product at Inventory; where absent or empty it is found by `sku`, and where given both must agree.
-        product_id: Option<ProductId> = "7",
-        /// SKU of the product.
-        sku: Text = "TEA-1",
-        /// Name as it was sold; Inventory's where absent or empty.
-        product_name: Option<Text> = "Green tea",
-        /// Category as it was sold; Inventory's where absent or empty.
-        category: Option<Text> = "Tea",
         /// Pieces, above zero.
         quantity: i64 = "2",
-        /// Price of one piece before discounts, in minor units.
-        unit_price_cents: Option<Minor> = "1250",
-        /// The same in major units, with a decimal point.
-        unit_price: Option<Major> = "12.50",
-        /// Cost of one piece, in minor units; Inventory's of today where absent or empty.
-        unit_cost_cents: Option<Price> = "500",
-        /// The same in major units.
-        unit_cost: Option<Major> = "5.00",
-        /// Taken off the whole line, in minor units, not negative.
-        discount_cents: Given<Minor> = "100",
-        /// The same in major units.
-        discount: Given<Major> = "1.00",
+        ..line: LineColumns
     }
 }
 
 impl Record for OrderRow {
     const KEY: &'static [&'static str] = &["reference"];
-    const ONE_OF: &'static [&'static [&'static str]] = &[&["unit_price_cents", "unit_price"]];
+    const ONE_OF: &'static [&'static [&'static str]] = &[LineColumns::PRICE];
 
     fn zone(&self) -> Option<&Zone> {
         self.time_zone.as_ref()
     }
 
     fn product(&self) -> Option<(Option<ProductId>, &str)> {
-        Some((self.product_id, self.sku.as_str()))
+        Some(self.line.product())
     }
 
     fn check(&self, rules: Rules) -> Result<(), Refusal> {
-        if let Moment::Instant(at) = self.occurred_at {
-            kit::moment::check(at).map_err(|reason| Refusal::new("occurred_at", reason))?;
-        }
+        self.occurred_at.check("occurred_at")?;
         if self.quantity < 1 {
             return Err(Refusal::new("quantity", "must be above zero"));
         }
-        self.cells().check(rules)?;
-        if self.cells().price(rules)? < 0 {
+        self.line.check(self.quantity, rules)?;
+        if self.line.price(rules)? < 0 {
             return Err(Refusal::new("unit_price_cents", "must not be negative"));
         }
-        if self.discount_cents.value().is_some_and(|discount| discount.0 < 0) {
+        if self.line.discount(rules)? < 0 {
             return Err(Refusal::new("discount_cents", "must not be negative"));
         }
         Ok(())
@@ -111,23 +85,6 @@ impl Record for OrderRow {
 }
 
 impl OrderRow {
-    fn cells(&self) -> LineCells<'_> {
-        LineCells {
-            line_no: self.line_no,
-            product_id: self.product_id,
-            sku: &self.sku,
-            product_name: self.product_name.as_ref(),
-            category: self.category.as_ref(),
-            quantity: self.quantity,
-            unit_price_cents: self.unit_price_cents,
-            unit_price: self.unit_price,
-            unit_cost_cents: self.unit_cost_cents,
-            unit_cost: self.unit_cost,
-            discount_cents: &self.discount_cents,
-            discount: &self.discount,
-        }
-    }
-
     /// The moments after the order, by their columns.
     fn steps(&self) -> [(&'static str, &Given<Moment>); 4] {
         [
@@ -162,8 +119,8 @@ impl Kind for Orders {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, self, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

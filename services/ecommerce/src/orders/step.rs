@@ -33,8 +33,8 @@ pub(crate) struct PaymentStep {
     payment_status: PaymentStatus,
 }
 
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
-struct Standing {
+#[derive(Debug, Clone, Copy)]
+struct Locked {
     status: OrderStatus,
     payment_status: PaymentStatus,
     imported: bool,
@@ -43,7 +43,7 @@ struct Standing {
 
 /// Steps that lead on from here. Only Inventory's yes confirms a live order; an imported one, which takes no
 /// stock, is confirmed by hand.
-fn legal_steps(order: Standing) -> &'static [OrderStatus] {
+fn legal_steps(order: Locked) -> &'static [OrderStatus] {
     use OrderStatus::{Cancelled, Confirmed, Delivered, Pending, Processing, Shipped};
     match order.status {
         Pending if order.imported => &[Confirmed, Cancelled],
@@ -56,7 +56,7 @@ fn legal_steps(order: Standing) -> &'static [OrderStatus] {
 }
 
 /// Steps that lead on from here; a cancelled order is not paid any more.
-fn legal_payments(order: Standing) -> &'static [PaymentStatus] {
+fn legal_payments(order: Locked) -> &'static [PaymentStatus] {
     use PaymentStatus::{Failed, Paid, Pending, Refunded};
     match order.payment_status {
         Pending if order.status == OrderStatus::Cancelled => &[Failed],
@@ -154,11 +154,11 @@ pub(super) async fn step_payment(
 
 /// An order of which goods came back is no longer cancelled: that would give them back twice.
 async fn refuse_returned(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<(), ApiError> {
-    let refunds: Vec<RefundId> = sqlx::query_scalar(
-        "SELECT r.id FROM refunds r WHERE r.order_id = $1 AND r.status <> 'rejected' AND NOT r.deleted \
-         AND EXISTS (SELECT FROM refund_lines l WHERE l.refund_id = r.id AND l.quantity < 0) ORDER BY r.id",
+    let refunds: Vec<RefundId> = sqlx::query_scalar!(
+        r#"SELECT r.id AS "id: RefundId" FROM refunds r WHERE r.order_id = $1 AND r.status <> 'rejected' AND NOT r.deleted
+             AND EXISTS (SELECT FROM refund_lines l WHERE l.refund_id = r.id AND l.quantity < 0) ORDER BY r.id"#,
+        id.0
     )
-    .bind(id)
     .fetch_all(&mut **tx)
     .await?;
     if refunds.is_empty() {
@@ -176,11 +176,11 @@ async fn refund_rest(
     id: OrderId,
     placed: DateTime<Utc>,
 ) -> Result<(), ApiError> {
-    let pending: Option<RefundId> = sqlx::query_scalar(
-        "SELECT min(id) FROM refunds WHERE order_id = $1 AND status = 'pending' AND total_cents < 0 \
-         AND NOT deleted",
+    let pending: Option<RefundId> = sqlx::query_scalar!(
+        r#"SELECT min(id) AS "id: RefundId" FROM refunds WHERE order_id = $1 AND status = 'pending' AND total_cents < 0
+             AND NOT deleted"#,
+        id.0
     )
-    .bind(id)
     .fetch_one(&mut **tx)
     .await?;
     if let Some(refund_id) = pending {
@@ -196,11 +196,13 @@ async fn refund_rest(
     insert(app, tx, &draft, None).await.map(drop)
 }
 
-async fn lock(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<Standing, ApiError> {
-    sqlx::query_as(
-        "SELECT status, payment_status, imported, occurred_at FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
+async fn lock(tx: &mut PgTransaction<'_>, id: OrderId) -> Result<Locked, ApiError> {
+    sqlx::query_as!(
+        Locked,
+        r#"SELECT status AS "status: _", payment_status AS "payment_status: _", imported, occurred_at
+           FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE"#,
+        id.0
     )
-    .bind(id)
     .fetch_optional(&mut **tx)
     .await?
     .ok_or_else(|| ApiError::not_found(format!("order {id}")))
@@ -232,15 +234,15 @@ mod tests {
         OrderStatus::Cancelled,
     ];
 
-    fn at(status: OrderStatus, payment_status: PaymentStatus, imported: bool) -> Standing {
-        Standing { status, payment_status, imported, occurred_at: DateTime::UNIX_EPOCH }
+    fn at(status: OrderStatus, payment_status: PaymentStatus, imported: bool) -> Locked {
+        Locked { status, payment_status, imported, occurred_at: DateTime::UNIX_EPOCH }
     }
 
     #[test]
     fn only_inventory_confirms_a_live_order() {
         let live = at(OrderStatus::Pending, PaymentStatus::Pending, false);
         assert_eq!(legal_steps(live), [OrderStatus::Cancelled]);
-        assert!(legal_steps(Standing { imported: true, ..live }).contains(&OrderStatus::Confirmed));
+        assert!(legal_steps(Locked { imported: true, ..live }).contains(&OrderStatus::Confirmed));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What a client of a refund is told: its present state, whoever asks and how often.
+//! The answer to a client of a refund: its present state, for every repeat of the request.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
-use kit::idempotency::Asked;
+use kit::idempotency::KeyedRequest;
 use kit::stock::{Outcome, unsettled};
 
 use super::document::{RefundStatus, find_with_lines};
@@ -15,8 +15,8 @@ use crate::ids::RefundId;
 ///
 /// # Errors
 /// 422 where that request had another body.
-pub(super) async fn known(app: &App, asked: &Asked) -> Result<Option<RefundId>, ApiError> {
-    let known = asked.earlier::<(RefundId,)>(
+pub(super) async fn known(app: &App, keyed: &KeyedRequest) -> Result<Option<RefundId>, ApiError> {
+    let known = keyed.earlier::<(RefundId,)>(
         &app.db,
         "SELECT id, idempotency_digest AS request_digest FROM refunds WHERE idempotency_key = $1",
     );
@@ -39,7 +39,9 @@ pub(super) async fn present(app: &App, id: RefundId) -> Result<Response, ApiErro
 pub(super) async fn deliver(app: &App, id: RefundId) -> Result<Response, ApiError> {
     let outcome = app.outbox.deliver(id.into()).await?;
     let status: RefundStatus =
-        sqlx::query_scalar("SELECT status FROM refunds WHERE id = $1").bind(id).fetch_one(&app.db).await?;
+        sqlx::query_scalar!(r#"SELECT status AS "status: RefundStatus" FROM refunds WHERE id = $1"#, id.0)
+            .fetch_one(&app.db)
+            .await?;
     if outcome == Outcome::NoAnswer && status == RefundStatus::Pending {
         return Err(unsettled(&format!("refund {id}"), &format!("/refunds/{id}")).with("refund_id", id));
     }

@@ -7,7 +7,7 @@ use kit::amount::Pieces;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
 use kit::id::{LocationId, ProductId};
-use kit::idempotency::{Asked, IdempotencyKey};
+use kit::idempotency::{IdempotencyKey, KeyedRequest};
 use serde::{Deserialize, Serialize};
 use sqlx::PgTransaction;
 use utoipa::ToSchema;
@@ -47,7 +47,6 @@ pub(crate) struct RefundLineRequest {
     amount_cents: Option<i64>,
 }
 
-#[derive(sqlx::FromRow)]
 struct Locked {
     status: OrderStatus,
     payment_status: PaymentStatus,
@@ -70,8 +69,8 @@ pub(super) async fn create_refund(
     key: Option<IdempotencyKey>,
     Json(request): Json<RefundRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::new(key, &(id, &request));
-    if let Some(refund_id) = answer::known(&app, &asked).await? {
+    let keyed = KeyedRequest::new(key, &(id, &request));
+    if let Some(refund_id) = answer::known(&app, &keyed).await? {
         return answer::present(&app, refund_id).await;
     }
     check(&request)?;
@@ -79,10 +78,10 @@ pub(super) async fn create_refund(
         true => Some(location(&app, id).await?),
         false => None,
     };
-    match refund(&app, id, &request, location_id, &asked).await {
+    match refund(&app, id, &request, location_id, &keyed).await {
         Ok(Some(refund_id)) => answer::deliver(&app, refund_id).await,
         // A twin of this request, with the same key, may have been quicker.
-        lost => match (answer::known(&app, &asked).await?, lost) {
+        lost => match (answer::known(&app, &keyed).await?, lost) {
             (Some(refund_id), _) => answer::present(&app, refund_id).await,
             (None, Err(refused)) => Err(refused),
             (None, Ok(_)) => Err(ApiError::internal("a key was taken and then belonged to no refund")),
@@ -131,14 +130,16 @@ async fn refund(
     id: OrderId,
     request: &RefundRequest,
     location_id: Option<LocationId>,
-    asked: &Asked,
+    keyed: &KeyedRequest,
 ) -> Result<Option<RefundId>, ApiError> {
     let mut tx = kit::db::begin(&app.db).await?;
     // Every refund, and every step, of this order waits here, so what is counted below stays true.
-    let order: Locked = sqlx::query_as(
-        "SELECT status, payment_status, occurred_at FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE",
+    let order: Locked = sqlx::query_as!(
+        Locked,
+        r#"SELECT status AS "status: _", payment_status AS "payment_status: _", occurred_at
+           FROM orders WHERE id = $1 AND NOT deleted FOR NO KEY UPDATE"#,
+        id.0
     )
-    .bind(id)
     .fetch_optional(&mut *tx)
     .await?
     .ok_or_else(|| ApiError::not_found(format!("order {id}")))?;
@@ -148,7 +149,7 @@ async fn refund(
         return Err(ApiError::invalid("occurred_at", format!("the order itself was at {}", order.occurred_at)));
     }
     let parts = take(&mut tx, id, &request.lines).await?;
-    let refund_id = insert(app, &mut tx, &Draft { order_id: id, occurred_at, location_id, parts }, Some(asked)).await?;
+    let refund_id = insert(app, &mut tx, &Draft { order_id: id, occurred_at, location_id, parts }, Some(keyed)).await?;
     tx.commit().await?;
     Ok(refund_id)
 }

@@ -25,7 +25,7 @@ pub(crate) enum RefundStatus {
 }
 
 /// A refund, without its lines.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Refund {
     pub id: RefundId,
     /// The key of this refund's movements at Inventory.
@@ -76,26 +76,27 @@ pub(crate) struct RefundWithLines {
     pub lines: Vec<RefundLine>,
 }
 
-/// `SELECT` of a [`Refund`], with the rest of the query after it.
-macro_rules! select_refund {
-    ($rest:literal) => {
-        concat!(
-            "SELECT r.id, r.reference, r.order_id, r.status, r.occurred_at, r.time_zone, r.business_day, r.total_cents, \
-             r.imported, NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = r.id) AS stock_settled, r.refusal, \
-             r.created_at FROM refunds r ",
-            $rest
+/// A checked query of [`Refund`]s: the rest of the statement, then its arguments.
+macro_rules! query_refunds {
+    ($rest:literal, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Refund,
+            r#"SELECT r.id, r.reference, r.order_id, r.status AS "status: _", r.occurred_at, r.time_zone,
+             r.business_day AS "business_day!", r.total_cents, r.imported,
+             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = r.id) AS "stock_settled!",
+             r.refusal AS "refusal: _", r.created_at FROM refunds r "# + $rest,
+            $($arguments)*
         )
     };
 }
-pub(crate) use select_refund;
+pub(crate) use query_refunds;
 
 /// The refund with this id and its lines.
 ///
 /// # Errors
 /// 404 where there is none.
 pub(crate) async fn find_with_lines(db: &PgPool, id: RefundId) -> Result<RefundWithLines, ApiError> {
-    let refund = sqlx::query_as(select_refund!("WHERE r.id = $1 AND NOT r.deleted"))
-        .bind(id)
+    let refund = query_refunds!("WHERE r.id = $1 AND NOT r.deleted", id.0)
         .fetch_optional(db)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("refund {id}")))?;

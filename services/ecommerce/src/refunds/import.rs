@@ -45,7 +45,8 @@ kit::columns! {
         /// empty or zero: only money went back.
         quantity: Option<i64> = "1",
         /// Paid back for the line, in minor units, over all refunds never more than was paid; the sign does not matter. Where
-        /// absent or empty it is what the pieces cost, as far as it was not paid back before.
+        /// absent or empty, what is stored for the same pieces stays, and else it is what the pieces cost, as far as it was not
+        /// paid back before.
         amount_cents: Option<Minor> = "1150",
         /// The same in major units, with a decimal point.
         amount: Option<Major> = "11.50",
@@ -62,9 +63,7 @@ impl Record for RefundRow {
     }
 
     fn check(&self, rules: Rules) -> Result<(), Refusal> {
-        if let Moment::Instant(at) = self.occurred_at {
-            kit::moment::check(at).map_err(|reason| Refusal::new("occurred_at", reason))?;
-        }
+        self.occurred_at.check("occurred_at")?;
         if self.line_no < 1 {
             return Err(Refusal::new("line_no", "must be above zero"));
         }
@@ -108,8 +107,8 @@ impl Kind for Refunds {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, self.company_zone, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

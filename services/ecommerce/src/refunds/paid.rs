@@ -12,7 +12,7 @@ use sqlx::PgTransaction;
 use crate::ids::OrderId;
 
 /// A line of an order, with what went back of it.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct PaidLine {
     pub order_id: OrderId,
     pub line_no: i32,
@@ -115,17 +115,19 @@ pub(crate) async fn paid(
     tx: &mut PgTransaction<'_>,
     orders: &[OrderId],
 ) -> Result<HashMap<OrderId, Vec<PaidLine>>, ApiError> {
-    let lines: Vec<PaidLine> = sqlx::query_as(
-        "SELECT p.order_id, p.line_no, p.product_id, p.sku, p.quantity, p.unit_price_cents, p.discount_cents, \
-         coalesce(-b.quantity, 0) AS back_quantity, coalesce(-b.discount_cents, 0) AS back_discount, \
-         coalesce(-b.net_cents, 0) AS back_cents FROM order_lines p \
-         LEFT JOIN (SELECT r.order_id, l.order_line_no, sum(l.quantity)::bigint AS quantity, \
-             sum(l.discount_cents)::bigint AS discount_cents, sum(l.net_cents)::bigint AS net_cents FROM refunds r JOIN refund_lines l ON l.refund_id = r.id \
-           WHERE r.order_id = ANY($1) AND r.status <> 'rejected' AND NOT r.deleted GROUP BY 1, 2) AS b \
-           ON b.order_id = p.order_id AND b.order_line_no = p.line_no \
-         WHERE p.order_id = ANY($1) ORDER BY p.order_id, p.line_no",
+    let lines: Vec<PaidLine> = sqlx::query_as!(
+        PaidLine,
+        r#"SELECT p.order_id, p.line_no, p.product_id, p.sku, p.quantity, p.unit_price_cents, p.discount_cents,
+             coalesce(-b.quantity, 0) AS "back_quantity!", coalesce(-b.discount_cents, 0) AS "back_discount!",
+             coalesce(-b.net_cents, 0) AS "back_cents!" FROM order_lines p
+             LEFT JOIN (SELECT r.order_id, l.order_line_no, sum(l.quantity)::bigint AS quantity,
+               sum(l.discount_cents)::bigint AS discount_cents, sum(l.net_cents)::bigint AS net_cents
+               FROM refunds r JOIN refund_lines l ON l.refund_id = r.id
+               WHERE r.order_id = ANY($1) AND r.status <> 'rejected' AND NOT r.deleted GROUP BY 1, 2) AS b
+             ON b.order_id = p.order_id AND b.order_line_no = p.line_no
+             WHERE p.order_id = ANY($1) ORDER BY p.order_id, p.line_no"#,
+        orders as _
     )
-    .bind(orders)
     .fetch_all(&mut **tx)
     .await?;
     let mut paid: HashMap<OrderId, Vec<PaidLine>> = HashMap::with_capacity(orders.len());

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::LocationId;
-use kit::idempotency::Asked;
+use kit::idempotency::KeyedRequest;
 use kit::stock::Step;
 use sqlx::PgTransaction;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub(crate) async fn insert(
     app: &App,
     tx: &mut PgTransaction<'_>,
     draft: &Draft,
-    asked: Option<&Asked>,
+    keyed: Option<&KeyedRequest>,
 ) -> Result<Option<RefundId>, ApiError> {
     fn column<T>(parts: &[Part], value: impl Fn(&Part) -> T) -> Vec<T> {
         parts.iter().map(value).collect()
@@ -47,8 +47,8 @@ pub(crate) async fn insert(
         draft.occurred_at,
         app.time_zone.name(),
         parts.iter().map(|part| part.net_cents).sum::<i64>(),
-        asked.and_then(Asked::key),
-        asked.and_then(Asked::digest)
+        keyed.and_then(KeyedRequest::key),
+        keyed.and_then(KeyedRequest::digest)
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -23,7 +23,7 @@ enum Generator {
 
 impl CorrelationId {
     /// Makes sure that the request has an id: a client's own is kept as it is, unless empty.
-    /// Returns what the client is told.
+    /// Returns the header of the answer.
     pub(crate) fn access(&self, headers: &mut HeaderMap) -> Option<(HeaderName, HeaderValue)> {
         let id = match headers.get(&self.header_name) {
             Some(own) if !own.is_empty() => own.clone(),

@@ -91,7 +91,7 @@ impl Prometheus {
     }
 }
 
-/// Notes one request when it is dropped, which is when its last byte has gone.
+/// Notes one request when it is dropped, which is when its last byte is sent.
 pub(crate) struct Meter {
     pub(crate) plugin: Arc<Prometheus>,
     pub(crate) service: Arc<str>,

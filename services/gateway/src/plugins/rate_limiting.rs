@@ -67,7 +67,7 @@ pub(crate) struct RateLimiting {
     windows: Mutex<HashMap<Who, Vec<Window>>>,
 }
 
-/// Counts of callers long gone are dropped when there are more of them than this.
+/// Counts of callers that no longer come are dropped when there are more of them than this.
 const CALLERS: usize = 10_000;
 
 impl RateLimiting {
@@ -94,7 +94,7 @@ impl RateLimiting {
         Err(PlanError::at(at, "the limit of a longer period must not be lower than that of a shorter one"))
     }
 
-    /// Counts a request at `now` (Unix seconds), or refuses it. Returns what the client is told.
+    /// Counts a request at `now` (Unix seconds), or refuses it. Returns the headers of the answer.
     pub(crate) fn access(
         &self,
         consumer: Option<&Consumer>,

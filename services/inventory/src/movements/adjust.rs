@@ -18,12 +18,12 @@ pub(super) async fn counted_since(
     occurred_at: Option<DateTime<Utc>>,
 ) -> Result<Vec<ProductId>, sqlx::Error> {
     let Some(at) = occurred_at else { return Ok(Vec::new()) };
-    sqlx::query_scalar(
-        "SELECT product_id FROM stock WHERE location_id = $1 AND product_id = ANY($2) AND counted_at > $3",
+    sqlx::query_scalar!(
+        r#"SELECT product_id AS "id: ProductId" FROM stock WHERE location_id = $1 AND product_id = ANY($2) AND counted_at > $3"#,
+        location.0,
+        ids as _,
+        at
     )
-    .bind(location)
-    .bind(ids)
-    .bind(at)
     .fetch_all(db)
     .await
 }

@@ -229,18 +229,22 @@ async fn unknown(
     quantities: &BTreeMap<ProductId, i64>,
 ) -> Result<Option<Refusal>, sqlx::Error> {
     for (location, _) in legs(request) {
-        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM locations WHERE id = $1 AND NOT deleted)")
-            .bind(location)
-            .fetch_one(&mut *db)
-            .await?;
+        let known: bool = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM locations WHERE id = $1 AND NOT deleted) AS "known!""#,
+            location.0
+        )
+        .fetch_one(&mut *db)
+        .await?;
         if !known {
             return Ok(Some(Refusal::UnknownLocation { location_id: location }));
         }
     }
-    let known: Vec<ProductId> = sqlx::query_scalar("SELECT id FROM products WHERE id = ANY($1) AND NOT deleted")
-        .bind(quantities.keys().copied().collect::<Vec<_>>())
-        .fetch_all(db)
-        .await?;
+    let known: Vec<ProductId> = sqlx::query_scalar!(
+        r#"SELECT id AS "id: ProductId" FROM products WHERE id = ANY($1) AND NOT deleted"#,
+        &quantities.keys().map(|id| id.0).collect::<Vec<_>>()
+    )
+    .fetch_all(db)
+    .await?;
     let line = request.lines.iter().enumerate().find(|(_, asked)| !known.contains(&asked.product_id));
     Ok(line.map(|(line, asked)| Refusal::UnknownProduct { line, product_id: asked.product_id }))
 }

@@ -30,7 +30,7 @@ pub(super) enum Outcome {
 }
 
 /// How much of a product moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line {
     pub(super) product_id: ProductId,
@@ -95,12 +95,13 @@ pub(super) async fn read(db: &PgPool, reference: &str) -> Result<Stored, ApiErro
     .fetch_optional(db)
     .await?
     .ok_or_else(|| ApiError::not_found("movement document with this reference"))?;
-    stored.document.lines = sqlx::query_as(
+    stored.document.lines = sqlx::query_as!(
+        Line,
         "SELECT product_id, quantity FROM stock_movements
          WHERE reference = $1 AND NOT reversal AND NOT deleted AND ($2::bigint IS NULL OR location_id = $2) ORDER BY product_id, id",
+        reference,
+        stored.document.to_location_id as _
     )
-    .bind(reference)
-    .bind(stored.document.to_location_id)
     .fetch_all(db)
     .await?;
     Ok(stored)

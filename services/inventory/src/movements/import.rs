@@ -96,8 +96,8 @@ impl Kind for Movements {
     ) -> Result<(), ApiError> {
         let (accepted, replaced) = judge::judge(tx, import, documents, outcome).await?;
         write::write(tx, import, &accepted, &replaced).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::App;
 use crate::ids::MovementId;
 
 /// One movement of one product.
-#[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Movement {
     id: MovementId,
     reference: String,
@@ -60,24 +60,26 @@ pub(super) async fn list_movements(
     Query(filter): Query<MovementFilter>,
 ) -> Result<Json<Page<Movement>>, ApiError> {
     let after: Option<MovementId> = Cursor::key(filter.after.as_ref())?;
-    let movements = sqlx::query_as(
-        "SELECT id, reference, product_id, location_id, quantity, reason, reversal, occurred_at, time_zone, imported
+    let movements = sqlx::query_as!(
+        Movement,
+        r#"SELECT id, reference, product_id, location_id, quantity, reason AS "reason: _", reversal, occurred_at, time_zone,
+           imported
          FROM stock_movements
          WHERE NOT deleted AND id > coalesce($1, 0)
            AND ($2::text IS NULL OR reference = $2)
            AND ($3::bigint IS NULL OR product_id = $3) AND ($4::bigint IS NULL OR location_id = $4)
            AND ($5::text IS NULL OR reason = $5)
            AND ($6::timestamptz IS NULL OR occurred_at >= $6) AND ($7::timestamptz IS NULL OR occurred_at < $7)
-         ORDER BY id LIMIT $8",
+         ORDER BY id LIMIT $8"#,
+        after as _,
+        filter.reference,
+        filter.product_id as _,
+        filter.location_id as _,
+        filter.reason as _,
+        filter.from,
+        filter.to,
+        filter.limit.fetch()
     )
-    .bind(after)
-    .bind(filter.reference)
-    .bind(filter.product_id)
-    .bind(filter.location_id)
-    .bind(filter.reason)
-    .bind(filter.from)
-    .bind(filter.to)
-    .bind(filter.limit.fetch())
     .fetch_all(&app.db)
     .await?;
     Ok(Json(Page::of(movements, filter.limit, |movement: &Movement| movement.id)))

@@ -1,4 +1,4 @@
-//! Why a movement document was refused: stored with its reference, and told again to whoever repeats it.
+//! Why a movement document was refused: stored with its reference, and answered again to a repeat.
 
 use kit::error::ApiError;
 use kit::id::{LocationId, ProductId};

@@ -41,7 +41,7 @@ pub(crate) struct Validated {
 }
 
 /// A product as a document freezes it, and how many could be taken now.
-#[derive(Debug, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ValidProduct {
     product_id: ProductId,
     sku: String,
@@ -66,26 +66,27 @@ pub(super) async fn validate_products(
     if asked.product_ids.len() + asked.skus.len() > MOST {
         return Err(ApiError::invalid("product_ids", format!("at most {MOST} products fit in one call")));
     }
-    let location_id: Option<LocationId> = sqlx::query_scalar(
-        "SELECT id FROM locations
+    let location_id: Option<LocationId> = sqlx::query_scalar!(
+        r#"SELECT id AS "id: LocationId" FROM locations
          WHERE active AND NOT deleted AND CASE WHEN $1::bigint IS NULL THEN kind = 'warehouse' ELSE store_id = $1 END
-         ORDER BY id LIMIT 1",
+         ORDER BY id LIMIT 1"#,
+        asked.store_id as _
     )
-    .bind(asked.store_id)
     .fetch_optional(&app.db)
     .await?;
-    let items: Vec<ValidProduct> = sqlx::query_as(
-        "SELECT p.id AS product_id, p.sku, p.name, p.category_id, c.name AS category, p.unit_price_cents,
-                p.unit_cost_cents, p.active, coalesce(s.on_hand, 0) AS on_hand
+    let items: Vec<ValidProduct> = sqlx::query_as!(
+        ValidProduct,
+        r#"SELECT p.id AS product_id, p.sku, p.name, p.category_id, c.name AS category, p.unit_price_cents,
+                p.unit_cost_cents, p.active, coalesce(s.on_hand, 0) AS "on_hand!"
          FROM products p
          JOIN categories c ON c.id = p.category_id
          LEFT JOIN stock s ON s.product_id = p.id AND s.location_id = $2
          WHERE (p.id = ANY($1) OR p.sku = ANY($3)) AND NOT p.deleted
-         ORDER BY p.id",
+         ORDER BY p.id"#,
+        &asked.product_ids as _,
+        location_id as _,
+        &asked.skus as _
     )
-    .bind(&asked.product_ids)
-    .bind(location_id)
-    .bind(&asked.skus)
     .fetch_all(&app.db)
     .await?;
     let mut unknown = asked.product_ids;

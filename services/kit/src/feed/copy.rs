@@ -66,7 +66,7 @@ pub(super) async fn stream(lease: Lease, statement: String) -> Result<Body, Feed
         let outcome = timeout_at(deadline, pump(lease, &statement, &sender)).await.unwrap_or(Err(FeedError::TooSlow));
         if let Err(error) = outcome {
             tracing::warn!(%error, cause = ?std::error::Error::source(&error), "a page of the change feed broke off");
-            // Waits for the reader no longer than it takes to be told.
+            // Waits for the reader no longer than it takes to send the error.
             drop(tokio::time::timeout(Duration::from_secs(1), sender.send(Err(error))).await);
         }
     });
@@ -88,7 +88,7 @@ async fn pump(
         if chunk.len() >= CHUNK {
             let full = std::mem::replace(&mut chunk, BytesMut::with_capacity(CHUNK + CHUNK / 8));
             if sender.send(Ok(full.freeze())).await.is_err() {
-                // The reader went away; so does the connection.
+                // The reader disconnected; the connection is dropped.
                 return Ok(());
             }
         }
@@ -96,7 +96,7 @@ async fn pump(
     drop(rows);
     lease.end().await?;
     // The last chunk leaves only after the transaction ended well: a body that is whole is true.
-    // A reader that went away meanwhile needs no telling.
+    // A reader that disconnected meanwhile needs no error.
     drop(sender.send(Ok(chunk.freeze())).await);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::ApiError;
 
-/// Why the feed could not answer. `Display` is what the reader is told.
+/// Why the feed could not answer. `Display` is the text of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// 404.
@@ -39,7 +39,7 @@ pub enum FeedError {
     /// 503: answering would mean to claim a completeness that nobody checked.
     #[error("role {role} cannot see when other sessions' transactions began; run GRANT pg_read_all_stats TO {role}")]
     Rights { role: String },
-    /// 503 while the database is away, else 500.
+    /// 503 while the database is unavailable, else 500.
     #[error("the database could not do it")]
     Database(#[from] sqlx::Error),
     /// 500: a bug.

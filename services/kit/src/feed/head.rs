@@ -62,7 +62,7 @@ pub(super) async fn get_changes(State(feed): State<Feed>, headers: HeaderMap) ->
     let pulse = identity::ensure(&feed).await?;
     pulse.rights()?;
     let (horizon, highs): (String, Vec<Option<String>>) =
-        sqlx::query_as(AssertSqlSafe(sql::standing(feed.inner.datasets))).fetch_one(&feed.inner.reader).await?;
+        sqlx::query_as(AssertSqlSafe(sql::head(feed.inner.datasets))).fetch_one(&feed.inner.reader).await?;
     let horizon = number(&horizon)?;
     let highs =
         highs.iter().map(|high| high.as_deref().map(number).transpose()).collect::<Result<Vec<_>, FeedError>>()?;

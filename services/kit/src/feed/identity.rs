@@ -1,4 +1,4 @@
-//! Who this database is: its epoch, and the witnesses of what it has told.
+//! The identity of this database: its epoch, and the witnesses of what its feed has sent.
 
 use std::time::Duration;
 
@@ -117,8 +117,7 @@ pub(super) async fn remembers<'e, E>(executor: E, witness: Uuid) -> Result<bool,
 where
     E: sqlx::PgExecutor<'e>,
 {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM feed_witness WHERE witness = $1)")
-        .bind(witness)
+    Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM feed_witness WHERE witness = $1) AS "seen!""#, witness)
         .fetch_one(executor)
         .await?)
 }

@@ -36,7 +36,7 @@ pub(super) struct PageQuery {
     after: Option<String>,
     /// `head` of the head that this poll began with.
     head: Option<String>,
-    /// Rows at most: up to 2,000,000 as CSV (100,000 unless told), 10,000 as JSON (1,000).
+    /// Rows at most: up to 2,000,000 as CSV (default 100,000), 10,000 as JSON (1,000).
     limit: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn get_dataset_changes(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let dataset = feed.dataset(&name).ok_or(FeedError::UnknownDataset)?;
-    let ask = Ask::parse(dataset, &query, wants_csv(&headers))?;
+    let ask = Ask::parse(dataset, &query, PageFormat::accepted(&headers))?;
 
     let pulse = identity::ensure(&feed).await?;
     ask.check_identity(&pulse.present)?;
@@ -65,7 +65,7 @@ pub(super) async fn get_dataset_changes(
     let bounds = ask.bounds(lease.connection()?).await?;
 
     // The snapshot is taken, the answer has not left: this is where its witness belongs. A page
-    // without rows told nothing, so the witness that led to it still covers all that was told.
+    // without rows sent nothing, so the witness that led to it still covers all that was sent.
     let witness = match ask.witness() {
         Some(witness) if bounds.rows == 0 => witness,
         _ => identity::testify(&feed.inner.writer).await?,
@@ -90,9 +90,9 @@ pub(super) async fn get_dataset_changes(
     if let Some(next) = &next {
         insert(&mut answer, "tributary-next", next)?;
     }
-    observe::page(dataset.name, if ask.csv { "csv" } else { "json" }, bounds.rows);
+    observe::page(dataset.name, ask.format.name(), bounds.rows);
 
-    if ask.csv {
+    if ask.format == PageFormat::Csv {
         insert(&mut answer, header::CONTENT_TYPE.as_str(), "text/csv; charset=utf-8; header=present")?;
         let statement = sql::copy(dataset, &ask.columns, ask.after.as_ref(), bounds.last.as_ref());
         return Ok((answer, copy::stream(lease, statement).await?).into_response());
@@ -110,7 +110,7 @@ pub(super) async fn get_dataset_changes(
 struct Ask {
     dataset: &'static Dataset,
     columns: Vec<&'static Column>,
-    csv: bool,
+    format: PageFormat,
     limit: u64,
     shape: String,
     /// Where to begin; none: at the dataset's first row.
@@ -132,10 +132,10 @@ struct Bounds {
 }
 
 impl Ask {
-    fn parse(dataset: &'static Dataset, query: &PageQuery, csv: bool) -> Result<Self, FeedError> {
+    fn parse(dataset: &'static Dataset, query: &PageQuery, format: PageFormat) -> Result<Self, FeedError> {
         let columns = columns(dataset, query.columns.as_deref())?;
         let shape = shape(dataset, &columns);
-        let (usual, most) = if csv { CSV_ROWS } else { JSON_ROWS };
+        let (usual, most) = format.rows();
         let limit = query.limit.unwrap_or(usual);
         if limit == 0 || limit > most {
             return Err(FeedError::BadLimit { most });
@@ -145,7 +145,17 @@ impl Ask {
         let after = cursor.as_ref().map(|cursor| Place { xid: cursor.xid, key: cursor.key.clone() });
         // In mid-poll the cursor knows the horizon that the poll began with; see `Cursor::floor`.
         let floors = [cursor.as_ref().and_then(|cursor| cursor.floor), head.as_ref().map(|head| head.horizon)];
-        Ok(Self { dataset, columns, csv, limit, shape, after, floor: floors.into_iter().flatten().min(), cursor, head })
+        Ok(Self {
+            dataset,
+            columns,
+            format,
+            limit,
+            shape,
+            after,
+            floor: floors.into_iter().flatten().min(),
+            cursor,
+            head,
+        })
     }
 
     fn check_identity(&self, epoch: &str) -> Result<(), FeedError> {
@@ -161,19 +171,21 @@ impl Ask {
         Ok(())
     }
 
-    /// The witness that covers all that this poll was told before this page.
+    /// The witness that covers all that this poll was sent before this page.
     fn witness(&self) -> Option<Uuid> {
         self.cursor.as_ref().map(|cursor| cursor.witness).or_else(|| self.head.as_ref().map(|head| head.witness))
     }
 
     /// Looks at the witnesses and finds where the page ends, in the transaction that will read it.
     async fn bounds(&self, connection: &mut PoolConnection<Postgres>) -> Result<Bounds, FeedError> {
-        let horizon: String = sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
-            .fetch_one(&mut **connection)
-            .await?;
+        let horizon: String =
+            sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS "horizon!""#)
+                .fetch_one(&mut **connection)
+                .await?;
         let horizon = number(&horizon)?;
-        let told = [self.cursor.as_ref().map(|cursor| cursor.witness), self.head.as_ref().map(|head| head.witness)];
-        for witness in told.into_iter().flatten() {
+        let witnesses =
+            [self.cursor.as_ref().map(|cursor| cursor.witness), self.head.as_ref().map(|head| head.witness)];
+        for witness in witnesses.into_iter().flatten() {
             if !identity::remembers(&mut **connection, witness).await? {
                 return Err(FeedError::OtherEpoch);
             }
@@ -227,10 +239,36 @@ fn columns(dataset: &'static Dataset, asked: Option<&str>) -> Result<Vec<&'stati
     Ok(columns)
 }
 
-fn wants_csv(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/csv"))
+/// The two forms of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PageFormat {
+    Csv,
+    Json,
+}
+
+impl PageFormat {
+    /// CSV where the client names it, else JSON.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let csv = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.contains("text/csv"));
+        if csv { Self::Csv } else { Self::Json }
+    }
+
+    /// Rows of a page by default, and at most.
+    const fn rows(self) -> (u64, u64) {
+        match self {
+            Self::Csv => CSV_ROWS,
+            Self::Json => JSON_ROWS,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
 }

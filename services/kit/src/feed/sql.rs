@@ -67,7 +67,7 @@ pub(super) fn json(dataset: &Dataset, columns: &[&Column], after: Option<&Place>
 ///
 /// The stamp to order by is qualified: a bare `change_xid` would mean the text beside it, in which 999
 /// is more than 1000.
-pub(super) fn standing(datasets: &[Dataset]) -> String {
+pub(super) fn head(datasets: &[Dataset]) -> String {
     let highs: Vec<String> = datasets
         .iter()
         .map(|dataset| {

@@ -169,7 +169,7 @@ fn document<K: Kind>(
     if good().map(|row| row.pass).max() != Some(pass) {
         return Ok(None);
     }
-    let read = |row: &StagedRow| match K::Row::read(Cells::new(&row.cells)) {
+    let read = |row: &StagedRow| match K::Row::read(&mut Cells::new(&row.cells)) {
         Ok(value) => Ok(Row { line: row.line.cast_unsigned(), value }),
         Err(refusal) => Err(ApiError::internal(format!("a staged row cannot be read: {}", refusal.reason))),
     };

@@ -17,7 +17,7 @@ const WAITING: usize = 1;
 /// The media types that are read.
 const TAKEN: &str = "text/csv or application/x-ndjson, neither compressed nor archived";
 
-/// What the reading thread tells.
+/// The messages of the reading thread.
 pub(super) enum Message {
     /// The body begins well.
     Begun,
@@ -59,10 +59,10 @@ impl Incoming {
                 Format::Ndjson => read_ndjson::read(&mut source, &mut sink),
             });
             let told = match read {
-                Ok(broken) => sink.end().and_then(|()| sink.tell(Message::Ended { broken })),
+                Ok(broken) => sink.end().and_then(|()| sink.send(Message::Ended { broken })),
                 Err(Stop::Refused(error)) => {
                     source.drain(MAX_BYTES);
-                    sink.tell(Message::Refused(error))
+                    sink.send(Message::Refused(error))
                 }
                 Err(Stop::Gone) => Err(Stop::Gone),
             };
@@ -107,7 +107,7 @@ fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
     }
 }
 
-/// Looks at the first bytes, which tell what no parser would tell well.
+/// Looks at the first bytes, for what no parser would report well.
 fn sniff(format: Result<Format, ApiError>, source: &mut Source) -> Result<Format, ApiError> {
     let format = format?;
     // A body that breaks off at its first bytes is told as one that breaks off.

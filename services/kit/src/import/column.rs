@@ -1,5 +1,6 @@
 //! The columns of an import, declared once: [`columns!`](crate::columns) makes of one declaration the type of a row, its
-//! parser, and the schema that `/openapi.json` shows.
+//! parser, and the schema that `/openapi.json` shows. Columns that several rows have alike are a declaration of their own,
+//! which theirs end with.
 
 use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
@@ -34,11 +35,27 @@ pub trait Columns: Sized {
     /// In the order in which [`Cells`] holds them.
     const COLUMNS: &'static [Column];
 
-    /// Parses a row.
+    /// Parses the next columns of a row.
     ///
     /// # Errors
     /// The first column at fault and why.
-    fn read(cells: Cells<'_>) -> Result<Self, Refusal>;
+    fn read(cells: &mut Cells<'_>) -> Result<Self, Refusal>;
+}
+
+/// Columns one after the other, `N` in all.
+#[must_use]
+pub const fn join<const N: usize>(parts: &[&[Column]]) -> [Column; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut at, mut filled) = (0, 0, 0);
+    while filled < N {
+        if at == parts[part].len() {
+            (part, at) = (part + 1, 0);
+        } else {
+            all[filled] = parts[part][at];
+            (at, filled) = (at + 1, filled + 1);
+        }
+    }
+    all
 }
 
 /// A value that stands in a cell.
@@ -197,7 +214,8 @@ pub fn schema(columns: &[Column]) -> RefOr<Schema> {
     serde_json::from_value(object).unwrap_or_default()
 }
 
-/// Declares a row: the documentation of a field is the meaning of its column, and an example stands behind its type.
+/// Declares a row: the documentation of a field is the meaning of its column, and an example stands behind its type. What
+/// stands last behind two dots is a declaration whose columns follow.
 ///
 /// ```ignore
 /// kit::columns! {
@@ -212,22 +230,32 @@ pub fn schema(columns: &[Column]) -> RefOr<Schema> {
 macro_rules! columns {
     ($(#[$meta:meta])* $vis:vis struct $row:ident {
         $($(#[doc = $meaning:literal])+ $name:ident: $type:ty = $example:literal,)+
+        $(..$rest:ident: $columns:ty)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone)]
-        $vis struct $row { $($(#[doc = $meaning])+ $name: $type,)+ }
+        $vis struct $row { $($(#[doc = $meaning])+ $vis $name: $type,)+ $($rest: $columns,)? }
 
         impl $crate::import::Columns for $row {
-            const COLUMNS: &'static [$crate::import::Column] = &[$($crate::import::Column {
-                name: stringify!($name),
-                meaning: concat!($($meaning),+),
-                example: $example,
-                needed: <$type as $crate::import::Cell>::NEEDED,
-                form: <$type as $crate::import::Cell>::FORM,
-            },)+];
+            const COLUMNS: &'static [$crate::import::Column] = {
+                const OWN: &[$crate::import::Column] = &[$($crate::import::Column {
+                    name: stringify!($name),
+                    meaning: concat!($($meaning),+),
+                    example: $example,
+                    needed: <$type as $crate::import::Cell>::NEEDED,
+                    form: <$type as $crate::import::Cell>::FORM,
+                },)+];
+                const PARTS: &[&[$crate::import::Column]] =
+                    &[OWN, $(<$columns as $crate::import::Columns>::COLUMNS)?];
+                const ALL: usize = OWN.len() $(+ <$columns as $crate::import::Columns>::COLUMNS.len())?;
+                &$crate::import::join::<ALL>(PARTS)
+            };
 
-            fn read(mut cells: $crate::import::Cells<'_>) -> Result<Self, $crate::import::Refusal> {
-                Ok(Self { $($name: cells.take(stringify!($name))?,)+ })
+            fn read(cells: &mut $crate::import::Cells<'_>) -> Result<Self, $crate::import::Refusal> {
+                Ok(Self {
+                    $($name: cells.take(stringify!($name))?,)+
+                    $($rest: <$columns as $crate::import::Columns>::read(cells)?,)?
+                })
             }
         }
 

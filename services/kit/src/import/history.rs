@@ -1,39 +1,19 @@
-//! Documents of the past and their lines: how a row is read, priced and compared, and how documents are written.
+//! Documents of the past and their lines: how lines are told and compared, and how documents are written.
+
+mod columns;
 
 use std::collections::HashMap;
 
 use sqlx::PgTransaction;
 
-use super::record::Rules;
-use super::report::{Fault, Refusal};
-use super::value::{Major, Minor};
-use super::{Given, amount};
-use crate::amount::Price;
+use super::report::Fault;
 use crate::copy::{Field, Tuples};
 use crate::error::ApiError;
 use crate::id::ProductId;
-use crate::stock::Catalogue;
-use crate::text::Text;
+pub use columns::LineColumns;
 
 /// Pieces on one line of history: with the bound on prices it keeps every amount within 64 bits.
 pub const MAX_PIECES: i64 = 10_000_000;
-
-/// The columns of a line, as a row has them.
-#[derive(Debug, Clone, Copy)]
-pub struct LineCells<'a> {
-    pub line_no: i32,
-    pub product_id: Option<ProductId>,
-    pub sku: &'a Text,
-    pub product_name: Option<&'a Text>,
-    pub category: Option<&'a Text>,
-    pub quantity: i64,
-    pub unit_price_cents: Option<Minor>,
-    pub unit_price: Option<Major>,
-    pub unit_cost_cents: Option<Price>,
-    pub unit_cost: Option<Major>,
-    pub discount_cents: &'a Given<Minor>,
-    pub discount: &'a Given<Major>,
-}
 
 /// A line as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -51,109 +31,32 @@ pub struct Line {
     pub discount_cents: i64,
 }
 
-/// A line as a file tells it, and what of it the file leaves open.
+/// A line as a file tells it, and what of it the file says.
 #[derive(Debug, Clone)]
-pub struct ToldLine {
+pub struct ResolvedLine {
     /// Its line in the file.
     pub at: u64,
     pub line: Line,
-    names: bool,
-    category: bool,
-    cost: bool,
+    said: Said,
 }
 
-impl LineCells<'_> {
-    /// Price of one piece in minor units; not negative unless it is the line of a coupon.
-    ///
-    /// # Errors
-    /// The column at fault and why.
-    pub fn price(&self, rules: Rules) -> Result<i64, Refusal> {
-        let minor = ("unit_price_cents", self.unit_price_cents.map(|price| price.0));
-        let price = amount(minor, ("unit_price", self.unit_price), rules)?;
-        let field = if self.unit_price_cents.is_some() { minor.0 } else { "unit_price" };
-        let price = price.ok_or_else(|| Refusal::new("unit_price_cents", "is needed, or unit_price"))?;
-        let most = Price::MAX.get();
-        if (-most..=most).contains(&price) {
-            Ok(price)
-        } else {
-            Err(Refusal::new(field, format!("must be from {} to {most} minor units", -most)))
-        }
-    }
-
-    fn cost(&self, rules: Rules) -> Result<Option<i64>, Refusal> {
-        let minor = ("unit_cost_cents", self.unit_cost_cents.map(Price::get));
-        let cost = amount(minor, ("unit_cost", self.unit_cost), rules)?;
-        match cost {
-            Some(cost) if Price::try_from(cost).is_err() => {
-                Err(Refusal::new("unit_cost", format!("must be from 0 to {} minor units", Price::MAX.get())))
-            }
-            cost => Ok(cost),
-        }
-    }
-
-    /// Minor units taken off the line, whatever sign the file gives them.
-    fn discount(&self, rules: Rules) -> Result<i64, Refusal> {
-        let minor = ("discount_cents", self.discount_cents.value().map(|amount| amount.0));
-        let discount = amount(minor, ("discount", self.discount.value().copied()), rules)?;
-        Ok(discount.unwrap_or(0))
-    }
-
-    /// Checks what the types alone cannot.
-    ///
-    /// # Errors
-    /// The column at fault and why.
-    pub fn check(&self, rules: Rules) -> Result<(), Refusal> {
-        if self.line_no < 1 {
-            return Err(Refusal::new("line_no", "must be above zero"));
-        }
-        if self.quantity == 0 {
-            return Err(Refusal::new("quantity", "must not be zero"));
-        }
-        if self.quantity.saturating_abs() > MAX_PIECES {
-            return Err(Refusal::new("quantity", "is more than a line holds"));
-        }
-        let price = self.price(rules)?;
-        self.cost(rules)?;
-        if self.discount(rules)?.saturating_abs() > (self.quantity * price).abs() {
-            return Err(Refusal::new("discount_cents", "is more than the line's price"));
-        }
-        Ok(())
-    }
-
-    /// The line with its product resolved; `quantity` has the sign that it is stored with.
-    ///
-    /// # Errors
-    /// The column at fault and why.
-    pub fn tell(&self, at: u64, quantity: i64, catalogue: &Catalogue, rules: Rules) -> Result<ToldLine, Refusal> {
-        let (product_id, known) = catalogue.resolve(self.product_id, self.sku.as_str())?;
-        let text = |given: Option<&Text>, known: Option<&String>, column| {
-            let text = given.map(|text| text.as_str().to_owned()).or_else(|| known.cloned());
-            text.ok_or_else(|| Refusal::new(column, "is needed: Inventory does not know the product"))
-        };
-        let cost = self.cost(rules)?;
-        let cost_known = cost.or(known.map(|known| known.unit_cost_cents));
-        let unit_price_cents = self.price(rules)?;
-        let line = Line {
-            line_no: self.line_no,
-            product_id,
-            sku: self.sku.as_str().to_owned(),
-            product_name: text(self.product_name, known.map(|known| &known.name), "product_name")?,
-            category: text(self.category, known.map(|known| &known.category), "category")?,
-            quantity,
-            unit_price_cents,
-            unit_cost_cents: cost_known
-                .ok_or_else(|| Refusal::new("unit_cost_cents", "is needed: Inventory does not know the product"))?,
-            discount_cents: self.discount(rules)?.saturating_abs() * (quantity * unit_price_cents).signum(),
-        };
-        let (names, category) = (self.product_name.is_some(), self.category.is_some());
-        Ok(ToldLine { at, line, names, category, cost: cost.is_some() })
-    }
+/// Which of the columns that need not be there are said.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    name: bool,
+    category: bool,
+    cost: bool,
+    discount: bool,
 }
 
 impl Line {
+    fn gross(&self) -> i64 {
+        self.quantity * self.unit_price_cents
+    }
+
     /// What was paid for it, in minor units; negative where it was paid back.
     pub fn net(&self) -> i64 {
-        self.quantity * self.unit_price_cents - self.discount_cents
+        self.gross() - self.discount_cents
     }
 
     /// Adds it to the lines of a COPY: the document's id, then the fields in their order.
@@ -197,39 +100,79 @@ pub async fn write(tx: &mut PgTransaction<'_>, headers: (Tuples, &str), lines: (
     Ok(())
 }
 
-/// Spreads a discount on the whole ticket over the lines that go its way, by their price; to the cent, whatever the
-/// order of the rows.
+/// Spreads a discount on the whole ticket, where the file says one, over the lines that go its way, by their price; to the
+/// cent, whatever the order of the rows.
 ///
 /// # Errors
 /// It is more than what they come to.
-pub fn spread(lines: &mut [ToldLine], discount: i64, sign: i64) -> Result<(), Fault> {
+pub fn spread(lines: &mut [ResolvedLine], discount: Option<i64>, sign: i64) -> Result<(), Fault> {
+    let Some(discount) = discount else { return Ok(()) };
+    lines.iter_mut().for_each(|resolved| resolved.said.discount = true);
     if discount == 0 {
         return Ok(());
     }
     let discount = i128::from(discount.saturating_abs());
-    lines.sort_by_key(|told| told.line.line_no);
-    let share = |told: &ToldLine| i128::from((told.line.net() * sign).max(0));
+    lines.sort_by_key(|resolved| resolved.line.line_no);
+    let share = |resolved: &ResolvedLine| i128::from((resolved.line.net() * sign).max(0));
     let whole: i128 = lines.iter().map(share).sum();
     if discount > whole {
         return Err(Fault::new("ticket_discount_cents", "is more than the ticket's price"));
     }
     let (mut before, mut given) = (0, 0);
-    for told in lines {
-        before += share(told);
+    for resolved in lines {
+        before += share(resolved);
         let upto = discount * before / whole;
         let part = i64::try_from(upto - given).unwrap_or(0);
-        told.line.discount_cents += sign * part;
+        resolved.line.discount_cents += sign * part;
         given = upto;
     }
     Ok(())
 }
 
-/// The first difference between lines of a file and those that are stored, if there is one. Discounts come last, for a
+/// Keeps what is stored of a line where the file does not say it, and the product is the same.
+///
+/// # Errors
+/// A discount that stays is more than the line's price now.
+pub fn keep(resolved: &mut [ResolvedLine], stored: &[Line]) -> Result<(), Fault> {
+    let stored: HashMap<i32, &Line> = stored.iter().map(|line| (line.line_no, line)).collect();
+    for ResolvedLine { at, line, said } in resolved {
+        let Some(old) = stored.get(&line.line_no).filter(|old| old.product_id == line.product_id) else { continue };
+        if !said.name {
+            line.product_name.clone_from(&old.product_name);
+        }
+        if !said.category {
+            line.category.clone_from(&old.category);
+        }
+        if !said.cost {
+            line.unit_cost_cents = old.unit_cost_cents;
+        }
+        if !said.discount {
+            let (discount, gross) = (old.discount_cents.abs(), line.gross());
+            if discount > gross.abs() {
+                let reason = format!("stays {discount}, as no column says otherwise: more than the line's price");
+                return Err(Fault { line: Some(*at), field: "discount_cents", reason });
+            }
+            line.discount_cents = discount * gross.signum();
+        }
+    }
+    Ok(())
+}
+
+/// Checks that what the lines of a document come to is stored in 64 bits.
+///
+/// # Errors
+/// It is not.
+pub fn fits(lines: &[ResolvedLine]) -> Result<(), Fault> {
+    let total: i128 = lines.iter().map(|resolved| i128::from(resolved.line.net())).sum();
+    i64::try_from(total).map(drop).map_err(|_| Fault::new("quantity", "makes the total larger than 64 bits hold"))
+}
+
+/// The first difference between lines of a file, which [`keep`] has seen, and those that are stored. Discounts come last, for a
 /// discount on the ticket is spread anew when anything else differs.
-pub fn difference(told: &[ToldLine], stored: &[Line]) -> Option<Fault> {
+pub fn difference(resolved: &[ResolvedLine], stored: &[Line]) -> Option<Fault> {
     let mut left: HashMap<i32, &Line> = stored.iter().map(|line| (line.line_no, line)).collect();
-    let mut pairs = Vec::with_capacity(told.len());
-    for new in told {
+    let mut pairs = Vec::with_capacity(resolved.len());
+    for new in resolved {
         let Some(old) = left.remove(&new.line.line_no) else {
             return Some(Fault::differs(Some(new.at), "line_no", "", new.line.line_no));
         };
@@ -238,31 +181,31 @@ pub fn difference(told: &[ToldLine], stored: &[Line]) -> Option<Fault> {
     if let Some(missing) = left.into_keys().min() {
         return Some(Fault::differs(None, "line_no", missing, ""));
     }
-    let discount = |(new, old): &(&ToldLine, &Line)| {
+    let discount = |(new, old): &(&ResolvedLine, &Line)| {
         (new.line.discount_cents != old.discount_cents)
             .then(|| Fault::differs(Some(new.at), "discount_cents", old.discount_cents, new.line.discount_cents))
     };
     pairs.iter().find_map(|(new, old)| new.difference(old)).or_else(|| pairs.iter().find_map(discount))
 }
 
-impl ToldLine {
+impl ResolvedLine {
     fn difference(&self, old: &Line) -> Option<Fault> {
         let (at, new) = (Some(self.at), &self.line);
         let texts = [
-            ("sku", true, &old.sku, &new.sku),
-            ("product_name", self.names, &old.product_name, &new.product_name),
-            ("category", self.category, &old.category, &new.category),
+            ("sku", &old.sku, &new.sku),
+            ("product_name", &old.product_name, &new.product_name),
+            ("category", &old.category, &new.category),
         ];
-        if let Some((field, _, old, new)) = texts.into_iter().find(|(_, said, old, new)| *said && old != new) {
+        if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(at, field, old, new));
         }
         let numbers = [
-            ("product_id", true, old.product_id.0, new.product_id.0),
-            ("quantity", true, old.quantity, new.quantity),
-            ("unit_price_cents", true, old.unit_price_cents, new.unit_price_cents),
-            ("unit_cost_cents", self.cost, old.unit_cost_cents, new.unit_cost_cents),
+            ("product_id", old.product_id.0, new.product_id.0),
+            ("quantity", old.quantity, new.quantity),
+            ("unit_price_cents", old.unit_price_cents, new.unit_price_cents),
+            ("unit_cost_cents", old.unit_cost_cents, new.unit_cost_cents),
         ];
-        let (field, _, old, new) = numbers.into_iter().find(|(_, said, old, new)| *said && old != new)?;
+        let (field, old, new) = numbers.into_iter().find(|(_, old, new)| old != new)?;
         Some(Fault::differs(at, field, old, new))
     }
 }
@@ -271,7 +214,7 @@ impl ToldLine {
 mod tests {
     use super::*;
 
-    fn told(line_no: i32, quantity: i64, price: i64) -> ToldLine {
+    fn resolved(line_no: i32, quantity: i64, price: i64) -> ResolvedLine {
         let line = Line {
             line_no,
             product_id: ProductId(1),
@@ -283,30 +226,47 @@ mod tests {
             unit_cost_cents: 0,
             discount_cents: 0,
         };
-        ToldLine { at: 2, line, names: true, category: true, cost: true }
+        ResolvedLine { at: 2, line, said: Said { name: true, category: true, cost: true, discount: true } }
     }
 
     #[test]
     fn a_ticket_discount_is_given_once_and_to_the_cent() {
         for order in [[1, 2, 3, 4], [4, 2, 1, 3]] {
-            let mut lines: Vec<ToldLine> = order.map(|no| told(no, if no == 4 { -1 } else { 1 }, 100)).into();
-            spread(&mut lines, 200, 1).unwrap();
-            let given: Vec<i64> = lines.iter().map(|told| told.line.discount_cents).collect();
+            let mut lines: Vec<ResolvedLine> = order.map(|no| resolved(no, if no == 4 { -1 } else { 1 }, 100)).into();
+            spread(&mut lines, Some(200), 1).unwrap();
+            let given: Vec<i64> = lines.iter().map(|resolved| resolved.line.discount_cents).collect();
             assert_eq!(given, [66, 67, 67, 0]);
         }
-        assert!(spread(&mut [told(1, 1, 100)], 101, 1).is_err());
+        assert!(spread(&mut [resolved(1, 1, 100)], Some(101), 1).is_err());
     }
 
     #[test]
     fn a_difference_is_named_with_both_values() {
-        let (one, two) = (told(1, 1, 100), told(2, 3, 100));
+        let (one, two) = (resolved(1, 1, 100), resolved(2, 3, 100));
         let stored = [one.line.clone(), two.line.clone()];
         assert_eq!(difference(&[two.clone(), one.clone()], &stored), None);
-        let fault = difference(&[one.clone(), told(2, 4, 100)], &stored).unwrap();
+        let fault = difference(&[one.clone(), resolved(2, 4, 100)], &stored).unwrap();
         assert_eq!((fault.field, fault.reason.as_str()), ("quantity", "is 4 in this file, but 3 is stored"));
         assert_eq!(difference(&[one], &stored).unwrap().reason, "is nothing in this file, but 2 is stored");
-        let renamed =
-            ToldLine { names: false, line: Line { product_name: "Q".to_owned(), ..two.line }, ..told(2, 3, 100) };
-        assert_eq!(difference(&[told(1, 1, 100), renamed], &stored), None);
+    }
+
+    #[test]
+    fn what_a_file_does_not_say_of_a_line_stays() {
+        let old =
+            Line { product_name: "Old".to_owned(), unit_cost_cents: 7, discount_cents: 50, ..resolved(1, 3, 100).line };
+        let silent = Said { name: false, category: false, cost: false, discount: false };
+        let mut lines = [
+            ResolvedLine { said: silent, ..resolved(1, -1, 100) },
+            ResolvedLine { said: silent, ..resolved(2, 1, 100) },
+        ];
+        keep(&mut lines, std::slice::from_ref(&old)).unwrap();
+        let kept = |line: &Line| (line.product_name.clone(), line.unit_cost_cents, line.discount_cents, line.quantity);
+        assert_eq!(kept(&lines[0].line), ("Old".to_owned(), 7, -50, -1));
+        assert_eq!(kept(&lines[1].line), ("P".to_owned(), 0, 0, 1), "a new line has nothing to keep");
+        let mut said = [resolved(1, 1, 100)];
+        keep(&mut said, std::slice::from_ref(&old)).unwrap();
+        assert_eq!(kept(&said[0].line), ("P".to_owned(), 0, 0, 1));
+        let mut cheap = [ResolvedLine { said: silent, ..resolved(1, 1, 10) }];
+        assert_eq!(keep(&mut cheap, &[old]).unwrap_err().field, "discount_cents");
     }
 }

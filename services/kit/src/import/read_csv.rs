@@ -28,7 +28,7 @@ pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result
         }
     };
     let header = header::<T>(&names).map_err(Stop::Refused)?;
-    sink.tell(Message::Begun)?;
+    sink.send(Message::Begun)?;
 
     // A row is judged when the next one is known: only then is it clear whether it is the last, whose
     // end may be missing.
@@ -95,6 +95,10 @@ fn header<T: Record>(names: &StringRecord) -> Result<Header, ApiError> {
     }
     let mut columns: Vec<usize> = Vec::with_capacity(names.len());
     for name in names {
+        if name.is_empty() {
+            let detail = format!("column {} of the header has no name; is a comma too many?", columns.len() + 1);
+            return Err(ApiError::invalid("header", detail));
+        }
         let Some(at) = T::COLUMNS.iter().position(|column| column.name == name) else {
             let known: Vec<&str> = T::COLUMNS.iter().map(|column| column.name).collect();
             let detail = format!("the header has an unknown column {name:?}; known are {}", known.join(", "));
@@ -138,8 +142,18 @@ fn judge<T: Record>(row: &ByteRecord, header: &Header, sink: &mut Sink<T>) -> Re
         }
     }
     if row.len() != header.width {
-        let reason = format!("the row has {} fields, the header {}", row.len(), header.width);
-        return sink.refuse(&texts, RowError { line, field: None, reason });
+        let reason = format!(
+            "the row has {} fields, the header {}; a field with a comma stands in quotes, and decimals have a point",
+            row.len(),
+            header.width
+        );
+        // Counted from the end, too: a field is missing, or too many, before the key or behind it.
+        let mut from_end: Vec<Option<&str>> = vec![None; T::COLUMNS.len()];
+        for (at, column) in header.columns.iter().rev().enumerate() {
+            let field = row.len().checked_sub(at + 1).and_then(|at| row.get(at));
+            from_end[*column] = field.and_then(|field| std::str::from_utf8(field).ok());
+        }
+        return sink.refuse_either(&[&texts, &from_end], RowError { line, field: None, reason });
     }
     if let Some(at) = bad {
         let reason = "the field is not valid UTF-8; save the file as UTF-8".to_owned();

@@ -19,7 +19,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `source` to its end. Answers where and why it broke off, if it did.
 pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result<Option<RowError>, Stop> {
-    sink.tell(Message::Begun)?;
+    sink.send(Message::Begun)?;
     let mut reader = BufReader::with_capacity(64 * 1024, source);
     let (mut bytes, mut offset) = (Vec::new(), 0_u64);
     for line in 1_u64.. {
@@ -47,6 +47,13 @@ pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result
         let mut found = vec![None; T::COLUMNS.len()];
         let mut json = serde_json::Deserializer::from_slice(row);
         let read = Object { columns: T::COLUMNS, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+        if read.is_err() {
+            // What stands behind the fault was not read; the key is looked for, so that its document goes with the row.
+            for (column, found) in T::COLUMNS.iter().zip(&mut found) {
+                *found =
+                    found.take().or_else(|| T::KEY.contains(&column.name).then(|| member(row, column.name)).flatten());
+            }
+        }
         let texts: Vec<Option<&str>> = found.iter().map(Option::as_deref).collect();
         match read {
             Ok(()) => sink.row(line, &texts)?,
@@ -67,6 +74,14 @@ pub(super) fn read<T: Record>(source: &mut Source, sink: &mut Sink<T>) -> Result
         }
     }
     Ok(None)
+}
+
+/// The text of a member of an object that cannot be parsed as a whole.
+fn member(row: &[u8], name: &str) -> Option<String> {
+    let row = String::from_utf8_lossy(row);
+    let (_, rest) = row.split_once(&format!("\"{name}\""))?;
+    let (text, _) = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split_once('"')?;
+    Some(text.to_owned())
 }
 
 /// Takes an object's members as the texts of columns; what is no member that was declared is refused by its name.

@@ -175,6 +175,8 @@ impl Imports {
         )
         .execute(&mut *tx)
         .await?;
+        // What stayed the last time may go now.
+        sqlx::query!("DELETE FROM import_refusals WHERE import_id = $1 AND line = 0", id).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(Lease { db, id, lock, _alone: alone })
     }

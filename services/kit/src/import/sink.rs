@@ -1,6 +1,6 @@
 //! From rows to pieces of the staging table, in the binary form that COPY takes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tokio::sync::mpsc;
 
@@ -59,7 +59,7 @@ impl<T: Record> Sink<T> {
         Self { sender, rules, piece: Piece::default(), received: 0, keys, row: std::marker::PhantomData }
     }
 
-    pub(super) fn tell(&self, message: Message) -> Result<(), Stop> {
+    pub(super) fn send(&self, message: Message) -> Result<(), Stop> {
         self.sender.blocking_send(message).map_err(|_| Stop::Gone)
     }
 
@@ -73,7 +73,7 @@ impl<T: Record> Sink<T> {
     /// A row whose columns are known.
     pub(super) fn row(&mut self, line: u64, texts: &[Option<&str>]) -> Result<(), Stop> {
         let cells = Cells::encode(texts);
-        let read = T::read(Cells::new(&cells)).and_then(|row| row.check(self.rules).map(|()| row));
+        let read = T::read(&mut Cells::new(&cells)).and_then(|row| row.check(self.rules).map(|()| row));
         match read {
             Ok(row) => {
                 if let Some((id, name)) = row.product() {
@@ -92,10 +92,14 @@ impl<T: Record> Sink<T> {
 
     /// A row that is refused; its document goes with it, where the row can say which that is.
     pub(super) fn refuse(&mut self, texts: &[Option<&str>], error: RowError) -> Result<(), Stop> {
-        if !T::ALONE
-            && let Some(key) = self.key(texts)
-        {
-            self.push(&key, error.line, 0, true, &[]);
+        self.refuse_either(&[texts], error)
+    }
+
+    /// A row that is refused, of which it is not known which of `readings` is right: the documents of all go with it.
+    pub(super) fn refuse_either(&mut self, readings: &[&[Option<&str>]], error: RowError) -> Result<(), Stop> {
+        if !T::ALONE {
+            let keys: BTreeSet<String> = readings.iter().filter_map(|texts| self.key(texts)).collect();
+            keys.iter().for_each(|key| self.push(key, error.line, 0, true, &[]));
         }
         self.piece.errors.push(error);
         self.count()
@@ -118,7 +122,7 @@ impl<T: Record> Sink<T> {
 
     fn flush(&mut self) -> Result<(), Stop> {
         let piece = std::mem::take(&mut self.piece);
-        self.tell(Message::Piece(piece))
+        self.send(Message::Piece(piece))
     }
 
     fn push(&mut self, key: &str, line: u64, pass: i16, bad: bool, cells: &[u8]) {

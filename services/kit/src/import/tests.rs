@@ -108,7 +108,7 @@ fn tuples(mut bytes: &[u8]) -> Vec<(String, u64, Option<Line>)> {
         let key = String::from_utf8(fields.next().unwrap()).unwrap();
         let line = u64::from_be_bytes(fields.next().unwrap().try_into().unwrap());
         let (_, bad, cells) = (fields.next(), fields.next().unwrap(), fields.next().unwrap());
-        rows.push((key, line, (bad == [0]).then(|| Line::read(Cells::new(&cells)).unwrap())));
+        rows.push((key, line, (bad == [0]).then(|| Line::read(&mut Cells::new(&cells)).unwrap())));
     }
     rows
 }
@@ -123,6 +123,8 @@ async fn marks_crlf_and_quoted_newlines_are_in_order() {
         csv("\u{feff}reference,line_no,price,note\r\na,1,1,\" quoted, \"\"twice\"\"\"\r\na,2,1,\r\nb,1,1,x").await;
     assert_eq!(read.good(), [("a", 2), ("a", 3), ("b", 4)]);
     assert!(read.broken.is_none() && read.errors.is_empty());
+    let bare = csv("reference,line_no,price\r\n").await;
+    assert!(bare.received == 0 && bare.broken.is_none(), "a header alone is a file of no rows");
     let notes: Vec<&Given<Text>> = read.rows.iter().map(|(.., row)| &row.as_ref().unwrap().note).collect();
     assert_eq!(notes[0].value().map(Text::as_str), Some("quoted, \"twice\""));
     assert_eq!((notes[1], notes[2].is_said()), (&Given::Empty, true));
@@ -146,6 +148,11 @@ async fn a_bad_row_marks_its_document_wherever_it_stands() {
     assert_eq!(bad, [("a", 4), ("c", 5), ("", 6)]);
     assert_eq!(read.faults(), [(4, Some("line_no")), (5, None), (6, Some("reference"))]);
     assert_eq!(read.received, 5);
+    // A comma too many stands before the key or behind it.
+    let read = csv("note,reference,line_no,price\nn,a,1,1\nn, and more,a,2,1\nn,b,1,1,\nn,c,1,1\nb,2,1\n").await;
+    assert_eq!(read.good(), [("a", 2), ("c", 5)]);
+    assert!(["a", "b"].iter().all(|key| read.rows.iter().any(|(of, _, row)| of == key && row.is_none())));
+    assert_eq!(read.faults(), [(3, None), (4, None), (6, None)]);
 }
 
 #[tokio::test]
@@ -160,6 +167,14 @@ async fn every_kind_of_field_says_what_is_wrong_with_it() {
         ("a,1,,\"12,50\",,", "price", "point"),
         ("a,1,1,,maybe,", "gift", "true or false"),
         ("a,1,1,,,Mars/Olympus", "zone", "IANA"),
+        ("a,1,1,,,asia/tokyo", "zone", "IANA"),
+        ("a,1,1e3,,,", "price_cents", "whole number"),
+        ("a,1, 5,,,", "price_cents", "whole number"),
+        ("a,5.0,1,,,", "line_no", "decimal point"),
+        ("a,1,,1e3,,", "price", "such as 12.50"),
+        ("a,1,, 12.50,,", "price", "such as 12.50"),
+        ("a,1,,99999999999999999999,,", "price", "64 bits"),
+        ("a,1,1,,yes,", "gift", "true or false"),
     ] {
         let read = csv(format!("{header}{row}\na,1,100,1.00,TRUE,Asia/Tokyo\n")).await;
         assert_eq!(read.faults(), [(2, Some(field))], "{row}");
@@ -181,6 +196,8 @@ async fn a_body_that_cannot_be_read_is_refused_in_one_sentence() {
         (bytes("line_no,price\n"), "reference", "lacks"),
         (bytes("reference,line_no,price,colour\n"), "colour", "unknown"),
         (bytes("reference,line_no,price,price\n"), "price", "twice"),
+        (bytes("reference,line_no,price,\na,1,1,\n"), "header", "column 4"),
+        (bytes("\n\r\n"), "header", "empty"),
         (bytes("reference;line_no;price\na;1;12,50\n"), "header", "semicolons"),
         (bytes("reference\tline_no\tprice\n"), "header", "tabs"),
         (utf_16.clone(), "body", "UTF-16"),
@@ -227,16 +244,28 @@ async fn ndjson_rows_name_their_fields_too() {
         "{\"reference\":\"e\",\"line_no\":5,\"price\":1} {}\n",
         "{\"reference\":\"f\",\"line_no\":6,\"price\":\"1.00\"}\n",
         "{\"reference\":\"g\",\"line_no\":1,\"line_no\":2}\n",
+        "{\"reference\":\"j\",\"line_no\":1e3,\"price\":1}\n",
+        "{\"reference\":\"k\",\"line_no\":{\"is\":1},\"price\":1}\n",
+        "{\"line_no\":1e,\"price\":1, \"reference\" : \"i\"}\n",
         "{\"reference\":\"h\",\"li"
     );
     let read = read("application/x-ndjson", None, body.into()).await.unwrap();
     assert_eq!(read.good(), [("a", 1), ("f", 8)]);
     assert_eq!(read.rows[0].2.as_ref().unwrap().note, Given::Empty);
-    assert_eq!(read.rows.last().unwrap().0, "g", "a bad row names its document too");
-    let fields =
-        [(3, Some("line_no")), (4, Some("line_no")), (5, Some("x")), (6, None), (7, None), (9, Some("line_no"))];
+    assert_eq!(read.rows.last().unwrap().0, "i", "a bad row names its document too");
+    let fields = [
+        (3, Some("line_no")),
+        (4, Some("line_no")),
+        (5, Some("x")),
+        (6, None),
+        (7, None),
+        (9, Some("line_no")),
+        (10, Some("line_no")),
+        (11, Some("line_no")),
+        (12, None),
+    ];
     assert_eq!(read.faults(), fields);
-    assert_eq!(read.broken.unwrap().line, 10);
+    assert_eq!(read.broken.unwrap().line, 13);
 }
 
 #[tokio::test]

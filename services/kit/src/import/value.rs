@@ -1,9 +1,10 @@
 //! What stands in a cell: numbers, flags, days, moments, amounts and the checked texts of `kit`.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SubsecRound as _, TimeZone as _, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use super::column::{Form, Value};
+use super::report::Refusal;
 use crate::amount::{Price, ReorderPoint};
 use crate::id::ProductId;
 use crate::text::{Code, Reference, Sku, Text, Zone};
@@ -12,7 +13,7 @@ impl Value for i64 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| whole(text))
+        text.parse().map_err(|_| no_integer(text))
     }
 }
 
@@ -20,12 +21,12 @@ impl Value for i32 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| whole(text))
+        text.parse().map_err(|_| no_integer(text))
     }
 }
 
 /// Why a text is no whole number of a column.
-fn whole(text: &str) -> String {
+fn no_integer(text: &str) -> String {
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b',')) {
         "must be a whole number".to_owned()
     } else if text.contains(',') {
@@ -78,7 +79,7 @@ fn minor(text: &str) -> Result<i64, String> {
              without _cents"
                 .to_owned()
         } else {
-            whole(text)
+            no_integer(text)
         }
     })
 }
@@ -157,7 +158,7 @@ impl Major {
     }
 }
 
-/// A moment as a file tells it: with an offset, or as the local time of a place.
+/// A moment as it stands in a file: with an offset, or as the local time of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     Instant(DateTime<Utc>),
@@ -168,14 +169,15 @@ impl Value for Moment {
     const FORM: Form = Form::Text;
 
     fn parse(text: &str) -> Result<Self, String> {
-        // What is stored has microseconds; more would never compare equal.
+        // What is stored has microseconds and no leap seconds; more would never compare equal.
+        let stored = |at: DateTime<Utc>| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
         if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::Instant(at.to_utc().trunc_subsecs(6)));
+            return Ok(Self::Instant(stored(at.to_utc())));
         }
         let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
             .iter()
             .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-        local.map(|at| Self::Local(at.trunc_subsecs(6))).ok_or_else(|| {
+        local.map(|at| Self::Local(stored(at.and_utc()).naive_utc())).ok_or_else(|| {
             "must be a moment with its offset, such as 2026-01-31T09:30:00+01:00, or local time, such as 2026-01-31 09:30:00"
                 .to_owned()
         })
@@ -203,6 +205,15 @@ impl Moment {
                 second.format("%:z")
             )),
         }
+    }
+
+    /// Refuses an instant that is not from 1970 to five minutes ahead; of local time its zone decides.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn check(self, column: &'static str) -> Result<(), Refusal> {
+        let Self::Instant(at) = self else { return Ok(()) };
+        crate::moment::check(at).map_err(|reason| Refusal::new(column, reason))
     }
 
     /// [`Moment::at`], from 1970 to five minutes ahead.
@@ -269,6 +280,7 @@ mod tests {
         assert!(at("2026-11-01T01:30:00").unwrap_err().contains("-04:00 or -05:00"));
         assert!(at("2026-11-01T01:30:00-05:00").is_ok());
         assert!(Moment::parse("yesterday").is_err() && Moment::parse("2026-01-31").is_err());
+        assert_eq!(at("2016-12-31T23:59:60.1234567Z").unwrap().to_rfc3339(), "2017-01-01T00:00:00.123456+00:00");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sqlx::PgTransaction;
 
-use super::report::{RowError, State};
+use super::report::RowError;
 use super::run::{Imports, Lease};
 use super::status;
 use crate::error::ApiError;
@@ -36,7 +36,8 @@ pub struct Step {
 }
 
 impl Imports {
-    /// Begins to take an import back: 202, and `GET /imports/{id}` tells what comes of it. Safe to repeat.
+    /// Begins to take an import back: 202, and `GET /imports/{id}` tells what comes of it. Safe to repeat; what stayed, because
+    /// others depended on it, goes when it is asked for again and they are gone.
     ///
     /// # Errors
     /// 404; 409 for an import that runs, or whose documents cannot be taken back.
@@ -45,9 +46,6 @@ impl Imports {
         if !W::KINDS.contains(&report.kind.as_str()) {
             let detail = format!("an import of {} changes what is there, and cannot be withdrawn", report.kind);
             return Err(ApiError::conflict("not-withdrawable", detail));
-        }
-        if report.state == State::Withdrawn {
-            return Ok((StatusCode::ACCEPTED, Json(report)).into_response());
         }
         let lease = self.resume(id).await?;
         self.queue(async move {

@@ -1,6 +1,6 @@
 //! `/health/live`: the process runs; also `/health/live/NAME`, which only the service of that name answers.
 //! `/health/ready`: all it depends on answers, else 503 naming what does not.
-//! Both are 503 as soon as the service has been told to stop.
+//! Both are 503 as soon as the service is asked to stop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,24 +18,24 @@ use serde_json::{Map, Value, json};
 pub(super) const LIVE: &str = "/health/live";
 /// Where readiness is asked.
 pub(super) const READY: &str = "/health/ready";
-/// A dependency that does not answer in this time counts as away.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A dependency that does not answer in this time counts as unavailable.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-type Asked = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Probe = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// One dependency and how to ask it.
+/// One dependency and how it is probed.
 #[derive(Clone)]
 pub(super) struct Check {
     name: &'static str,
-    ask: Arc<dyn Fn() -> Asked + Send + Sync>,
+    probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
 
 impl Check {
-    pub(super) fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub(super) fn new<F>(name: &'static str, probe: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+        Self { name, probe: Arc::new(move || Box::pin(probe())) }
     }
 }
 
@@ -60,8 +60,8 @@ impl Health {
 
 async fn ready(health: Health) -> Response {
     let answers = join_all(health.0.iter().map(|check| async move {
-        let answer = tokio::time::timeout(PATIENCE, (check.ask)()).await;
-        (check.name, answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs()))))
+        let answer = tokio::time::timeout(TIMEOUT, (check.probe)()).await;
+        (check.name, answer.unwrap_or_else(|_| Err(format!("no answer in {} s", TIMEOUT.as_secs()))))
     }))
     .await;
     let failing: Vec<&str> = answers.iter().filter(|(_, answer)| answer.is_err()).map(|(name, _)| *name).collect();

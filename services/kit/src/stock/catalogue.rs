@@ -11,7 +11,7 @@ use crate::import::Refusal;
 /// Products asked for in one call.
 const MOST: usize = 500;
 
-/// What is known so far: of one import, and gone with it.
+/// What is known so far; kept for one import.
 pub struct Catalogue {
     gateway: GatewayClient,
     by_sku: HashMap<String, Option<Known>>,

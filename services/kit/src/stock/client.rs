@@ -25,7 +25,7 @@ pub struct Validated {
     /// The store's location, or the first active warehouse; absent where there is none.
     pub location_id: Option<LocationId>,
     pub items: Vec<Product>,
-    /// Asked ids that no product has.
+    /// Requested ids that no product has.
     pub unknown: Vec<ProductId>,
 }
 

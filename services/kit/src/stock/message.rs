@@ -37,7 +37,6 @@ pub(super) struct Claim {
 }
 
 /// How many messages are undelivered, and for how long.
-#[derive(sqlx::FromRow)]
 pub(super) struct Backlog {
     pub(super) posts: i64,
     pub(super) reversals: i64,
@@ -66,7 +65,9 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn step(db: &PgPool, document: i64) -> Result<Option<Step>, sqlx::Error> {
-    sqlx::query_scalar("SELECT step FROM stock_tasks WHERE document_id = $1").bind(document).fetch_optional(db).await
+    sqlx::query_scalar!(r#"SELECT step AS "step: Step" FROM stock_tasks WHERE document_id = $1"#, document)
+        .fetch_optional(db)
+        .await
 }
 
 /// Removes a message that is delivered, unless it has become another one meanwhile.
@@ -114,13 +115,14 @@ pub(super) async fn claim(db: &PgPool, most: i64, pending: Duration) -> Result<V
 }
 
 pub(super) async fn backlog(db: &PgPool, stuck: Duration) -> Result<Backlog, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE step = 'post') AS posts, count(*) FILTER (WHERE step = 'reverse') AS reversals,
-           count(*) FILTER (WHERE since <= now() - make_interval(secs => $1)) AS stuck,
-           coalesce(extract(epoch FROM now() - min(since)), 0)::float8 AS oldest
-         FROM stock_tasks",
+    sqlx::query_as!(
+        Backlog,
+        r#"SELECT count(*) FILTER (WHERE step = 'post') AS "posts!", count(*) FILTER (WHERE step = 'reverse') AS "reversals!",
+           count(*) FILTER (WHERE since <= now() - make_interval(secs => $1)) AS "stuck!",
+           coalesce(extract(epoch FROM now() - min(since)), 0)::float8 AS "oldest!"
+         FROM stock_tasks"#,
+        stuck.as_secs_f64()
     )
-    .bind(stuck.as_secs_f64())
     .fetch_one(db)
     .await
 }

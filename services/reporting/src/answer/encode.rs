@@ -6,9 +6,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use ::exports::{Column, Format, Provenance};
+use ::exports::{Column, Format, Provenance, Written, json};
 use ::jobs::document::Document;
 use aggregator::report::Computed;
 use async_compression::{
@@ -21,45 +22,70 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::{Spool, SpoolError, error::FileFault, rows::Note};
+use super::{SpoolError, error::FileFault, rows::Note, spool};
 
 /// The level beyond which brotli takes many times longer for a little less.
 pub const BROTLI: Level = Level::Precise(4);
 
-/// Encode a document in a format and, where one is wanted, in a coding.
-///
-/// # Errors
-/// What the encoder or the writer meets.
-pub fn write(
-    format: Format,
-    coding: Option<Coding>,
-    document: &Document,
-    out: &mut (dyn Write + Send),
-) -> ::exports::Result<()> {
-    let Document { provenance, columns, .. } = document;
-    let rows = [Ok(document.frame().clone())];
-    let Some(coding) = coding else { return ::exports::write(format, provenance, columns, rows, out).map(drop) };
-    let mut coded = coding.writer(out);
-    ::exports::write(format, provenance, columns, rows, &mut coded)?;
-    coded.finish().map_err(::exports::Error::Write)
+/// What a file of the spool holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// A document in a format and, where one is wanted, in a coding.
+    Document { format: Format, coding: Option<Coding> },
+    /// The rows of a JSON document, around which each answer puts an envelope of its own.
+    JsonRows,
+}
+
+impl Content {
+    /// The name of its file in the spool; equal for equal bytes.
+    #[must_use]
+    pub fn key(self, identity: &str) -> String {
+        let (what, coding) = match self {
+            Self::Document { format, coding } => (format.name(), coding),
+            Self::JsonRows => ("json rows", None),
+        };
+        base::sha256_hex(format!("{what} {} {identity}", coding.map_or("plain", Coding::name)))
+    }
+
+    /// Counts what another process wrote, as it told.
+    pub fn count(self, told: Value) {
+        let written = serde_json::from_value::<Option<(Written, Duration)>>(told).ok().flatten();
+        if let (Self::Document { format, .. }, Some((written, took))) = (self, written) {
+            ::exports::metric::written(format, took, written);
+        }
+    }
+
+    /// Encodes a document; a whole one is counted.
+    ///
+    /// # Errors
+    /// What the encoder or the writer meets.
+    pub fn write(self, document: &Document, mut out: &mut (dyn Write + Send)) -> ::exports::Result<Option<Written>> {
+        let Document { provenance, columns, .. } = document;
+        let (format, coding) = match self {
+            Self::Document { format, coding } => (format, coding),
+            Self::JsonRows => return json::encode_rows(columns, document.frame().clone(), &mut out).map(|_| None),
+        };
+        let rows = [Ok(document.frame().clone())];
+        let Some(coding) = coding else { return ::exports::write(format, provenance, columns, rows, out).map(Some) };
+        let mut coded = coding.writer(out);
+        let written = ::exports::write(format, provenance, columns, rows, &mut coded)?;
+        coded.finish().map_err(::exports::Error::Write)?;
+        Ok(Some(written))
+    }
 }
 
 /// A file of rows that are not there yet: for the process that computes them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// The folder of the spool.
-    pub spool: Spool,
-    /// The file's name in it, and that of its draft, which the service removes if the process comes to its end.
-    pub key: String,
+    /// Where it is written; the service gives it its name, or removes what is left of it.
     pub draft: PathBuf,
-    /// The format's name.
-    pub format: String,
-    /// What is to be told about the rows; how many there are, and since when, is known when they are.
+    pub content: Content,
+    /// What is reported about the rows; their number and their age are known once they are computed.
     pub provenance: Provenance,
     pub columns: Vec<Column>,
 }
 
-/// Writes computed rows into the spool, in the process that computed them.
+/// Writes computed rows to a file, in the process that computed them; what it tells is for [`Content::count`].
 ///
 /// # Errors
 /// A [`FileFault`].
@@ -67,20 +93,21 @@ pub fn write_file(order: &Value, rows: DataFrame) -> Result<Value, Value> {
     let written = serde_json::from_value(order.clone())
         .map_err(|error| FileFault::Fault(error.to_string()))
         .and_then(|order: Order| order.fill(rows));
-    written.map_err(|fault| serde_json::to_value(fault).unwrap_or_default())
+    written.map_err(FileFault::into_value)
 }
 
 impl Order {
     fn fill(self, rows: DataFrame) -> Result<Value, FileFault> {
-        let Self { spool, key, draft, format, mut provenance, columns } = self;
-        let format = Format::from_name(&format).ok_or_else(|| FileFault::Fault(format!("no format `{format}`")))?;
+        let Self { draft, content, mut provenance, columns } = self;
+        let began = Instant::now();
         let computed = Arc::new(Computed::new(rows));
         provenance.row_count = Some(computed.frame.height() as u64);
         provenance.generated_at = computed.computed_at;
         let document = Document { provenance, columns, computed };
         let (_, note) = Note::of(&document).map_err(SpoolError::from)?;
-        spool.build_at(&draft, &key, &note, |out| write(format, None, &document, out))?;
-        Ok(Value::Null)
+        let written = spool::fill(&draft, &note, |out| content.write(&document, out))?;
+        let told = written.map(|written| (written, began.elapsed()));
+        serde_json::to_value(told).map_err(|error| FileFault::Fault(error.to_string()))
     }
 }
 
@@ -188,7 +215,55 @@ impl AsyncWrite for Direct<'_> {
 
 #[cfg(test)]
 mod tests {
+    use ::exports::{CsvProfile, Kind};
+    use chrono::Utc;
+    use polars::prelude::df;
+    use serde_json::json;
+
     use super::*;
+    use crate::answer::Spool;
+
+    fn order(content: Content, draft: &std::path::Path) -> Value {
+        let provenance: Provenance = serde_json::from_value(json!({
+            "report": "r", "title": "R", "parameters": {}, "snapshot": 7, "currency": "EUR",
+            "generated_at": Utc::now(), "sources": [],
+        }))
+        .unwrap();
+        let columns = vec![Column { name: "n".into(), kind: Kind::Int64, title: "N".into() }];
+        serde_json::to_value(Order { draft: draft.to_owned(), content, provenance, columns }).unwrap()
+    }
+
+    #[test]
+    fn what_another_process_writes_is_what_the_service_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1_000_000).unwrap();
+        let rows = df!("n" => (0..500_i64).collect::<Vec<_>>()).unwrap();
+        let csv = |coding| Content::Document { format: Format::Csv(CsvProfile::Raw), coding };
+        let mut keys = Vec::new();
+        for content in [csv(None), csv(Some(Coding::Zstd)), Content::JsonRows] {
+            let (key, draft) = (content.key("the same"), spool.draft("k"));
+            let order = order(content, &draft.0);
+            let told = write_file(&order, rows.clone()).unwrap();
+            let counted: Option<(Written, Duration)> = serde_json::from_value(told).unwrap();
+            let is_document = content != Content::JsonRows;
+            assert_eq!(counted.map(|(written, _)| written.rows), is_document.then_some(500));
+            let (whole, note) = spool.keep(&key, &draft).unwrap();
+            let Note { provenance, columns } = serde_json::from_slice(&note).unwrap();
+            assert_eq!(provenance.row_count, Some(500));
+            let document = Document { provenance, columns, computed: Arc::new(Computed::new(rows.clone())) };
+            let mut expected = Vec::new();
+            content.write(&document, &mut expected).unwrap();
+            let kept = std::fs::read(folder.path().join(&key)).unwrap();
+            assert!(whole.length == expected.len() as u64 && kept.starts_with(&expected), "{content:?}");
+            keys.push(key);
+        }
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 3, "each is a file of its own");
+        let nowhere = order(csv(None), &folder.path().join("gone/draft"));
+        let fault: FileFault = serde_json::from_value(write_file(&nowhere, rows).unwrap_err()).unwrap();
+        assert!(matches!(fault, FileFault::Folder(_)), "{fault:?}");
+    }
 
     #[test]
     fn what_is_written_comes_out_smaller_and_with_its_mark() {

@@ -22,7 +22,7 @@ pub enum AnswerError {
     /// No source of that name is declared.
     #[error("there is no source `{name}`")]
     UnknownSource { name: String },
-    /// No export file of that number is recorded, or it is gone from its folder.
+    /// No export file of that number is recorded, or it is missing from its folder.
     #[error("there is no export file {id}")]
     UnknownFile { id: i64 },
     /// Nothing was published of the report for the day.
@@ -64,7 +64,7 @@ pub enum AnswerError {
     /// The spool folder cannot be written.
     #[error("the download could not be built: the spool folder is full or cannot be written")]
     Spool(#[source] SpoolError),
-    /// The database is away, and with it the lake's catalogue.
+    /// The database is unavailable, and with it the lake's catalogue.
     #[error("the lake's catalogue cannot be read for the moment; try again")]
     Catalogue(#[source] BoxError),
     /// The reporting database failed.
@@ -172,6 +172,14 @@ pub enum FileFault {
     Folder(String),
     /// Anything else.
     Fault(String),
+}
+
+impl FileFault {
+    /// As it is sent.
+    #[must_use]
+    pub fn into_value(self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 }
 
 impl From<SpoolError> for FileFault {

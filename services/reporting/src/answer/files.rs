@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AnswerError,
-    spool::{Whole, from_hex},
+    spool::{OpenFile, from_hex},
 };
 
 /// One file of an export pack.
@@ -66,7 +66,7 @@ pub struct FilesQuery {
 /// The files of the export packs, the newest day first; those after `before`, the day and number of a file.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn page(
     pool: &PgPool,
     query: FilesQuery,
@@ -97,7 +97,7 @@ pub async fn page(
 ///
 /// # Errors
 /// [`AnswerError::UnknownFile`] when it is not recorded or not in the folder.
-pub async fn open(pool: &PgPool, folder: &Path, id: i64) -> Result<(ExportFile, Format, Whole), AnswerError> {
+pub async fn open(pool: &PgPool, folder: &Path, id: i64) -> Result<(ExportFile, Format, OpenFile), AnswerError> {
     let row: Option<ExportFile> = sqlx::query_as(
         "SELECT id, business_day, report, revision, format, path, rows, bytes, sha256, created_at FROM exports.file
           WHERE id = $1 AND removed_at IS NULL",
@@ -113,5 +113,5 @@ pub async fn open(pool: &PgPool, folder: &Path, id: i64) -> Result<(ExportFile, 
     })?;
     let length = file.metadata().map_err(AnswerError::internal)?.len();
     let sha256 = from_hex(&row.sha256).ok_or_else(|| AnswerError::internal("a recorded digest is no digest"))?;
-    Ok((row, format, Whole { file, length, sha256 }))
+    Ok((row, format, OpenFile { file, length, sha256 }))
 }

@@ -103,6 +103,15 @@ impl ReportRequest {
         Ok(Self { target: Target::Published(Box::new(revision)), sources, outdated })
     }
 
+    /// What is asked of the lake; none, of what was published.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        match &self.target {
+            Target::Computed(question) => Some(question),
+            Target::Published(_) => None,
+        }
+    }
+
     /// Equal for equal rows.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -122,8 +131,8 @@ impl ReportRequest {
         }
     }
 
-    /// The rows, if they are at hand.
-    pub async fn held(&self, answers: &Answers) -> Option<Document> {
+    /// The rows, where they are cached.
+    pub async fn cached(&self, answers: &Answers) -> Option<Document> {
         let document = match &self.target {
             Target::Computed(question) => {
                 let result = answers.aggregator.reports().kept(question).await?;
@@ -165,13 +174,13 @@ impl ReportRequest {
         Ok(self.as_of_now(document))
     }
 
-    fn as_of_now(&self, mut document: Document) -> Document {
-        self.tell(&mut document.provenance);
+    pub(super) fn as_of_now(&self, mut document: Document) -> Document {
+        self.refresh(&mut document.provenance);
         document
     }
 
-    /// Tells what may have changed since the rows were kept.
-    pub(super) fn tell(&self, provenance: &mut Provenance) {
+    /// Updates what may have changed since the rows were cached.
+    pub(super) fn refresh(&self, provenance: &mut Provenance) {
         provenance.sources.clone_from(&self.sources);
         provenance.outdated.clone_from(&self.outdated);
     }

@@ -1,21 +1,25 @@
 //! The rows of an answer: in memory, in the spool, or made now.
 //!
-//! Whoever makes rows takes first the lock of their key, so that equal requests are computed once; who encodes them then
-//! takes a slot, so that a bounded number do. Of a run, which nobody waits for, rows are encoded where they are computed; it
-//! waits for who makes the same and finds what he made, but as it may take half an hour, it keeps nobody waiting.
+//! Equal requests are made once: those who ask while it is computed share it, and whoever makes the file of a key takes
+//! first the lock of that key. Many rows are encoded where they are computed. Few, and those that were published, are
+//! encoded here, in a slot, so that a bounded number are.
 
-use std::io::Write;
+use std::sync::Arc;
 
-use ::exports::{Column, Format, Provenance};
+use ::exports::{Column, Provenance};
 use ::jobs::document::{self, Document};
 use aggregator::{
     Aggregator,
-    report::{Bounds, Question},
+    report::{Bounds, Filed, Question, ReportError, ReportResult},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{AnswerError, Answers, Coding, ReportRequest, Spool, Whole, encode::Order};
+use super::{
+    AnswerError, Answers, OpenFile, ReportRequest, Spool,
+    encode::{Content, Order},
+    error::FileFault,
+};
 
 /// The description of a spooled file, kept behind its bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,7 +43,7 @@ impl Note {
 }
 
 /// A spooled file with its note.
-pub type Found = (Whole, Note);
+pub type Found = (OpenFile, Note);
 
 /// Where rows are.
 pub enum Rows {
@@ -57,30 +61,57 @@ pub struct Made {
     pub right: Option<OwnedMutexGuard<()>>,
 }
 
-/// The name of a file in the spool.
-#[must_use]
-pub fn key(what: &str, coding: Option<Coding>, identity: &str) -> String {
-    base::sha256_hex(format!("{what} {} {identity}", coding.map_or("plain", Coding::name)))
+/// What was made of a question: few rows, or the file of many.
+pub enum Output {
+    /// In memory, and kept there for who asks the same.
+    Rows(Arc<ReportResult>),
+    /// In the spool.
+    File(Box<Found>),
 }
 
-/// Rows from memory, else from the spool, else made now.
+/// Rows from memory, else from the spool, else made now; many are encoded into the spool where they are computed.
 ///
 /// # Errors
-/// All slots stay taken, or what computing or reading them meets.
-pub async fn of(answers: &Answers, request: &ReportRequest, key: &str) -> Result<Rows, AnswerError> {
+/// All slots stay taken, or what computing, encoding or reading them meets.
+pub async fn of(answers: &Answers, request: &ReportRequest, content: Content, key: &str) -> Result<Rows, AnswerError> {
     if let Some(rows) = at_hand(answers, request, key).await {
         return Ok(rows);
     }
-    let turn = answers.spool.turn(key).await;
-    if let Some(rows) = at_hand(answers, request, key).await {
-        return Ok(rows);
+    let Some(question) = request.question() else {
+        let turn = answers.spool.turn(key).await;
+        if let Some(rows) = at_hand(answers, request, key).await {
+            return Ok(rows);
+        }
+        let document = request.document(answers).await?;
+        return Ok(Rows::Memory(Made { document, right: Some(turn) }));
+    };
+    let making = {
+        let (aggregator, spool, key) = (Arc::clone(&answers.aggregator), answers.spool.clone(), key.to_owned());
+        let question = question.clone();
+        async move {
+            let _turn = spool.turn(&key).await;
+            match stored(&spool, &key).await {
+                Some(found) => Ok(Arc::new(Output::File(Box::new(found)))),
+                None => computed(&aggregator, &spool, &question, Bounds::ON_DEMAND, content, &key).await.map(Arc::new),
+            }
+        }
+    };
+    match &*answers.making.share(key.to_owned(), making).await? {
+        Output::Rows(result) => {
+            let document = request.as_of_now(document::of_result(&answers.aggregator, result));
+            Ok(Rows::Memory(Made { document, right: None }))
+        }
+        Output::File(found) => {
+            let (file, note) = &**found;
+            let mut note = note.clone();
+            request.refresh(&mut note.provenance);
+            Ok(Rows::File((file.again().map_err(AnswerError::internal)?, note)))
+        }
     }
-    let document = request.document(answers).await?;
-    Ok(Rows::Memory(Made { document, right: Some(turn) }))
 }
 
-/// The file of the answer to a question: from the spool, else computed and encoded into it elsewhere, so that its rows are
-/// never in this process.
+/// The answer to a question, computed now and, unless it is of few rows that are kept, encoded into the spool where it is
+/// computed, so that its rows are never in this process.
 ///
 /// # Errors
 /// What computing or encoding meets.
@@ -89,41 +120,49 @@ pub async fn computed(
     spool: &Spool,
     question: &Question,
     bounds: Bounds,
+    content: Content,
     key: &str,
-    format: Format,
+) -> Result<Output, ReportError> {
+    let fault = |fault: FileFault| ReportError::File(fault.into_value());
+    let unexpected = |error: serde_json::Error| fault(FileFault::Fault(error.to_string()));
+    let (draft, (provenance, columns)) = (spool.draft(key), document::of_question(aggregator, question));
+    let order = Order { draft: draft.0.clone(), content, provenance, columns };
+    let order = serde_json::to_value(order).map_err(unexpected)?;
+    let told = match aggregator.reports().file(question, bounds, order).await? {
+        Filed::Rows(result) => return Ok(Output::Rows(result)),
+        Filed::File(told) => told,
+    };
+    content.count(told);
+    let (spool, key) = (spool.clone(), key.to_owned());
+    let kept = tokio::task::spawn_blocking(move || spool.keep(&key, &draft)).await.map_err(|_| ReportError::Stopped)?;
+    let (file, note) = kept.map_err(|error| fault(error.into()))?;
+    Ok(Output::File(Box::new((file, serde_json::from_slice(&note).map_err(unexpected)?))))
+}
+
+/// The file of the answer to a question that nobody waits for. Of who makes the same it finds what he made, but as it may
+/// take half an hour, it keeps nobody waiting.
+///
+/// # Errors
+/// What computing or encoding meets.
+pub async fn file(
+    aggregator: &Aggregator,
+    spool: &Spool,
+    question: &Question,
+    content: Content,
+    key: &str,
 ) -> Result<Found, AnswerError> {
     drop(spool.turn(key).await);
     if let Some(found) = stored(spool, key).await {
         return Ok(found);
     }
-    let draft = {
-        let (spool, key) = (spool.clone(), key.to_owned());
-        tokio::task::spawn_blocking(move || spool.draft(&key)).await.map_err(AnswerError::internal)??
-    };
-    let (provenance, columns) = document::of_question(aggregator, question);
-    let order = Order {
-        spool: spool.clone(),
-        key: key.to_owned(),
-        draft: draft.path.clone(),
-        format: format.name().to_owned(),
-        provenance,
-        columns,
-    };
-    let order = serde_json::to_value(order).map_err(AnswerError::internal)?;
-    aggregator.reports().file(question, bounds, order).await?;
-    let spool = spool.clone();
-    let built = tokio::task::spawn_blocking(move || {
-        let built = draft.built();
-        spool.tidy();
-        built
-    });
-    let built = built.await.map_err(AnswerError::internal)?;
-    let (whole, note) = built.map_err(AnswerError::internal)?.ok_or_else(|| AnswerError::internal("no whole file"))?;
-    Ok((whole, serde_json::from_slice(&note).map_err(AnswerError::internal)?))
+    match computed(aggregator, spool, question, Bounds::IN_BACKGROUND, content, key).await? {
+        Output::File(found) => Ok(*found),
+        Output::Rows(result) => encoded(spool, key, content, document::of_result(aggregator, &result), ()).await,
+    }
 }
 
 async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Rows> {
-    if let Some(document) = request.held(answers).await {
+    if let Some(document) = request.cached(answers).await {
         return Some(Rows::Memory(Made { document, right: None }));
     }
     find(answers, request, key).await.map(Rows::File)
@@ -131,15 +170,15 @@ async fn at_hand(answers: &Answers, request: &ReportRequest, key: &str) -> Optio
 
 /// The file of a key, if it is in the spool.
 pub async fn find(answers: &Answers, request: &ReportRequest, key: &str) -> Option<Found> {
-    let (whole, mut note) = stored(&answers.spool, key).await?;
-    request.tell(&mut note.provenance);
-    Some((whole, note))
+    let (file, mut note) = stored(&answers.spool, key).await?;
+    request.refresh(&mut note.provenance);
+    Some((file, note))
 }
 
 async fn stored(spool: &Spool, key: &str) -> Option<Found> {
     let (spool, key) = (spool.clone(), key.to_owned());
-    let (whole, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
-    Some((whole, serde_json::from_slice(&note).ok()?))
+    let (file, note) = tokio::task::spawn_blocking(move || spool.find(&key)).await.ok()??;
+    Some((file, serde_json::from_slice(&note).ok()?))
 }
 
 /// Build the file of a key, unless somebody did meanwhile.
@@ -149,9 +188,9 @@ async fn stored(spool: &Spool, key: &str) -> Option<Found> {
 pub async fn build(
     answers: &Answers,
     request: &ReportRequest,
+    content: Content,
     key: &str,
     made: Made,
-    encode: impl FnOnce(&Document, &mut (dyn Write + Send)) -> ::exports::Result<()> + Send + 'static,
 ) -> Result<Found, AnswerError> {
     let Made { document, right } = made;
     let turn = match right {
@@ -165,12 +204,23 @@ pub async fn build(
         }
     };
     let slot = answers.slot().await?;
-    let (spool, key) = (answers.spool.clone(), key.to_owned());
+    encoded(&answers.spool, key, content, document, (turn, slot)).await
+}
+
+/// Encodes a document into the spool. What is `held` is until the work ends, even if the client has left: the disk and the
+/// cores are busy.
+async fn encoded(
+    spool: &Spool,
+    key: &str,
+    content: Content,
+    document: Document,
+    held: impl Send + 'static,
+) -> Result<Found, AnswerError> {
+    let (spool, key) = (spool.clone(), key.to_owned());
     let built = tokio::task::spawn_blocking(move || {
-        // Held until the work ends, even if the client has left: the disk and the cores are busy.
-        let _held = (turn, slot);
+        let _held = held;
         let (note, text) = Note::of(&document)?;
-        spool.build(&key, &text, |out| encode(&document, out)).map(|whole| (whole, note))
+        spool.build(&key, &text, |out| content.write(&document, out).map(drop)).map(|file| (file, note))
     });
     Ok(built.await.map_err(AnswerError::internal)??)
 }

@@ -16,7 +16,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
@@ -30,18 +29,17 @@ const TRAILER: usize = 8 + 8 + 32;
 const LONGEST_NOTE: u64 = 1 << 20;
 
 /// A folder of finished downloads.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
     most_bytes: u64,
-    #[serde(skip)]
     turns: Arc<Mutex<HashMap<String, Weak<Turn<()>>>>>,
 }
 
 /// Why a download could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The folder cannot be written: full, read-only, gone.
+    /// The folder cannot be written: full, read-only, removed.
     #[error("the spool folder cannot be written")]
     Folder(#[source] io::Error),
     /// The rows could not be encoded.
@@ -49,15 +47,25 @@ pub enum SpoolError {
     Encode(#[from] exports::Error),
 }
 
-/// A whole file, open for reading.
+/// A complete file, open for reading.
 #[derive(Debug)]
-pub struct Whole {
+pub struct OpenFile {
     /// The file; what is to be sent are its first `length` bytes.
     pub file: File,
     /// Length in bytes.
     pub length: u64,
     /// SHA-256 of those bytes.
     pub sha256: [u8; 32],
+}
+
+impl OpenFile {
+    /// The same file once more.
+    ///
+    /// # Errors
+    /// Too many files are open.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, length: self.length, sha256: self.sha256 })
+    }
 }
 
 impl Spool {
@@ -67,18 +75,9 @@ impl Spool {
     /// The folder cannot be made or read.
     pub fn open(folder: &Path, most_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            if !entry.file_name().to_string_lossy().ends_with(".part") {
-                continue;
-            }
-            // The service and a command line share the folder: what is young may still be built by the other.
-            let age = entry.metadata().and_then(|it| it.modified()).map(|at| at.elapsed().unwrap_or_default());
-            if age.is_ok_and(|age| age > ABANDONED) {
-                std::fs::remove_file(entry.path()).ok();
-            }
-        }
-        Ok(Self { folder: folder.to_owned(), most_bytes, turns: Arc::default() })
+        let spool = Self { folder: folder.to_owned(), most_bytes, turns: Arc::default() };
+        spool.make_room()?;
+        Ok(spool)
     }
 
     /// Wait for the turn to build the file of a key: of those who want the same, one builds and the others find.
@@ -98,13 +97,13 @@ impl Spool {
 
     /// The file of a key with its note, if it is there. The key must be made of letters, digits and dashes. Blocking.
     #[must_use]
-    pub fn find(&self, key: &str) -> Option<(Whole, Vec<u8>)> {
+    pub fn find(&self, key: &str) -> Option<(OpenFile, Vec<u8>)> {
         let file = File::open(self.folder.join(key)).ok()?;
         let found = read_back(&file)?;
         // The time of use decides who goes first; if it cannot be set the file merely goes earlier.
         file.set_modified(SystemTime::now()).ok();
         let (length, sha256, note) = found;
-        Some((Whole { file, length, sha256 }, note))
+        Some((OpenFile { file, length, sha256 }, note))
     }
 
     /// Build the file of a key with `write`, and keep it with a note. Blocking.
@@ -116,62 +115,36 @@ impl Spool {
         key: &str,
         note: &[u8],
         write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
-    ) -> Result<Whole, SpoolError> {
-        let whole = self.build_at(&self.draft(key)?.path, key, note, write)?;
-        self.tidy();
-        Ok(whole)
+    ) -> Result<OpenFile, SpoolError> {
+        let draft = self.draft(key);
+        fill(&draft.0, note, write)?;
+        Ok(self.keep(key, &draft)?.0)
     }
 
-    /// Begins the file of a key under a name for what is not whole; who has it reads it, even if it has to leave the
-    /// folder at once.
+    /// A name for the file of a key while it is not whole, for whoever [fills](fill) it.
+    #[must_use]
+    pub fn draft(&self, key: &str) -> Draft {
+        Draft(self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4())))
+    }
+
+    /// Keeps a draft that is filled as the file of its key, and makes room for it: whoever has it reads it, even if it
+    /// has to leave the folder at once. Blocking.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn draft(&self, key: &str) -> Result<Draft, SpoolError> {
-        let path = self.folder.join(format!("{key}.{}.part", uuid::Uuid::new_v4()));
-        let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(SpoolError::Folder)?;
-        Ok(Draft { path, file })
-    }
-
-    /// As [`Self::build`], into a draft of the caller's, and without making room: what a process that died left in it is
-    /// overwritten.
-    ///
-    /// # Errors
-    /// [`SpoolError`].
-    pub fn build_at(
-        &self,
-        draft: &Path,
-        key: &str,
-        note: &[u8],
-        write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<()>,
-    ) -> Result<Whole, SpoolError> {
-        let file = File::options().read(true).write(true).truncate(true).open(draft);
-        let file = file.map_err(SpoolError::Folder)?;
-        let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
-        write(&mut out).map_err(|error| match error {
-            exports::Error::Write(error) => SpoolError::Folder(error),
-            other => SpoolError::Encode(other),
-        })?;
-        let Hashing { mut out, digest, length } = out;
-        let sha256: [u8; 32] = digest.finalize().into();
-        let mut end = note.to_vec();
-        end.extend_from_slice(&length.to_be_bytes());
-        end.extend_from_slice(&(note.len() as u64).to_be_bytes());
-        end.extend_from_slice(&sha256);
-        out.write_all(&end).map_err(SpoolError::Folder)?;
-        let file = out.into_inner().map_err(|error| SpoolError::Folder(error.into_error()))?;
-        std::fs::rename(draft, self.folder.join(key)).map_err(SpoolError::Folder)?;
-        Ok(Whole { file, length, sha256 })
-    }
-
-    /// Makes room; without it, the next file does. Blocking.
-    pub fn tidy(&self) {
+    pub fn keep(&self, key: &str, draft: &Draft) -> Result<(OpenFile, Vec<u8>), SpoolError> {
+        let file = File::open(&draft.0).map_err(SpoolError::Folder)?;
+        let not_whole = || SpoolError::Folder(io::Error::other("it lost what was written to it"));
+        let (length, sha256, note) = read_back(&file).ok_or_else(not_whole)?;
+        std::fs::rename(&draft.0, self.folder.join(key)).map_err(SpoolError::Folder)?;
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "the spool could not be tidied");
         }
+        Ok((OpenFile { file, length, sha256 }, note))
     }
 
-    /// Remove the least recently used files until the rest fits; returns how many went.
+    /// Remove what was left half-built, and the least recently used files until the rest fits; returns how many of these
+    /// went.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -181,8 +154,12 @@ impl Spool {
             let entry = entry?;
             // A file that another request removed meanwhile is no longer in the way.
             let Ok(metadata) = entry.metadata() else { continue };
+            let used = metadata.modified()?;
             if !entry.file_name().to_string_lossy().ends_with(".part") {
-                files.push((metadata.modified()?, metadata.len(), entry.path()));
+                files.push((used, metadata.len(), entry.path()));
+            } else if used.elapsed().is_ok_and(|age| age > ABANDONED) {
+                // What is young may still be built, also by a command line that shares the folder.
+                std::fs::remove_file(entry.path()).ok();
             }
         }
         files.sort();
@@ -216,29 +193,38 @@ fn read_back(file: &File) -> Option<(u64, [u8; 32], Vec<u8>)> {
     Some((length, sha256.try_into().ok()?, note))
 }
 
-/// A half-built file, which is removed unless it was renamed.
-#[derive(Debug)]
-pub struct Draft {
-    /// Where it lies.
-    pub path: PathBuf,
-    file: File,
+/// Writes a file with its note, over what a process that died left there. Blocking.
+///
+/// # Errors
+/// [`SpoolError`].
+pub fn fill<T>(
+    path: &Path,
+    note: &[u8],
+    write: impl FnOnce(&mut (dyn Write + Send)) -> exports::Result<T>,
+) -> Result<T, SpoolError> {
+    let file = File::create(path).map_err(SpoolError::Folder)?;
+    let mut out = Hashing { out: BufWriter::with_capacity(1 << 16, file), digest: Sha256::new(), length: 0 };
+    let written = write(&mut out).map_err(|error| match error {
+        exports::Error::Write(error) => SpoolError::Folder(error),
+        other => SpoolError::Encode(other),
+    })?;
+    let Hashing { mut out, digest, length } = out;
+    let mut end = note.to_vec();
+    end.extend_from_slice(&length.to_be_bytes());
+    end.extend_from_slice(&(note.len() as u64).to_be_bytes());
+    end.extend_from_slice(&digest.finalize());
+    out.write_all(&end).and_then(|()| out.flush()).map_err(SpoolError::Folder)?;
+    Ok(written)
 }
 
-impl Draft {
-    /// The file with its note, once another has built it; none, if it is not whole. Blocking.
-    ///
-    /// # Errors
-    /// When it cannot be opened once more.
-    pub fn built(&self) -> io::Result<Option<(Whole, Vec<u8>)>> {
-        let Some((length, sha256, note)) = read_back(&self.file) else { return Ok(None) };
-        Ok(Some((Whole { file: self.file.try_clone()?, length, sha256 }, note)))
-    }
-}
+/// The path of a half-built file, which is removed unless it was kept.
+#[derive(Debug)]
+pub struct Draft(pub PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename there is nothing of that name, which is what we want.
-        std::fs::remove_file(&self.path).ok();
+        // Once it is kept there is nothing of that name, which is what we want.
+        std::fs::remove_file(&self.0).ok();
     }
 }
 
@@ -284,9 +270,9 @@ mod tests {
         move |out| out.write_all(bytes).map_err(exports::Error::Write)
     }
 
-    fn text(whole: &Whole) -> String {
-        let mut text = vec![0; usize::try_from(whole.length).unwrap()];
-        whole.file.read_exact_at(&mut text, 0).unwrap();
+    fn text(file: &OpenFile) -> String {
+        let mut text = vec![0; usize::try_from(file.length).unwrap()];
+        file.file.read_exact_at(&mut text, 0).unwrap();
         String::from_utf8(text).unwrap()
     }
 

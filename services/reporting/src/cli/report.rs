@@ -40,7 +40,7 @@ pub(super) struct RunReport {
     /// Its parameters, as name=value.
     #[arg(value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// json, ndjson, csv, csv-spreadsheet, parquet, xlsx or arrow; a table when absent.
+    /// json, ndjson, csv, csv-spreadsheet, csv-spreadsheet-comma, parquet, xlsx or arrow; a table when absent.
     #[arg(long, value_parser = format)]
     format: Option<Format>,
     /// The file to write, whole or not at all; standard output when absent. Its ending tells the format.

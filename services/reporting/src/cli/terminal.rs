@@ -47,7 +47,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(serde_json::to_string_pretty(value)?)
 }
 
-/// A bar on standard error, gone when its work is done. Nothing is shown where nobody looks.
+/// A bar on standard error, removed when its work is done. Nothing is shown where standard error is no terminal.
 fn bar(template: &str, what: &str) -> ProgressBar {
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let bar = bar.with_finish(ProgressFinish::AndClear).with_prefix(what.to_owned());
@@ -57,7 +57,7 @@ fn bar(template: &str, what: &str) -> ProgressBar {
     bar
 }
 
-/// Await work that tells nothing of how far it has come, with a sign of life if it lasts.
+/// Awaits work without known progress; a spinner shows if it lasts.
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
     let sign = async {
         tokio::time::sleep(PATIENCE).await;

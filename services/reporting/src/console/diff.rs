@@ -61,8 +61,8 @@ pub(super) async fn page(
                 a href={ (BASE) "/reports/" (name) "?business_day=" (day) "&revision=" (from) } { "revision " (from) } " to "
                 a href={ (BASE) "/reports/" (name) "?business_day=" (day) "&revision=" (to) } { "revision " (to) } ": "
                 (show::count(count(diff.changed.differing.len()), "row", "rows")) " changed, "
-                (show::whole(count(diff.added.height()))) " added, " (show::whole(count(diff.removed.height()))) " removed, "
-                (show::whole(count(diff.unchanged))) " as before."
+                (show::integer(count(diff.added.height()))) " added, " (show::integer(count(diff.removed.height()))) " removed, "
+                (show::integer(count(diff.unchanged))) " as before."
             }
         }
         (causes(&state, &diff))

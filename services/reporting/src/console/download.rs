@@ -1,6 +1,6 @@
 //! Taking a report along: a button per format, the line that does the same from a terminal, and the files themselves.
 
-use ::exports::{CsvProfile, Format};
+use ::exports::{CsvProfile, DecimalMark, Format};
 use axum::{
     extract::{Path, RawQuery, State as Of},
     http::{HeaderMap, HeaderValue, Method},
@@ -14,7 +14,8 @@ use maud::{Markup, html};
 use super::{
     BASE,
     fault::Fault,
-    guard::{Visitor, forwarded, is_secure},
+    guard::{Scheme, Visitor, forwarded},
+    language::decimal_mark,
     report::{Ask, values},
 };
 use crate::{State, http};
@@ -57,7 +58,7 @@ impl<'a> Wanted<'a> {
 fn title(format: Format) -> (&'static str, &'static str) {
     match format {
         Format::Csv(CsvProfile::Raw) => ("CSV", "for programs"),
-        Format::Csv(CsvProfile::Spreadsheet) => ("CSV for Excel", "opens right with a double click"),
+        Format::Csv(CsvProfile::Spreadsheet(_)) => ("CSV for Excel", "opens right with a double click"),
         Format::Xlsx => ("Excel", "with its provenance on a second sheet"),
         Format::Parquet => ("Parquet", "typed, for DuckDB, pandas and Spark"),
         Format::Arrow => ("Arrow", "for memory"),
@@ -67,19 +68,21 @@ fn title(format: Format) -> (&'static str, &'static str) {
 }
 
 /// The buttons, in the order in which people ask for them.
-const OFFERED: [Format; 7] = [
-    Format::Csv(CsvProfile::Raw),
-    Format::Csv(CsvProfile::Spreadsheet),
-    Format::Xlsx,
-    Format::Parquet,
-    Format::Json,
-    Format::Ndjson,
-    Format::Arrow,
-];
+const fn offered(mark: DecimalMark) -> [Format; 7] {
+    [
+        Format::Csv(CsvProfile::Raw),
+        Format::Csv(CsvProfile::Spreadsheet(mark)),
+        Format::Xlsx,
+        Format::Parquet,
+        Format::Json,
+        Format::Ndjson,
+        Format::Arrow,
+    ]
+}
 
 /// The section of a report's page.
 pub(super) fn section(wanted: &Wanted<'_>, headers: &HeaderMap) -> Markup {
-    let scheme = if is_secure(headers) { "https" } else { "http" };
+    let scheme = Scheme::of(headers).name();
     let host = forwarded(headers, "x-forwarded-host").unwrap_or("localhost");
     let port = forwarded(headers, "x-forwarded-port").filter(|port| !matches!(*port, "80" | "443"));
     let origin = format!("{scheme}://{host}{}", port.map(|port| format!(":{port}")).unwrap_or_default());
@@ -88,7 +91,7 @@ pub(super) fn section(wanted: &Wanted<'_>, headers: &HeaderMap) -> Markup {
         section.card {
             h2 { "Take it along" }
             ul.downloads {
-                @for format in OFFERED {
+                @for format in offered(decimal_mark(headers)) {
                     @let (name, purpose) = title(format);
                     li {
                         a.button href={ (BASE) "/reports/" (wanted.report) "/download?" (wanted.query(format, true)) }

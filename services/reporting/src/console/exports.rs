@@ -84,7 +84,7 @@ fn table(state: &State, files: &[ExportFile]) -> Markup {
                             td.short { (show::day(file.business_day)) }
                             th scope="row" { a href={ (BASE) "/exports/" (file.id) } download { (file.report) "." (file.format) } }
                             td.n { (file.revision) }
-                            td.n { (show::whole(file.rows)) }
+                            td.n { (show::integer(file.rows)) }
                             td.n { (show::bytes(file.bytes)) }
                             td { (show::moment(file.created_at, zone)) }
                             td { code title=(file.sha256) { (file.sha256.get(..12).unwrap_or_default()) "…" } }

@@ -1,4 +1,4 @@
-//! What every request of the console passes: who is asking, whether a form is ours, and what browsers are told.
+//! What every request of the console passes: who is asking, whether a form is ours, and the headers for browsers.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -63,7 +63,7 @@ pub(super) async fn guard(Of(state): Of<State>, mut request: Request, next: Next
     if let Some(page) = response.extensions_mut().remove::<FaultPage>() {
         response = shown(&state, page, session.as_ref(), &uri, response);
     }
-    // Figures of a company: no copy stays in a browser after its user has gone.
+    // Figures of a company: no copy stays in a browser after its user has left.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
@@ -142,9 +142,24 @@ pub(super) fn forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a st
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Whether the browser reached the gateway over TLS.
-pub(super) fn is_secure(headers: &HeaderMap) -> bool {
-    forwarded(headers, "x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+/// How the browser reached the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if forwarded(headers, "x-forwarded-proto") == Some("https") { Self::Https } else { Self::Http }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 /// Who is looking at a page. A request without a session is sent to the form for the key.

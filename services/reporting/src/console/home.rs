@@ -160,7 +160,7 @@ fn freshness(state: &State, sources: &[SourceStatus], operations: bool) -> Marku
 /// How a source is, in one word.
 pub(super) fn source_state(source: &SourceStatus) -> Markup {
     if source.quarantined > 0 {
-        return pill(Tone::Warn, &format!("{} in quarantine", show::whole(source.quarantined)));
+        return pill(Tone::Warn, &format!("{} in quarantine", show::integer(source.quarantined)));
     }
     match (source.stale, source.failures) {
         (true, _) => pill(Tone::Bad, "stale"),
@@ -184,7 +184,7 @@ fn findings(night: &Night) -> Markup {
                                 th scope="row" { a href={ (BASE) "/reports/" (report) "?business_day=" (day) } { (title) } }
                                 td {
                                     @if *found == 0 { (pill(Tone::Good, "agrees")) }
-                                    @else { (pill(Tone::Bad, &format!("{} found", show::whole(count(*found))))) }
+                                    @else { (pill(Tone::Bad, &format!("{} found", show::integer(count(*found))))) }
                                 }
                             }
                         }
@@ -270,7 +270,7 @@ fn line(night: &Night, revision: &Revision, zone: chrono_tz::Tz, provisional: bo
             th scope="row" { a href={ (BASE) "/reports/" (revision.report) "?business_day=" (day) } { (night.title(&revision.report)) } }
             td { (super::revisions::state(revision)) }
             td.n { (revision.revision) }
-            td.n { (show::whole(revision.row_count)) }
+            td.n { (show::integer(revision.row_count)) }
             td { (show::moment(revision.published_at, zone)) }
             @if provisional { td { (super::revisions::missing(&revision.missing)) } }
         }

@@ -77,8 +77,8 @@ async fn document(state: &State, name: &str, ask: &Ask, asker: Asker) -> Result<
         Some((day, revision)) => ReportRequest::published(answers, name, day, revision).await?,
         None => ReportRequest::computed(answers, name, &ask.parameters, ask.snapshot).await?,
     };
-    if let Some(held) = request.held(answers).await {
-        return Ok(held);
+    if let Some(cached) = request.cached(answers).await {
+        return Ok(cached);
     }
     request.by(asker).document(answers).await
 }

@@ -101,7 +101,7 @@ fn line(state: &State, name: &str, revision: &Revision) -> Markup {
             td.n { (number) }
             td { (self::state(revision)) }
             td { (show::moment(revision.published_at, state.config.time_zone)) }
-            td.n { (show::whole(revision.row_count)) }
+            td.n { (show::integer(revision.row_count)) }
             td {
                 (cause(revision.cause.as_ref())) (missing(&revision.missing))
                 (outdated(revision, state.config.time_zone))
@@ -150,7 +150,7 @@ pub(super) fn cause(cause: Option<&Value>) -> Markup {
                 li {
                     (part["source"].as_str().unwrap_or_default()) ", " (show::words(part["dataset"].as_str().unwrap_or_default()).to_lowercase()) ": "
                     @let said = [("added", number(part, "added")), ("changed", number(part, "changed")), ("removed", number(part, "removed"))];
-                    @let said: Vec<String> = said.iter().filter(|(_, rows)| *rows > 0).map(|(what, rows)| format!("{} {what}", show::whole(*rows))).collect();
+                    @let said: Vec<String> = said.iter().filter(|(_, rows)| *rows > 0).map(|(what, rows)| format!("{} {what}", show::integer(*rows))).collect();
                     (said.join(", "))
                 }
             }

@@ -33,10 +33,10 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor, Path(id): Path<
             nav.crumbs aria-label="Where this is" { a href={ (BASE) "/jobs" } { "Jobs" } a href={ (BASE) "/jobs/" (run.job) } { (run.job) } }
             h1 { (run.job) span.soft { " run " (id) } }
         }
-        // Who hears the page is told how the run stands, and not its whole log again with each line.
+        // A screen reader announces the status of the run, and not its whole log again with each line.
         p.sr role="status" data-said {}
         div #run data-live[going] {
-            (standing(&state, &run))
+            (summary(&state, &run))
             div.two {
                 (facts(&state, &run))
                 (outcome(&run))
@@ -65,7 +65,7 @@ pub(super) fn status(status: RunStatus) -> Markup {
     pill(tone, status.name())
 }
 
-fn standing(state: &State, run: &RunRow) -> Markup {
+fn summary(state: &State, run: &RunRow) -> Markup {
     html! {
         p.lead {
             (status(run.status)) " "
@@ -121,7 +121,7 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-        Value::Number(number) => number.as_i64().map_or_else(|| number.to_string(), show::whole),
+        Value::Number(number) => number.as_i64().map_or_else(|| number.to_string(), show::integer),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::BASE;
+use super::{BASE, guard::Scheme};
 
 /// How long a session is good: a working day, and a key taken back is out of the console by the next.
 const LENGTH: Duration = Duration::from_secs(10 * 3_600);
@@ -97,10 +97,10 @@ impl Sessions {
     }
 
     /// The `Set-Cookie` of a session. Strict: no other site's link or form ever brings it along.
-    pub(super) fn cookie(&self, session: &Session, secure: bool) -> String {
+    pub(super) fn cookie(&self, session: &Session, scheme: Scheme) -> String {
         let claims = BASE64.encode(serde_json::to_vec(session).unwrap_or_default());
         let seal = BASE64.encode(self.seal("session", &claims).finalize().into_bytes());
-        attributes(&format!("{claims}.{seal}"), LENGTH.as_secs(), secure)
+        attributes(&format!("{claims}.{seal}"), LENGTH.as_secs(), scheme)
     }
 
     /// The session of a request: sealed by us, not over, not signed out of.
@@ -117,11 +117,11 @@ impl Sessions {
     }
 
     /// Ends a session; the returned `Set-Cookie` makes the browser forget it.
-    pub(super) async fn end(&self, session: Option<&Session>, secure: bool) -> String {
+    pub(super) async fn end(&self, session: Option<&Session>, scheme: Scheme) -> String {
         if let Some(session) = session {
             self.over.insert(session.id, ()).await;
         }
-        attributes("", 0, secure)
+        attributes("", 0, scheme)
     }
 
     /// What every form of a session carries, so that no other page can make one.
@@ -141,8 +141,8 @@ impl Sessions {
     }
 }
 
-fn attributes(value: &str, seconds: u64, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
+fn attributes(value: &str, seconds: u64, scheme: Scheme) -> String {
+    let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
     format!("{COOKIE}={value}; Path={BASE}/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
@@ -164,13 +164,13 @@ mod tests {
         let sessions = Sessions::new("0123456789abcdef");
         let now = Utc::now();
         let session = Session::begin("ann".to_owned(), Role::Analyst, now);
-        let cookie = sessions.cookie(&session, true);
+        let cookie = sessions.cookie(&session, Scheme::Https);
         assert!(cookie.contains("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
         let asked = asking(&cookie);
         assert_eq!(sessions.of(&asked, now), Some(session.clone()));
         assert_eq!(sessions.of(&asked, now + TimeDelta::hours(11)), None);
         assert_eq!(Sessions::new("another secret 00").of(&asked, now), None);
-        sessions.end(Some(&session), true).await;
+        sessions.end(Some(&session), Scheme::Https).await;
         assert_eq!(sessions.of(&asked, now), None);
     }
 
@@ -178,7 +178,7 @@ mod tests {
     fn nothing_of_a_cookie_can_be_changed() {
         let sessions = Sessions::new("0123456789abcdef");
         let now = Utc::now();
-        let cookie = sessions.cookie(&Session::begin("ann".to_owned(), Role::Analyst, now), false);
+        let cookie = sessions.cookie(&Session::begin("ann".to_owned(), Role::Analyst, now), Scheme::Http);
         let value = cookie.split(';').next().unwrap();
         let operator =
             BASE64.encode(serde_json::to_vec(&Session::begin("ann".to_owned(), Role::Operator, now)).unwrap());

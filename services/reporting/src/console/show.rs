@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use polars::prelude::{AnyValue, TimeUnit};
 
 /// A whole number with its thousands apart: `12,345`.
-pub(super) fn whole(value: i64) -> String {
+pub(super) fn integer(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let sign = if value < 0 { "-" } else { "" };
     format!("{sign}{}", grouped(&digits))
@@ -106,7 +106,7 @@ pub(super) fn maybe(at: Option<DateTime<Utc>>, zone: Tz) -> Markup {
 
 /// `1 row`, `2 rows`.
 pub(super) fn count(number: i64, one: &str, many: &str) -> String {
-    format!("{} {}", whole(number), if number == 1 { one } else { many })
+    format!("{} {}", integer(number), if number == 1 { one } else { many })
 }
 
 /// A technical name as words: `net_revenue` is `Net revenue`.
@@ -130,7 +130,7 @@ pub(super) fn cell(value: &AnyValue<'_>, kind: Kind, zone: Tz) -> String {
         AnyValue::DatetimeOwned(value, unit, _) => local(*value, *unit, zone),
         other => match (other.extract::<i64>(), kind) {
             (Some(value), Kind::Money { decimals }) => money(value, decimals),
-            (Some(value), _) => whole(value),
+            (Some(value), _) => integer(value),
             (None, _) => other.to_string(),
         },
     }
@@ -156,8 +156,8 @@ mod tests {
 
     #[test]
     fn figures_are_read_at_a_glance() {
-        assert_eq!(whole(-1_234_567), "-1,234,567");
-        assert_eq!(whole(12), "12");
+        assert_eq!(integer(-1_234_567), "-1,234,567");
+        assert_eq!(integer(12), "12");
         assert_eq!([money(123_450, 2), money(-5, 2), money(-123_450, 0)], ["1,234.50", "-0.05", "-123,450"]);
         assert_eq!(float(0.1 + 0.2), "0.30");
         assert_eq!(float(-12_345.67), "-12,345.67");

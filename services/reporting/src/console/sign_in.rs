@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{
     BASE,
     fault::Fault,
-    guard::{self, Visitor},
+    guard::{self, Scheme, Visitor},
     layout,
     session::{Role, Session},
 };
@@ -116,14 +116,14 @@ pub(super) async fn sign_in(Of(state): Of<State>, request: Request) -> Result<Re
     attempts.fetch_sub(1, Ordering::Relaxed);
     tracing::info!(consumer = me.consumer, "signed in to the console");
     let session = Session::begin(me.consumer, role, Utc::now());
-    let cookie = state.console.sessions.cookie(&session, guard::is_secure(&headers));
+    let cookie = state.console.sessions.cookie(&session, Scheme::of(&headers));
     Ok(with_cookie(Redirect::to(&format!("{BASE}{next}")), &cookie))
 }
 
 /// Ends the session.
 pub(super) async fn sign_out(Of(state): Of<State>, visitor: Result<Visitor, Fault>, headers: HeaderMap) -> Response {
     let session = visitor.ok().map(|visitor| visitor.session);
-    let cookie = state.console.sessions.end(session.as_ref(), guard::is_secure(&headers)).await;
+    let cookie = state.console.sessions.end(session.as_ref(), Scheme::of(&headers)).await;
     with_cookie(Redirect::to(&format!("{BASE}/sign-in")), &cookie)
 }
 

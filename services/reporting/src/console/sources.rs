@@ -36,7 +36,7 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<
     let content = html! {
         div.head {
             h1 { "Sources" }
-            p.lead { "What the services told, and up to when. Every change before “complete through” is in the figures." }
+            p.lead { "What the services reported, and up to when. Every change before “complete through” is in the figures." }
         }
         div.grid { @for status in &statuses { (card(&state, &visitor, status)) } }
     };
@@ -63,7 +63,7 @@ fn facts(state: &State, status: &SourceStatus) -> Markup {
             dt { "Last good poll" } dd { (show::maybe(status.last_success, zone)) }
             dt { "Its own lag" } dd { @if let Some(lag) = status.lag_seconds { (show::span(lag)) } @else { "–" } }
             dt { "Calls" } dd { (breaker(status.breaker)) }
-            @if status.failures > 0 { dt { "Failed in a row" } dd { (show::whole(status.failures)) } }
+            @if status.failures > 0 { dt { "Failed in a row" } dd { (show::integer(status.failures)) } }
             dt { "In quarantine" } dd { (show::count(status.quarantined, "row", "rows")) }
         }
     }
@@ -118,7 +118,7 @@ pub(super) async fn one(
                             @for (absent, since) in status.absent.iter().filter(|(it, _)| it.split('.').next() == Some(dataset)) {
                                 " " (pill(Tone::Warn, &format!("{absent} comes with version {since}")))
                             }
-                            @if let Some(rows) = status.quarantined_by_dataset.get(dataset) { " " (pill(Tone::Warn, &format!("{} in quarantine", show::whole(*rows)))) }
+                            @if let Some(rows) = status.quarantined_by_dataset.get(dataset) { " " (pill(Tone::Warn, &format!("{} in quarantine", show::integer(*rows)))) }
                         }
                     }
                 }

@@ -64,7 +64,7 @@ pub struct DiffView {
     /// Each revision after `from`, up to `to`: its state, what it lacks, and the rows that made it.
     #[schema(value_type = Vec<Object>)]
     pub causes: Vec<Restated>,
-    /// The columns that tell rows apart; none when whole rows were compared.
+    /// The columns of the key; none when whole rows were compared.
     pub key: Vec<String>,
     /// The columns of `to`: name, type and title.
     #[schema(value_type = Vec<Object>)]

@@ -40,7 +40,7 @@ pub async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (row, format, whole) = files::open(&state.pool, &state.config.exports_dir, id).await?;
+    let (row, format, file) = files::open(&state.pool, &state.config.exports_dir, id).await?;
     let attachment = Attachment {
         media_type: format.media_type(),
         file_name: format!("{}-{}-r{}.{}", row.report, row.business_day, row.revision, format.extension()),
@@ -51,5 +51,5 @@ pub async fn get(
         lasting: true,
         save: true,
     };
-    send(&state.downloads, ClientRequest { method: &method, headers: &headers }, &attachment, whole)
+    send(&state.downloads, ClientRequest { method: &method, headers: &headers }, &attachment, file)
 }

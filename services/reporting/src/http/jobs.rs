@@ -257,7 +257,7 @@ pub struct RunDetail {
     pub run: RunView,
     /// Who tried, and how it ended, oldest first; the latest hundred.
     pub attempts: Vec<AttemptView>,
-    /// What it told, oldest first; bounded.
+    /// Its log lines, oldest first; bounded.
     pub log: Vec<LogView>,
 }
 

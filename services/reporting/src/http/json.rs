@@ -6,6 +6,7 @@ use std::{
 };
 
 use ::exports::{Column, Format, Provenance, json};
+use aggregator::report::FEW;
 use axum::{
     body::Body,
     http::{HeaderValue, Method, StatusCode, header},
@@ -27,13 +28,10 @@ use super::{
 use crate::{
     State,
     answer::{
-        Coding, ReportRequest,
-        rows::{self, Found, Made, Rows, key},
+        Coding, Content, ReportRequest,
+        rows::{self, Found, Made, Rows},
     },
 };
-
-/// JSON of up to this many rows is kept in memory.
-const ROWS_IN_MEMORY: usize = 20_000;
 
 /// Bytes of rows below which a coding costs more than it spares.
 const WORTH_CODING: usize = 1_024;
@@ -51,13 +49,13 @@ pub(super) async fn send(
     cache: CachePolicy,
     report: &ReportRequest,
 ) -> Result<Response, ApiError> {
-    let key = key("json rows", None, &report.identity());
+    let key = Content::JsonRows.key(&report.identity());
     // Weak: two answers with this tag have equal rows, but each its own age. One that is outdated says so.
     let tag = report.outdated.as_ref();
     let tag = tag.map_or_else(|| key.clone(), |it| base::sha256_hex(format!("{key} {} {}", it.since, it.by)));
     let etag = format!("W/\"{}\"", tag.get(..32).unwrap_or(&tag));
     if conditional::evaluate(client.headers, &etag, None)? == Verdict::Unchanged {
-        // What the client has needs no computing to be told so.
+        // That the client has the current answer is known without computing.
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         validators(response.headers_mut(), &etag, None, cache.header())?;
@@ -65,11 +63,11 @@ pub(super) async fn send(
         return Ok(response);
     }
     let answer = Answer { client, cache, etag };
-    let made = match rows::of(&state.answers, report, &key).await? {
+    let made = match rows::of(&state.answers, report, Content::JsonRows, &key).await? {
         Rows::File(found) => return answer.around_file(state, found),
         Rows::Memory(made) => made,
     };
-    if made.document.frame().height() > ROWS_IN_MEMORY {
+    if made.document.frame().height() > FEW {
         return answer.around_file(state, build(state, report, &key, made).await?);
     }
     let rows = encoded(&made.document).await?;
@@ -85,7 +83,7 @@ pub(super) async fn send(
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         let length = coded.len();
         if short(length) {
-            return Ok(answer.whole(response, coded));
+            return Ok(answer.at_once(response, coded));
         }
         if let Some(coded) = InFlightRows::reserve(&state.in_flight, coded.into()) {
             return answer.slowly(state, response, length, slices(coded));
@@ -93,7 +91,7 @@ pub(super) async fn send(
     } else if short(rows.len()) {
         head.extend_from_slice(&rows);
         head.extend_from_slice(json::TAIL);
-        return Ok(answer.whole(response, head));
+        return Ok(answer.at_once(response, head));
     } else if let Some(reserved) = InFlightRows::reserve(&state.in_flight, rows.clone()) {
         let length = head.len() + reserved.len() + json::TAIL.len();
         return answer.slowly(state, response, length, around(head, slices(reserved)));
@@ -139,10 +137,7 @@ async fn encoded(document: &Document) -> Result<Bytes, ApiError> {
 }
 
 async fn build(state: &State, report: &ReportRequest, key: &str, made: Made) -> Result<Found, ApiError> {
-    let encode = |document: &Document, mut out: &mut (dyn Write + Send)| {
-        json::encode_rows(&document.columns, document.frame().clone(), &mut out).map(drop)
-    };
-    Ok(rows::build(&state.answers, report, key, made, encode).await?)
+    Ok(rows::build(&state.answers, report, Content::JsonRows, key, made).await?)
 }
 
 /// A response in the making: what it needs of its request.
@@ -174,12 +169,12 @@ impl Answer<'_> {
     }
 
     /// The answer around rows that lie in the spool.
-    fn around_file(&self, state: &State, (whole, note): Found) -> Result<Response, ApiError> {
+    fn around_file(&self, state: &State, (file, note): Found) -> Result<Response, ApiError> {
         let row_count = note.provenance.row_count.unwrap_or_default();
         let (mut response, head) = self.begin(&note.provenance, &note.columns, row_count)?;
         let Some(head) = head else { return Ok(response) };
-        let length = (head.len() + json::TAIL.len()) as u64 + whole.length;
-        let body = around(head, pieces(&state.downloads, whole.file, 0, whole.length));
+        let length = (head.len() + json::TAIL.len()) as u64 + file.length;
+        let body = around(head, pieces(&state.downloads, file.file, 0, file.length));
         // An encoder holds megabytes as long as its client is slow: only so many may.
         let coder = preferred(self.client.headers)
             .and_then(|coding| Some((coding, Arc::clone(&state.coders).try_acquire_owned().ok()?)));
@@ -193,7 +188,7 @@ impl Answer<'_> {
     }
 
     /// The answer with a body that leaves at once.
-    fn whole(&self, mut response: Response, body: Vec<u8>) -> Response {
+    fn at_once(&self, mut response: Response, body: Vec<u8>) -> Response {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         if *self.client.method != Method::HEAD {
             *response.body_mut() = body.into();

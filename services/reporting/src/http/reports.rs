@@ -122,12 +122,12 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Catalogue>, ApiError> {
 /// One report, computed now from the latest snapshot, or as it was published.
 ///
 /// Every parameter of the report is a query parameter; `GET /reports` lists them. The formats `json` (its envelope
-/// tells the age of this very answer) and `ndjson`, `csv`, `csv-spreadsheet`, `parquet`, `xlsx` and `arrow` (files:
+/// tells the age of this very answer) and `ndjson`, `csv`, `csv-spreadsheet`, `csv-spreadsheet-comma`, `parquet`, `xlsx` and `arrow` (files:
 /// built whole before the first byte is sent, with `Content-Length`, `ETag`, `Repr-Digest` and ranges).
 #[utoipa::path(get, path = "/reports/{name}", tag = "reports",
     params(("name" = String, Path, description = "The report", example = "store_performance"),
            ("format" = Option<String>, Query, example = "csv",
-            description = "json, ndjson, csv, csv-spreadsheet, parquet, xlsx or arrow; else `Accept` decides"),
+            description = "json, ndjson, csv, csv-spreadsheet, csv-spreadsheet-comma, parquet, xlsx or arrow; else `Accept` decides"),
            ("max_age" = Option<String>, Query, example = "60s",
             description = "Poll first the sources that are older, once for all who ask, and wait up to 20 s for them"),
            ("stale" = Option<String>, Query, example = "refuse",

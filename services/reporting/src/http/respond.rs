@@ -16,9 +16,9 @@ use super::{
 use crate::{
     State,
     answer::{
-        ReportRequest,
-        encode::{file_name, write},
-        rows::{self, Rows, key},
+        Content, ReportRequest,
+        encode::file_name,
+        rows::{self, Rows},
     },
 };
 
@@ -59,17 +59,16 @@ pub async fn send(
     // A part is always one of the plain file: its parts fit together whatever codings a client names later.
     let plain = format.is_compressed() || client.headers.contains_key(header::RANGE);
     let coding = if plain { None } else { preferred(client.headers) };
-    let key = key(format.name(), coding, &report.identity());
+    let content = Content::Document { format, coding };
+    let key = content.key(&report.identity());
     let answers = &state.answers;
     let found = match rows::find(answers, report, &key).await {
         Some(found) => Rows::File(found),
-        None => rows::of(answers, report, &key).await?,
+        None => rows::of(answers, report, content, &key).await?,
     };
-    let (whole, note) = match found {
+    let (file, note) = match found {
         Rows::File(found) => found,
-        Rows::Memory(made) => {
-            rows::build(answers, report, &key, made, move |document, out| write(format, coding, document, out)).await?
-        }
+        Rows::Memory(made) => rows::build(answers, report, content, &key, made).await?,
     };
     let attachment = Attachment {
         media_type: format.media_type(),
@@ -80,7 +79,7 @@ pub async fn send(
         lasting: false,
         save: format != Format::Ndjson,
     };
-    let mut response = send::send(&state.downloads, client, &attachment, whole)?;
+    let mut response = send::send(&state.downloads, client, &attachment, file)?;
     provenance_headers(response.headers_mut(), &note.provenance)?;
     Ok(response)
 }

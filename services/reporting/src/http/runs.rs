@@ -42,7 +42,7 @@ pub struct ReportRunRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: BTreeMap<String, Value>,
-    /// ndjson, csv, csv-spreadsheet, parquet, xlsx, arrow or json.
+    /// ndjson, csv, csv-spreadsheet, csv-spreadsheet-comma, parquet, xlsx, arrow or json.
     #[serde(default = "parquet")]
     format: String,
     /// An earlier snapshot of the lake.
@@ -194,7 +194,7 @@ pub async fn start(
             }
         }
     }
-    // What is wrong with it is told now, not by a run that fails.
+    // A mistake in it is answered now, not by a run that fails.
     state.aggregator.reports().ask(&name, &parameters, body.snapshot).await.map_err(in_body)?;
     let waiting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM jobs.run WHERE job = $1 AND status IN ('queued', 'waiting')")
@@ -291,7 +291,7 @@ pub async fn result(
     }
     let spool = state.answers.spool.clone();
     let file = tokio::task::spawn_blocking(move || spool.find(&outcome.file)).await.map_err(ApiError::internal)?;
-    let (whole, note) = file.ok_or_else(gone)?;
+    let (file, note) = file.ok_or_else(gone)?;
     let Note { provenance, .. } = serde_json::from_slice(&note).map_err(ApiError::internal)?;
     let attachment = Attachment {
         media_type: format.media_type(),
@@ -303,7 +303,7 @@ pub async fn result(
         save: true,
     };
     let client = ClientRequest { method: &method, headers: &headers };
-    let mut response = send::send(&state.downloads, client, &attachment, whole)?;
+    let mut response = send::send(&state.downloads, client, &attachment, file)?;
     provenance_headers(response.headers_mut(), &provenance)?;
     Ok(response)
 }

@@ -23,7 +23,7 @@ use super::{
     pace::{Downloads, paced},
     range::{self, Wanted},
 };
-use crate::answer::{Coding, Whole};
+use crate::answer::{Coding, OpenFile};
 
 /// How large the pieces are in which bytes are read and sent: what a slow client holds of our memory, twice.
 pub const PIECE: u64 = 32 * 1024;
@@ -83,9 +83,9 @@ pub fn send(
     downloads: &Downloads,
     client: ClientRequest<'_>,
     attachment: &Attachment,
-    whole: Whole,
+    file: OpenFile,
 ) -> Result<Response, ApiError> {
-    let etag = format!("\"{}\"", base::hex(whole.sha256.get(..16).unwrap_or_default()));
+    let etag = format!("\"{}\"", base::hex(file.sha256.get(..16).unwrap_or_default()));
     let text = |name: HeaderName| client.headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::new(Body::empty());
     if conditional::evaluate(client.headers, &etag, Some(attachment.modified))? == Verdict::Unchanged {
@@ -95,12 +95,12 @@ pub fn send(
     }
     let lasting = attachment.lasting.then_some(attachment.modified);
     let wanted = if range::may_be_partial(text(header::IF_RANGE), &etag, lasting) {
-        range::wanted(text(header::RANGE), whole.length)
+        range::wanted(text(header::RANGE), file.length)
     } else {
         Wanted::Whole
     };
     let (status, first, length) = match wanted {
-        Wanted::Whole => (StatusCode::OK, 0, whole.length),
+        Wanted::Whole => (StatusCode::OK, 0, file.length),
         Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Wanted::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
     };
@@ -110,7 +110,7 @@ pub fn send(
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if status == StatusCode::RANGE_NOT_SATISFIABLE {
-        headers.insert(header::CONTENT_RANGE, value(format!("bytes */{}", whole.length))?);
+        headers.insert(header::CONTENT_RANGE, value(format!("bytes */{}", file.length))?);
         return Ok(response);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(attachment.media_type));
@@ -120,17 +120,17 @@ pub fn send(
     // Of the whole file, whatever part is sent: that is what tells the receiver of parts that they fit together.
     headers.insert(
         "repr-digest",
-        value(format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(whole.sha256)))?,
+        value(format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(file.sha256)))?,
     );
     let disposition = if attachment.save { "attachment" } else { "inline" };
     headers
         .insert(header::CONTENT_DISPOSITION, value(format!("{disposition}; filename=\"{}\"", attachment.file_name))?);
     if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {first}-{}/{}", first + length - 1, whole.length);
+        let range = format!("bytes {first}-{}/{}", first + length - 1, file.length);
         headers.insert(header::CONTENT_RANGE, value(range)?);
     }
     if *client.method != Method::HEAD {
-        let pieces = pieces(downloads, whole.file, first, length);
+        let pieces = pieces(downloads, file.file, first, length);
         *response.body_mut() = if length <= PIECE {
             Body::from_stream(pieces)
         } else {

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
-    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "breaker": {"state": "closed"}, "quarantined": 0,
+    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "breaker": "closed", "quarantined": 0,
     "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {},
 }))]
 pub struct SourceView {
@@ -42,7 +42,7 @@ pub struct SourceView {
     /// of it is final.
     pub clock_ahead_seconds: i64,
     /// State of this process's circuit breaker.
-    #[schema(value_type = Object)]
+    #[schema(value_type = String)]
     pub breaker: serde_json::Value,
     /// Rows in quarantine.
     pub quarantined: i64,

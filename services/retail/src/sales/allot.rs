@@ -1,7 +1,7 @@
 //! Which lines of a sale a return gives back, and at what price: pure arithmetic.
 //!
 //! Invariant: over all returns of a line, quantities never exceed what was sold and discounts add
-//! up to exactly the discount that was given, whatever the split and whichever return falls away.
+//! up to exactly the discount that was given, whatever the split and whichever return is rejected.
 
 use kit::amount::{Pieces, share};
 use kit::id::ProductId;

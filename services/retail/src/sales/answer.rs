@@ -1,10 +1,10 @@
-//! What a client of a document gets: its present state, whoever asks and how often.
+//! The answer to a client of a document: its present state, for every repeat of the request.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kit::error::ApiError;
 use kit::extract::Json;
-use kit::idempotency::Asked;
+use kit::idempotency::KeyedRequest;
 use kit::stock::{Outcome, unsettled};
 
 use super::document::{Status, find_with_lines};
@@ -15,8 +15,8 @@ use crate::ids::SaleId;
 ///
 /// # Errors
 /// 422 where that request had another body.
-pub(super) async fn known(app: &App, asked: &Asked) -> Result<Option<SaleId>, ApiError> {
-    let known = asked.earlier::<(SaleId,)>(
+pub(super) async fn known(app: &App, keyed: &KeyedRequest) -> Result<Option<SaleId>, ApiError> {
+    let known = keyed.earlier::<(SaleId,)>(
         &app.db,
         "SELECT id, idempotency_digest AS request_digest FROM sales WHERE idempotency_key = $1",
     );
@@ -41,8 +41,9 @@ pub(super) async fn present(app: &App, id: SaleId) -> Result<Response, ApiError>
 /// Asks Inventory about a document just stored, and answers what came of it; 503 where Inventory does not answer.
 pub(super) async fn deliver(app: &App, id: SaleId) -> Result<Response, ApiError> {
     let outcome = app.outbox.deliver(id).await?;
-    let status: Status =
-        sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(id).fetch_one(&app.db).await?;
+    let status: Status = sqlx::query_scalar!(r#"SELECT status AS "status: Status" FROM sales WHERE id = $1"#, id.0)
+        .fetch_one(&app.db)
+        .await?;
     if outcome == Outcome::NoAnswer && status == Status::Pending {
         return Err(unsettled(&format!("document {id}"), &format!("/sales/{id}")).with("sale_id", id));
     }
@@ -50,8 +51,8 @@ pub(super) async fn deliver(app: &App, id: SaleId) -> Result<Response, ApiError>
 }
 
 /// The answer of the document that a concurrent request with the same key stored first.
-pub(super) async fn winner(app: &App, asked: &Asked) -> Result<Response, ApiError> {
-    match known(app, asked).await? {
+pub(super) async fn winner(app: &App, keyed: &KeyedRequest) -> Result<Response, ApiError> {
+    match known(app, keyed).await? {
         Some(id) => present(app, id).await,
         None => Err(ApiError::internal("a key was taken and then belonged to no document")),
     }

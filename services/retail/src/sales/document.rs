@@ -48,7 +48,7 @@ pub(crate) enum Status {
 }
 
 /// A sale or a return, without its lines.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Sale {
     pub id: SaleId,
     /// The key of this document's movements at Inventory.
@@ -67,7 +67,7 @@ pub(crate) struct Sale {
     pub business_day: NaiveDate,
     /// Minor units; negative on returns.
     pub total_cents: i64,
-    /// Told later by a till that was offline, at the prices that were charged.
+    /// Sent later by a till that was offline, at the prices that were charged.
     pub offline: bool,
     /// History that came through an import and moved no stock.
     pub imported: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Sale {
 }
 
 /// A line, frozen as it was sold.
-#[derive(Debug, Clone, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct SaleLine {
     pub line_no: i32,
     pub product_id: ProductId,
@@ -110,27 +110,28 @@ pub(crate) struct SaleWithLines {
     pub lines: Vec<SaleLine>,
 }
 
-/// `SELECT` of a [`Sale`], with the rest of the query after it.
-macro_rules! select_sale {
-    ($rest:literal) => {
-        concat!(
-            "SELECT s.id, s.reference, s.kind, s.status, s.receipt_number, s.store_id, s.register_id, \
-             s.original_sale_id, s.occurred_at, s.time_zone, s.business_day, s.total_cents, s.offline, s.imported, \
-             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = s.id) AS stock_settled, \
-             s.refusal, s.created_at, s.voided_at FROM sales s ",
-            $rest
+/// A checked query of [`Sale`]s: the rest of the statement, then its arguments.
+macro_rules! query_sales {
+    ($rest:literal, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Sale,
+            r#"SELECT s.id, s.reference, s.kind AS "kind: _", s.status AS "status: _", s.receipt_number, s.store_id,
+             s.register_id, s.original_sale_id AS "original_sale_id: _", s.occurred_at, s.time_zone,
+             s.business_day AS "business_day!", s.total_cents, s.offline, s.imported,
+             NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = s.id) AS "stock_settled!",
+             s.refusal AS "refusal: _", s.created_at, s.voided_at FROM sales s "# + $rest,
+            $($arguments)*
         )
     };
 }
-pub(crate) use select_sale;
+pub(crate) use query_sales;
 
 /// The document with this id.
 ///
 /// # Errors
 /// 404 where there is none.
 pub(super) async fn find(db: &PgPool, id: SaleId) -> Result<Sale, ApiError> {
-    sqlx::query_as(select_sale!("WHERE s.id = $1 AND NOT s.deleted"))
-        .bind(id)
+    query_sales!("WHERE s.id = $1 AND NOT s.deleted", id.0)
         .fetch_optional(db)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("sale {id}")))
@@ -148,11 +149,13 @@ pub(super) async fn find_with_lines(db: &PgPool, id: SaleId) -> Result<SaleWithL
 
 /// The lines of a document, in order.
 pub(super) async fn lines(db: impl PgExecutor<'_>, sale_id: SaleId) -> Result<Vec<SaleLine>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, list_price_cents, unit_cost_cents, \
-         discount_cents, net_cents, original_line_no FROM sale_lines WHERE sale_id = $1 ORDER BY line_no",
+    sqlx::query_as!(
+        SaleLine,
+        r#"SELECT line_no, product_id, sku, product_name, category, quantity, unit_price_cents, list_price_cents,
+           unit_cost_cents, discount_cents, net_cents AS "net_cents!", original_line_no
+           FROM sale_lines WHERE sale_id = $1 ORDER BY line_no"#,
+        sale_id.0
     )
-    .bind(sale_id)
     .fetch_all(db)
     .await
 }

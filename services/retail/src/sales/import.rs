@@ -11,15 +11,14 @@ mod write;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use kit::amount::Price;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::id::ProductId;
-use kit::import::history::LineCells;
+use kit::import::history::LineColumns;
 use kit::import::{Applying, Document, Given, Kind as ImportKind, Major, Minor, Moment, Options, Outcome};
 use kit::import::{Record, Refusal, Report, Rules, amount};
 use kit::stock::Catalogue;
-use kit::text::{Code, Reference, Text, Zone};
+use kit::text::{Code, Reference, Zone};
 use sqlx::PgTransaction;
 
 use super::document::Kind;
@@ -44,43 +43,23 @@ kit::columns! {
         occurred_at: Moment = "2026-01-31T09:30:00-05:00",
         /// IANA zone that decides the business day; the store's where absent or empty.
         time_zone: Option<Zone> = "America/New_York",
-        /// On a return: reference of the sale it gives back; without it, a return without receipt.
+        /// On a return: reference of the sale it gives back; without it, a return without receipt. What is stored stays where
+        /// absent.
         original_reference: Given<Reference> = "S1-000009",
-        /// Number of the line within its document, above zero.
-        line_no: i32 = "1",
-        /// Id of the product at Inventory; where absent or empty it is found by `sku`, and where given both must agree.
-        product_id: Option<ProductId> = "7",
-        /// SKU of the product.
-        sku: Text = "TEA-1",
-        /// Name as it was sold; Inventory's where absent or empty.
-        product_name: Option<Text> = "Green tea",
-        /// Category as it was sold; Inventory's where absent or empty.
-        category: Option<Text> = "Tea",
         /// Pieces, not zero. On a sale, a line below zero came back (exchange) or takes off (coupon). On a return, the
         /// sign does not matter while all lines have the same; else what is below zero came back.
         quantity: i64 = "2",
-        /// Price of one piece before discounts, in minor units; below zero on the line of a coupon.
-        unit_price_cents: Option<Minor> = "1250",
-        /// The same in major units, with a decimal point.
-        unit_price: Option<Major> = "12.50",
-        /// Cost of one piece, in minor units; Inventory's of today where absent or empty.
-        unit_cost_cents: Option<Price> = "500",
-        /// The same in major units.
-        unit_cost: Option<Major> = "5.00",
-        /// Taken off the whole line, in minor units; the sign does not matter.
-        discount_cents: Given<Minor> = "100",
-        /// The same in major units.
-        discount: Given<Major> = "1.00",
         /// Taken off the whole document, in minor units, the same on each of its rows: spread over its lines by price.
         ticket_discount_cents: Given<Minor> = "250",
         /// The same in major units.
         ticket_discount: Given<Major> = "2.50",
+        ..line: LineColumns
     }
 }
 
 impl Record for SaleRow {
     const KEY: &'static [&'static str] = &["reference"];
-    const ONE_OF: &'static [&'static [&'static str]] = &[&["unit_price_cents", "unit_price"]];
+    const ONE_OF: &'static [&'static [&'static str]] = &[LineColumns::PRICE];
 
     fn pass(&self) -> i16 {
         match self.kind {
@@ -95,47 +74,29 @@ impl Record for SaleRow {
     }
 
     fn product(&self) -> Option<(Option<ProductId>, &str)> {
-        Some((self.product_id, self.sku.as_str()))
+        Some(self.line.product())
     }
 
     fn check(&self, rules: Rules) -> Result<(), Refusal> {
         if !(1..=9999).contains(&self.register_number) {
             return Err(Refusal::new("register_number", "must be from 1 to 9999"));
         }
-        if let Moment::Instant(at) = self.occurred_at {
-            kit::moment::check(at).map_err(|reason| Refusal::new("occurred_at", reason))?;
-        }
+        self.occurred_at.check("occurred_at")?;
         if self.kind == Kind::Sale && self.original_reference.value().is_some() {
             return Err(Refusal::new("original_reference", "belongs on returns only"));
         }
         self.ticket_discount(rules)?;
-        self.cells().check(rules)
+        self.line.check(self.quantity, rules)
     }
 }
 
 impl SaleRow {
-    fn cells(&self) -> LineCells<'_> {
-        LineCells {
-            line_no: self.line_no,
-            product_id: self.product_id,
-            sku: &self.sku,
-            product_name: self.product_name.as_ref(),
-            category: self.category.as_ref(),
-            quantity: self.quantity,
-            unit_price_cents: self.unit_price_cents,
-            unit_price: self.unit_price,
-            unit_cost_cents: self.unit_cost_cents,
-            unit_cost: self.unit_cost,
-            discount_cents: &self.discount_cents,
-            discount: &self.discount,
-        }
-    }
-
-    /// Minor units taken off the whole document.
-    fn ticket_discount(&self, rules: Rules) -> Result<i64, Refusal> {
+    /// Minor units taken off the whole document; none where no column says.
+    fn ticket_discount(&self, rules: Rules) -> Result<Option<i64>, Refusal> {
         let minor = ("ticket_discount_cents", self.ticket_discount_cents.value().map(|amount| amount.0));
         let discount = amount(minor, ("ticket_discount", self.ticket_discount.value().copied()), rules)?;
-        Ok(discount.unwrap_or(0))
+        let said = self.ticket_discount_cents.is_said() || self.ticket_discount.is_said();
+        Ok(discount.or(said.then_some(0)))
     }
 }
 
@@ -162,8 +123,8 @@ impl ImportKind for Sales {
     ) -> Result<(), ApiError> {
         let accepted = judge::judge(tx, import, &self.catalogue, documents, outcome).await?;
         write::write(tx, import, &accepted).await?;
-        for told in &accepted {
-            outcome.apply(told.document);
+        for resolved in &accepted {
+            outcome.apply(resolved.document);
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! What the outbox of `kit::stock` must know of sales and returns to keep them in agreement with the stock.
 //!
 //! Beside the invariants there: a void cannot be refused by Inventory, so it is decided here at once and the
-//! stock follows; a return is never given up, for the goods are back in the store and only Inventory's answer is missing; nor is the sale of
-//! a till that was offline, for its goods have gone.
+//! stock follows; a return is never given up, because the goods are back in the store and only Inventory's answer is
+//! missing; nor is the sale of a till that was offline, because its goods have left the store.
 
 use chrono::{DateTime, Utc};
 use kit::id::LocationId;
@@ -16,7 +16,6 @@ use crate::ids::SaleId;
 /// Sales and returns, as documents that take and give stock.
 pub struct Sales;
 
-#[derive(sqlx::FromRow)]
 struct Header {
     reference: String,
     kind: Kind,
@@ -30,18 +29,21 @@ impl Documents for Sales {
     type Id = SaleId;
 
     async fn movement(db: &PgPool, id: SaleId) -> Result<Movement, sqlx::Error> {
-        let header: Header = sqlx::query_as(
-            "SELECT reference, kind, location_id, occurred_at, time_zone, offline FROM sales WHERE id = $1",
+        let header: Header = sqlx::query_as!(
+            Header,
+            r#"SELECT reference, kind AS "kind: _", location_id AS "location_id!", occurred_at,
+           time_zone, offline FROM sales WHERE id = $1"#,
+            id.0
         )
-        .bind(id)
         .fetch_one(db)
         .await?;
         // Stock moves against the sale.
-        let lines: Vec<Line> = sqlx::query_as(
-            "SELECT product_id, (-sum(quantity))::bigint AS quantity FROM sale_lines WHERE sale_id = $1
-             GROUP BY product_id ORDER BY product_id",
+        let lines: Vec<Line> = sqlx::query_as!(
+            Line,
+            r#"SELECT product_id, (-sum(quantity))::bigint AS "quantity!" FROM sale_lines WHERE sale_id = $1
+             GROUP BY product_id ORDER BY product_id"#,
+            id.0
         )
-        .bind(id)
         .fetch_all(db)
         .await?;
         let reason = match header.kind {

@@ -8,7 +8,7 @@ use crate::App;
 use crate::ids::RegisterId;
 
 /// A register that may take documents, and the store around it.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct Place {
     pub store_id: StoreId,
     pub store_code: String,
@@ -24,12 +24,13 @@ pub(super) struct Place {
 /// # Errors
 /// 422 for no such register, 409 for an inactive one.
 pub(super) async fn place(app: &App, register_id: RegisterId) -> Result<Place, ApiError> {
-    let place: Place = sqlx::query_as(
+    let place: Place = sqlx::query_as!(
+        Place,
         "SELECT s.id AS store_id, s.code AS store_code, s.time_zone, r.id AS register_id, r.number AS register_number, \
          s.active AS store_active, r.active AS register_active \
          FROM registers r JOIN stores s ON s.id = r.store_id WHERE r.id = $1 AND NOT r.deleted",
+        register_id.0
     )
-    .bind(register_id)
     .fetch_optional(&app.db)
     .await?
     .ok_or_else(|| ApiError::invalid("register_id", format!("there is no register {register_id}")))?;

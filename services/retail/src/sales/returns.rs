@@ -7,7 +7,7 @@ use kit::amount::Pieces;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
 use kit::id::{LocationId, ProductId};
-use kit::idempotency::{Asked, IdempotencyKey};
+use kit::idempotency::{IdempotencyKey, KeyedRequest};
 use serde::{Deserialize, Serialize};
 use sqlx::PgTransaction;
 use utoipa::ToSchema;
@@ -61,8 +61,8 @@ pub(super) async fn create_return(
     key: Option<IdempotencyKey>,
     Json(request): Json<ReturnRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::new(key, &(id, &request));
-    if let Some(return_id) = answer::known(&app, &asked).await? {
+    let keyed = KeyedRequest::new(key, &(id, &request));
+    if let Some(return_id) = answer::known(&app, &keyed).await? {
         return answer::present(&app, return_id).await;
     }
     check_count(request.lines.len())?;
@@ -83,14 +83,14 @@ pub(super) async fn create_return(
         Err(refused) => {
             tx.rollback().await?;
             // A twin of this request may have taken the last pieces while this one waited for the lock.
-            return match answer::known(&app, &asked).await? {
+            return match answer::known(&app, &keyed).await? {
                 Some(return_id) => answer::present(&app, return_id).await,
                 None => Err(refused),
             };
         }
     };
     let draft = draft(&sale, place, location_id, occurred_at, lines);
-    match insert_pending(&app, &mut tx, &draft, &asked).await? {
+    match insert_pending(&app, &mut tx, &draft, &keyed).await? {
         Some(return_id) => {
             tx.commit().await?;
             metric::document(Kind::Return);
@@ -98,7 +98,7 @@ pub(super) async fn create_return(
         }
         None => {
             tx.rollback().await?;
-            answer::winner(&app, &asked).await
+            answer::winner(&app, &keyed).await
         }
     }
 }
@@ -136,7 +136,9 @@ async fn take_from_sold(
     // Every return and every void of this sale waits here, so what is counted below stays true.
     sqlx::query!("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE", sale_id.0).execute(&mut **tx).await?;
     let status: Status =
-        sqlx::query_scalar("SELECT status FROM sales WHERE id = $1").bind(sale_id).fetch_one(&mut **tx).await?;
+        sqlx::query_scalar!(r#"SELECT status AS "status: Status" FROM sales WHERE id = $1"#, sale_id.0)
+            .fetch_one(&mut **tx)
+            .await?;
     if status == Status::Voided {
         return Err(ApiError::conflict(
             "sale-voided",

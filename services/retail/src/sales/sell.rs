@@ -9,7 +9,7 @@ use kit::amount::{Discount, Pieces, Price};
 use kit::error::ApiError;
 use kit::extract::Json;
 use kit::id::{ProductId, StoreId};
-use kit::idempotency::{Asked, IdempotencyKey};
+use kit::idempotency::{IdempotencyKey, KeyedRequest};
 use kit::stock::{Product, Validated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,8 +71,8 @@ pub(super) async fn create_sale(
     key: Option<IdempotencyKey>,
     Json(request): Json<SaleRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::new(key, &request);
-    if let Some(id) = answer::known(&app, &asked).await? {
+    let keyed = KeyedRequest::new(key, &request);
+    if let Some(id) = answer::known(&app, &keyed).await? {
         return answer::present(&app, id).await;
     }
     check_count(request.lines.len())?;
@@ -97,7 +97,7 @@ pub(super) async fn create_sale(
         place,
     };
     let mut tx = kit::db::begin(&app.db).await?;
-    match insert_pending(&app, &mut tx, &draft, &asked).await? {
+    match insert_pending(&app, &mut tx, &draft, &keyed).await? {
         Some(id) => {
             tx.commit().await?;
             metric::document(Kind::Sale);
@@ -105,7 +105,7 @@ pub(super) async fn create_sale(
         }
         None => {
             tx.rollback().await?;
-            answer::winner(&app, &asked).await
+            answer::winner(&app, &keyed).await
         }
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn check_moment(occurred_at: Option<DateTime<Utc>>) -> Result<DateTim
     }
 }
 
-/// Whether a till tells later what it sold: at its own prices, and at a moment that has passed.
+/// Whether a till sends later what it sold: at its own prices, and at a moment that has passed.
 fn was_offline(app: &App, request: &SaleRequest, occurred_at: DateTime<Utc>) -> Result<bool, ApiError> {
     let priced = request.lines.iter().all(|line| line.unit_price_cents.is_some());
     let age = Utc::now() - occurred_at;

@@ -12,7 +12,6 @@ use crate::App;
 use crate::ids::SaleId;
 use crate::metric;
 
-#[derive(sqlx::FromRow)]
 struct Locked {
     kind: Kind,
     status: Status,
@@ -42,12 +41,14 @@ async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
     let mut tx = kit::db::begin(&app.db).await?;
     // The lock that a return takes too: either it sees the void, or the void sees the return.
     sqlx::query!("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE", id.0).execute(&mut *tx).await?;
-    let sale: Locked = sqlx::query_as(
-        "SELECT kind, status, imported, ARRAY(SELECT r.id FROM sales r WHERE r.original_sale_id = s.id \
-           AND r.status IN ('pending', 'completed') ORDER BY r.id) AS returns \
-         FROM sales s WHERE id = $1 AND NOT deleted",
+    let sale: Locked = sqlx::query_as!(
+        Locked,
+        r#"SELECT kind AS "kind: _", status AS "status: _", imported,
+             ARRAY(SELECT r.id FROM sales r WHERE r.original_sale_id = s.id
+               AND r.status IN ('pending', 'completed') ORDER BY r.id) AS "returns!: _"
+             FROM sales s WHERE id = $1 AND NOT deleted"#,
+        id.0
     )
-    .bind(id)
     .fetch_optional(&mut *tx)
     .await?
     .ok_or_else(|| ApiError::not_found(format!("sale {id}")))?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{LocationId, ProductId};
-use kit::idempotency::Asked;
+use kit::idempotency::KeyedRequest;
 use kit::stock::Step;
 use sqlx::PgTransaction;
 
@@ -20,7 +20,7 @@ pub(super) struct Draft {
     pub location_id: LocationId,
     pub original_sale_id: Option<SaleId>,
     pub occurred_at: DateTime<Utc>,
-    /// Told later by a till, at the prices that were charged.
+    /// Sent later by a till, at the prices that were charged.
     pub offline: bool,
     pub lines: Vec<DraftLine>,
 }
@@ -53,7 +53,7 @@ pub(super) async fn insert_pending(
     app: &App,
     tx: &mut PgTransaction<'_>,
     draft: &Draft,
-    asked: &Asked,
+    keyed: &KeyedRequest,
 ) -> Result<Option<SaleId>, ApiError> {
     fn column<T>(lines: &[DraftLine], value: impl Fn(&DraftLine) -> T) -> Vec<T> {
         lines.iter().map(value).collect()
@@ -87,8 +87,8 @@ pub(super) async fn insert_pending(
         draft.occurred_at,
         &place.time_zone,
         total_cents(lines)?,
-        asked.key(),
-        asked.digest(),
+        keyed.key(),
+        keyed.digest(),
         column(lines, |it| it.product_id) as _,
         &column(lines, |it| it.sku.clone()),
         &column(lines, |it| it.product_name.clone()),

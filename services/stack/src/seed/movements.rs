@@ -1,5 +1,5 @@
 //! What Inventory remembers of the same history: a movement per line sold or given back, goods in once a week, and
-//! the stock that is left. Three documents are told wrongly on purpose, for the stock reconciliation to find.
+//! the stock that is left. Three documents are sent wrongly on purpose, for the stock reconciliation to find.
 
 use std::collections::BTreeMap;
 

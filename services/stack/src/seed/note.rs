@@ -1,4 +1,4 @@
-//! What has been told to a data folder: its `seed.json`, so that a repeat completes that history and tells no other.
+//! The history that a data folder was seeded with: its `seed.json`, so that a repeat completes that history and no other.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,11 @@ use crate::state::State;
 
 /// A history, with its last day.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct Seeded {
     pub(super) plan: Plan,
-    /// Whether it was told to its end.
-    pub(super) whole: bool,
+    /// Whether all of it was sent.
+    #[serde(rename = "whole")]
+    pub(super) complete: bool,
 }
 
 /// The file of one data folder.
@@ -25,33 +26,33 @@ impl Note {
         Self(state.lake.with_file_name("seed.json"))
     }
 
-    /// The history to tell: the one noted, if it is what was asked for, or else a new one that is noted now.
-    pub(super) fn begin(&self, asked: &Plan, zones: impl Iterator<Item = chrono_tz::Tz>) -> Result<Told> {
-        if let Some(told) = self.read()? {
-            let open = Plan { until: asked.until.or(told.plan.until), ..asked.clone() };
-            if open == told.plan {
-                return Ok(told);
+    /// The history to send: the noted one, where it is the one that is asked for, or else a new one, which is noted.
+    pub(super) fn begin(&self, asked: &Plan, zones: impl Iterator<Item = chrono_tz::Tz>) -> Result<Seeded> {
+        if let Some(seeded) = self.read()? {
+            let open = Plan { until: asked.until.or(seeded.plan.until), ..asked.clone() };
+            if open == seeded.plan {
+                return Ok(seeded);
             }
-            let Plan { days, stores, products, customers, seed, until } = &told.plan;
+            let Plan { days, stores, products, customers, seed, until } = &seeded.plan;
             let last = until.map_or_else(String::new, |last| format!(" --until {last}"));
             return Err(Error::Usage(format!(
-                "another history has been told to this system: --days {days} --stores {stores} --products {products} \
+                "this system holds another history: --days {days} --stores {stores} --products {products} \
                  --customers {customers} --seed {seed}{last}.\n  Name a new --data-dir for a new one."
             )));
         }
         let now = Utc::now();
         let over = zones.map(|zone| base::date_in(zone, now) - Days::new(1)).min();
-        let told = Told { plan: Plan { until: asked.until.or(over), ..asked.clone() }, whole: false };
-        self.write(&told)?;
-        Ok(told)
+        let seeded = Seeded { plan: Plan { until: asked.until.or(over), ..asked.clone() }, complete: false };
+        self.write(&seeded)?;
+        Ok(seeded)
     }
 
-    pub(super) fn write(&self, told: &Told) -> Result<()> {
-        let text = serde_json::to_string(told).map_err(|error| self.bad(&error))?;
+    pub(super) fn write(&self, seeded: &Seeded) -> Result<()> {
+        let text = serde_json::to_string(seeded).map_err(|error| self.bad(&error))?;
         std::fs::write(&self.0, text).map_err(Error::io("write", &self.0))
     }
 
-    fn read(&self) -> Result<Option<Told>> {
+    fn read(&self) -> Result<Option<Seeded>> {
         match std::fs::read_to_string(&self.0) {
             Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| self.bad(&error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

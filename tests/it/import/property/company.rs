@@ -1,5 +1,5 @@
 //! A whole company, told to two systems: plainly to the one; in any order, split and shape to the other, whose services are
-//! killed while they import. What is stored is equal, and so is every report.
+//! killed while they import, and which is then told otherwise. What is stored is equal, and so is every report.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use reqwest::Method;
 use serde_json::Value;
 use system_tests::{Stack, campaign, runs, seed, wait_until};
 
-use super::file::{Document, Shape, Teller, send, text};
+use super::file::{Document, Row, Shape, Teller, send, text};
 use super::movements::Movement;
 use super::orders::Order;
 use super::refunds::Refund;
 use super::tickets::Ticket;
-use super::{PRODUCTS, len, of_report, split, stored, tell_plainly};
+use super::{PRODUCTS, correct_one, len, of_report, split, stored, tell_plainly, withdraw};
 use crate::shop::{PATIENCE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,14 +28,74 @@ async fn every_report_is_the_same_however_a_company_is_told_and_killed_meanwhile
         each::<Order>(&plain, &first, &mut told, &second, &mut random).await;
         each::<Refund>(&plain, &first, &mut told, &second, &mut random).await;
         each::<Movement>(&plain, &first, &mut told, &second, &mut random).await;
-        let (expected, found) = (reports(&plain).await, reports(&told).await);
-        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
-        for (name, rows) in &expected {
-            assert_eq!(&found[name], rows, "case {case}: {name}");
-        }
-        let filled = expected.values().filter(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty())).count();
-        assert!(filled > 20, "{filled} of {} reports have rows", expected.len());
+        equal(&plain, &told, &format!("case {case}")).await;
+
+        // What was read already is withdrawn and corrected; the other system is told what comes of it, and nothing else.
+        let [first, second] = shops.each_ref().map(|shop| Teller { shop, prefix: format!("C{case}") });
+        let tickets = Changed::<Ticket>::tell(&second, &mut random).await;
+        let orders = Changed::<Order>::tell(&second, &mut random).await;
+        let refunds = Changed::<Refund>::tell(&second, &mut random).await;
+        let movements = Changed::<Movement>::tell(&second, &mut random).await;
+        runs::poll_all(&told).await;
+        tickets.change(&first, &second, &mut random).await;
+        orders.change(&first, &second, &mut random).await;
+        refunds.change(&first, &second, &mut random).await;
+        movements.change(&first, &second, &mut random).await;
+        same::<Ticket>(&plain, &first, &told, &second).await;
+        same::<Order>(&plain, &first, &told, &second).await;
+        same::<Refund>(&plain, &first, &told, &second).await;
+        same::<Movement>(&plain, &first, &told, &second).await;
+        equal(&plain, &told, &format!("case {case}, changed")).await;
     }
+}
+
+/// Polls both systems: every report is the same.
+async fn equal(plain: &Stack, told: &Stack, what: &str) {
+    let (expected, found) = (reports(plain).await, reports(told).await);
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+    for (name, rows) in &expected {
+        assert_eq!(&found[name], rows, "{what}: {name}");
+    }
+    let filled = expected.values().filter(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty())).count();
+    assert!(filled > 20, "{filled} of {} reports have rows", expected.len());
+}
+
+/// A history of which a file will be withdrawn and a document corrected.
+struct Changed<D> {
+    /// The file's import.
+    import: Value,
+    /// What the file does not have.
+    documents: Vec<D>,
+}
+
+impl<D: Document> Changed<D> {
+    async fn tell(teller: &Teller<'_>, random: &mut StdRng) -> Self {
+        D::precede(teller).await;
+        let mut documents = D::history(random);
+        // What depends on another stands behind it.
+        let gone = documents.split_off(documents.len() / 2);
+        let mut import = Value::Null;
+        for documents in [&documents, &gone] {
+            let shape = Shape::any(random);
+            let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, shape)).collect();
+            let report = send::<D>(teller, &rows, shape, "", random).await;
+            assert_eq!(of_report(&report)[1], len(&rows), "{report}");
+            import = report["id"].clone();
+        }
+        Self { import, documents }
+    }
+
+    async fn change(mut self, first: &Teller<'_>, second: &Teller<'_>, random: &mut StdRng) {
+        withdraw::<D>(second.shop, &self.import).await;
+        correct_one(second, &mut self.documents, random).await;
+        tell_plainly(first, &self.documents, random).await;
+    }
+}
+
+/// The same is stored in both systems.
+async fn same<D: Document>(plain: &Stack, first: &Teller<'_>, told: &Stack, second: &Teller<'_>) {
+    let expected = stored::<D>(first, &plain.pool(D::DATABASE).await).await;
+    assert_eq!(stored::<D>(second, &told.pool(D::DATABASE).await).await, expected);
 }
 
 /// The same company in either system, with the same ids.
@@ -61,8 +121,7 @@ async fn each<D: Document>(
         let [all, applied, unchanged, refused] = of_report(&report);
         assert_eq!((all, applied + unchanged, refused), (len(&rows), len(&rows), 0), "{report}");
     }
-    let expected = stored::<D>(first, &plain.pool(D::DATABASE).await).await;
-    assert_eq!(stored::<D>(second, &told.pool(D::DATABASE).await).await, expected);
+    same::<D>(plain, first, told, second).await;
 }
 
 /// Kills the service at some moment: after so many questions to its database.

@@ -27,7 +27,7 @@ impl Document for Movement {
          m.occurred_at, m.time_zone, m.imported, d.outcome, d.reason) \
          FROM stock_movements m JOIN products p ON p.id = m.product_id JOIN movement_documents d ON d.reference = m.reference \
          WHERE m.reference LIKE $1 || '-%' AND NOT m.deleted AND NOT d.withdrawn ORDER BY m.reference, p.sku";
-    const CELLS: &'static [&'static str] = &["quantity"];
+    const CELLS: &'static [&'static str] = &["reason", "sku", "location_code", "quantity", "occurred_at", "time_zone"];
 
     fn history(random: &mut StdRng) -> Vec<Self> {
         let document = |number| {

@@ -44,8 +44,25 @@ impl Document for Order {
            l.unit_price_cents, l.unit_cost_cents, l.discount_cents, l.net_cents), ' ' ORDER BY l.line_no)) \
          FROM orders o JOIN order_lines l ON l.order_id = o.id JOIN customers c ON c.id = o.customer_id \
          WHERE o.reference LIKE $1 || '-%' AND NOT o.deleted GROUP BY o.id, c.reference ORDER BY o.reference";
-    const CELLS: &'static [&'static str] =
-        &["quantity", "unit_price_cents", "unit_price", "unit_cost_cents", "unit_cost", "line_no", "payment_status"];
+    const CELLS: &'static [&'static str] = &[
+        "customer_reference",
+        "status",
+        "payment_status",
+        "occurred_at",
+        "time_zone",
+        "confirmed_at",
+        "shipped_at",
+        "delivered_at",
+        "cancelled_at",
+        "line_no",
+        "quantity",
+        "unit_price_cents",
+        "unit_price",
+        "unit_cost_cents",
+        "unit_cost",
+        "discount_cents",
+        "discount",
+    ];
 
     async fn prepare(shop: &Shop) {
         let row = |at| format!("{}-C{at},Customer,2026-01-01\n", shop.code);

@@ -60,7 +60,17 @@ impl Document for Refund {
            ORDER BY l.line_no)) \
          FROM refunds r JOIN refund_lines l ON l.refund_id = r.id JOIN orders o ON o.id = r.order_id \
          WHERE r.reference LIKE $1 || '-%' AND NOT r.deleted GROUP BY r.id, o.reference ORDER BY r.reference";
-    const CELLS: &'static [&'static str] = &["quantity", "amount_cents", "amount", "line_no", "order_line_no"];
+    const CELLS: &'static [&'static str] = &[
+        "order_reference",
+        "occurred_at",
+        "time_zone",
+        "line_no",
+        "order_line_no",
+        "sku",
+        "quantity",
+        "amount_cents",
+        "amount",
+    ];
 
     async fn prepare(shop: &Shop) {
         Order::prepare(shop).await;

@@ -62,8 +62,23 @@ impl Document for Ticket {
          FROM sales s JOIN sale_lines l ON l.sale_id = s.id JOIN registers r ON r.id = s.register_id \
          LEFT JOIN sales o ON o.id = s.original_sale_id AND NOT o.deleted \
          WHERE s.reference LIKE $1 || '-%' AND NOT s.deleted GROUP BY s.id, r.number, o.reference ORDER BY s.reference";
-    const CELLS: &'static [&'static str] =
-        &["register_number", "quantity", "unit_price_cents", "unit_price", "unit_cost_cents", "unit_cost", "line_no"];
+    const CELLS: &'static [&'static str] = &[
+        "kind",
+        "store_code",
+        "register_number",
+        "occurred_at",
+        "original_reference",
+        "ticket_discount_cents",
+        "ticket_discount",
+        "line_no",
+        "quantity",
+        "unit_price_cents",
+        "unit_price",
+        "unit_cost_cents",
+        "unit_cost",
+        "discount_cents",
+        "discount",
+    ];
 
     fn history(random: &mut StdRng) -> Vec<Self> {
         let mut documents = Vec::new();

@@ -35,7 +35,7 @@ impl Named {
 pub(super) struct Relation {
     rows: f64,
     columns: Vec<Named>,
-    /// Sets of columns that tell rows apart.
+    /// Sets of unique columns.
     unique: Vec<BTreeSet<String>>,
 }
 
@@ -85,7 +85,7 @@ impl Relation {
 pub(super) struct Scope<'a> {
     pub(super) rows: f64,
     pub(super) columns: Vec<Named>,
-    /// Sets of columns, as table and name, that tell rows apart.
+    /// Sets of unique columns, as table and name.
     pub(super) unique: Vec<BTreeSet<(String, String)>>,
     /// That of the statement around a subquery.
     pub(super) outer: Option<&'a Scope<'a>>,

@@ -99,7 +99,7 @@ fn literal(at: &Expr, value: &Value) -> Planned {
             _ => Err(fault(at, format!("{digits} is no number that an engine can hold"))),
         },
         Value::Number(digits, _) => match digits.parse() {
-            Ok(value) => Ok(Typed::whole(value)),
+            Ok(value) => Ok(Typed::integer(value)),
             Err(_) => Err(fault(at, format!("{digits} is beyond the whole numbers of an engine"))),
         },
         _ => Err(fault(at, "only numbers, 'text', TRUE, FALSE and NULL are literals")),
@@ -108,9 +108,9 @@ fn literal(at: &Expr, value: &Value) -> Planned {
 
 fn negative(at: &Expr, value: Typed) -> Planned {
     match value {
-        Typed { literal: Some(Literal::Whole(value)), .. } => Ok(Typed::whole(-value)),
+        Typed { literal: Some(Literal::Integer(value)), .. } => Ok(Typed::integer(-value)),
         Typed { kind, expr, .. } if kind.is_number() && kind != Kind::Null => {
-            Ok(Typed::new(Typed::whole(0).widened(kind) - expr, kind))
+            Ok(Typed::new(Typed::integer(0).widened(kind) - expr, kind))
         }
         Typed { kind: Kind::Null, .. } => Ok(value),
         other => Err(fault(at, format!("a minus stands before {}", other.kind.name()))),

@@ -108,8 +108,8 @@ pub(super) fn plan(at: &Expr, function: &Function, env: Env<'_>) -> Result<Typed
 /// `SUBSTR`, which has a form of its own in the parser's tree.
 pub(super) fn substring(at: &Expr, text: Typed, place: Typed, length: Option<Typed>) -> Result<Typed, Fault> {
     let text = text.expect(at, Kind::Text, "what SUBSTR cuts")?;
-    let place = whole(at, place, 1)?;
-    let length = length.map(|length| whole(at, length, 0)).transpose()?;
+    let place = integer(at, place, 1)?;
+    let length = length.map(|length| integer(at, length, 0)).transpose()?;
     let length = length.map_or_else(|| lit(NULL).cast(Kind::Int64.data_type()), lit);
     Ok(Typed::new(text.str().slice(lit(place - 1), length), Kind::Text))
 }
@@ -123,9 +123,9 @@ fn or_nothing(text: Px) -> Px {
 }
 
 /// A whole number as it stands; engines differ on places before the first.
-fn whole(at: &Expr, value: Typed, least: i64) -> Result<i64, Fault> {
+fn integer(at: &Expr, value: Typed, least: i64) -> Result<i64, Fault> {
     match value.literal {
-        Some(Literal::Whole(value)) if value >= least => Ok(value),
+        Some(Literal::Integer(value)) if value >= least => Ok(value),
         _ => Err(fault(at, "SUBSTR takes a place from 1 on and a length from 0 on, as numbers or parameters")
             .hint("engines differ on places before the first letter")),
     }

@@ -16,6 +16,14 @@ use super::{Planner, aggregate, distinct, ordered_by_output, output, sorted, wal
 /// Rows as groups; what stands for their keys and aggregates, by text; and the keys that are items, by their place.
 type Grouped = (Scope, Vec<(String, Typed)>, Vec<(usize, Typed)>);
 
+/// The keys of groups: their expressions, what stands for them by text, and those that are items by their place.
+#[derive(Default)]
+struct Keys {
+    by: Vec<Px>,
+    computed: Vec<(String, Typed)>,
+    of_items: Vec<(usize, Typed)>,
+}
+
 /// A column that a SELECT gives.
 enum Item<'q> {
     /// Of a `*`.
@@ -71,12 +79,25 @@ impl Planner {
         items: &[Item<'_>],
         aggregates: &[&Expr],
     ) -> Result<Grouped, Fault> {
-        let mut computed: Vec<(String, Typed)> = Vec::new();
-        let mut of_items = Vec::new();
-        let (mut by, mut parts, mut values, mut constants) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let Keys { by, mut computed, of_items } = self.keys(&mut scope, keys, items)?;
+        let (parts, values) = self.aggregates(&mut scope, aggregates, by.is_empty(), &mut computed)?;
+        scope.frame = match (by.is_empty(), parts.is_empty()) {
+            (true, true) => return Err(Fault::new("HAVING stands without a group")),
+            (true, false) => scope.frame.select(parts),
+            (false, true) => scope.frame.select(by).unique(None, polars::prelude::UniqueKeepStrategy::Any),
+            (false, false) => scope.frame.group_by(by).agg(parts),
+        };
+        if !values.is_empty() {
+            scope.frame = scope.frame.with_columns(values);
+        }
+        Ok((scope, computed, of_items))
+    }
+
+    fn keys(&self, scope: &mut Scope, keys: &[Expr], items: &[Item<'_>]) -> Result<Keys, Fault> {
+        let Keys { mut by, mut computed, mut of_items } = Keys::default();
         for key in keys {
-            let (key, item) = key_of(key, items, &scope)?;
-            let env = Env::plain(&scope);
+            let (key, item) = key_of(key, items, scope)?;
+            let env = Env::plain(scope);
             let (text, value) = (env.canonical(key), plan(key, env)?);
             if computed.iter().any(|(known, _)| *known == text) {
                 continue;
@@ -84,7 +105,7 @@ impl Planner {
             let name = self.fresh.name();
             let expr = if value.column().is_none() {
                 // A constant is as long as the rows.
-                scope.frame = scope.frame.with_columns([value.expr.clone().alias(name.clone())]);
+                scope.frame = scope.frame.clone().with_columns([value.expr.clone().alias(name.clone())]);
                 col(name.clone())
             } else {
                 value.expr.clone().alias(name.clone())
@@ -100,11 +121,23 @@ impl Planner {
                 None => computed.push((text, value)),
             }
         }
-        let env = Env::plain(&scope);
+        Ok(Keys { by, computed, of_items })
+    }
+
+    /// What is aggregated of each group, and the values that are made of it; the calls they are of go to `computed`.
+    fn aggregates(
+        &self,
+        scope: &mut Scope,
+        aggregates: &[&Expr],
+        is_one_group: bool,
+        computed: &mut Vec<(String, Typed)>,
+    ) -> Result<(Vec<Px>, Vec<Px>), Fault> {
+        let (mut parts, mut values, mut constants) = (Vec::new(), Vec::new(), Vec::new());
+        let env = Env::plain(scope);
         for (text, call) in unique(aggregates.iter().map(|call| (env.canonical(call), *call))) {
             let Expr::Function(function) = call else { continue };
             let mut over = aggregate::over(call, function, env)?;
-            if by.is_empty() && matches!(over, Over::Rows) {
+            if is_one_group && matches!(over, Over::Rows) {
                 // The optimiser's shortcut for a count of rows cannot add up those of a UNION.
                 over = Over::Values(Typed::bool(lit(true)));
             }
@@ -124,18 +157,9 @@ impl Planner {
             computed.push((text, Typed::new(col(name), kind)));
         }
         if !constants.is_empty() {
-            scope.frame = scope.frame.with_columns(constants);
+            scope.frame = scope.frame.clone().with_columns(constants);
         }
-        scope.frame = match (by.is_empty(), parts.is_empty()) {
-            (true, true) => return Err(Fault::new("HAVING stands without a group")),
-            (true, false) => scope.frame.select(parts),
-            (false, true) => scope.frame.select(by).unique(None, polars::prelude::UniqueKeepStrategy::Any),
-            (false, false) => scope.frame.group_by(by).agg(parts),
-        };
-        if !values.is_empty() {
-            scope.frame = scope.frame.with_columns(values);
-        }
-        Ok((scope, computed, of_items))
+        Ok((parts, values))
     }
 
     fn project(

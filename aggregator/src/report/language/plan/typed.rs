@@ -87,7 +87,7 @@ impl Kind {
 /// What a literal says, so that it can be said again in another type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
-    Whole(i64),
+    Integer(i64),
     Text(String),
 }
 
@@ -108,9 +108,9 @@ impl Typed {
         Self::new(Px::Literal(LiteralValue::Scalar(Scalar::null(DataType::Null))), Kind::Null)
     }
 
-    pub(super) fn whole(value: i64) -> Self {
+    pub(super) fn integer(value: i64) -> Self {
         let kind = if i32::try_from(value).is_ok() { Kind::Int32 } else { Kind::Int64 };
-        Self { expr: whole(value, kind), kind, literal: Some(Literal::Whole(value)) }
+        Self { expr: integer(value, kind), kind, literal: Some(Literal::Integer(value)) }
     }
 
     pub(super) fn text(value: &str) -> Self {
@@ -125,7 +125,7 @@ impl Typed {
     pub(super) fn widened(self, kind: Kind) -> Px {
         match (&self.literal, self.kind) {
             (_, same) if same == kind => self.expr,
-            (Some(Literal::Whole(value)), _) if kind.is_number() => whole(*value, kind),
+            (Some(Literal::Integer(value)), _) if kind.is_number() => integer(*value, kind),
             (_, Kind::Null) => lit(NULL).cast(kind.data_type()),
             _ => self.expr.cast(kind.data_type()),
         }
@@ -169,7 +169,7 @@ impl Typed {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "every engine widens a whole number so")]
-fn whole(value: i64, kind: Kind) -> Px {
+fn integer(value: i64, kind: Kind) -> Px {
     let scalar = match (kind, i32::try_from(value)) {
         (Kind::Float, _) => Scalar::from(value as f64),
         (Kind::Int32, Ok(value)) => Scalar::from(value),

@@ -31,20 +31,20 @@ pub(super) fn add(
     fresh: &Fresh,
 ) -> Result<(LazyFrame, Vec<(String, Typed)>), Fault> {
     let mut windows: Vec<Window> = Vec::new();
-    let mut inputs: Vec<Px> = Vec::new();
+    let mut inputs = Inputs { fresh, columns: Vec::new() };
     let mut planned = Vec::with_capacity(calls.len());
     for (text, call) in calls {
         let Expr::Function(function) = call else { continue };
         let Some(WindowType::WindowSpec(spec)) = &function.over else { continue };
-        let window = Window::plan(spec, env, fresh, &mut inputs)?;
+        let window = Window::plan(spec, env, &mut inputs)?;
         let at = windows.iter().position(|known| known.is_like(&window)).unwrap_or_else(|| {
             windows.push(window);
             windows.len() - 1
         });
-        planned.push((text.clone(), at, Call::plan(call, function, spec, env, fresh, &mut inputs)?));
+        planned.push((text.clone(), at, Call::plan(Site { at: call, function, spec, env }, &mut inputs)?));
     }
-    if !inputs.is_empty() {
-        frame = frame.with_columns(inputs);
+    if !inputs.columns.is_empty() {
+        frame = frame.with_columns(inputs.columns);
     }
     let mut found = Vec::with_capacity(planned.len());
     for (at, window) in windows.iter().enumerate() {
@@ -64,6 +64,34 @@ pub(super) fn add(
     Ok((frame, found))
 }
 
+/// A call over a window, and what its arguments are resolved in.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    at: &'a Expr,
+    function: &'a Function,
+    spec: &'a WindowSpec,
+    env: Env<'a>,
+}
+
+/// The columns that are added to the rows before the windows are computed.
+struct Inputs<'a> {
+    fresh: &'a Fresh,
+    columns: Vec<Px>,
+}
+
+impl Inputs<'_> {
+    /// The name of the column with this value, which is added unless it is a column already.
+    fn column_of(&mut self, value: Typed) -> PlSmallStr {
+        if let Some(name) = value.column() {
+            return name.into();
+        }
+        let name = self.fresh.name();
+        let expr = if value.kind == Kind::Null { value.widened(Kind::Int64) } else { value.expr };
+        self.columns.push(expr.alias(name.clone()));
+        name
+    }
+}
+
 /// Partition and order, as columns.
 struct Window {
     partition: Vec<PlSmallStr>,
@@ -75,8 +103,8 @@ struct Window {
 }
 
 impl Window {
-    fn plan(spec: &WindowSpec, env: Env<'_>, fresh: &Fresh, inputs: &mut Vec<Px>) -> Result<Self, Fault> {
-        let mut column = |expr: &Expr| Ok(held(plan(expr, env)?, fresh, inputs));
+    fn plan(spec: &WindowSpec, env: Env<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let mut column = |expr: &Expr| Ok(inputs.column_of(plan(expr, env)?));
         let partition = spec.partition_by.iter().map(&mut column).collect::<Result<_, Fault>>()?;
         let order = spec.order_by.iter().map(|by| column(&by.expr)).collect::<Result<_, Fault>>()?;
         let is_descending = |by: &OrderByExpr| by.options.asc == Some(false);
@@ -127,17 +155,6 @@ fn over(value: Px, keys: &[PlSmallStr]) -> Px {
     value.clone().over(keys).unwrap_or(value)
 }
 
-/// The column that holds a value, which is made one if it is none.
-fn held(value: Typed, fresh: &Fresh, inputs: &mut Vec<Px>) -> PlSmallStr {
-    if let Some(name) = value.column() {
-        return name.into();
-    }
-    let name = fresh.name();
-    let expr = if value.kind == Kind::Null { value.widened(Kind::Int64) } else { value.expr };
-    inputs.push(expr.alias(name.clone()));
-    name
-}
-
 /// One call, its values in a column.
 struct Call {
     name: String,
@@ -152,17 +169,11 @@ struct Call {
 }
 
 impl Call {
-    fn plan(
-        at: &Expr,
-        function: &Function,
-        spec: &WindowSpec,
-        env: Env<'_>,
-        fresh: &Fresh,
-        inputs: &mut Vec<Px>,
-    ) -> Result<Self, Fault> {
+    fn plan(site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { function, spec, .. } = site;
         let name = name_of(function);
         let is_running = !spec.order_by.is_empty();
-        let mut call = Self {
+        let call = Self {
             is_by_peers: is_running && spec.window_frame.is_none() && !is_reverted(Cure::Peers),
             name,
             kind: Kind::Int64,
@@ -171,52 +182,62 @@ impl Call {
             is_running,
             offset: 0,
         };
-        let shown = function.name.to_string().to_uppercase();
-        if aggregate::is_aggregate(&call.name) {
-            let over = aggregate::over(at, function, env)?;
-            call.kind = aggregate::kind(&call.name, &over);
-            call.is_distinct = matches!(over, Over::Distinct(_));
-            let runs = match (call.name.as_str(), &over) {
-                ("median" | "stddev", _) | (_, Over::Distinct(_)) => false,
-                ("min" | "max", Over::Values(value)) => value.kind.is_number(),
-                _ => true,
-            };
-            if is_running && !runs {
-                return Err(fault(at, format!("{shown} does not run along an order"))
-                    .hint("leave out ORDER BY for the value of the whole partition, or join the rows up to each day and group"));
-            }
-            if !is_running && spec.window_frame.is_some() {
-                return Err(fault(at, "a frame needs an ORDER BY"));
-            }
-            if let Over::Values(value) | Over::Distinct(value) = over {
-                call.values = Some(held(value, fresh, inputs));
-            }
-            return Ok(call);
+        if aggregate::is_aggregate(&call.name) { call.aggregate(site, inputs) } else { call.of_window(site, inputs) }
+    }
+
+    /// An aggregate over the partition, or along its order.
+    fn aggregate(mut self, site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { at, function, spec, env } = site;
+        let over = aggregate::over(at, function, env)?;
+        self.kind = aggregate::kind(&self.name, &over);
+        self.is_distinct = matches!(over, Over::Distinct(_));
+        let runs = match (self.name.as_str(), &over) {
+            ("median" | "stddev", _) | (_, Over::Distinct(_)) => false,
+            ("min" | "max", Over::Values(value)) => value.kind.is_number(),
+            _ => true,
+        };
+        if self.is_running && !runs {
+            let shown = function.name.to_string().to_uppercase();
+            return Err(fault(at, format!("{shown} does not run along an order")).hint(
+                "leave out ORDER BY for the value of the whole partition, or join the rows up to each day and group",
+            ));
         }
-        if !is_window(&call.name) {
+        if !self.is_running && spec.window_frame.is_some() {
+            return Err(fault(at, "a frame needs an ORDER BY"));
+        }
+        if let Over::Values(value) | Over::Distinct(value) = over {
+            self.values = Some(inputs.column_of(value));
+        }
+        Ok(self)
+    }
+
+    /// A function that only windows have: a rank, or the value of another row.
+    fn of_window(mut self, site: Site<'_>, inputs: &mut Inputs<'_>) -> Result<Self, Fault> {
+        let Site { at, function, spec, env } = site;
+        let shown = function.name.to_string().to_uppercase();
+        if !is_window(&self.name) {
             return Err(fault(at, format!("{shown} takes no OVER")));
         }
-        if !is_running {
+        if !self.is_running {
             return Err(fault(at, format!("{shown} needs an ORDER BY in its OVER")));
         }
-        if spec.window_frame.is_some() && call.name != "first_value" {
+        if spec.window_frame.is_some() && self.name != "first_value" {
             return Err(fault(at, format!("{shown} takes no frame")));
         }
         if function.filter.is_some() {
             return Err(fault(at, format!("{shown} takes no FILTER")));
         }
         let mut arguments = arguments(function).into_iter();
-        let takes_value = matches!(call.name.as_str(), "first_value" | "lag" | "lead");
-        if takes_value {
+        if matches!(self.name.as_str(), "first_value" | "lag" | "lead") {
             let value = arguments.next().ok_or_else(|| fault(at, format!("{shown} takes a value")))?;
             let value = plan(value, env)?;
-            call.kind = if value.kind == Kind::Null { Kind::Int64 } else { value.kind };
-            call.values = Some(held(value, fresh, inputs));
+            self.kind = if value.kind == Kind::Null { Kind::Int64 } else { value.kind };
+            self.values = Some(inputs.column_of(value));
         }
-        if matches!(call.name.as_str(), "lag" | "lead") {
-            call.offset = match arguments.next().map(|offset| plan(offset, env)).transpose()?.map(|it| it.literal) {
+        if matches!(self.name.as_str(), "lag" | "lead") {
+            self.offset = match arguments.next().map(|offset| plan(offset, env)).transpose()?.map(|it| it.literal) {
                 None => 1,
-                Some(Some(Literal::Whole(offset))) if offset > 0 => offset,
+                Some(Some(Literal::Integer(offset))) if offset > 0 => offset,
                 Some(_) => return Err(fault(at, format!("{shown} goes by a number of rows from 1 on"))),
             };
         }
@@ -224,7 +245,7 @@ impl Call {
             Some(_) => {
                 Err(fault(at, format!("{shown} takes fewer values")).hint("COALESCE gives what stands for nothing"))
             }
-            None => Ok(call),
+            None => Ok(self),
         }
     }
 

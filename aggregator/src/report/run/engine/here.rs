@@ -7,11 +7,10 @@ use std::time::Instant;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use lake::References;
 use polars::prelude::DataFrame;
-use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::compute::compute;
-use super::{Asker, Engine, Filed, Frames, Work};
+use super::{Asker, Engine, Filed, Filing, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::deep::deep;
@@ -57,7 +56,8 @@ impl Engine for Here {
         stream::once(self.clone().run(work, bounds)).boxed()
     }
 
-    fn file(&self, _: Arc<Work>, _: &Asker, _: Bounds, _: Value) -> Filed {
-        async { Err(ReportError::File(json!("a program that computes by itself writes no files"))) }.boxed()
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, _: Order) -> Filing {
+        let rows = self.rows(work, asker, bounds);
+        async { Ok(Filed::Rows(rows)) }.boxed()
     }
 }

@@ -8,6 +8,8 @@
 
 mod pool;
 mod process;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod wire;
 mod worker;
@@ -17,9 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use serde_json::Value;
 
-use super::{Asker, Engine, Filed, Frames, Work};
+use super::{Asker, Engine, Filed, Filing, Frames, Order, Work};
 use crate::metric;
 use crate::report::run::ask::Bounds;
 use crate::report::run::error::ReportError;
@@ -29,8 +30,19 @@ use turns::{Class, Turn, Turns};
 use wire::Job;
 use worker::{Answer, Ended};
 
-/// From when on a job is a long one.
-const LONG: Duration = Duration::from_secs(2);
+/// How long what is waited for may last.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// From when on a job is a long one.
+    long: Duration,
+    /// How long a worker waits for its next job before it is one too many.
+    idle: Duration,
+    /// How often those that wait are looked at.
+    look: Duration,
+}
+
+const TIMES: Times =
+    Times { long: Duration::from_secs(2), idle: Duration::from_secs(60), look: Duration::from_secs(5) };
 /// How often a job is given to a worker that does not live to answer.
 const TRIES: u32 = 3;
 
@@ -51,7 +63,7 @@ impl Workers {
 /// The program that runs: itself, even if another lies in its place by now.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not say.
 pub fn own_program() -> std::io::Result<PathBuf> {
     let itself = Path::new("/proc/self/exe");
     if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
@@ -62,11 +74,16 @@ pub fn own_program() -> std::io::Result<PathBuf> {
 pub(crate) struct Local {
     pool: Arc<Pool>,
     turns: Arc<Turns>,
+    long: Duration,
 }
 
 impl Local {
     pub(crate) fn new(workers: Workers) -> Self {
-        Self { pool: Pool::open(workers), turns: Arc::new(Turns::new()) }
+        Self::with(workers, TIMES)
+    }
+
+    fn with(workers: Workers, times: Times) -> Self {
+        Self { pool: Pool::open(workers, times), turns: Arc::new(Turns::new()), long: times.long }
     }
 
     /// Runs a job to its end, in as many attempts as it takes.
@@ -140,7 +157,7 @@ impl Local {
         }
         let answer = {
             let mut answering = std::pin::pin!(lent.worker.answer(job));
-            match tokio::time::timeout(LONG, &mut answering).await {
+            match tokio::time::timeout(self.long, &mut answering).await {
                 Ok(answer) => {
                     if answer.is_ok() && turn.is_long() {
                         self.turns.learn(&job.work, asker, Class::Short).await;
@@ -185,9 +202,13 @@ impl Engine for Local {
         stream::once(frames).try_flatten().boxed()
     }
 
-    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Value) -> Filed {
+    fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
-        run.map(|answer| answer.map(|answer| answer.file.unwrap_or_default())).boxed()
+        let filed = |Answer { file, frames, .. }| match file {
+            Some(told) => Filed::File(told),
+            None => Filed::Rows(stream::iter(frames).map(Ok).boxed()),
+        };
+        run.map(move |answer| answer.map(filed)).boxed()
     }
 
     fn warm(&self) {

@@ -5,18 +5,18 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use kit::error::ApiError;
-use kit::import::history::ToldLine;
+use kit::import::history::{self, ResolvedLine};
 use kit::import::{Applying, Document, Fault, Given, Outcome, Rules};
 use sqlx::PgTransaction;
 
-use super::known::known;
+use super::known::{Known, known};
 use super::{OrderRow, Orders};
 use crate::ids::{CustomerId, OrderId};
 use crate::orders::document::PaymentStatus;
 use crate::refunds::paid::{PaidLine, paid};
 
 /// An order with all that its codes stand for.
-pub(super) struct Told<'a> {
+pub(super) struct Resolved<'a> {
     pub(super) document: &'a Document<OrderRow>,
     pub(super) customer_id: CustomerId,
     pub(super) occurred_at: DateTime<Utc>,
@@ -25,24 +25,23 @@ pub(super) struct Told<'a> {
     pub(super) steps: [Option<DateTime<Utc>>; 4],
     /// The stored order whose place it takes.
     pub(super) replaces: Option<OrderId>,
-    pub(super) lines: Vec<ToldLine>,
+    pub(super) lines: Vec<ResolvedLine>,
 }
 
-/// Answers the orders to write; what came of the others is told.
+/// Answers the orders to write; what came of the others is in the outcome.
 pub(super) async fn judge<'a>(
     tx: &mut PgTransaction<'_>,
     import: Applying,
     kind: &Orders,
     documents: &'a [Document<OrderRow>],
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
+) -> Result<Vec<Resolved<'a>>, ApiError> {
     let known = known(tx, documents).await?;
     let customers = customers(tx, documents).await?;
-    let mut told = Vec::with_capacity(documents.len());
+    let mut resolved = Vec::with_capacity(documents.len());
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
-        let zone = stored.map(|it| it.time_zone.as_str());
-        let mut new = match tell(document, zone, &customers, kind, import.rules) {
+        let mut new = match resolve(document, stored, &customers, kind, import.rules) {
             Ok(new) => new,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -53,28 +52,22 @@ pub(super) async fn judge<'a>(
             if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
                 continue;
             }
-            // Moments that the file does not say stay as they are.
-            for (at, (_, given)) in document.head().steps().into_iter().enumerate() {
-                if !given.is_said() {
-                    new.steps[at] = stored.steps()[at];
-                }
-            }
             new.replaces = Some(stored.id);
         }
-        told.push(new);
+        resolved.push(new);
     }
-    refunds_fit(tx, told, outcome).await
+    refunds_fit(tx, resolved, outcome).await
 }
 
 /// Refuses corrections of orders whose refunds would then pay back what was not paid.
 async fn refunds_fit<'a>(
     tx: &mut PgTransaction<'_>,
-    told: Vec<Told<'a>>,
+    resolved: Vec<Resolved<'a>>,
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
-    let replaced: Vec<OrderId> = told.iter().filter_map(|it| it.replaces).collect();
+) -> Result<Vec<Resolved<'a>>, ApiError> {
+    let replaced: Vec<OrderId> = resolved.iter().filter_map(|it| it.replaces).collect();
     if replaced.is_empty() {
-        return Ok(told);
+        return Ok(resolved);
     }
     let refunds: HashMap<OrderId, (String, DateTime<Utc>)> = sqlx::query_as(
         "SELECT order_id, min(reference), min(occurred_at) FROM refunds WHERE order_id = ANY($1) \
@@ -87,8 +80,8 @@ async fn refunds_fit<'a>(
     .map(|(id, reference, first)| (id, (reference, first)))
     .collect();
     let paid = if refunds.is_empty() { HashMap::new() } else { paid(tx, &replaced).await? };
-    let mut fitting = Vec::with_capacity(told.len());
-    for it in told {
+    let mut fitting = Vec::with_capacity(resolved.len());
+    for it in resolved {
         let of_stored = it.replaces.and_then(|id| Some((refunds.get(&id)?, paid.get(&id)?)));
         match of_stored {
             Some(((reference, first), stored)) if *first < it.occurred_at || !still_paid(&it, stored) => {
@@ -101,10 +94,10 @@ async fn refunds_fit<'a>(
     Ok(fitting)
 }
 
-/// Whether an order as it is told now was paid all that went back of the stored lines.
-fn still_paid(told: &Told<'_>, stored: &[PaidLine]) -> bool {
-    let line = |number| told.lines.iter().map(|told| &told.line).find(|line| line.line_no == number);
-    matches!(told.document.head().payment_status, PaymentStatus::Paid | PaymentStatus::Refunded)
+/// Whether an order as the file has it was paid all that went back of the stored lines.
+fn still_paid(resolved: &Resolved<'_>, stored: &[PaidLine]) -> bool {
+    let line = |number| resolved.lines.iter().map(|resolved| &resolved.line).find(|line| line.line_no == number);
+    matches!(resolved.document.head().payment_status, PaymentStatus::Paid | PaymentStatus::Refunded)
         && stored.iter().filter(|old| old.back_quantity > 0 || old.back_cents > 0).all(|old| {
             line(old.line_no).is_some_and(|new| {
                 new.product_id == old.product_id && new.quantity >= old.back_quantity && new.net() >= old.back_cents
@@ -112,13 +105,13 @@ fn still_paid(told: &Told<'_>, stored: &[PaidLine]) -> bool {
         })
 }
 
-fn tell<'a>(
+fn resolve<'a>(
     document: &'a Document<OrderRow>,
-    stored_zone: Option<&str>,
+    stored: Option<&Known>,
     customers: &HashMap<String, CustomerId>,
     kind: &Orders,
     rules: Rules,
-) -> Result<Told<'a>, Fault> {
+) -> Result<Resolved<'a>, Fault> {
     consistent(document)?;
     let (head, first) = (document.head(), &document.rows[0]);
     let reference = head.customer_reference.as_str();
@@ -126,34 +119,43 @@ fn tell<'a>(
         return Err(Fault::new("customer_reference", format!("there is no customer {reference}")));
     };
     let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-    let time_zone = zone.or(stored_zone).unwrap_or(kind.company_zone.name()).to_owned();
+    let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(kind.company_zone.name()).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
     let mut steps = [None; 4];
     for (step, (field, given)) in steps.iter_mut().zip(head.steps()) {
         let Given::Value(moment) = given else { continue };
-        let at = moment.within(tz).map_err(|reason| first.fault(field, reason))?;
-        if at < occurred_at {
-            return Err(first.fault(field, format!("is before the order was placed, at {occurred_at}")));
-        }
-        *step = Some(at);
-    }
-    if steps[1].zip(steps[2]).is_some_and(|(shipped, delivered)| delivered < shipped) {
-        return Err(first.fault("delivered_at", "is before it was shipped"));
+        *step = Some(moment.within(tz).map_err(|reason| first.fault(field, reason))?);
     }
     let mut lines = Vec::with_capacity(document.rows.len());
     for row in &document.rows {
-        let line = row.value.cells().tell(row.line, row.value.quantity, &kind.catalogue, rules);
+        let line = row.value.line.resolve(row.line, row.value.quantity, &kind.catalogue, rules);
         lines.push(line.map_err(|refusal| row.fault(refusal.field, refusal.reason))?);
     }
-    let total: i128 = lines.iter().map(|told| i128::from(told.line.net())).sum();
-    if i64::try_from(total).is_err() {
-        return Err(Fault::new("quantity", "makes the order's total larger than 64 bits hold"));
+    let mut resolved =
+        Resolved { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines };
+    if let Some(stored) = stored {
+        stored.keep(&mut resolved)?;
     }
-    Ok(Told { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines })
+    in_order(&resolved)?;
+    history::fits(&resolved.lines)?;
+    Ok(resolved)
 }
 
-/// All rows of an order must tell the same story about it.
+/// What comes after an order was not before it.
+fn in_order(resolved: &Resolved<'_>) -> Result<(), Fault> {
+    for ((field, _), step) in resolved.document.head().steps().into_iter().zip(resolved.steps) {
+        if step.is_some_and(|at| at < resolved.occurred_at) {
+            return Err(Fault::new(field, format!("is before the order was placed, at {}", resolved.occurred_at)));
+        }
+    }
+    if resolved.steps[1].zip(resolved.steps[2]).is_some_and(|(shipped, delivered)| delivered < shipped) {
+        return Err(Fault::new("delivered_at", "is before it was shipped"));
+    }
+    Ok(())
+}
+
+/// All rows of an order must agree about it.
 fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
     document.consistent("order", |it, head| {
         let differs = [
@@ -167,7 +169,7 @@ fn consistent(document: &Document<OrderRow>) -> Result<(), Fault> {
             ("delivered_at", it.delivered_at != head.delivered_at),
             ("cancelled_at", it.cancelled_at != head.cancelled_at),
         ];
-        (differs, it.line_no)
+        (differs, it.line.line_no)
     })
 }
 

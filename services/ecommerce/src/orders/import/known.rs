@@ -1,4 +1,4 @@
-//! What is stored of the orders that a file tells, and whether it is equal.
+//! The stored orders that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use kit::import::{Document, Fault};
 use sqlx::{FromRow as _, PgTransaction, Row as _};
 
 use super::OrderRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::{CustomerId, OrderId};
 use crate::orders::document::{OrderStatus, PaymentStatus};
 
@@ -65,36 +65,47 @@ pub(super) async fn known(
 }
 
 impl Known {
+    /// Keeps what is stored where the file does not say it.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        for ((step, (_, given)), stored) in
+            resolved.steps.iter_mut().zip(resolved.document.head().steps()).zip(self.steps())
+        {
+            if !given.is_said() {
+                *step = stored;
+            }
+        }
+        history::keep(&mut resolved.lines, &self.lines)
+    }
+
     /// The moments after the order, in the order of [`OrderRow::steps`].
-    pub(super) fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
+    fn steps(&self) -> [Option<DateTime<Utc>>; 4] {
         [self.confirmed_at, self.shipped_at, self.delivered_at, self.cancelled_at]
     }
 
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
-        if self.customer_id != told.customer_id {
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
+        if self.customer_id != resolved.customer_id {
             let old = self.customer_reference.clone().unwrap_or_default();
             return Some(Fault::differs(None, "customer_reference", old, head.customer_reference.as_str()));
         }
-        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
         let texts = [
             ("status", self.status.as_str(), head.status.as_str()),
             ("payment_status", self.payment_status.as_str(), head.payment_status.as_str()),
-            ("time_zone", self.time_zone.as_str(), zone.unwrap_or(&self.time_zone)),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
         ];
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
-        for (((field, given), old), new) in head.steps().into_iter().zip(self.steps()).zip(told.steps) {
-            if given.is_said() && old != new {
+        for (((field, _), old), new) in head.steps().into_iter().zip(self.steps()).zip(resolved.steps) {
+            if old != new {
                 let text = |at: Option<DateTime<Utc>>| at.map(|at| at.to_string()).unwrap_or_default();
                 return Some(Fault::differs(None, field, text(old), text(new)));
             }
         }
-        history::difference(&told.lines, &self.lines)
+        history::difference(&resolved.lines, &self.lines)
     }
 }

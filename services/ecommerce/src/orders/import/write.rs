@@ -5,21 +5,25 @@ use kit::error::ApiError;
 use kit::import::{Applying, history};
 use sqlx::PgTransaction;
 
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::OrderId;
 
 /// Writes the orders; what they take the place of is marked deleted, and its refunds move over.
-pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[Told<'_>]) -> Result<(), ApiError> {
-    if told.is_empty() {
+pub(super) async fn write(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    resolved: &[Resolved<'_>],
+) -> Result<(), ApiError> {
+    if resolved.is_empty() {
         return Ok(());
     }
-    let replaced: Vec<OrderId> = told.iter().filter_map(|it| it.replaces).collect();
+    let replaced: Vec<OrderId> = resolved.iter().filter_map(|it| it.replaces).collect();
     if !replaced.is_empty() {
         sqlx::query!("UPDATE orders SET deleted = true WHERE id = ANY($1)", &replaced as _).execute(&mut **tx).await?;
     }
-    let ids = history::ids(tx, "orders_id_seq", told.len()).await?;
+    let ids = history::ids(tx, "orders_id_seq", resolved.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
-    for (it, id) in told.iter().zip(ids.iter().copied()) {
+    for (it, id) in resolved.iter().zip(ids.iter().copied()) {
         let head = it.document.head();
         let [confirmed, shipped, delivered, cancelled] = it.steps.map(|at| at.map_or(Field::Null, Field::Moment));
         headers.push(&[
@@ -34,11 +38,11 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
             shipped,
             delivered,
             cancelled,
-            Field::Int8(it.lines.iter().map(|told| told.line.net()).sum()),
+            Field::Int8(it.lines.iter().map(|resolved| resolved.line.net()).sum()),
             Field::Bool(true),
             Field::Int8(import.id),
         ]);
-        it.lines.iter().for_each(|told| told.line.push(id, &mut lines));
+        it.lines.iter().for_each(|resolved| resolved.line.push(id, &mut lines));
     }
     let headers_to = "COPY orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, \
                       shipped_at, delivered_at, cancelled_at, total_cents, imported, import_id) FROM STDIN WITH (FORMAT binary)";
@@ -47,7 +51,7 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     history::write(tx, (headers, headers_to), (lines, lines_to)).await?;
     if !replaced.is_empty() {
         let (old, new): (Vec<OrderId>, Vec<i64>) =
-            told.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
+            resolved.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
         sqlx::query!(
             "UPDATE refunds SET order_id = moved.new FROM UNNEST($1::bigint[], $2::bigint[]) AS moved (old, new) \
              WHERE order_id = moved.old AND NOT deleted",

@@ -16,20 +16,20 @@ use crate::orders::document::PaymentStatus;
 use crate::refunds::paid::{PaidLine, Part, Wanted, paid};
 
 /// A refund with all that its codes stand for.
-pub(super) struct Told<'a> {
+pub(super) struct Resolved<'a> {
     pub(super) document: &'a Document<RefundRow>,
     pub(super) order_id: OrderId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
     /// The stored refund whose place it takes.
     pub(super) replaces: Option<RefundId>,
-    pub(super) lines: Vec<ToldLine>,
+    pub(super) lines: Vec<ResolvedLine>,
     /// What it takes of its order, line by line.
     pub(super) parts: Vec<Part>,
 }
 
-/// A line as the file tells it.
-pub(super) struct ToldLine {
+/// A line of the file.
+pub(super) struct ResolvedLine {
     /// Its line in the file.
     pub(super) at: u64,
     pub(super) line_no: i32,
@@ -48,14 +48,14 @@ struct Refunded {
     occurred_at: DateTime<Utc>,
 }
 
-/// Answers the refunds to write; what came of the others is told.
+/// Answers the refunds to write; what came of the others is in the outcome.
 pub(super) async fn judge<'a>(
     tx: &mut PgTransaction<'_>,
     import: Applying,
     company_zone: Tz,
     documents: &'a [Document<RefundRow>],
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
+) -> Result<Vec<Resolved<'a>>, ApiError> {
     let orders = orders(tx, documents).await?;
     let known = known(tx, documents).await?;
     // Also of the orders that refunds to be corrected belong to now.
@@ -66,7 +66,7 @@ pub(super) async fn judge<'a>(
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
         let zone = stored.map_or(company_zone.name(), |it| it.time_zone.as_str());
-        let mut new = match tell(document, zone, &orders, &left, import.rules) {
+        let mut new = match resolve(document, zone, &orders, &left, import.rules) {
             Ok(new) => new,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -74,6 +74,7 @@ pub(super) async fn judge<'a>(
             }
         };
         if let Some(stored) = stored {
+            stored.keep(&mut new);
             if !import.replaces(document, stored.imported, stored.difference(&new), outcome) {
                 continue;
             }
@@ -86,12 +87,16 @@ pub(super) async fn judge<'a>(
 
 /// Answers the refunds that stay within what is left. Those that they take the place of are given back first, all of them, so
 /// that a corrected history fits as a whole; one whose correction is refused counts again, and may leave too little to others.
-fn within<'a>(mut left: Left, told: Vec<(Told<'a>, Option<&Known>)>, outcome: &mut Outcome) -> Vec<Told<'a>> {
-    let stored = told.iter().filter_map(|(_, stored)| *stored);
+fn within<'a>(
+    mut left: Left,
+    resolved: Vec<(Resolved<'a>, Option<&Known>)>,
+    outcome: &mut Outcome,
+) -> Vec<Resolved<'a>> {
+    let stored = resolved.iter().filter_map(|(_, stored)| *stored);
     stored.for_each(|stored| left.give_back(stored));
     let mut stays = false;
-    let mut accepted = Vec::with_capacity(told.len());
-    for (mut new, stored) in told {
+    let mut accepted = Vec::with_capacity(resolved.len());
+    for (mut new, stored) in resolved {
         match left.take(&mut new) {
             Ok(()) => accepted.push((new, stored)),
             Err(fault) => {
@@ -118,13 +123,13 @@ fn within<'a>(mut left: Left, told: Vec<(Told<'a>, Option<&Known>)>, outcome: &m
     accepted.into_iter().map(|(new, _)| new).collect()
 }
 
-fn tell<'a>(
+fn resolve<'a>(
     document: &'a Document<RefundRow>,
     zone: &str,
     orders: &HashMap<String, Refunded>,
     left: &Left,
     rules: Rules,
-) -> Result<Told<'a>, Fault> {
+) -> Result<Resolved<'a>, Fault> {
     consistent(document)?;
     let (head, first) = (document.head(), &document.rows[0]);
     let reference = head.order_reference.as_str();
@@ -146,12 +151,12 @@ fn tell<'a>(
         return Err(first.fault("occurred_at", reason));
     }
     let of_order = left.of(order.id);
-    let lines = document.rows.iter().map(|row| tell_line(row, of_order, rules)).collect::<Result<_, _>>()?;
+    let lines = document.rows.iter().map(|row| resolve_line(row, of_order, rules)).collect::<Result<_, _>>()?;
     let order_id = order.id;
-    Ok(Told { document, order_id, occurred_at, time_zone, replaces: None, lines, parts: Vec::new() })
+    Ok(Resolved { document, order_id, occurred_at, time_zone, replaces: None, lines, parts: Vec::new() })
 }
 
-fn tell_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Result<ToldLine, Fault> {
+fn resolve_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Result<ResolvedLine, Fault> {
     let RefundRow { line_no, order_line_no, sku, .. } = &row.value;
     let wanted = row.value.wanted(rules).map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
     let found_by = if order_line_no.is_some() { "order_line_no" } else { "sku" };
@@ -160,7 +165,7 @@ fn tell_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Resul
     let mut found = of_order.iter().filter(of_sku).filter(of_number);
     match (found.next(), found.next()) {
         (Some(line), None) => {
-            Ok(ToldLine { at: row.line, line_no: *line_no, order_line_no: line.line_no, found_by, wanted })
+            Ok(ResolvedLine { at: row.line, line_no: *line_no, order_line_no: line.line_no, found_by, wanted })
         }
         (Some(_), Some(_)) => Err(row.fault("sku", "stands on several lines of the order; give order_line_no")),
         (None, _) if of_order.iter().any(|line| of_number(&line)) => {
@@ -170,7 +175,7 @@ fn tell_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Resul
     }
 }
 
-/// All rows of a refund must tell the same story about it.
+/// All rows of a refund must agree about it.
 fn consistent(document: &Document<RefundRow>) -> Result<(), Fault> {
     document.consistent("refund", |it, head| {
         let differs = [

@@ -1,4 +1,4 @@
-//! What is stored of the refunds that a file tells, and whether it is equal.
+//! The stored refunds that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use kit::import::{Document, Fault};
 use sqlx::PgTransaction;
 
 use super::RefundRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::{OrderId, RefundId};
 use crate::refunds::paid::Part;
 
@@ -67,25 +67,34 @@ pub(super) async fn known(
 }
 
 impl Known {
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
-        let zone = head.time_zone.as_ref().map_or(self.time_zone.as_str(), |zone| zone.as_str());
+    /// Keeps the amounts that are stored where the file does not say them, and the same pieces of the same line came back.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) {
+        let stored: HashMap<i32, &Line> = self.lines.iter().map(|line| (line.line_no, line)).collect();
+        for new in resolved.lines.iter_mut().filter(|_| resolved.order_id == self.order_id) {
+            let same = |part: &Part| part.order_line_no == new.order_line_no && -part.quantity == new.wanted.pieces;
+            let kept = stored.get(&new.line_no).map(|line| line.part).filter(same).map(|part| -part.net_cents);
+            new.wanted.cents = new.wanted.cents.or(kept);
+        }
+    }
+
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
         let texts = [
             ("order_reference", self.order_reference.as_str(), head.order_reference.as_str()),
-            ("time_zone", self.time_zone.as_str(), zone),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
         ];
         if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
         if self.rejected {
             return Some(Fault::new("reference", "is stored, but was rejected"));
         }
         let mut left: HashMap<i32, &Line> = self.lines.iter().map(|line| (line.line_no, line)).collect();
-        for new in &told.lines {
+        for new in &resolved.lines {
             let at = Some(new.at);
             let Some(old) = left.remove(&new.line_no) else {
                 return Some(Fault::differs(at, "line_no", "", new.line_no));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kit::import::Fault;
 
-use super::judge::Told;
+use super::judge::Resolved;
 use super::known::Known;
 use crate::ids::OrderId;
 use crate::refunds::paid::{Beyond, PaidLine, Part};
@@ -28,10 +28,10 @@ impl Left {
     }
 
     /// Takes a refund from what is left; all of it or nothing.
-    pub(super) fn take(&mut self, told: &mut Told<'_>) -> Result<(), Fault> {
-        for wanted in &told.lines {
+    pub(super) fn take(&mut self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        for wanted in &resolved.lines {
             let fault = |field, reason| Fault { line: Some(wanted.at), field, reason };
-            let taken = match self.line(told.order_id, wanted.order_line_no) {
+            let taken = match self.line(resolved.order_id, wanted.order_line_no) {
                 None => Err(fault(wanted.found_by, "is of no line of the order".to_owned())),
                 Some(line) => line.take(wanted.wanted).map_err(|beyond| match beyond {
                     Beyond::Pieces { asked, left } => fault(
@@ -47,9 +47,9 @@ impl Left {
                 }),
             };
             match taken {
-                Ok(part) => told.parts.push(part),
+                Ok(part) => resolved.parts.push(part),
                 Err(fault) => {
-                    self.leave(told);
+                    self.leave(resolved);
                     return Err(fault);
                 }
             }
@@ -58,14 +58,15 @@ impl Left {
     }
 
     /// Gives back what a refund of the file has taken.
-    pub(super) fn leave(&mut self, told: &mut Told<'_>) {
-        self.each(told.order_id, told.parts.drain(..), PaidLine::give_back);
+    pub(super) fn leave(&mut self, resolved: &mut Resolved<'_>) {
+        self.each(resolved.order_id, resolved.parts.drain(..), PaidLine::give_back);
     }
 
     /// Whether more is taken than there was of a line that a refund takes from.
-    pub(super) fn is_beyond(&mut self, told: &Told<'_>) -> bool {
-        let of_line = |part: &Part| self.line(told.order_id, part.order_line_no).is_some_and(|line| line.is_beyond());
-        told.parts.iter().any(of_line)
+    pub(super) fn is_beyond(&mut self, resolved: &Resolved<'_>) -> bool {
+        let of_line =
+            |part: &Part| self.line(resolved.order_id, part.order_line_no).is_some_and(|line| line.is_beyond());
+        resolved.parts.iter().any(of_line)
     }
 
     fn each(&mut self, order: OrderId, parts: impl Iterator<Item = Part>, change: impl Fn(&mut PaidLine, Part)) {

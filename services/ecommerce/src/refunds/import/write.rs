@@ -6,22 +6,26 @@ use kit::error::ApiError;
 use kit::import::{Applying, history};
 use sqlx::PgTransaction;
 
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::RefundId;
 
 /// Writes the refunds; what they take the place of is marked deleted.
-pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[Told<'_>]) -> Result<(), ApiError> {
-    if told.is_empty() {
+pub(super) async fn write(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    resolved: &[Resolved<'_>],
+) -> Result<(), ApiError> {
+    if resolved.is_empty() {
         return Ok(());
     }
-    let replaced: Vec<RefundId> = told.iter().filter_map(|it| it.replaces).collect();
+    let replaced: Vec<RefundId> = resolved.iter().filter_map(|it| it.replaces).collect();
     if !replaced.is_empty() {
         sqlx::query!("UPDATE refunds SET deleted = true WHERE id = ANY($1)", &replaced as _).execute(&mut **tx).await?;
     }
-    let ids = history::ids(tx, "orders_id_seq", told.len()).await?;
+    let ids = history::ids(tx, "orders_id_seq", resolved.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
     let now = Utc::now();
-    for (it, id) in told.iter().zip(ids) {
+    for (it, id) in resolved.iter().zip(ids) {
         headers.push(&[
             Field::Int8(id),
             Field::Text(it.document.head().reference.as_str()),

@@ -9,11 +9,11 @@ use sqlx::PgTransaction;
 use super::known::known;
 use super::{ByPlace, Movement, MovementRow};
 use crate::movements::MAX_QUANTITY;
-use crate::movements::document::Outcome as Standing;
+use crate::movements::document::Outcome as Decision;
 use crate::names::Names;
 
-/// A document as a file tells it: each movement with the line that begins it.
-pub(super) struct Told<'a> {
+/// A document of a file: each movement with the line that begins it.
+pub(super) struct Resolved<'a> {
     pub(super) document: &'a Document<MovementRow>,
     pub(super) movements: ByPlace<(u64, Movement)>,
 }
@@ -25,14 +25,14 @@ pub(super) async fn judge<'a>(
     import: Applying,
     documents: &'a [Document<MovementRow>],
     outcome: &mut Outcome,
-) -> Result<(Vec<Told<'a>>, Vec<&'a str>), ApiError> {
+) -> Result<(Vec<Resolved<'a>>, Vec<&'a str>), ApiError> {
     let rows = documents.iter().flat_map(|document| &document.rows);
     let names = Names::look_up(tx, rows.map(|row| (&row.value.sku, &row.value.location_code))).await?;
     let known = known(tx, documents).await?;
     let (mut new, mut replaced) = (Vec::new(), Vec::new());
     for document in documents {
-        let told = match tell(&names, document) {
-            Ok(told) => told,
+        let resolved = match resolve(&names, document) {
+            Ok(resolved) => resolved,
             Err(fault) => {
                 outcome.refuse(document, fault);
                 continue;
@@ -40,27 +40,27 @@ pub(super) async fn judge<'a>(
         };
         let reference = document.head().reference.as_str();
         let Some(stored) = known.get(reference) else {
-            new.push(told);
+            new.push(resolved);
             continue;
         };
         let difference = if stored.imported {
-            difference(&told, &stored.movements)
+            difference(&resolved, &stored.movements)
         } else {
             Some(Fault::new("reference", "belongs to a document that moved stock itself"))
         };
-        if difference.is_some() && stored.imported && stored.standing != Standing::Applied {
+        if difference.is_some() && stored.imported && stored.decision != Decision::Applied {
             outcome
                 .refuse(document, Fault::new("reference", "this document was reversed, and is not corrected any more"));
         } else if import.replaces(document, stored.imported, difference, outcome) {
             replaced.push(reference);
-            new.push(told);
+            new.push(resolved);
         }
     }
     Ok((new, replaced))
 }
 
 /// Puts a document together, or says which of its lines cannot be.
-fn tell<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Told<'a>, Fault> {
+fn resolve<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Resolved<'a>, Fault> {
     let mut movements: ByPlace<(u64, Movement)> = BTreeMap::new();
     for row in &document.rows {
         let it = &row.value;
@@ -69,9 +69,13 @@ fn tell<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Told<'
         let at = it.at().map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
         let movement = Movement { quantity: 0, reason: it.reason, at, zone: it.time_zone.as_str().to_owned() };
         let (_, sum) = movements.entry((location, product)).or_insert_with(|| (row.line, movement.clone()));
-        if (sum.reason, sum.at, &sum.zone) != (movement.reason, movement.at, &movement.zone) {
-            let reason = "lines of one product at one location have another reason, moment or zone";
-            return Err(row.fault("reason", reason));
+        let differs = [
+            ("reason", sum.reason != movement.reason),
+            ("occurred_at", sum.at != movement.at),
+            ("time_zone", sum.zone != movement.zone),
+        ];
+        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(row.fault(field, "differs between the lines of one product at one location"));
         }
         sum.quantity += it.quantity;
     }
@@ -81,11 +85,11 @@ fn tell<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Told<'
             return Err(Fault { line: Some(*line), field: "quantity", reason });
         }
     }
-    Ok(Told { document, movements })
+    Ok(Resolved { document, movements })
 }
 
-fn difference(told: &Told<'_>, stored: &ByPlace<Movement>) -> Option<Fault> {
-    for (place, (line, new)) in &told.movements {
+fn difference(resolved: &Resolved<'_>, stored: &ByPlace<Movement>) -> Option<Fault> {
+    for (place, (line, new)) in &resolved.movements {
         let line = Some(*line);
         let Some(old) = stored.get(place) else {
             return Some(Fault::differs(
@@ -108,6 +112,6 @@ fn difference(told: &Told<'_>, stored: &ByPlace<Movement>) -> Option<Fault> {
             return Some(Fault::differs(line, "time_zone", &old.zone, &new.zone));
         }
     }
-    let (location, product) = stored.keys().find(|place| !told.movements.contains_key(place))?;
+    let (location, product) = stored.keys().find(|place| !resolved.movements.contains_key(place))?;
     Some(Fault::differs(None, "sku", format!("a movement of product {product} at location {location}"), ""))
 }

@@ -1,4 +1,4 @@
-//! What is stored of the documents that a file tells.
+//! The stored documents that a file names.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use sqlx::PgTransaction;
 
 use super::{ByPlace, Movement, MovementRow};
 use crate::movements::Reason;
-use crate::movements::document::Outcome as Standing;
+use crate::movements::document::Outcome as Decision;
 
 /// A document as it is stored.
 pub(super) struct Known {
-    pub(super) standing: Standing,
+    pub(super) decision: Decision,
     pub(super) imported: bool,
     pub(super) movements: ByPlace<Movement>,
 }
@@ -36,7 +36,7 @@ pub(super) async fn known(
     documents: &[Document<MovementRow>],
 ) -> Result<HashMap<String, Known>, ApiError> {
     let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
-    let heads: Vec<(String, Standing, bool)> = sqlx::query_as(
+    let heads: Vec<(String, Decision, bool)> = sqlx::query_as(
         "SELECT reference, outcome, imported FROM movement_documents WHERE reference = ANY($1) AND NOT withdrawn
          ORDER BY reference FOR NO KEY UPDATE",
     )
@@ -45,7 +45,7 @@ pub(super) async fn known(
     .await?;
     let mut known: HashMap<String, Known> = heads
         .into_iter()
-        .map(|(reference, standing, imported)| (reference, Known { standing, imported, movements: ByPlace::new() }))
+        .map(|(reference, decision, imported)| (reference, Known { decision, imported, movements: ByPlace::new() }))
         .collect();
     if known.is_empty() {
         return Ok(known);

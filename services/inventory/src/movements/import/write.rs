@@ -8,16 +8,16 @@ use kit::import::Applying;
 use sqlx::PgTransaction;
 
 use super::Movement;
-use super::judge::Told;
+use super::judge::Resolved;
 
 /// Writes the documents; the movements of those that they take the place of are marked deleted.
 pub(super) async fn write(
     tx: &mut PgTransaction<'_>,
     import: Applying,
-    told: &[Told<'_>],
+    resolved: &[Resolved<'_>],
     replaced: &[&str],
 ) -> Result<(), ApiError> {
-    if told.is_empty() {
+    if resolved.is_empty() {
         return Ok(());
     }
     if !replaced.is_empty() {
@@ -28,7 +28,7 @@ pub(super) async fn write(
         .execute(&mut **tx)
         .await?;
     }
-    let firsts: Vec<(&str, &Movement)> = told
+    let firsts: Vec<(&str, &Movement)> = resolved
         .iter()
         .filter_map(|it| Some((it.document.head().reference.as_str(), &it.movements.values().next()?.1)))
         .collect();
@@ -55,7 +55,7 @@ pub(super) async fn write(
         return Err(ApiError::unavailable("a reference of this file was taken just now; send the file again"));
     }
     let mut rows = Tuples::default();
-    for it in told {
+    for it in resolved {
         for ((location, product), (_, movement)) in &it.movements {
             rows.push(&[
                 Field::Text(it.document.head().reference.as_str()),

@@ -47,11 +47,10 @@ impl Ask {
                     let number = value.parse().ok().filter(|number| *number >= 1);
                     page = number.ok_or_else(|| ApiError::bad_parameter(PAGE, "a page is a number from 1"))?;
                 }
-                // A field that was left empty asks for the default.
-                _ if value.trim().is_empty() => {}
-                // A list is entered by lines; no value of any kind has a line's end in it.
+                // A list is entered by lines; no value of any kind has a line's end in it. A field that was left empty asks
+                // for the default.
                 _ => {
-                    for line in value.lines().filter(|line| !line.trim().is_empty()) {
+                    for line in value.lines().filter(|line| !line.is_empty()) {
                         rest.append_pair(&name, line);
                     }
                 }

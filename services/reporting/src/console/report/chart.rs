@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::{Drawn, View, broken, table};
 use crate::console::{fault::Fault, show};
 
-/// Bars that can be told apart, points of a line, slices of a pie, and series in one drawing.
+/// Bars that can be distinguished, points of a line, slices of a pie, and series in one drawing.
 const BARS: usize = 25;
 const POINTS: usize = 1_000;
 const SLICES: usize = 8;
@@ -197,7 +197,7 @@ fn first(drawing: &mut Drawing, most: usize) -> Option<String> {
     for series in &mut drawing.series {
         series.values.truncate(most);
     }
-    Some(format!("The first {most} of {}", show::whole(i64::try_from(all).unwrap_or(i64::MAX))))
+    Some(format!("The first {most} of {}", show::integer(i64::try_from(all).unwrap_or(i64::MAX))))
 }
 
 /// The largest slices, and the others as one.
@@ -218,7 +218,7 @@ fn slices(drawing: &mut Drawing) -> Option<String> {
     let (labels, values): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(label, value)| (label, Some(value))).unzip();
     drawing.labels = labels;
     drawing.series = vec![Series { name: String::new(), values }];
-    (empty > 0).then(|| format!("{} without a positive value", show::whole(i64::try_from(empty).unwrap_or(i64::MAX))))
+    (empty > 0).then(|| format!("{} without a positive value", show::integer(i64::try_from(empty).unwrap_or(i64::MAX))))
 }
 
 #[cfg(test)]

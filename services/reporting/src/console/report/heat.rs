@@ -19,32 +19,11 @@ const SHADES: usize = 9;
 /// The map of a report: its series downwards, its x across.
 pub(super) fn map(view: &View<'_>, chart: &Chart, document: &Document) -> Result<Markup, Fault> {
     let Some(series) = &chart.series else { return Ok(html! {}) };
-    let (zone, frame) = (view.state.config.time_zone, document.frame());
     let column = |name: &str| document.columns.iter().find(|column| column.name == name);
     let (Some(down), Some(across), Some(of)) = (column(series), column(&chart.x), column(&chart.y)) else {
         return Ok(html! {});
     };
-    let values = frame.column(&of.name).and_then(|cells| cells.cast(&DataType::Float64)).map_err(broken)?;
-    let values = values.f64().map_err(broken)?;
-    let order = frame.column(&across.name).and_then(|cells| cells.cast(&DataType::Int64)).map_err(broken)?;
-    let order = order.i64().map_err(broken)?;
-    let mut heads: BTreeSet<(i64, String)> = BTreeSet::new();
-    let mut names: Vec<String> = Vec::new();
-    let mut cells: BTreeMap<(String, String), (f64, String)> = BTreeMap::new();
-    for row in 0..frame.height() {
-        let text = |column: &exports::Column| -> Result<String, Fault> {
-            let value = frame.column(&column.name).and_then(|cells| cells.get(row)).map_err(broken)?;
-            Ok(table::text(&value, column, zone))
-        };
-        let (name, head) = (text(down)?, text(across)?);
-        heads.insert((order.get(row).unwrap_or_default(), head.clone()));
-        if !names.contains(&name) {
-            names.push(name.clone());
-        }
-        if let Some(value) = values.get(row) {
-            cells.insert((name, head), (value, text(of)?));
-        }
-    }
+    let Grid { heads, names, cells } = Grid::of(document, [down, across, of], view.state.config.time_zone)?;
     let most = cells.values().map(|(value, _)| *value).fold(0.0, f64::max);
     let heads: Vec<&String> = heads.iter().map(|(_, head)| head).take(WIDEST).collect();
     if names.is_empty() {
@@ -79,6 +58,41 @@ pub(super) fn map(view: &View<'_>, chart: &Chart, document: &Document) -> Result
             }
         }
     })
+}
+
+/// The rows of a report as a table: heads in the order of the column across, names as they come.
+#[derive(Default)]
+struct Grid {
+    heads: BTreeSet<(i64, String)>,
+    names: Vec<String>,
+    /// By name and head: the value, as a number and as text.
+    cells: BTreeMap<(String, String), (f64, String)>,
+}
+
+impl Grid {
+    fn of(document: &Document, [down, across, of]: [&exports::Column; 3], zone: chrono_tz::Tz) -> Result<Self, Fault> {
+        let frame = document.frame();
+        let values = frame.column(&of.name).and_then(|cells| cells.cast(&DataType::Float64)).map_err(broken)?;
+        let values = values.f64().map_err(broken)?;
+        let order = frame.column(&across.name).and_then(|cells| cells.cast(&DataType::Int64)).map_err(broken)?;
+        let order = order.i64().map_err(broken)?;
+        let mut grid = Self::default();
+        for row in 0..frame.height() {
+            let text = |column: &exports::Column| -> Result<String, Fault> {
+                let value = frame.column(&column.name).and_then(|cells| cells.get(row)).map_err(broken)?;
+                Ok(table::text(&value, column, zone))
+            };
+            let (name, head) = (text(down)?, text(across)?);
+            grid.heads.insert((order.get(row).unwrap_or_default(), head.clone()));
+            if !grid.names.contains(&name) {
+                grid.names.push(name.clone());
+            }
+            if let Some(value) = values.get(row) {
+                grid.cells.insert((name, head), (value, text(of)?));
+            }
+        }
+        Ok(grid)
+    }
 }
 
 /// Which shade a value has, from 0 to [`SHADES`].

@@ -32,7 +32,7 @@ pub(super) async fn rows(view: &View<'_>, document: &Document) -> Result<Markup,
             div.bar {
                 h2 #rows { "Rows" }
                 p.soft {
-                    @if height > ROWS { (show::whole(first as i64 + 1)) " to " (show::whole((first + shown.height()) as i64)) " of " }
+                    @if height > ROWS { (show::integer(first as i64 + 1)) " to " (show::integer((first + shown.height()) as i64)) " of " }
                     (show::count(height as i64, "row", "rows"))
                 }
                 @if height > ROWS { (turning(view, page, pages(height))) }
@@ -68,7 +68,7 @@ fn cut(frame: &DataFrame, sort: Option<(String, bool)>, first: usize) -> polars:
 /// The unit of a column: its own, or the currency.
 pub(super) fn unit(report: Option<&Report>, column: &Column, currency: &str) -> Option<String> {
     let declared = report.and_then(|report| report.columns.iter().find(|it| it.name == column.name)?.unit.clone());
-    // Pieces that are counted in pieces need not be told so.
+    // A count of pieces needs no unit.
     let declared = declared.filter(|unit| !column.title.eq_ignore_ascii_case(unit));
     declared.or_else(|| matches!(column.kind, Kind::Money { .. }).then(|| currency.to_owned()))
 }

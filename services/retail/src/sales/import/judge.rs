@@ -5,27 +5,29 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{ProductId, StoreId};
-use kit::import::history::{self, ToldLine};
+use kit::import::history::{self, ResolvedLine};
 use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
 use kit::stock::Catalogue;
 use kit::text::Tz;
 use sqlx::PgTransaction;
 
 use super::SaleRow;
-use super::known::known;
+use super::known::{Known, known};
 use crate::ids::SaleId;
 use crate::sales::document::Kind;
 
 /// A document with all that its codes stand for.
-pub(super) struct Told<'a> {
+pub(super) struct Resolved<'a> {
     pub(super) document: &'a Document<SaleRow>,
     pub(super) store_id: StoreId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// The sale that a return gives back, as the file says it or as it is stored.
+    pub(super) original_reference: Option<String>,
     pub(super) original: Option<SaleId>,
     /// The stored document whose place it takes.
     pub(super) replaces: Option<SaleId>,
-    pub(super) lines: Vec<ToldLine>,
+    pub(super) lines: Vec<ResolvedLine>,
 }
 
 /// Pieces and minor units.
@@ -50,20 +52,20 @@ struct Returned {
 /// Stores by code, each with its zone.
 type Stores = HashMap<String, (StoreId, String)>;
 
-/// Answers the documents to write; what came of the others is told.
+/// Answers the documents to write; what came of the others is in the outcome.
 pub(super) async fn judge<'a>(
     tx: &mut PgTransaction<'_>,
     import: Applying,
     catalogue: &Catalogue,
     documents: &'a [Document<SaleRow>],
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
+) -> Result<Vec<Resolved<'a>>, ApiError> {
     let known = known(tx, documents).await?;
     let stores = stores(tx, documents).await?;
-    let mut told = Vec::with_capacity(documents.len());
+    let mut resolved = Vec::with_capacity(documents.len());
     for document in documents {
         let stored = known.get(document.head().reference.as_str());
-        let mut new = match tell(document, stored.map(|it| it.time_zone.as_str()), &stores, catalogue, import.rules) {
+        let mut new = match resolve(document, stored, &stores, catalogue, import.rules) {
             Ok(new) => new,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -76,11 +78,11 @@ pub(super) async fn judge<'a>(
             }
             new.replaces = Some(stored.id);
         }
-        told.push(new);
+        resolved.push(new);
     }
-    let told = free_receipts(tx, told, outcome).await?;
-    let told = returns_fit(tx, told, outcome).await?;
-    originals_allow(tx, told, outcome).await
+    let resolved = free_receipts(tx, resolved, outcome).await?;
+    let resolved = returns_fit(tx, resolved, outcome).await?;
+    originals_allow(tx, resolved, outcome).await
 }
 
 /// A fault of a row, by what it says itself.
@@ -89,20 +91,20 @@ fn at(row: &Row<SaleRow>) -> impl Fn(kit::import::Refusal) -> Fault {
     move |refusal| Fault { line: Some(line), field: refusal.field, reason: refusal.reason }
 }
 
-fn tell<'a>(
+fn resolve<'a>(
     document: &'a Document<SaleRow>,
-    stored_zone: Option<&str>,
+    stored: Option<&Known>,
     stores: &Stores,
     catalogue: &Catalogue,
     rules: Rules,
-) -> Result<Told<'a>, Fault> {
+) -> Result<Resolved<'a>, Fault> {
     consistent(document)?;
     let (head, first) = (document.head(), &document.rows[0]);
     let Some((store_id, store_zone)) = stores.get(head.store_code.as_str()) else {
         return Err(Fault::new("store_code", format!("there is no store with code {}", head.store_code.as_str())));
     };
     let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-    let time_zone = zone.or(stored_zone).unwrap_or(store_zone).to_owned();
+    let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(store_zone).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
     let mixed = document.rows.iter().any(|row| row.value.quantity > 0)
@@ -111,18 +113,22 @@ fn tell<'a>(
     let mut lines = Vec::with_capacity(document.rows.len());
     for row in &document.rows {
         let quantity = if head.kind == Kind::Return && !mixed { -row.value.quantity.abs() } else { row.value.quantity };
-        lines.push(row.value.cells().tell(row.line, quantity, catalogue, rules).map_err(at(row))?);
+        lines.push(row.value.line.resolve(row.line, quantity, catalogue, rules).map_err(at(row))?);
     }
     history::spread(&mut lines, head.ticket_discount(rules).map_err(at(first))?, sign)?;
     goes_its_way(head.kind, &lines)?;
-    let total: i128 = lines.iter().map(|told| i128::from(told.line.net())).sum();
-    if i64::try_from(total).is_err() {
-        return Err(Fault::new("quantity", "makes the document's total larger than 64 bits hold"));
+    let original_reference = head.original_reference.value().map(|reference| reference.as_str().to_owned());
+    let (store_id, original, replaces) = (*store_id, None, None);
+    let mut resolved =
+        Resolved { document, store_id, occurred_at, time_zone, original_reference, original, replaces, lines };
+    if let Some(stored) = stored {
+        stored.keep(&mut resolved)?;
     }
-    Ok(Told { document, store_id: *store_id, occurred_at, time_zone, original: None, replaces: None, lines })
+    history::fits(&resolved.lines)?;
+    Ok(resolved)
 }
 
-/// All rows of a document must tell the same story about it.
+/// All rows of a document must agree about it.
 fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
     document.consistent("document", |it, head| {
         let differs = [
@@ -135,15 +141,15 @@ fn consistent(document: &Document<SaleRow>) -> Result<(), Fault> {
             ("ticket_discount_cents", it.ticket_discount_cents != head.ticket_discount_cents),
             ("ticket_discount", it.ticket_discount != head.ticket_discount),
         ];
-        (differs, it.line_no)
+        (differs, it.line.line_no)
     })
 }
 
 /// A sale sells something and a return takes something back; other lines may go the other way.
-fn goes_its_way(kind: Kind, lines: &[ToldLine]) -> Result<(), Fault> {
-    let goes = |told: &ToldLine| match kind {
-        Kind::Sale => told.line.quantity > 0 && told.line.unit_price_cents >= 0,
-        Kind::Return => told.line.quantity < 0 && told.line.unit_price_cents >= 0,
+fn goes_its_way(kind: Kind, lines: &[ResolvedLine]) -> Result<(), Fault> {
+    let goes = |resolved: &ResolvedLine| match kind {
+        Kind::Sale => resolved.line.quantity > 0 && resolved.line.unit_price_cents >= 0,
+        Kind::Return => resolved.line.quantity < 0 && resolved.line.unit_price_cents >= 0,
     };
     if lines.iter().any(goes) {
         return Ok(());
@@ -170,11 +176,11 @@ async fn stores(tx: &mut PgTransaction<'_>, documents: &[Document<SaleRow>]) -> 
 /// Refuses documents whose reference is the receipt number of another.
 async fn free_receipts<'a>(
     tx: &mut PgTransaction<'_>,
-    told: Vec<Told<'a>>,
+    resolved: Vec<Resolved<'a>>,
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
+) -> Result<Vec<Resolved<'a>>, ApiError> {
     let receipts: Vec<&str> =
-        told.iter().filter(|it| it.replaces.is_none()).map(|it| it.document.head().reference.as_str()).collect();
+        resolved.iter().filter(|it| it.replaces.is_none()).map(|it| it.document.head().reference.as_str()).collect();
     let taken: HashSet<String> =
         sqlx::query_scalar("SELECT receipt_number FROM sales WHERE receipt_number = ANY($1) AND NOT deleted")
             .bind(receipts)
@@ -182,8 +188,8 @@ async fn free_receipts<'a>(
             .await?
             .into_iter()
             .collect();
-    let is_free = |it: &Told<'a>| it.replaces.is_some() || !taken.contains(it.document.head().reference.as_str());
-    let (free, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(is_free);
+    let is_free = |it: &Resolved<'a>| it.replaces.is_some() || !taken.contains(it.document.head().reference.as_str());
+    let (free, refused): (Vec<_>, Vec<_>) = resolved.into_iter().partition(is_free);
     for it in refused {
         outcome.refuse(it.document, Fault::new("reference", "another document has this receipt number"));
     }
@@ -193,12 +199,12 @@ async fn free_receipts<'a>(
 /// Refuses corrections of sales whose returns would then give back what was not sold.
 async fn returns_fit<'a>(
     tx: &mut PgTransaction<'_>,
-    told: Vec<Told<'a>>,
+    resolved: Vec<Resolved<'a>>,
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
-    let mut replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
+) -> Result<Vec<Resolved<'a>>, ApiError> {
+    let mut replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
     if replaced.is_empty() {
-        return Ok(told);
+        return Ok(resolved);
     }
     replaced.sort_unstable();
     // A return or a void of one of them waits, and then sees what came of it.
@@ -213,8 +219,8 @@ async fn returns_fit<'a>(
     .bind(&replaced)
     .fetch_all(&mut **tx)
     .await?;
-    let mut fitting = Vec::with_capacity(told.len());
-    for it in told {
+    let mut fitting = Vec::with_capacity(resolved.len());
+    for it in resolved {
         let sold = sold(&it);
         let unfit = returned.iter().find(|back| {
             let left = sold.get(&back.product_id).copied().unwrap_or_default();
@@ -236,9 +242,9 @@ async fn returns_fit<'a>(
 }
 
 /// What a document sold of each product.
-fn sold(told: &Told<'_>) -> HashMap<ProductId, Sum> {
+fn sold(resolved: &Resolved<'_>) -> HashMap<ProductId, Sum> {
     let mut sums: HashMap<ProductId, Sum> = HashMap::new();
-    for line in told.lines.iter().map(|told| &told.line).filter(|line| line.quantity > 0) {
+    for line in resolved.lines.iter().map(|resolved| &resolved.line).filter(|line| line.quantity > 0) {
         let sum = sums.entry(line.product_id).or_default();
         sum.pieces += line.quantity;
         sum.cents += line.net();
@@ -249,16 +255,12 @@ fn sold(told: &Told<'_>) -> HashMap<ProductId, Sum> {
 /// Refuses returns whose sale there is not, is later, or has not so much left: neither pieces nor what was paid.
 async fn originals_allow<'a>(
     tx: &mut PgTransaction<'_>,
-    told: Vec<Told<'a>>,
+    resolved: Vec<Resolved<'a>>,
     outcome: &mut Outcome,
-) -> Result<Vec<Told<'a>>, ApiError> {
-    let references: HashSet<&str> = told
-        .iter()
-        .filter_map(|it| it.document.head().original_reference.value())
-        .map(|reference| reference.as_str())
-        .collect();
+) -> Result<Vec<Resolved<'a>>, ApiError> {
+    let references: HashSet<&str> = resolved.iter().filter_map(|it| it.original_reference.as_deref()).collect();
     if references.is_empty() {
-        return Ok(told);
+        return Ok(resolved);
     }
     // Locked, so that no other return or void of them comes in between.
     let originals: Vec<(String, SaleId, DateTime<Utc>)> = sqlx::query_as(
@@ -270,10 +272,10 @@ async fn originals_allow<'a>(
     .await?;
     let originals: HashMap<String, (SaleId, DateTime<Utc>)> =
         originals.into_iter().map(|(reference, id, at)| (reference, (id, at))).collect();
-    let replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
+    let replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
     let mut left = left_to_return(tx, &originals, &replaced).await?;
-    let mut allowed = Vec::with_capacity(told.len());
-    for mut it in told {
+    let mut allowed = Vec::with_capacity(resolved.len());
+    for mut it in resolved {
         let document = it.document;
         match original_of(&it, &originals)
             .and_then(|original| original.map_or(Ok(()), |original| take(&it, original, &mut left)).map(|()| original))
@@ -288,12 +290,15 @@ async fn originals_allow<'a>(
     Ok(allowed)
 }
 
-fn original_of(told: &Told<'_>, originals: &HashMap<String, (SaleId, DateTime<Utc>)>) -> Result<Option<SaleId>, Fault> {
-    let Some(reference) = told.document.head().original_reference.value() else { return Ok(None) };
-    match originals.get(reference.as_str()) {
-        None => Err(Fault::new("original_reference", format!("there is no completed sale {}", reference.as_str()))),
-        Some((_, at)) if *at > told.occurred_at => {
-            Err(Fault::new("occurred_at", format!("is before the sale {}, which was at {at}", reference.as_str())))
+fn original_of(
+    resolved: &Resolved<'_>,
+    originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
+) -> Result<Option<SaleId>, Fault> {
+    let Some(reference) = &resolved.original_reference else { return Ok(None) };
+    match originals.get(reference) {
+        None => Err(Fault::new("original_reference", format!("there is no completed sale {reference}"))),
+        Some((_, at)) if *at > resolved.occurred_at => {
+            Err(Fault::new("occurred_at", format!("is before the sale {reference}, which was at {at}")))
         }
         Some((id, _)) => Ok(Some(*id)),
     }
@@ -322,12 +327,12 @@ async fn left_to_return(
 }
 
 /// Takes what a return gives back from what is left of its sale; all of it or nothing.
-fn take(told: &Told<'_>, original: SaleId, left: &mut HashMap<(SaleId, ProductId), Sum>) -> Result<(), Fault> {
+fn take(resolved: &Resolved<'_>, original: SaleId, left: &mut HashMap<(SaleId, ProductId), Sum>) -> Result<(), Fault> {
     let mut wanted: BTreeMap<ProductId, (u64, Sum)> = BTreeMap::new();
-    for told in told.lines.iter().filter(|told| told.line.quantity < 0) {
-        let (_, sum) = wanted.entry(told.line.product_id).or_insert((told.at, Sum::default()));
-        sum.pieces -= told.line.quantity;
-        sum.cents -= told.line.net();
+    for resolved in resolved.lines.iter().filter(|resolved| resolved.line.quantity < 0) {
+        let (_, sum) = wanted.entry(resolved.line.product_id).or_insert((resolved.at, Sum::default()));
+        sum.pieces -= resolved.line.quantity;
+        sum.cents -= resolved.line.net();
     }
     for (product_id, (line, sum)) in &wanted {
         let rest = left.get(&(original, *product_id)).copied().unwrap_or_default();

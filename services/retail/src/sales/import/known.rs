@@ -1,4 +1,4 @@
-//! What is stored of the documents that a file tells, and whether it is equal.
+//! The stored documents that a file names, and how they differ from it.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use kit::import::{Document, Fault};
 use sqlx::{FromRow as _, PgTransaction, Row as _};
 
 use super::SaleRow;
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::SaleId;
 use crate::sales::document::{Kind, Status};
 
@@ -62,35 +62,38 @@ pub(super) async fn known(
 }
 
 impl Known {
-    /// What the file tells otherwise, if it does.
-    pub(super) fn difference(&self, told: &Told<'_>) -> Option<Fault> {
-        let head = told.document.head();
-        let none = String::new();
-        let zone = head.time_zone.as_ref().map(|zone| zone.as_str());
-        let original = head.original_reference.value().map(|reference| reference.as_str());
+    /// Keeps what is stored where the file does not say it.
+    pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        let head = resolved.document.head();
+        if !head.original_reference.is_said() && head.kind == self.kind {
+            resolved.original_reference.clone_from(&self.original_reference);
+        }
+        history::keep(&mut resolved.lines, &self.lines)
+    }
+
+    /// The first field in which the file differs.
+    pub(super) fn difference(&self, resolved: &Resolved<'_>) -> Option<Fault> {
+        let head = resolved.document.head();
+        let [old_original, new_original] =
+            [&self.original_reference, &resolved.original_reference].map(|it| it.as_deref().unwrap_or_default());
         let texts = [
-            ("kind", true, self.kind.as_str(), head.kind.as_str()),
-            ("store_code", true, self.store_code.as_str(), head.store_code.as_str()),
-            ("time_zone", zone.is_some(), self.time_zone.as_str(), zone.unwrap_or_default()),
-            (
-                "original_reference",
-                head.original_reference.is_said(),
-                self.original_reference.as_ref().unwrap_or(&none),
-                original.unwrap_or_default(),
-            ),
+            ("kind", self.kind.as_str(), head.kind.as_str()),
+            ("store_code", self.store_code.as_str(), head.store_code.as_str()),
+            ("time_zone", self.time_zone.as_str(), resolved.time_zone.as_str()),
+            ("original_reference", old_original, new_original),
         ];
-        if let Some((field, _, old, new)) = texts.into_iter().find(|(_, said, old, new)| *said && old != new) {
+        if let Some((field, old, new)) = texts.into_iter().find(|(_, old, new)| old != new) {
             return Some(Fault::differs(None, field, old, new));
         }
         if self.register_number != head.register_number {
             return Some(Fault::differs(None, "register_number", self.register_number, head.register_number));
         }
-        if self.occurred_at != told.occurred_at {
-            return Some(Fault::differs(None, "occurred_at", self.occurred_at, told.occurred_at));
+        if self.occurred_at != resolved.occurred_at {
+            return Some(Fault::differs(None, "occurred_at", self.occurred_at, resolved.occurred_at));
         }
         if self.status != Status::Completed {
             return Some(Fault::new("reference", "is stored, but was not completed or is voided"));
         }
-        history::difference(&told.lines, &self.lines)
+        history::difference(&resolved.lines, &self.lines)
     }
 }

@@ -9,26 +9,30 @@ use kit::id::StoreId;
 use kit::import::{Applying, history};
 use sqlx::PgTransaction;
 
-use super::judge::Told;
+use super::judge::Resolved;
 use crate::ids::{RegisterId, SaleId};
 
 /// Registers by store and number.
 type Registers = HashMap<(StoreId, i32), RegisterId>;
 
 /// Writes the documents; what they take the place of is marked deleted, and its returns move over.
-pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[Told<'_>]) -> Result<(), ApiError> {
-    if told.is_empty() {
+pub(super) async fn write(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    resolved: &[Resolved<'_>],
+) -> Result<(), ApiError> {
+    if resolved.is_empty() {
         return Ok(());
     }
-    let registers = registers(tx, told).await?;
-    let replaced: Vec<SaleId> = told.iter().filter_map(|it| it.replaces).collect();
+    let registers = registers(tx, resolved).await?;
+    let replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
     if !replaced.is_empty() {
         sqlx::query!("UPDATE sales SET deleted = true WHERE id = ANY($1)", &replaced as _).execute(&mut **tx).await?;
     }
-    let ids = history::ids(tx, "sales_id_seq", told.len()).await?;
+    let ids = history::ids(tx, "sales_id_seq", resolved.len()).await?;
     let (mut headers, mut lines) = (Tuples::default(), Tuples::default());
     let now = Utc::now();
-    for (it, id) in told.iter().zip(ids.iter().copied()) {
+    for (it, id) in resolved.iter().zip(ids.iter().copied()) {
         let head = it.document.head();
         let reference = Field::Text(head.reference.as_str());
         let register = registers.get(&(it.store_id, head.register_number)).map_or(0, |register| register.0);
@@ -43,12 +47,12 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
             it.original.map_or(Field::Null, |original| Field::Int8(original.0)),
             Field::Moment(it.occurred_at),
             Field::Text(&it.time_zone),
-            Field::Int8(it.lines.iter().map(|told| told.line.net()).sum()),
+            Field::Int8(it.lines.iter().map(|resolved| resolved.line.net()).sum()),
             Field::Bool(true),
             Field::Moment(now),
             Field::Int8(import.id),
         ]);
-        it.lines.iter().for_each(|told| told.line.push(id, &mut lines));
+        it.lines.iter().for_each(|resolved| resolved.line.push(id, &mut lines));
     }
     let headers_to = "COPY sales (id, reference, kind, status, receipt_number, store_id, register_id, original_sale_id, \
                       occurred_at, time_zone, total_cents, imported, settled_at, import_id) FROM STDIN WITH (FORMAT binary)";
@@ -57,7 +61,7 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
     history::write(tx, (headers, headers_to), (lines, lines_to)).await?;
     if !replaced.is_empty() {
         let (old, new): (Vec<SaleId>, Vec<i64>) =
-            told.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
+            resolved.iter().zip(ids).filter_map(|(it, id)| Some((it.replaces?, id))).unzip();
         sqlx::query!(
             "UPDATE sales SET original_sale_id = moved.new FROM UNNEST($1::bigint[], $2::bigint[]) AS moved (old, new) \
              WHERE original_sale_id = moved.old AND NOT deleted",
@@ -71,9 +75,9 @@ pub(super) async fn write(tx: &mut PgTransaction<'_>, import: Applying, told: &[
 }
 
 /// The registers of the documents, made where they are missing.
-async fn registers(tx: &mut PgTransaction<'_>, told: &[Told<'_>]) -> Result<Registers, ApiError> {
+async fn registers(tx: &mut PgTransaction<'_>, resolved: &[Resolved<'_>]) -> Result<Registers, ApiError> {
     let asked: BTreeSet<(StoreId, i32)> =
-        told.iter().map(|it| (it.store_id, it.document.head().register_number)).collect();
+        resolved.iter().map(|it| (it.store_id, it.document.head().register_number)).collect();
     let (store_ids, numbers): (Vec<StoreId>, Vec<i32>) = asked.into_iter().unzip();
     // Missing ones only: a conflict would use up an id, page after page.
     sqlx::query!(

@@ -6,20 +6,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::Workers;
 use super::worker::{Ended, Worker};
+use super::{Times, Workers};
 use crate::metric;
 
-/// How long a worker waits for its next job before it is one too many.
-const IDLE: Duration = Duration::from_secs(60);
-/// How often they are looked at.
-const LOOK: Duration = Duration::from_secs(5);
 /// Bytes of resident memory above which a worker is not kept: what a large job took should not be held for ever.
 const LARGE: u64 = 160 << 20;
 
 #[derive(Debug)]
 pub(super) struct Pool {
     workers: Workers,
+    times: Times,
     /// The most recently used last.
     idle: Mutex<Vec<(Worker, Instant)>>,
     /// Somebody wants one to wait for the next job.
@@ -27,10 +24,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn open(workers: Workers) -> Arc<Self> {
-        let pool = Arc::new(Self { workers, idle: Mutex::default(), wanted: Arc::default() });
+    pub(super) fn open(workers: Workers, times: Times) -> Arc<Self> {
+        let pool = Arc::new(Self { workers, times, idle: Mutex::default(), wanted: Arc::default() });
         // Detached: it ends when the pool does.
-        tokio::spawn(keep(Arc::downgrade(&pool), Arc::clone(&pool.wanted)));
+        tokio::spawn(keep(Arc::downgrade(&pool), times.look, Arc::clone(&pool.wanted)));
         pool
     }
 
@@ -66,12 +63,18 @@ impl Pool {
     }
 
     /// Ends workers that wait for long, all but the last one used.
-    fn thin(&self) {
+    pub(super) fn thin(&self) {
         self.with_idle(|idle| {
             let Some((last, used)) = idle.pop() else { return };
-            idle.retain(|(_, used)| used.elapsed() < IDLE);
+            idle.retain(|(_, used)| used.elapsed() < self.times.idle);
             idle.push((last, used));
         });
+    }
+
+    /// The processes that wait, the most recently used last.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<u32> {
+        self.with_idle(|idle| idle.iter().filter_map(|(worker, _)| worker.id()).collect())
     }
 
     fn with_idle<T>(&self, work: impl FnOnce(&mut Vec<(Worker, Instant)>) -> T) -> T {
@@ -83,8 +86,8 @@ impl Pool {
 }
 
 /// Looks after the workers that wait, and starts one where it is wanted: one at a time.
-async fn keep(pool: Weak<Pool>, wanted: Arc<Notify>) {
-    let mut look = tokio::time::interval(LOOK);
+async fn keep(pool: Weak<Pool>, look: Duration, wanted: Arc<Notify>) {
+    let mut look = tokio::time::interval(look);
     loop {
         let is_wanted = tokio::select! {
             _ = look.tick() => false,

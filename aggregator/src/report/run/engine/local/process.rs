@@ -21,7 +21,7 @@ use crate::report::run::deep::{thread, warm_up};
 use crate::report::run::error::ReportError;
 
 /// The first argument of a program that is to be a worker; the second are the bytes that it may take.
-pub(super) const ARGUMENT: &str = "compute-reports";
+pub(super) const ARGUMENT: &str = "compute_reports";
 
 /// With this code a worker ends that would take more memory than it may.
 pub const OUT_OF_MEMORY: i32 = 86;
@@ -50,7 +50,7 @@ pub fn work(write: WriteFile) -> ExitCode {
 
 fn serve(write: WriteFile) -> io::Result<()> {
     lower();
-    hear_of_large_files()?;
+    ignore_file_size_signal()?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let answers = socket.try_clone()?;
     let (jobs, taken) = mpsc::channel::<Job>();
@@ -88,10 +88,10 @@ fn lower() {
 }
 
 /// A file that may not grow beyond a limit fails one job.
-fn hear_of_large_files() -> io::Result<()> {
+fn ignore_file_size_signal() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _within = runtime.enter();
-    base::hear_of_large_files()
+    base::ignore_file_size_signal()
 }
 
 fn answer_all(jobs: &mpsc::Receiver<Job>, socket: UnixStream, write: WriteFile) -> io::Result<()> {
@@ -119,7 +119,8 @@ fn answer_all(jobs: &mpsc::Receiver<Job>, socket: UnixStream, write: WriteFile) 
 fn answer(job: &Job, references: &References, write: WriteFile) -> Result<(Option<DataFrame>, Reply), ReportError> {
     let frame = compute(&job.work, references)?;
     let rows = frame.height();
-    let Some(order) = &job.file else { return Ok((Some(frame), Reply::Done { rows, file: None })) };
-    let file = write(order, frame).map_err(ReportError::File)?;
-    Ok((None, Reply::Done { rows, file: Some(file) }))
+    let order = job.file.as_ref().filter(|order| order.few.is_none_or(|few| rows > few));
+    let Some(order) = order else { return Ok((Some(frame), Reply::Done { rows })) };
+    let told = write(&order.how, frame).map_err(ReportError::File)?;
+    Ok((None, Reply::Filed { rows, told }))
 }

@@ -174,7 +174,7 @@ mod tests {
         let mut another = Box::pin(turns.take(Class::Short, &Asker::Service));
         assert!(poll!(&mut another).is_pending());
         drop(turns.take(Class::Short, &Asker::Run).await);
-        held.pop();
+        drop(held.pop().unwrap());
         assert!(poll!(&mut another).is_ready());
     }
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::Work;
 use super::super::failure::Failure;
+use super::super::{Order, Work};
 
 /// Rows of a frame that is sent.
 const ROWS: usize = 64 * 1024;
@@ -22,8 +22,8 @@ const ROWS: usize = 64 * 1024;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) work: Arc<Work>,
-    /// How the rows are written to a file, if they are not to be given back.
-    pub(super) file: Option<Value>,
+    /// The file that is made of the rows, if they are not to be given back.
+    pub(super) file: Option<Order>,
 }
 
 /// What a worker says.
@@ -33,8 +33,10 @@ pub(super) enum Reply {
     Ready { build: String },
     /// A frame of rows follows.
     Rows,
-    /// That was all: so many rows, and what is to say of the file.
-    Done { rows: usize, file: Option<Value> },
+    /// That was all: so many rows.
+    Done { rows: usize },
+    /// So many rows are in the file, and this is to say of it; even if it is null.
+    Filed { rows: usize, told: Value },
     /// There is no result.
     Failed(Failure),
     /// The work panicked; the worker is not asked again.
@@ -79,7 +81,7 @@ pub(super) fn parsed<T: DeserializeOwned>(head: &[u8]) -> io::Result<T> {
     Ok(serde_json::from_slice(head)?)
 }
 
-/// Sends rows, at least one frame of them: its columns are told also where there are no rows.
+/// Sends rows, at least one frame of them: its columns are sent also where there are no rows.
 pub(super) fn send_rows(rows: &DataFrame, to: &mut impl Write) -> io::Result<()> {
     for first in (0..rows.height().max(1)).step_by(ROWS) {
         to.write_all(&head(&Reply::Rows)?)?;

@@ -116,7 +116,7 @@ impl Worker {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Bytes that it holds; none where the system does not tell.
+    /// Bytes that it holds; none where the system does not say.
     pub(super) fn resident(&self) -> u64 {
         let status = self.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok());
         let resident = status.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmRSS:")));
@@ -141,7 +141,8 @@ impl Worker {
                     let frame = self.frame().await?;
                     answer.frames.push(decoded(frame).await?);
                 }
-                Reply::Done { rows, file } => return Ok(Ok(Answer { rows, file, ..answer })),
+                Reply::Done { rows } => return Ok(Ok(Answer { rows, ..answer })),
+                Reply::Filed { rows, told } => return Ok(Ok(Answer { rows, file: Some(told), ..answer })),
                 Reply::Failed(failure) => return Ok(Err(Ended::Failed(failure))),
                 Reply::Panicked(message) => return Ok(Err(Ended::Died(message))),
                 Reply::Ready { .. } => return Err(io::Error::other("it begins again")),

@@ -1,4 +1,4 @@
-//! Sending what waits to be told.
+//! Sending the notifications of incidents that are due.
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -34,8 +34,8 @@ enum Sent {
 }
 
 impl Watch {
-    /// Send every message that is due. That something is over is told only after that it began was, or was given up.
-    pub(super) async fn tell(&self, run: &Run, outcome: &mut Outcome) -> Result<(), JobError> {
+    /// Sends every message that is due. The end of an incident is sent after its beginning was sent or given up.
+    pub(super) async fn notify(&self, run: &Run, outcome: &mut Outcome) -> Result<(), JobError> {
         let due: Vec<Notice> = sqlx::query_as(
             "SELECT n.event, n.attempts, i.id, i.kind, i.subject, i.summary, i.facts, i.opened_at, i.closed_at
                FROM jobs.notice n JOIN jobs.incident i ON i.id = n.incident_id
@@ -52,12 +52,12 @@ impl Watch {
         for notice in due {
             let sent = self.send(&notice).await;
             match &sent {
-                Sent::Taken => outcome.told += 1,
+                Sent::Taken => outcome.notified += 1,
                 Sent::NoAddress => {}
                 Sent::Failed(error) => {
                     let line = format!("{} {}: {error:#}", notice.incident.summary, notice.event);
-                    run.log(format!("not told: {line}")).await;
-                    outcome.not_told.push(line);
+                    run.log(format!("not delivered: {line}")).await;
+                    outcome.undelivered.push(line);
                 }
             }
             self.record(run, &notice, sent).await?;

@@ -17,11 +17,12 @@ CREATE VIEW sync.lake_file AS
 SELECT t.table_name AS dataset, file.path, file.bytes, file.data_file_id, file.begin_snapshot, file.end_snapshot,
        s.sha256, s.verified_at, s.fault
   FROM lake.ducklake_table t
+  JOIN lake.ducklake_schema n ON n.schema_id = t.schema_id
  CROSS JOIN LATERAL (
-           SELECT 'main/' || t.path || f.path AS path, f.file_size_bytes AS bytes, f.data_file_id, f.begin_snapshot, f.end_snapshot
+           SELECT n.path || t.path || f.path AS path, f.file_size_bytes AS bytes, f.data_file_id, f.begin_snapshot, f.end_snapshot
              FROM lake.ducklake_data_file f WHERE f.table_id = t.table_id
             UNION ALL
-           SELECT 'main/' || t.path || d.path, d.file_size_bytes, d.data_file_id, d.begin_snapshot, d.end_snapshot
+           SELECT n.path || t.path || d.path, d.file_size_bytes, d.data_file_id, d.begin_snapshot, d.end_snapshot
              FROM lake.ducklake_delete_file d WHERE d.table_id = t.table_id) AS file
   LEFT JOIN sync.file_checksum s ON s.path = file.path;
 COMMENT ON VIEW sync.lake_file IS 'Every file that a snapshot needs, data and deletes, with what is known of it';

@@ -1,4 +1,4 @@
-//! What the shipped reports tell of themselves: enough for somebody else to write the SQL, and no less than is so.
+//! The descriptions of the shipped reports: complete enough to write the SQL by them, and true.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
