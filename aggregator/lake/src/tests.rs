@@ -289,7 +289,8 @@ async fn a_file_that_is_not_as_it_was_written_is_found_named_and_let_go() {
     assert_eq!(it.lake.examine_share(30).await.unwrap().damaged, 0, "what was put back is whole again");
 
     std::fs::remove_file(&path).unwrap();
-    let error = it.lake.blame(LakeError::Frame(PolarsError::NoData("x".into())), &table, &[first, second]).await.to_string();
+    let error =
+        it.lake.blame(LakeError::Frame(PolarsError::NoData("x".into())), &table, &[first, second]).await.to_string();
     assert!(error.contains("of visits, which snapshots from") && error.ends_with("need, is missing"), "{error}");
     assert_eq!(it.lake.compact(TimeDelta::zero()).await.unwrap().damaged, 1);
     let mut tx = base::begin(it.lake.db()).await.unwrap();
