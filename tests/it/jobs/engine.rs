@@ -165,6 +165,9 @@ async fn of_scheduled_runs_that_had_nothing_to_do_the_newest_alone_is_kept() {
     let occurrence = |minute: i64| at("2026-03-01T02:30:00Z") + TimeDelta::minutes(minute);
     // What somebody asked for stays, whatever it found.
     runner.request("looking", occurrence(0), &json!({})).await.unwrap();
+    let planned = "INSERT INTO jobs.run (job, scheduled_for, origin)
+                   SELECT 'looking', $1::timestamptz + make_interval(mins => n), 'schedule' FROM generate_series(1, 7) n";
+    sqlx::query(planned).bind(occurrence(0)).execute(&pool).await.unwrap();
     for minute in 0..8 {
         assert_eq!(runner.run_to_end("looking", occurrence(minute)).await.unwrap().status, RunStatus::Succeeded);
     }
