@@ -171,6 +171,7 @@ impl Poll<'_> {
         )
         .execute(self.db())
         .await?;
+        self.lake.refuse_inlined(self.source.declaration.datasets.iter().map(|it| it.name.as_str())).await?;
         match self.read().await? {
             read::Read::Unchanged(moved) => self.commit_unchanged(&moved).await,
             read::Read::Staged(staged) => self.commit_staged(&staged).await,

@@ -76,4 +76,8 @@ impl Job for Watch {
         self.notify(run, &mut outcome).await?;
         Ok(outcome)
     }
+
+    fn is_quiet(outcome: &Outcome) -> bool {
+        outcome.opened == 0 && outcome.closed == 0 && outcome.notified == 0 && outcome.undelivered.is_empty()
+    }
 }

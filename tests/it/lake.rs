@@ -4,6 +4,7 @@ mod behind;
 mod campaign;
 mod commit;
 mod crashes;
+mod damaged;
 mod days;
 mod faults;
 mod housekeeping;

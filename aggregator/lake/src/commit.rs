@@ -16,7 +16,7 @@ use crate::file::NewFile;
 use crate::snapshot::DataFile;
 use crate::stats::{self, Bounds};
 use crate::table::Table;
-use crate::{LakeError, pending};
+use crate::{LakeError, checksum, pending};
 
 /// The newest snapshot's counters, read under the lock.
 #[derive(Debug, FromRow)]
@@ -135,6 +135,7 @@ pub async fn apply(
         file_id += change.add.len() as i64;
         delete_files::replace(tx, change, next.snapshot_id, file_id).await?;
         file_id += change.delete.len() as i64;
+        checksum::note(tx, change).await?;
         widen_stats(tx, change).await?;
     }
     Ok(next.snapshot_id)

@@ -14,7 +14,7 @@ use crate::commit::{self, ChangeKind, Ended, TableChange};
 use crate::file::{self, NewFile};
 use crate::snapshot::{self, DataFile};
 use crate::table::Table;
-use crate::{Lake, LakeError, pending, scan};
+use crate::{Lake, LakeError, checksum, pending, scan};
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub struct Compacted {
     pub rows: u64,
     /// Months left alone because a poll changed them meanwhile.
     pub overtaken: u64,
+    /// Months left alone because a file of them is damaged.
+    pub damaged: u64,
 }
 
 #[derive(Debug, FromRow)]
@@ -52,6 +54,10 @@ impl Lake {
         for month in self.quiet_months(quiet).await? {
             let Ok(table) = self.table(&month.table_name) else { continue };
             let files = self.files_of(&month).await?;
+            if !self.examine(&checksum::paths(table, &files)).await?.is_empty() {
+                done.damaged += 1;
+                continue;
+            }
             let written = self.write_month(lock, table, &month, &files).await?;
             match self.swap(table, &month, &files, written).await {
                 Ok(()) => {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Damage;
+
 /// Why the lake could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -42,6 +44,20 @@ pub enum LakeError {
     /// The same work is under way, here or in another replica.
     #[error("another {0} is running")]
     Busy(&'static str),
+    /// A file is missing, or not as it was written.
+    #[error(transparent)]
+    Damaged(Box<Damage>),
+    /// DuckDB wrote rows into the catalogue instead of into files.
+    #[error(
+        "rows of `{dataset}` stand in the catalogue's table lake.{held_by}, where DuckDB put them, and in no file: \
+         `CALL ducklake_flush_inlined_data('lake')` in DuckDB makes files of them"
+    )]
+    Inlined {
+        /// The dataset.
+        dataset: String,
+        /// The table.
+        held_by: String,
+    },
     /// Another commit came first.
     #[error("the commit was overtaken by another; nothing was changed")]
     Overtaken,

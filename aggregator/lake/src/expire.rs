@@ -6,7 +6,7 @@ use base::AdvisoryLock;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::{Lake, LakeError, commit, pending};
+use crate::{Lake, LakeError, checksum, commit, pending};
 
 /// What an expiry did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -87,6 +87,7 @@ impl Lake {
         sqlx::query!("DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)", &ids)
             .execute(&mut *tx)
             .await?;
+        checksum::forget(&mut tx, &paths).await?;
         pending::announce(&mut tx, lock, &paths).await?;
         tx.commit().await?;
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })

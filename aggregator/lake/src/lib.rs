@@ -7,6 +7,7 @@
 
 mod append;
 pub mod calendar;
+mod checksum;
 mod column;
 pub mod commit;
 mod compact;
@@ -14,6 +15,7 @@ pub mod deletes;
 mod error;
 mod expire;
 pub mod file;
+mod inlined;
 pub mod pending;
 mod reference;
 pub mod scan;
@@ -32,6 +34,7 @@ use base::Compute;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 
+pub use checksum::{Damage, Examined};
 pub use column::{BUSINESS_DAY, Column, ColumnType};
 pub use compact::Compacted;
 pub use error::LakeError;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -58,6 +58,12 @@ impl FileSet {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::new(table::schema(&self.columns))
+    }
+
+    /// Its files and their delete vectors, by their full paths.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let files = self.parts.iter().flat_map(|part| &part.files);
+        files.flat_map(|file| std::iter::once(&file.path).chain(&file.deletes)).map(PathBuf::as_path)
     }
 
     /// Its rows, with the table's columns in their declared order; blocks, when a reference set has to be decoded.

@@ -111,8 +111,13 @@ impl Poll<'_> {
     async fn merge_batch(&self, work: &Arc<Merge>, batch: Vec<Group>) -> Result<Merged, LakeError> {
         let names = names(&work.table, &batch);
         let paths = file::pending(names.iter().flat_map(Names::all));
-        let work = Arc::clone(work);
-        let merged = pending::write(self.lake, self.lock, paths, move || work.run(batch, names)).await?;
+        let read: Vec<DataFile> = batch.iter().flat_map(|group| group.files.iter().cloned()).collect();
+        self.lake.examine_unread(&work.table, &read).await?;
+        let (work, table) = (Arc::clone(work), Arc::clone(&work.table));
+        let merged = match pending::write(self.lake, self.lock, paths, move || work.run(batch, names)).await {
+            Err(error) => return Err(self.lake.blame(error, &table, &read).await),
+            Ok(merged) => merged,
+        };
         pending::forget(self.lake, &file::pending(&merged.unused)).await?;
         Ok(merged)
     }

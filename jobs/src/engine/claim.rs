@@ -245,7 +245,12 @@ async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate
 #[derive(Debug)]
 pub enum Ending {
     /// The work is done.
-    Succeeded(Value),
+    Succeeded {
+        /// What it came to.
+        outcome: Value,
+        /// Whether there was nothing to do: of such scheduled runs the newest alone is kept.
+        quiet: bool,
+    },
     /// The work failed for good.
     Failed(String),
     /// What a caller asked for cannot be done: the failure is reported to the caller, and to no operator.
@@ -274,7 +279,7 @@ pub enum Ending {
 /// [`EngineError::Database`].
 pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, EngineError> {
     let (status, attempt, error, note, outcome, wait, uncounted) = match ending {
-        Ending::Succeeded(outcome) => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
+        Ending::Succeeded { outcome, .. } => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
         Ending::Failed(error) | Ending::Refused(error) => ("failed", "failed", Some(error), None, None, None, 0),
         Ending::Cancelled => ("cancelled", "cancelled", None, None, None, None, 0),
         Ending::Retry { error, wait } => ("waiting", "failed", Some(error), None, None, Some(*wait), 0),
@@ -303,12 +308,27 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
     let Some(job) = job else { return Ok(false) };
     end_attempt(&mut tx, lease, attempt, error.or(note).map(String::as_str)).await?;
     match ending {
-        Ending::Succeeded(_) => incident::run_ended(&mut tx, &job, lease.run, None).await?,
+        Ending::Succeeded { quiet, .. } => {
+            incident::run_ended(&mut tx, &job, lease.run, None).await?;
+            if *quiet {
+                replace_quiet(&mut tx, &job, lease.run).await?;
+            }
+        }
         Ending::Failed(error) => incident::run_ended(&mut tx, &job, lease.run, Some(error)).await?,
         Ending::Refused(_) | Ending::Cancelled | Ending::Retry { .. } | Ending::Postponed { .. } => {}
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Of the scheduled runs of a job that found nothing to do, this one alone is kept.
+async fn replace_quiet(connection: &mut PgConnection, job: &str, run: i64) -> Result<(), sqlx::Error> {
+    let marked = sqlx::query!("UPDATE jobs.run SET quiet = true WHERE id = $1 AND origin = 'schedule'", run);
+    if marked.execute(&mut *connection).await?.rows_affected() == 1 {
+        let older = sqlx::query!("DELETE FROM jobs.run WHERE job = $1 AND quiet AND id < $2", job, run);
+        older.execute(connection).await?;
+    }
+    Ok(())
 }
 
 async fn end_attempt(

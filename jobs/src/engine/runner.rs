@@ -12,7 +12,7 @@ use super::{
     EngineError, JobError, LeaseLost, Registry, Run, RunRow,
     claim::{self, Claim, Ending},
     history,
-    job::Entry,
+    job::{Done, Entry},
 };
 use crate::metric;
 
@@ -180,9 +180,9 @@ impl Runner {
     }
 }
 
-fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Value, JobError>) -> Option<Ending> {
+fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Done, JobError>) -> Option<Ending> {
     match result {
-        Ok(outcome) => Some(Ending::Succeeded(outcome)),
+        Ok(Done { outcome, quiet }) => Some(Ending::Succeeded { outcome, quiet }),
         Err(JobError::Failed(error)) => retry_or_fail(entry, attempt, format!("{error:#}")),
         // Whoever asked reads the run and can ask better. A scheduled run reports to the operator alone.
         Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
@@ -208,7 +208,7 @@ fn retry_or_fail(entry: &Entry, attempt: i32, error: String) -> Option<Ending> {
 fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
     let (job, run) = (row.job.as_str(), row.id);
     let name = match ending {
-        Some(Ending::Succeeded(_)) => "succeeded",
+        Some(Ending::Succeeded { .. }) => "succeeded",
         Some(Ending::Failed(_)) => "failed",
         Some(Ending::Refused(_)) => "refused",
         Some(Ending::Cancelled) => "cancelled",
@@ -217,7 +217,7 @@ fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
         None => "lost",
     };
     metric::attempt(job, name, took);
-    if matches!(ending, Some(Ending::Succeeded(_) | Ending::Failed(_) | Ending::Refused(_) | Ending::Cancelled)) {
+    if matches!(ending, Some(Ending::Succeeded { .. } | Ending::Failed(_) | Ending::Refused(_) | Ending::Cancelled)) {
         metric::runs(job, name, 1);
     }
     match ending {

@@ -13,6 +13,7 @@ use aggregator::{
 use anyhow::Context as _;
 use base::{Span, format_span};
 use chrono::{DateTime, NaiveDate, Utc};
+use lake::Damage;
 use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
@@ -80,6 +81,7 @@ pub(super) async fn look(
         (Kind::SourceStale, stale.collect()),
         (Kind::Quarantine, quarantined.collect()),
         (Kind::Clock, ahead.chain(process).collect()),
+        (Kind::DamagedFile, damaged(aggregator).await?),
         (Kind::Outdated, outdated(&publish::outdated(aggregator.db()).await.map_err(anyhow::Error::new)?)),
     ];
     if let Some(drift) = &settings.drift {
@@ -132,6 +134,21 @@ fn quarantined(source: &SourceStatus) -> Finding {
         ),
         facts: json!({ "rows": source.quarantined, "by_dataset": source.quarantined_by_dataset }),
     }
+}
+
+/// By dataset: however many of its files are damaged, one command brings them back.
+async fn damaged(aggregator: &Aggregator) -> Result<Vec<Finding>, JobError> {
+    let mut by_dataset: BTreeMap<String, Vec<Damage>> = BTreeMap::new();
+    for damage in aggregator.lake().damages().await.map_err(anyhow::Error::new)? {
+        by_dataset.entry(damage.dataset.clone()).or_default().push(damage);
+    }
+    let finding = |(dataset, files): (String, Vec<Damage>)| {
+        let first = files.first()?;
+        let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
+        let summary = format!("{first}{more}: {}.", aggregator.sources().cure(first));
+        Some(Finding { kind: Kind::DamagedFile, subject: dataset, summary, facts: json!({ "files": files }) })
+    };
+    Ok(by_dataset.into_iter().filter_map(finding).collect())
 }
 
 fn clock_of_source(source: &SourceStatus) -> Finding {

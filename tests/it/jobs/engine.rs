@@ -1,12 +1,15 @@
 //! Occurrences, leases and fences.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DurationRound as _, SubsecRound as _, TimeDelta, Utc};
-use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, Scheduler, history, planner};
-use serde_json::json;
+use jobs::engine::{
+    Cadence, CatchUp, Declaration, Job, JobError, Overlap, Registry, Run, RunStatus, Runner, RunnerSettings, Scheduler,
+    history, planner,
+};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use system_tests::{eventually, wait_until};
 use tokio::sync::Notify;
@@ -131,6 +134,47 @@ async fn an_occurrence_that_is_due_while_another_runs_follows_the_policy() {
         hold.notify_one();
         assert_eq!(running.await.unwrap().unwrap().status, RunStatus::Succeeded);
     }
+}
+
+/// Finds something at each third look.
+#[derive(Default)]
+struct Looking(AtomicUsize);
+
+impl Job for Looking {
+    const NAME: &'static str = "looking";
+    type Arguments = Value;
+    type Outcome = usize;
+
+    async fn run(&self, _: Value, run: &Run) -> Result<usize, JobError> {
+        run.log("looked").await;
+        Ok(usize::from(self.0.fetch_add(1, Ordering::SeqCst) % 3 == 2))
+    }
+
+    fn is_quiet(outcome: &usize) -> bool {
+        *outcome == 0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_scheduled_runs_that_had_nothing_to_do_the_newest_alone_is_kept() {
+    let pool = database().await;
+    let mut registry = Registry::default();
+    registry.add(declaration("looking"), Looking::default()).unwrap();
+    let settings = RunnerSettings { lease: LEASE, replica: "test".to_owned() };
+    let runner = Runner::new(pool.clone(), registry, settings);
+    let occurrence = |minute: i64| at("2026-03-01T02:30:00Z") + TimeDelta::minutes(minute);
+    // What somebody asked for stays, whatever it found.
+    runner.request("looking", occurrence(0), &json!({})).await.unwrap();
+    let planned = "INSERT INTO jobs.run (job, scheduled_for, origin)
+                   SELECT 'looking', $1::timestamptz + make_interval(mins => n), 'schedule' FROM generate_series(1, 7) n";
+    sqlx::query(planned).bind(occurrence(0)).execute(&pool).await.unwrap();
+    for minute in 0..8 {
+        assert_eq!(runner.run_to_end("looking", occurrence(minute)).await.unwrap().status, RunStatus::Succeeded);
+    }
+    let rows = history::page(&pool, "looking", None, 100).await.unwrap();
+    let kept: Vec<_> = rows.iter().map(|row| (row.scheduled_for, row.outcome.clone())).collect();
+    let expected = [(7, 0), (5, 1), (2, 1), (0, 0)];
+    assert_eq!(kept, expected.map(|(minute, found)| (occurrence(minute), Some(json!(found)))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

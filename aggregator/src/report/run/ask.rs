@@ -1,6 +1,7 @@
 //! What a caller asks: resolved and bound first, so that a mistake is reported before anything is computed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,10 +152,15 @@ impl Reports {
             return Ok(question.answer(kept));
         }
         let work = self.work(question, bounds).await?;
-        let rows = collect(self.engine.rows(work, &question.asker, bounds));
-        let computed =
-            if bounds.kept { self.results.get_or(key, rows).await? } else { Arc::new(Computed::new(rows.await?)) };
-        Ok(question.answer(computed))
+        let rows = collect(self.engine.rows(Arc::clone(&work), &question.asker, bounds));
+        let computed = match bounds.kept {
+            true => self.results.get_or(key, rows).await,
+            false => rows.await.map(|rows| Arc::new(Computed::new(rows))),
+        };
+        match computed {
+            Ok(computed) => Ok(question.answer(computed)),
+            Err(error) => Err(self.blame(error, question, &work).await),
+        }
     }
 
     /// Has the answer to a question written to a file where it is computed, so that its rows are never here; unless they
@@ -175,13 +181,31 @@ impl Reports {
         }
         let order = Order { how, few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
-        let rows = match self.engine.file(work, &question.asker, bounds, order).await {
+        let rows = match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
             Ok(Filed::File(told)) => return Ok(Filed::File(told)),
             Ok(Filed::Rows(frames)) => collect(frames).await,
             Err(error) => Err(error),
         };
-        let computed = if bounds.kept { self.results.settle(key, rows).await? } else { Arc::new(Computed::new(rows?)) };
-        Ok(Filed::Rows(question.answer(computed)))
+        let computed = match bounds.kept {
+            true => self.results.settle(key, rows).await,
+            false => rows.map(|rows| Arc::new(Computed::new(rows))),
+        };
+        match computed {
+            Ok(computed) => Ok(Filed::Rows(question.answer(computed))),
+            Err(error) => Err(self.blame(error, question, &work).await),
+        }
+    }
+
+    /// Why computing failed: where a file that it read is damaged, that.
+    async fn blame(&self, error: ReportError, question: &Question, work: &Work) -> ReportError {
+        if !matches!(error, ReportError::Engine { .. } | ReportError::Crashed { .. } | ReportError::Lake(_)) {
+            return error;
+        }
+        let below = |path: &Path| Some(path.strip_prefix(self.lake.dir()).ok()?.to_string_lossy().into_owned());
+        let paths: Vec<String> = work.datasets.values().flat_map(|it| it.files.paths()).filter_map(below).collect();
+        let Ok(Some(damage)) = self.lake.find_damage(&paths).await else { return error };
+        let (report, cure) = (question.report.name.clone(), self.sources.cure(&damage));
+        ReportError::Damaged { report, snapshot: question.snapshot, damage: Box::new(damage), cure }
     }
 
     async fn kept_rows(&self, key: &Key) -> Option<Arc<Computed>> {
@@ -194,6 +218,7 @@ impl Reports {
     async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
         let Question { report, bound, snapshot, .. } = question;
         let mut datasets = BTreeMap::new();
+        self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
         for dataset in &report.datasets {
             let files = self.lake.files(*snapshot, dataset, &bound.days).await?;
             let key = match self.sources.dataset(dataset) {

@@ -6,6 +6,7 @@ use ::exports::Source;
 use ::jobs::engine::EngineError;
 use aggregator::{poll::PollError, publish::PublishError, report::ReportError, source::SourceError};
 use chrono::NaiveDate;
+use lake::LakeError;
 use serde::{Deserialize, Serialize};
 
 use super::spool::SpoolError;
@@ -51,6 +52,9 @@ pub enum AnswerError {
     /// As much is being computed or encoded as may be.
     #[error("{detail}")]
     Busy { detail: String },
+    /// A file of the lake is missing or damaged.
+    #[error("{detail}")]
+    Damaged { detail: String },
     /// Computing took longer than it may.
     #[error("{detail}")]
     TimedOut { detail: String },
@@ -100,6 +104,7 @@ impl AnswerError {
             | Self::NotPublished { .. }
             | Self::Stale { .. }
             | Self::Busy { .. }
+            | Self::Damaged { .. }
             | Self::Spool(_)
             | Self::Catalogue(_)
             | Self::Database(_)
@@ -206,10 +211,14 @@ impl From<ReportError> for AnswerError {
             ReportError::TooManyRows { .. } => Self::Request { detail: error.to_string() },
             ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },
             ReportError::Busy | ReportError::Crashed { .. } => Self::Busy { detail: error.to_string() },
+            ReportError::Damaged { .. } => Self::Damaged { detail: error.to_string() },
             ReportError::OutOfMemory { .. } => Self::TooLarge { detail: error.to_string() },
             ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
             ReportError::File(reason) => {
                 serde_json::from_value::<FileFault>(reason).map_or_else(Self::internal, Self::from)
+            }
+            ReportError::Lake(lake) if matches!(*lake, LakeError::Inlined { .. }) => {
+                Self::Damaged { detail: lake.to_string() }
             }
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }

@@ -86,6 +86,7 @@ pub(super) fn explained(error: AnswerError) -> anyhow::Error {
         | AnswerError::NotPublished { .. }
         | AnswerError::Stale { .. }
         | AnswerError::Busy { .. }
+        | AnswerError::Damaged { .. }
         | AnswerError::TimedOut { .. }
         | AnswerError::TooLarge { .. }
         | AnswerError::Spool(_)

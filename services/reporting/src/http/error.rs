@@ -29,7 +29,9 @@ impl From<AnswerError> for ApiError {
                 }
                 Err(error) => Self::internal(error),
             },
-            AnswerError::Busy { detail } | AnswerError::TimedOut { detail } => Self::unavailable(detail),
+            AnswerError::Busy { detail } | AnswerError::TimedOut { detail } | AnswerError::Damaged { detail } => {
+                Self::unavailable(detail)
+            }
             AnswerError::TooLarge { detail } => Self::Unprocessable { code: "report-too-large", detail },
             AnswerError::Spool(source) => unavailable(detail, source),
             AnswerError::Catalogue(source) => unavailable(detail, source),
@@ -66,6 +68,7 @@ mod tests {
             (AnswerError::Stale { sources: Vec::new() }, 503, "unavailable"),
             (AnswerError::Busy { detail: name() }, 503, "unavailable"),
             (AnswerError::TimedOut { detail: name() }, 503, "unavailable"),
+            (AnswerError::Damaged { detail: name() }, 503, "unavailable"),
             (AnswerError::TooLarge { detail: name() }, 422, "report-too-large"),
             (full().into(), 503, "unavailable"),
             (AnswerError::Catalogue("away".into()), 503, "unavailable"),
