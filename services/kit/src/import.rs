@@ -35,7 +35,7 @@ pub use record::{Applying, Document, Kind, OnDifference, Record, Row, Rules};
 pub use report::{Fault, Outcome, Refusal, Report, RowError, State};
 pub use run::{Imports, Options};
 pub use value::{Major, Minor, Moment};
-pub use withdrawal::{Step, Withdrawal};
+pub use withdrawal::{Exchange, Step, Sum, Withdrawal, unfit};
 
 /// Rows that one document may have.
 pub const DOCUMENT_ROWS: usize = 5_000;
