@@ -62,11 +62,7 @@ impl Withdrawal for Documents {
 
 /// Whoever took the place of a document of the import took that of the one before it. Orders and refunds are numbered
 /// together. Answers the last one that was looked at.
-async fn forget_corrected(
-    tx: &mut PgTransaction<'_>,
-    import_id: i64,
-    before: i64,
-) -> Result<Option<i64>, ApiError> {
+async fn forget_corrected(tx: &mut PgTransaction<'_>, import_id: i64, before: i64) -> Result<Option<i64>, ApiError> {
     let corrected: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM (SELECT id FROM orders WHERE import_id = $1 AND id < $2 AND deleted \
          UNION ALL SELECT id FROM refunds WHERE import_id = $1 AND id < $2 AND deleted) AS corrected ORDER BY id DESC LIMIT $3",

@@ -28,12 +28,7 @@ pub(super) struct Staged {
 }
 
 /// Applies all that was staged, and ends the import.
-pub(super) async fn apply<K: Kind>(
-    lease: &Lease,
-    import: Applying,
-    kind: K,
-    staged: Staged,
-) -> Result<(), ApiError> {
+pub(super) async fn apply<K: Kind>(lease: &Lease, import: Applying, kind: K, staged: Staged) -> Result<(), ApiError> {
     let applied = if staged.complete || K::Row::ALONE {
         passes(lease, import, &kind, &staged).await
     } else {

@@ -81,12 +81,9 @@ impl Sales {
         )
         .execute(&mut **tx)
         .await?;
-        sqlx::query!(
-            "UPDATE sales SET replaces = NULL WHERE id = ANY($1) AND replaces IS NOT NULL",
-            &corrected as _
-        )
-        .execute(&mut **tx)
-        .await?;
+        sqlx::query!("UPDATE sales SET replaces = NULL WHERE id = ANY($1) AND replaces IS NOT NULL", &corrected as _)
+            .execute(&mut **tx)
+            .await?;
         Ok(corrected.last().copied())
     }
 
