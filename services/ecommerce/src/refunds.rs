@@ -5,6 +5,7 @@ mod create;
 mod document;
 mod import;
 pub(crate) mod paid;
+pub(crate) mod withdraw;
 pub(crate) mod write;
 
 use axum::extract::State;

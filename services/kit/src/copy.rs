@@ -7,6 +7,8 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// From 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Bytes that are sent at once.
+const SENT: usize = 64 * 1024;
 
 /// Rows for `COPY … FROM STDIN WITH (FORMAT binary)`.
 #[derive(Debug)]
@@ -99,7 +101,10 @@ impl Tuples {
             return Ok(());
         }
         let mut copy = db.copy_in_raw(statement).await?;
-        copy.send(self.finish()).await?;
+        // Whatever is sent at once, the connection keeps a copy of.
+        for part in self.finish().chunks(SENT) {
+            copy.send(part).await?;
+        }
         copy.finish().await?;
         Ok(())
     }

@@ -4,6 +4,7 @@ mod allot;
 mod answer;
 mod document;
 mod import;
+mod left;
 mod outbox;
 mod place;
 mod returns;

@@ -111,7 +111,7 @@ impl Kind for Orders {
     }
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<OrderRow>],

@@ -99,7 +99,7 @@ impl Kind for Refunds {
     const NAME: &'static str = "refunds";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<RefundRow>],

@@ -88,7 +88,7 @@ impl Kind for Movements {
     const NAME: &'static str = "stock-movements";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<MovementRow>],

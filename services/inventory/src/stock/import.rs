@@ -90,7 +90,7 @@ impl Kind for Counts {
     const NAME: &'static str = "stock";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         _: Applying,
         documents: &[Document<CountRow>],

@@ -41,11 +41,13 @@ pub(super) async fn write(
             Field::Int8(it.lines.iter().map(|resolved| resolved.line.net()).sum()),
             Field::Bool(true),
             Field::Int8(import.id),
+            it.replaces.map_or(Field::Null, |replaced| Field::Int8(replaced.0)),
         ]);
         it.lines.iter().for_each(|resolved| resolved.line.push(id, &mut lines));
     }
     let headers_to = "COPY orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, \
-                      shipped_at, delivered_at, cancelled_at, total_cents, imported, import_id) FROM STDIN WITH (FORMAT binary)";
+                      shipped_at, delivered_at, cancelled_at, total_cents, imported, import_id, replaces) \
+                      FROM STDIN WITH (FORMAT binary)";
     let lines_to = "COPY order_lines (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
                     unit_cost_cents, discount_cents) FROM STDIN WITH (FORMAT binary)";
     history::write(tx, (headers, headers_to), (lines, lines_to)).await?;

@@ -37,6 +37,7 @@ pub(super) async fn write(
             Field::Bool(true),
             Field::Moment(now),
             Field::Int8(import.id),
+            it.replaces.map_or(Field::Null, |replaced| Field::Int8(replaced.0)),
         ]);
         for (line, part) in it.lines.iter().zip(&it.parts) {
             lines.push(&[
@@ -50,7 +51,7 @@ pub(super) async fn write(
         }
     }
     let headers_to = "COPY refunds (id, reference, order_id, status, occurred_at, time_zone, total_cents, imported, settled_at, \
-                      import_id) FROM STDIN WITH (FORMAT binary)";
+                      import_id, replaces) FROM STDIN WITH (FORMAT binary)";
     let lines_to = "COPY refund_lines (refund_id, line_no, order_line_no, quantity, discount_cents, net_cents) \
                     FROM STDIN WITH (FORMAT binary)";
     history::write(tx, (headers, headers_to), (lines, lines_to)).await

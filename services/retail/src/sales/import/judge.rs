@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{ProductId, StoreId};
 use kit::import::history::{self, ResolvedLine};
-use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
+use kit::import::{Applying, Document, Fault, Outcome, Row, Rules, Sum};
 use kit::stock::Catalogue;
 use kit::text::Tz;
 use sqlx::PgTransaction;
@@ -15,6 +15,7 @@ use super::SaleRow;
 use super::known::{Known, known};
 use crate::ids::SaleId;
 use crate::sales::document::Kind;
+use crate::sales::left::left_to_return;
 
 /// A document with all that its codes stand for.
 pub(super) struct Resolved<'a> {
@@ -28,13 +29,6 @@ pub(super) struct Resolved<'a> {
     /// The stored document whose place it takes.
     pub(super) replaces: Option<SaleId>,
     pub(super) lines: Vec<ResolvedLine>,
-}
-
-/// Pieces and minor units.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    pieces: i64,
-    cents: i64,
 }
 
 /// What came back of a product of a sale.
@@ -273,7 +267,8 @@ async fn originals_allow<'a>(
     let originals: HashMap<String, (SaleId, DateTime<Utc>)> =
         originals.into_iter().map(|(reference, id, at)| (reference, (id, at))).collect();
     let replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
-    let mut left = left_to_return(tx, &originals, &replaced).await?;
+    let ids: Vec<SaleId> = originals.values().map(|(id, _)| *id).collect();
+    let mut left = left_to_return(tx, &ids, &replaced).await?;
     let mut allowed = Vec::with_capacity(resolved.len());
     for mut it in resolved {
         let document = it.document;
@@ -302,28 +297,6 @@ fn original_of(
         }
         Some((id, _)) => Ok(Some(*id)),
     }
-}
-
-/// What is left to return of each sale and product.
-async fn left_to_return(
-    tx: &mut PgTransaction<'_>,
-    originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
-    replaced: &[SaleId],
-) -> Result<HashMap<(SaleId, ProductId), Sum>, ApiError> {
-    let left: Vec<(SaleId, ProductId, i64, i64)> = sqlx::query_as(
-        "SELECT sale_id, product_id, sum(quantity)::bigint, sum(net_cents)::bigint FROM ( \
-           SELECT l.sale_id, l.product_id, l.quantity, l.net_cents FROM sale_lines l \
-            WHERE l.sale_id = ANY($1) AND l.quantity > 0 \
-           UNION ALL \
-           SELECT r.original_sale_id, l.product_id, l.quantity, l.net_cents FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
-            WHERE r.original_sale_id = ANY($1) AND r.status IN ('pending', 'completed') AND NOT r.deleted \
-            AND r.id <> ALL($2) AND l.quantity < 0) AS moved GROUP BY sale_id, product_id",
-    )
-    .bind(originals.values().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind(replaced)
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(left.into_iter().map(|(sale, product, pieces, cents)| ((sale, product), Sum { pieces, cents })).collect())
 }
 
 /// Takes what a return gives back from what is left of its sale; all of it or nothing.
