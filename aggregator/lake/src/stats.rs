@@ -95,7 +95,12 @@ fn extremes(column: &Column, kind: ColumnType) -> PolarsResult<Extremes> {
         }
         ColumnType::Timestamp => {
             let values = series.datetime()?.physical();
-            (values.min().and_then(instant_text), values.max().and_then(instant_text))
+            let text = |micros| Some(format!("{}+00", local_text(micros)?));
+            (values.min().and_then(text), values.max().and_then(text))
+        }
+        ColumnType::Local => {
+            let values = series.datetime()?.physical();
+            (values.min().and_then(local_text), values.max().and_then(local_text))
         }
         ColumnType::String => {
             let values = series.str()?;
@@ -113,9 +118,9 @@ fn day_text(days: i32) -> Option<String> {
     Some(day.format("%Y-%m-%d").to_string())
 }
 
-fn instant_text(micros: i64) -> Option<String> {
-    let instant = chrono::DateTime::from_timestamp_micros(micros)?;
-    Some(instant.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string())
+fn local_text(micros: i64) -> Option<String> {
+    let local = chrono::DateTime::from_timestamp_micros(micros)?;
+    Some(local.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
 /// Write the statistics of new files, all in one statement.

@@ -26,6 +26,8 @@ pub enum Kind {
     Clock,
     /// Rows of a source came too late for what is published to be published again by itself.
     Outdated,
+    /// A source computes local time by other zone data than this process.
+    ZoneData,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             Self::Quarantine => "quarantine",
             Self::Clock => "clock",
             Self::Outdated => "outdated",
+            Self::ZoneData => "zone_data",
         }
     }
 }
