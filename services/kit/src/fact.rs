@@ -45,8 +45,9 @@ pub async fn is_known_to_database(db: &PgPool, zone: &str) -> Result<bool, sqlx:
     Ok(known)
 }
 
-/// Gives the rows of these tables that were written before there was a local time theirs. What was done is kept: an
-/// interrupted service goes on where it stopped, and replicas that start together share the work.
+/// Gives the rows of these tables that were written before there was a local time theirs.
+///
+/// What was done is kept: an interrupted service goes on where it stopped, and replicas that start together share the work.
 ///
 /// # Errors
 /// The database's.

@@ -52,7 +52,7 @@ pub(crate) fn settings(stack: &Stack) -> Settings {
         gateway_url: stack.gateway(),
         gateway_key: "unused".to_owned(),
         lake_dir: stack.state().lake,
-        days: "Europe/Paris".parse::<base::Tz>().unwrap().into(),
+        days: "Europe/Paris".parse::<base::Tz>().expect("a zone").into(),
         currency: "EUR".parse().expect("ISO 4217 knows the euro"),
         sources_dir: None,
         catalogue_dir: None,
