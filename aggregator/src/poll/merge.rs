@@ -76,9 +76,14 @@ impl Poll<'_> {
         let live = snapshot::files(self.db(), base, &staged.dataset, None).await?;
         let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
         let declared = self.source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
-        let key = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?.key.clone();
-        let staged_files = stage::files(self.lake.dir(), parts);
-        let work = Arc::new(Merge { table: Arc::clone(&table), key, staged: staged_files, refresh: staged.refresh });
+        let declared = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?;
+        let work = Arc::new(Merge {
+            table: Arc::clone(&table),
+            key: declared.key.clone(),
+            local_time: declared.business_day.as_ref().and_then(|it| it.local.clone()),
+            staged: stage::files(self.lake.dir(), parts),
+            refresh: staged.refresh,
+        });
         let mut change = DatasetChange {
             dataset: staged.dataset.clone(),
             files: TableChange::of(&table),

@@ -4,6 +4,7 @@
 //! column and reason; it never becomes NULL. A page whose header or number of rows is not what was
 //! announced is no page at all.
 
+mod build;
 mod days;
 mod value;
 
@@ -15,6 +16,7 @@ use lake::{BUSINESS_DAY, Column as Declared, ColumnType};
 use polars::prelude::*;
 
 use super::declare::{BUSINESS_HOUR, Dataset};
+use build::{Builder, local_series};
 use days::{LocalColumns, LocalTimes};
 use value::Value;
 
@@ -238,10 +240,6 @@ impl Layout {
     }
 }
 
-fn local_series(micros: Int64Chunked) -> Series {
-    micros.into_datetime(TimeUnit::Microseconds, None).into_series()
-}
-
 /// Bytes that are kept of a row that does not fit: many times what a row has that is one.
 const KEPT: usize = 4 * 1024;
 
@@ -354,56 +352,6 @@ impl<'a> Reader<'a> {
             self.at = after + 1;
             let (from, to) = if aside { (aside_from, self.unquoted.len()) } else { (from, end) };
             return Ok((Field { from, to, quoted: true, aside }, ended));
-        }
-    }
-}
-
-enum Builder {
-    Int32(PrimitiveChunkedBuilder<Int32Type>),
-    Int64(PrimitiveChunkedBuilder<Int64Type>),
-    Date(PrimitiveChunkedBuilder<Int32Type>),
-    Timestamp(PrimitiveChunkedBuilder<Int64Type>),
-    Local(PrimitiveChunkedBuilder<Int64Type>),
-    Bool(BooleanChunkedBuilder),
-    String(StringChunkedBuilder),
-}
-
-impl Builder {
-    fn new(column: &Declared, rows: usize) -> Self {
-        let name: PlSmallStr = column.name.as_str().into();
-        match column.kind {
-            ColumnType::Int32 => Self::Int32(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Int64 | ColumnType::Money => Self::Int64(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Date => Self::Date(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Timestamp => Self::Timestamp(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Local => Self::Local(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Bool => Self::Bool(BooleanChunkedBuilder::new(name, rows)),
-            ColumnType::String => Self::String(StringChunkedBuilder::new(name, rows)),
-        }
-    }
-
-    fn push(&mut self, value: &Value, reader: &Reader<'_>) {
-        match (self, value) {
-            (Self::Int32(it) | Self::Date(it), Value::Int32(value)) => it.append_value(*value),
-            (Self::Int64(it) | Self::Timestamp(it) | Self::Local(it), Value::Int64(value)) => it.append_value(*value),
-            (Self::Bool(it), Value::Bool(value)) => it.append_value(*value),
-            (Self::String(it), Value::Text(field)) => it.append_value(reader.text(*field)),
-            (Self::Int32(it) | Self::Date(it), _) => it.append_null(),
-            (Self::Int64(it) | Self::Timestamp(it) | Self::Local(it), _) => it.append_null(),
-            (Self::Bool(it), _) => it.append_null(),
-            (Self::String(it), _) => it.append_null(),
-        }
-    }
-
-    fn finish(self) -> Series {
-        match self {
-            Self::Int32(it) => it.finish().into_series(),
-            Self::Int64(it) => it.finish().into_series(),
-            Self::Date(it) => it.finish().into_date().into_series(),
-            Self::Timestamp(it) => it.finish().into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_series(),
-            Self::Local(it) => local_series(it.finish()),
-            Self::Bool(it) => it.finish().into_series(),
-            Self::String(it) => it.finish().into_series(),
         }
     }
 }

@@ -63,6 +63,8 @@ struct Compared {
 pub(super) struct Merge {
     pub(super) table: Arc<Table>,
     pub(super) key: Vec<String>,
+    /// The column of the local time. No report reads it, only what follows from it: where it alone is new, no figure is.
+    pub(super) local_time: Option<String>,
     pub(super) staged: Vec<PathBuf>,
     pub(super) refresh: Refresh,
 }
@@ -189,7 +191,11 @@ impl Merge {
         if changed.height() < fresh.height() {
             self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
         }
-        self.count(merged, &changed, |it| &mut it.changed)?;
+        let told = match &self.local_time {
+            Some(local_time) => self.join_rows_but(&changed, &again, Some(local_time))?,
+            None => changed.clone(),
+        };
+        self.count(merged, &told, |it| &mut it.changed)?;
         self.count(merged, &leaving, |it| &mut it.removed)?;
         self.count(merged, &missing, |it| &mut it.removed)?;
         let all_changed = changed.height() == again.height();
@@ -227,10 +233,16 @@ impl Merge {
 
     /// Rows of `left` that `right` does not hold in every column, NULL being equal to NULL.
     fn join_rows(&self, left: &DataFrame, right: &DataFrame) -> Result<DataFrame, LakeError> {
+        self.join_rows_but(left, right, None)
+    }
+
+    /// The same, whatever stands in one of the columns.
+    fn join_rows_but(&self, left: &DataFrame, right: &DataFrame, but: Option<&str>) -> Result<DataFrame, LakeError> {
         if right.height() == 0 || left.height() == 0 {
             return Ok(left.clone());
         }
-        let all: Vec<Expr> = self.table.columns().map(|it| col(it.name.as_str())).collect();
+        let columns = self.table.columns().map(|it| it.name.as_str());
+        let all: Vec<Expr> = columns.filter(|it| Some(*it) != but).map(col).collect();
         let args = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
         Ok(left.clone().lazy().join(right.clone().lazy(), all.clone(), all, args).collect()?)
     }
