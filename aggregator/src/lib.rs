@@ -78,7 +78,7 @@ impl Aggregator {
         report::start_polars().await;
         let sources = Arc::new(Sources::load(db.clone(), &settings)?);
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
-        let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.time_zone).await?;
+        let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.days).await?;
         let poller = Arc::new(Poller::new(Arc::clone(&sources), Arc::clone(&lake)));
         let reports = Reports::open(&sources, &lake, poller.commits(), &settings, engine).await?;
         publish::prepare(&db, &reports.catalogue(), settings.currency).await?;

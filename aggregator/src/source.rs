@@ -49,7 +49,9 @@ pub struct Sources {
 impl Sources {
     /// Load the shipped declarations and those of the optional folder.
     pub(crate) fn load(db: PgPool, settings: &Settings) -> Result<Self, SourceError> {
-        let opened = |declaration| {
+        let opened = |mut declaration: Declaration| {
+            let days = declaration.datasets.iter_mut().filter_map(|it| it.business_day.as_mut());
+            days.for_each(|day| day.start = settings.days.start);
             let client = Client::new(settings, &declaration);
             Arc::new(Source { declaration, client })
         };

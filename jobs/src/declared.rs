@@ -24,7 +24,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use base::Span;
-use chrono_tz::Tz;
+use base::Tz;
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
@@ -82,7 +82,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
         webhook::check(url).map_err(|reason| wrong("jobs file", format!("`{key}`: {reason}")))?;
     }
     let context = Context { grace: file.publish.grace.0, export: file.export, ..context.clone() };
-    let mut reader = Reader { zone: context.aggregator.settings().time_zone, registry: Registry::default() };
+    let mut reader = Reader { zone: context.aggregator.settings().days.zone, registry: Registry::default() };
     let mut polls: Vec<(String, Table)> = Vec::new();
     let mut watches: Vec<(String, Table)> = Vec::new();
     for mut table in file.job {

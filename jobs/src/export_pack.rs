@@ -111,8 +111,8 @@ impl Job for ExportPack {
     type Outcome = Packed;
 
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Packed, JobError> {
-        let zone = self.context.aggregator.settings().time_zone;
-        let day = arguments.business_day.unwrap_or(crate::nightly::day_before(run.scheduled_for, zone));
+        let days = self.context.aggregator.settings().days;
+        let day = arguments.business_day.unwrap_or(crate::nightly::day_before(run.scheduled_for, days));
         pack_day(&self.context, day, run).await
     }
 }

@@ -101,7 +101,7 @@ impl Job for Restate {
 
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
-        let today = base::today(aggregator.settings().time_zone);
+        let today = aggregator.settings().days.today();
         let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
         // No fact is older than 1970: imports refuse it.
         let everything = (NaiveDate::default(), usize::MAX);

@@ -72,7 +72,7 @@ impl Court {
             gateway_url: feed.url().to_owned(),
             gateway_key: "key".to_owned(),
             lake_dir: stack.state().lake,
-            time_zone: chrono_tz::America::Toronto,
+            days: "America/Toronto".parse::<base::Tz>().unwrap().into(),
             currency: "EUR".parse().unwrap(),
             sources_dir: Some(folder.path().to_owned()),
             catalogue_dir: Some(folder.path().join("own")),

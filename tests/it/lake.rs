@@ -154,7 +154,7 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         gateway_url: source.url().to_owned(),
         gateway_key: "key".to_owned(),
         lake_dir: stack.state().lake,
-        time_zone: chrono_tz::UTC,
+        days: base::Tz::UTC.into(),
         currency: "EUR".parse().unwrap(),
         sources_dir: Some(folder.path().to_owned()),
         catalogue_dir: None,

@@ -16,6 +16,7 @@ mod inventory;
 mod jobs;
 mod judges;
 mod lake;
+mod local_time;
 mod main_job;
 mod older;
 mod operations;

@@ -11,14 +11,16 @@ mod digest;
 mod error_chain;
 mod file_size;
 mod span;
+mod tz;
 
 pub use advisory_lock::AdvisoryLock;
 pub use backoff::{backoff, jittered};
 pub use begin::begin;
 pub use compute::{Compute, yield_to_others};
 pub use currency::Currency;
-pub use day::{date_in, today};
+pub use day::{BusinessDays, DayStart, NoDayStart};
 pub use digest::{hex, sha256_hex};
 pub use error_chain::error_chain;
 pub use file_size::ignore_file_size_signal;
 pub use span::{Span, format_span, parse_span};
+pub use tz::{NoZone, Tz, ZONE_DATA};

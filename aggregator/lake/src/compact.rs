@@ -87,7 +87,7 @@ impl Lake {
                    HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < $1
                    ORDER BY 1, 2";
         let months: Vec<Month> = sqlx::query_as(sql).bind(Utc::now() - quiet).fetch_all(&self.db).await?;
-        let today = base::today(self.time_zone);
+        let today = self.days.today();
         let is_over = |day: NaiveDate| (day.year(), day.month()) < (today.year(), today.month());
         Ok(months.into_iter().filter(|it| is_over(it.month)).collect())
     }

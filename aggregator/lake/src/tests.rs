@@ -40,12 +40,12 @@ impl Fixture {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let db = cluster::database().await;
-        let lake = Lake::open(db, folder.path(), &[visits()], chrono_tz::UTC).await.unwrap();
+        let lake = Lake::open(db, folder.path(), &[visits()], base::Tz::UTC.into()).await.unwrap();
         Self { lake, folder }
     }
 
     async fn reopen(&self, definition: TableDefinition) -> Result<Arc<Lake>, LakeError> {
-        Lake::open(self.lake.db().clone(), self.folder.path(), &[definition], chrono_tz::UTC).await
+        Lake::open(self.lake.db().clone(), self.folder.path(), &[definition], base::Tz::UTC.into()).await
     }
 
     async fn append(&self, visits: &[(i64, i32)]) -> i64 {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{DayStart, Tz};
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Report, ReportError, Reports, day_end};
@@ -41,6 +41,7 @@ pub struct Gate {
     sources: Vec<SourceStatus>,
     snapshot: i64,
     zones: Arc<[Tz]>,
+    start: DayStart,
     grace: Duration,
     tolerance: i64,
     /// Seconds by which the database's clock is ahead of this process's.
@@ -58,7 +59,7 @@ impl Gate {
         let (sources, snapshot) = reports.look().await?;
         let (zones, database_ahead) = (reports.zones(snapshot).await?, reports.database_ahead().await?);
         let tolerance = i64::try_from(reports.clock_tolerance().as_secs()).unwrap_or(i64::MAX);
-        Ok(Self { sources, snapshot, zones, grace, tolerance, database_ahead })
+        Ok(Self { sources, snapshot, zones, start: reports.days().start, grace, tolerance, database_ahead })
     }
 
     /// The snapshot that reports are computed on.
@@ -70,7 +71,7 @@ impl Gate {
     /// The moment through which a source must be complete for a day: its end everywhere, and the grace.
     #[must_use]
     pub fn needed(&self, business_day: NaiveDate) -> DateTime<Utc> {
-        day_end(business_day, &self.zones) + self.grace
+        day_end(business_day, &self.zones, self.start) + self.grace
     }
 
     /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.

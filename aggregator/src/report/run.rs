@@ -16,8 +16,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{BusinessDays, Tz};
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use lake::{Lake, LakeError};
 use tokio::sync::watch;
 
@@ -184,9 +184,14 @@ impl Reports {
         Ok((report, bound.statement.to_string()))
     }
 
-    /// Today in the company's zone.
+    /// How the company counts its days.
+    pub(crate) fn days(&self) -> BusinessDays {
+        self.lake.days()
+    }
+
+    /// The business day of now.
     fn today(&self) -> NaiveDate {
-        base::today(self.lake.time_zone())
+        self.days().today()
     }
 }
 

@@ -30,6 +30,8 @@ pub struct SourceStatus {
     pub lag_seconds: Option<i64>,
     /// Seconds by which the source's clock was ahead of the reporting database's when last polled; 0 when it was not.
     pub clock_ahead_seconds: i64,
+    /// Version of the zone data that the source computes local times by; `None`: it does not say.
+    pub zone_data: Option<String>,
     /// State of this process's circuit breaker.
     pub breaker: BreakerState,
     /// Rows in quarantine.
@@ -75,6 +77,7 @@ struct Row {
     asked_at: Option<DateTime<Utc>>,
     last_success: Option<DateTime<Utc>>,
     clock_ahead_seconds: i64,
+    zone_data: Option<String>,
     failures: i64,
     error: Option<String>,
     absent: Vec<String>,
@@ -104,7 +107,7 @@ impl Sources {
     /// # Errors
     /// When the database fails.
     pub async fn status(&self) -> Result<Vec<SourceStatus>, SourceError> {
-        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error, absent
+        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, zone_data, failures, error, absent
                    FROM sync.source";
         let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
@@ -133,6 +136,7 @@ impl Sources {
                     .zip(asked_at)
                     .map(|(through, asked)| (asked - through).num_seconds().max(0)),
                 clock_ahead_seconds: row.map_or(0, |it| it.clock_ahead_seconds),
+                zone_data: row.and_then(|it| it.zone_data.clone()),
                 breaker: source.client.breaker.state(instant),
                 quarantined: by_dataset.values().sum(),
                 quarantined_by_dataset: by_dataset,

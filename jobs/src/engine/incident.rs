@@ -28,6 +28,8 @@ pub enum Kind {
     Outdated,
     /// Files of a dataset are missing, or not as they were written.
     DamagedFile,
+    /// A source computes local time by other zone data than this process.
+    ZoneData,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Outdated => "outdated",
             Self::DamagedFile => "damaged_file",
+            Self::ZoneData => "zone_data",
         }
     }
 }

@@ -82,6 +82,7 @@ pub(super) async fn look(
         (Kind::Quarantine, quarantined.collect()),
         (Kind::Clock, ahead.chain(process).collect()),
         (Kind::DamagedFile, damaged(aggregator).await?),
+        (Kind::ZoneData, sources.iter().filter_map(zone_data).collect()),
         (Kind::Outdated, outdated(&publish::outdated(aggregator.db()).await.map_err(anyhow::Error::new)?)),
     ];
     if let Some(drift) = &settings.drift {
@@ -162,6 +163,21 @@ fn clock_of_source(source: &SourceStatus) -> Finding {
         ),
         facts: json!({ "ahead_seconds": ahead }),
     }
+}
+
+/// A source of other zone data; one that says nothing is of a version that did not yet.
+fn zone_data(source: &SourceStatus) -> Option<Finding> {
+    let (name, theirs) = (&source.name, source.zone_data.as_deref()?);
+    (theirs != base::ZONE_DATA).then(|| Finding {
+        kind: Kind::ZoneData,
+        subject: name.clone(),
+        summary: format!(
+            "{name} computes local time by zone data {theirs}, this service by {}: where they differ, days end at two \
+             moments; run one version of both.",
+            base::ZONE_DATA
+        ),
+        facts: json!({ "source": theirs, "reporting": base::ZONE_DATA }),
+    })
 }
 
 /// `ahead`: seconds by which the database's clock is ahead of this process's.

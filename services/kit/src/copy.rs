@@ -1,6 +1,6 @@
 //! Rows in the binary form of COPY (PostgreSQL manual, COPY, "Binary Format"): nothing to escape, nothing to parse.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// The beginning: signature, no flags, no extension.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -40,6 +40,8 @@ pub enum Field<'a> {
     Bytes(&'a [u8]),
     /// `timestamptz`.
     Moment(DateTime<Utc>),
+    /// `timestamp`.
+    Local(NaiveDateTime),
     /// `date`.
     Day(NaiveDate),
 }
@@ -59,7 +61,8 @@ impl Tuples {
                 Field::Int8(value) => self.value(&value.to_be_bytes()),
                 Field::Text(value) => self.value(value.as_bytes()),
                 Field::Bytes(value) => self.value(value),
-                Field::Moment(at) => self.value(&(at.timestamp_micros() - EPOCH_MICROS).to_be_bytes()),
+                Field::Moment(at) => self.micros(*at),
+                Field::Local(local) => self.micros(local.and_utc()),
                 Field::Day(day) => {
                     let days = day.to_epoch_days() - EPOCH_DAYS;
                     self.value(&days.to_be_bytes());
@@ -67,6 +70,10 @@ impl Tuples {
             }
         }
         self.rows += 1;
+    }
+
+    fn micros(&mut self, at: DateTime<Utc>) {
+        self.value(&(at.timestamp_micros() - EPOCH_MICROS).to_be_bytes());
     }
 
     fn value(&mut self, bytes: &[u8]) {

@@ -92,7 +92,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         gateway_url: config.gateway_url.clone(),
         gateway_key: config.gateway_key.expose().to_owned(),
         lake_dir: config.lake_dir.clone(),
-        time_zone: config.time_zone,
+        days: config.days(),
         currency: config.currency,
         sources_dir: config.sources_dir.clone(),
         catalogue_dir: config.catalogue_dir.clone(),

@@ -180,7 +180,7 @@ async fn of_scheduled_runs_that_had_nothing_to_do_the_newest_alone_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_missed_occurrence_has_a_row_and_an_edited_cron_does_not_fire_at_once() {
     let pool = database().await;
-    let cron = |line: &str| Cadence::cron(line, chrono_tz::America::Toronto).unwrap();
+    let cron = |line: &str| Cadence::cron(line, "America/Toronto".parse().unwrap()).unwrap();
     let mut declaration = Declaration::new("planned", cron("30 2 * * *"));
     declaration.catch_up = CatchUp::Latest;
     planner::register(&pool, &declaration).await.unwrap();
@@ -220,7 +220,7 @@ async fn down_for_two_days_each_policy_catches_up_as_it_says() {
         (CatchUp::Latest, "down-latest", [RunStatus::Skipped, RunStatus::Succeeded]),
         (CatchUp::All, "down-all", [RunStatus::Succeeded, RunStatus::Succeeded]),
     ] {
-        let cadence = Cadence::cron(&line, chrono_tz::UTC).unwrap();
+        let cadence = Cadence::cron(&line, base::Tz::UTC).unwrap();
         let window = Duration::from_secs(7 * 86_400);
         let declaration = Declaration { catch_up, window, ..Declaration::new(name, cadence) };
         let counter = Arc::new(Counter::default());
@@ -284,7 +284,7 @@ async fn a_job_with_much_to_make_up_for_keeps_no_other_from_its_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_ahead_leaves_no_hole_in_the_plan() {
     let pool = database().await;
-    let cadence = Cadence::cron("0 * * * *", chrono_tz::UTC).unwrap();
+    let cadence = Cadence::cron("0 * * * *", base::Tz::UTC).unwrap();
     let declaration = Declaration { catch_up: CatchUp::Latest, ..Declaration::new("ahead", cadence) };
     planner::register(&pool, &declaration).await.unwrap();
     let begin = "UPDATE jobs.schedule SET planned_through = '2026-03-06T11:30:00Z' WHERE job = 'ahead'";

@@ -46,7 +46,9 @@ fn columns_in_order(text: &str, dataset: &str) -> Vec<(&'static str, &'static st
     let (_, rest) = text.split_once(&format!("name = \"{dataset}\"")).unwrap();
     let table = rest.split_once("[dataset.columns]\n").unwrap().1;
     let lines = table.lines().take_while(|line| line.contains(" = "));
+    // Local times are computed here, as those of a source that delivers none.
     lines
+        .filter(|line| !line.starts_with("local_time"))
         .map(|line| {
             let (name, kind) = line.split_once(" = ").unwrap();
             let kind = kind.trim_matches('"').trim_end_matches('?');

@@ -253,9 +253,9 @@ impl Reports {
             return Ok(self.today() - Days::new(1));
         };
         let zones = self.zones(now.snapshot).await?;
-        let local = base::date_in(self.lake.time_zone(), through);
+        let (days, local) = (self.lake.days(), self.lake.days().of(through));
         // No zone is more than a day away from another.
-        let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones) <= through);
+        let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones, days.start) <= through);
         Ok(ended.unwrap_or(local - Days::new(3)))
     }
 }

@@ -9,7 +9,7 @@ mod write;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::id::ProductId;

@@ -10,7 +10,7 @@ mod write;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::import::history::MAX_PIECES;

@@ -1,5 +1,6 @@
 //! `/health/live`: the process runs; also `/health/live/NAME`, which only the service of that name answers.
 //! `/health/ready`: all it depends on answers, else 503 naming what does not.
+//! Each tells the version of its zone data.
 //! Both are 503 as soon as the service is asked to stop.
 
 use std::future::Future;
@@ -50,7 +51,7 @@ impl Health {
 
     /// The paths of the service called `name`.
     pub(super) fn router(self, name: &str) -> Router {
-        let live = || async { axum::Json(json!({"status": "ok"})) };
+        let live = || async { axum::Json(json!({"status": "ok", "zone_data": base::ZONE_DATA})) };
         Router::new()
             .route(LIVE, get(live))
             .route(&format!("{LIVE}/{name}"), get(live))
@@ -75,5 +76,6 @@ async fn ready(health: Health) -> Response {
         .iter()
         .map(|(name, answer)| ((*name).to_owned(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" })))
         .collect();
-    (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks}))).into_response()
+    (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks, "zone_data": base::ZONE_DATA})))
+        .into_response()
 }

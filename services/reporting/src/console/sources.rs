@@ -62,6 +62,10 @@ fn facts(state: &State, status: &SourceStatus) -> Markup {
             dt { "Age" } dd { @if let Some(age) = status.age_seconds { (show::span(age)) } @else { "–" } }
             dt { "Last good poll" } dd { (show::maybe(status.last_success, zone)) }
             dt { "Its own lag" } dd { @if let Some(lag) = status.lag_seconds { (show::span(lag)) } @else { "–" } }
+            @if let Some(version) = &status.zone_data {
+                dt { "Zone data" }
+                dd { (version) @if version != base::ZONE_DATA { " " (pill(Tone::Warn, &format!("{} here", base::ZONE_DATA))) } }
+            }
             dt { "Calls" } dd { (breaker(status.breaker)) }
             @if status.failures > 0 { dt { "Failed in a row" } dd { (show::integer(status.failures)) } }
             dt { "In quarantine" } dd { (show::count(status.quarantined, "row", "rows")) }

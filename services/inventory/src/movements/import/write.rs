@@ -75,11 +75,12 @@ pub(super) async fn write(
                 Field::Text(movement.reason.as_str()),
                 Field::Moment(movement.at),
                 Field::Text(&movement.zone),
+                Field::Local(movement.local),
                 Field::Bool(true),
             ]);
         }
     }
-    let copy = "COPY stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, imported) \
+    let copy = "COPY stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time, imported) \
                 FROM STDIN WITH (FORMAT binary)";
     rows.copy(tx, copy).await?;
     Ok(())

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use base::Tz;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{ProductId, StoreId};
 use kit::import::history::{self, ResolvedLine};
 use kit::import::{Applying, Document, Fault, Outcome, Row, Rules, Sum};
 use kit::stock::Catalogue;
-use kit::text::Tz;
 use sqlx::PgTransaction;
 
 use super::SaleRow;
@@ -23,6 +23,8 @@ pub(super) struct Resolved<'a> {
     pub(super) store_id: StoreId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// Of `occurred_at` in `time_zone`; of a document that is corrected and happened when it did, what it was.
+    pub(super) local_time: NaiveDateTime,
     /// The sale that a return gives back, as the file says it or as it is stored.
     pub(super) original_reference: Option<String>,
     pub(super) original: Option<SaleId>,
@@ -101,6 +103,7 @@ fn resolve<'a>(
     let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(store_zone).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let local_time = tz.local(occurred_at);
     let mixed = document.rows.iter().any(|row| row.value.quantity > 0)
         && document.rows.iter().any(|row| row.value.quantity < 0);
     let sign = if head.kind == Kind::Return { -1 } else { 1 };
@@ -113,8 +116,17 @@ fn resolve<'a>(
     goes_its_way(head.kind, &lines)?;
     let original_reference = head.original_reference.value().map(|reference| reference.as_str().to_owned());
     let (store_id, original, replaces) = (*store_id, None, None);
-    let mut resolved =
-        Resolved { document, store_id, occurred_at, time_zone, original_reference, original, replaces, lines };
+    let mut resolved = Resolved {
+        document,
+        store_id,
+        occurred_at,
+        time_zone,
+        local_time,
+        original_reference,
+        original,
+        replaces,
+        lines,
+    };
     if let Some(stored) = stored {
         stored.keep(&mut resolved)?;
     }
