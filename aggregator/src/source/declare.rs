@@ -110,7 +110,10 @@ impl Dataset {
         if let Some(day) = &self.business_day {
             match self.local_time() {
                 Some(local) => shape.push_str(&format!(";day {local}")),
-                None => shape.push_str(&format!(";day {} {} {}", day.from, day.zone, base::ZONE_DATA)),
+                None => {
+                    let into = day.local.as_deref().unwrap_or_default();
+                    shape.push_str(&format!(";day {} {} {} {into}", day.from, day.zone, base::ZONE_DATA));
+                }
             }
             if !day.start.is_midnight() {
                 shape.push_str(&format!(" from {}", day.start));

@@ -189,7 +189,7 @@ fn what_the_source_says_the_clock_showed_is_taken_as_it_is() {
     let older = dataset.offered(&["t.shown".to_owned()]).unwrap();
     let row = "1,1,n,2026-11-28T07:30:00Z,America/Vancouver,\\N,\\N,false";
     assert_eq!(read(&older, "id,line,note,at,zone,day,good,deleted", row), "2026-11-28 00:30:00 2026-11-28 0");
-    assert!(older.shape().ends_with(&format!(";day at zone {}", base::ZONE_DATA)), "{}", older.shape());
+    assert!(older.shape().ends_with(&format!(";day at zone {} shown", base::ZONE_DATA)), "{}", older.shape());
     assert!(dataset.shape().ends_with(";day shown"), "{}", dataset.shape());
 }
 
