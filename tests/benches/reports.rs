@@ -113,7 +113,7 @@ impl Peer {
         let mut views = serde_json::Map::new();
         for dataset in aggregator.lake().datasets() {
             let folder = aggregator.lake().dir().join("main").join(dataset);
-            let files = lake::snapshot::files(aggregator.db(), newest, dataset, None).await?;
+            let files = lake::snapshot::files(aggregator.db(), newest, aggregator.lake().table(dataset)?.table_id, None).await?;
             let paths: Vec<_> = files.iter().map(|file| folder.join(&file.path)).collect();
             views.insert(dataset.to_owned(), json!(paths));
         }

@@ -14,6 +14,7 @@ pub mod deletes;
 mod error;
 mod expire;
 pub mod file;
+pub mod kept;
 pub mod pending;
 mod reference;
 pub mod scan;

@@ -24,7 +24,6 @@ use uuid::Uuid;
 use super::stage::{self, Refresh, StagedDataset, StagedPart};
 use super::{Drops, Poll, PollError, quarantine};
 use crate::source::Source;
-pub(super) use group::Counts;
 use group::{Merge, Merged};
 
 /// Staged rows of a batch, unless one group alone has more.
@@ -35,10 +34,7 @@ const AT_ONCE: usize = 2;
 
 /// What a dataset's staged rows change.
 pub(super) struct DatasetChange {
-    pub(super) dataset: String,
     pub(super) files: TableChange,
-    /// Per business day; the key is `None` for a dataset without days.
-    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
     /// Quarantine entries whose keys came again and fit.
     pub(super) fitted: Vec<i64>,
 }
@@ -50,7 +46,7 @@ impl DatasetChange {
         self.files.end.extend(merged.end);
         self.files.delete.extend(merged.delete);
         for (day, counts) in merged.days {
-            self.days.entry(day).or_default().add(counts);
+            self.files.days.entry(day).or_default().add(counts);
         }
         merged.missing
     }
@@ -74,16 +70,14 @@ impl Poll<'_> {
         parts: &[StagedPart],
     ) -> Result<DatasetChange, PollError> {
         let table = Arc::clone(self.lake.table(&staged.dataset)?);
-        let live = snapshot::files(self.db(), base, &staged.dataset, None).await?;
+        let live = snapshot::files(self.db(), base, table.table_id, None).await?;
         let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
         let declared = self.source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
         let key = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?.key.clone();
         let staged_files = stage::files(self.lake.dir(), parts);
         let work = Arc::new(Merge { table: Arc::clone(&table), key, staged: staged_files, refresh: staged.refresh });
         let mut change = DatasetChange {
-            dataset: staged.dataset.clone(),
             files: TableChange::of(&table),
-            days: BTreeMap::new(),
             fitted: self.fitted(poll, &staged.dataset, &work).await?,
         };
         let grouping =
