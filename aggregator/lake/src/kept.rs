@@ -232,7 +232,7 @@ impl Lake {
 }
 
 /// Days in order as ranges that neither meet nor touch.
-fn ranges(days: impl IntoIterator<Item = NaiveDate>) -> Vec<RangeInclusive<NaiveDate>> {
+pub fn ranges(days: impl IntoIterator<Item = NaiveDate>) -> Vec<RangeInclusive<NaiveDate>> {
     let mut ranges: Vec<RangeInclusive<NaiveDate>> = Vec::new();
     for day in days {
         match ranges.last_mut() {
