@@ -12,6 +12,7 @@ mod locks;
 mod older_source;
 mod pieces;
 mod polls;
+mod rollups;
 mod shipped;
 mod shutdown;
 
@@ -156,7 +157,7 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         time_zone: chrono_tz::UTC,
         currency: "EUR".parse().unwrap(),
         sources_dir: Some(folder.path().to_owned()),
-        catalogue_dir: None,
+        catalogue_dir: Some(folder.path().join("own")),
         clock_tolerance: std::time::Duration::from_secs(120),
     }
 }

@@ -174,15 +174,23 @@ impl Lake {
                 wanted.extend(first.iter_days().take_while(|day| *day <= until.min(last)));
             }
         }
-        if let Some(table) = self.kept_table(snapshot, view).await? {
+        // What is kept now may be of later snapshots than the one that is looked at.
+        if let Some(table) = self.kept_table(i64::MAX, view).await? {
             // Of a day that has no rows any more there may still be kept ones.
-            let sql = "SELECT business_day FROM sync.kept_day
-                       WHERE table_id = $1 AND end_snapshot IS NULL AND business_day <= $2";
-            let kept: Vec<NaiveDate> =
-                sqlx::query_scalar(sql).bind(table.table_id).bind(last).fetch_all(self.db()).await?;
-            wanted.extend(kept);
-            for day in self.counting(snapshot, view, table.table_id, &[]).await? {
-                wanted.remove(&day);
+            let sql = "SELECT d.business_day,
+                              EXISTS (SELECT FROM sync.changed_day c
+                                      WHERE c.dataset = ANY ($3) AND c.business_day = d.business_day
+                                        AND c.snapshot_id > d.read_snapshot AND c.snapshot_id <= $4)
+                       FROM sync.kept_day d
+                       WHERE d.table_id = $1 AND d.end_snapshot IS NULL AND d.business_day <= $2";
+            let live = sqlx::query_as(sql).bind(table.table_id).bind(last).bind(&view.inputs).bind(snapshot);
+            let live: Vec<(NaiveDate, bool)> = live.fetch_all(self.db()).await?;
+            for (day, is_outdated) in live {
+                if is_outdated {
+                    wanted.insert(day);
+                } else {
+                    wanted.remove(&day);
+                }
             }
         }
         let sql = "SELECT c.business_day, min(c.snapshot_id)

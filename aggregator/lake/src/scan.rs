@@ -165,7 +165,8 @@ fn parts(files: Vec<DataFile>, days: &[RangeInclusive<NaiveDate>]) -> Vec<OfDays
         return vec![(Vec::new(), files)];
     }
     let overlap = |file: &DataFile, range: &RangeInclusive<NaiveDate>| {
-        file.last_day.is_none_or(|last| last >= *range.start()) && file.first_day.is_none_or(|first| first <= *range.end())
+        file.last_day.is_none_or(|last| last >= *range.start())
+            && file.first_day.is_none_or(|first| first <= *range.end())
     };
     let mut parts: Vec<OfDays> = Vec::new();
     for range in days {
@@ -234,4 +235,39 @@ fn scan_with(schema: SchemaRef, paths: &[PathBuf], args: UnifiedScanArgs) -> Res
     };
     let paths = paths.iter().map(|it| PlRefPath::try_from_path(it)).collect::<PolarsResult<Vec<_>>>()?;
     Ok(DslBuilder::scan_parquet(ScanSources::Paths(paths.into()), options, args)?.build().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(of: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, of).unwrap_or_default()
+    }
+
+    fn file(id: i64, first: u32, last: u32) -> DataFile {
+        DataFile {
+            data_file_id: id,
+            path: id.to_string(),
+            record_count: 1,
+            file_size_bytes: 1,
+            first_day: Some(day(first)),
+            last_day: Some(day(last)),
+            delete_file_id: None,
+            delete_path: None,
+            delete_count: 0,
+        }
+    }
+
+    #[test]
+    fn ranges_that_share_a_file_are_one_part_so_that_it_is_read_once() {
+        let files = vec![file(1, 1, 9), file(2, 12, 12), file(3, 15, 20)];
+        let days = [day(2)..=day(3), day(5)..=day(5), day(8)..=day(12), day(17)..=day(18), day(25)..=day(25)];
+        let found: Vec<(usize, Vec<i64>)> = parts(files.clone(), &days)
+            .iter()
+            .map(|(days, files)| (days.len(), files.iter().map(|file| file.data_file_id).collect()))
+            .collect();
+        assert_eq!(found, [(3, vec![1, 2]), (1, vec![3]), (1, vec![])]);
+        assert_eq!(parts(files, &[]).len(), 1);
+    }
 }

@@ -128,7 +128,8 @@ struct ExistingColumn {
 pub(crate) async fn ensure(db: &PgPool, lake_dir: &Path, definition: &TableDefinition) -> Result<Table, LakeError> {
     let mut tx = base::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
-    let sql = "SELECT table_id FROM lake.ducklake_table WHERE schema_id = $1 AND table_name = $2 AND end_snapshot IS NULL";
+    let sql =
+        "SELECT table_id FROM lake.ducklake_table WHERE schema_id = $1 AND table_name = $2 AND end_snapshot IS NULL";
     let existing = sqlx::query_scalar(sql).bind(MAIN).bind(&definition.name);
     let existing: Option<i64> = existing.fetch_optional(&mut *tx).await?;
     let place = Place { schema_id: MAIN, schema: "main", path: format!("{}/", definition.name) };

@@ -57,7 +57,9 @@ impl Fixture {
     }
 
     async fn files(&self) -> Vec<DataFile> {
-        snapshot::files(self.lake.db(), self.newest().await, self.lake.table(VISITS).unwrap().table_id, None).await.unwrap()
+        snapshot::files(self.lake.db(), self.newest().await, self.lake.table(VISITS).unwrap().table_id, None)
+            .await
+            .unwrap()
     }
 
     /// The numbers of the visits in a snapshot, in order.

@@ -76,10 +76,8 @@ impl Poll<'_> {
         let key = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?.key.clone();
         let staged_files = stage::files(self.lake.dir(), parts);
         let work = Arc::new(Merge { table: Arc::clone(&table), key, staged: staged_files, refresh: staged.refresh });
-        let mut change = DatasetChange {
-            files: TableChange::of(&table),
-            fitted: self.fitted(poll, &staged.dataset, &work).await?,
-        };
+        let mut change =
+            DatasetChange { files: TableChange::of(&table), fitted: self.fitted(poll, &staged.dataset, &work).await? };
         let grouping =
             Grouping { refresh: staged.refresh, has_days: table.has_days(), today: base::today(self.lake.time_zone()) };
         let mut missing = 0;

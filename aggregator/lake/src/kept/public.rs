@@ -28,14 +28,8 @@ impl Lake {
         let mut changes = 0;
         for old in public.iter().filter(|old| !views.iter().any(|view| is_same(old, view))) {
             let token = format!("dropped_view:{}", old.view_id);
-            let snapshot = commit::snapshot_of_schema(
-                &mut tx,
-                &head,
-                head.next_catalog_id,
-                head.next_file_id,
-                &token,
-            )
-            .await?;
+            let snapshot =
+                commit::snapshot_of_schema(&mut tx, &head, head.next_catalog_id, head.next_file_id, &token).await?;
             sqlx::query!(
                 "UPDATE lake.ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL",
                 snapshot,
@@ -49,8 +43,7 @@ impl Lake {
         for view in views.iter().filter(|view| !public.iter().any(|old| is_same(old, view))) {
             let view_id = head.next_catalog_id;
             let token = format!("created_view:\"main\".\"{}\"", view.name);
-            let snapshot =
-                commit::snapshot_of_schema(&mut tx, &head, view_id + 1, head.next_file_id, &token).await?;
+            let snapshot = commit::snapshot_of_schema(&mut tx, &head, view_id + 1, head.next_file_id, &token).await?;
             sqlx::query!(
                 "INSERT INTO lake.ducklake_view
                    (view_id, view_uuid, begin_snapshot, schema_id, view_name, dialect, sql, column_aliases)

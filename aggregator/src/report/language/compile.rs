@@ -13,10 +13,10 @@ use super::check::check;
 use super::dates::{self, Anchors};
 use super::diagnostic::Fault;
 use super::header::{Chart, Check, DayRange, Engine, Grain, ReportColumn, ReportHeader, read, split};
+use super::keep::Kept;
 use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
-use super::keep::Kept;
 use super::view::{self, Views};
 
 /// A report that can be run.
@@ -115,12 +115,13 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     let digest = base::sha256_hex(format!("{header_text}\n{inherited}\n{expanded}"));
     let kept = views.kept(&references.tables);
     let inputs: BTreeSet<String> = kept.keys().cloned().collect();
-    let beside = view::tables(&view::with_inputs(&expanded, &inputs)).difference(&inputs).cloned().collect();
+    let datasets = views.datasets(&references.tables);
+    let beside = view::tables(&view::with_inputs(&expanded, &inputs)).intersection(&datasets).cloned().collect();
     let report = Report {
         name: source.name.clone(),
         kept,
         beside,
-        datasets: views.datasets(&references.tables),
+        datasets,
         title: header.title,
         description: header.description,
         section: header.section,

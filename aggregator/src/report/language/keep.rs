@@ -101,7 +101,9 @@ fn column(name: &str, kind: &DataType) -> Result<Column, Fault> {
         DataType::Boolean => lake::ColumnType::Bool,
         DataType::Date => lake::ColumnType::Date,
         DataType::Datetime(..) => lake::ColumnType::Timestamp,
-        other => return Err(Fault::new(format!("the column {name} is {other}, which is not kept: only exact values are"))),
+        other => {
+            return Err(Fault::new(format!("the column {name} is {other}, which is not kept: only exact values are")));
+        }
     };
     Ok(Column { name: name.to_owned(), kind, nullable: true })
 }
@@ -135,9 +137,10 @@ impl Looking<'_> {
             SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
                 match (self.body(left)?, self.body(right)?) {
                     (Some(one), Some(two)) if one == two => Ok(Some(one)),
-                    (Some(_), Some(_)) => {
-                        refuse(&**right, "under UNION ALL, business_day must stand in one place of all parts to be kept")
-                    }
+                    (Some(_), Some(_)) => refuse(
+                        &**right,
+                        "under UNION ALL, business_day must stand in one place of all parts to be kept",
+                    ),
                     _ => refuse(&**right, "under UNION ALL, columns must be named one by one to be kept, without `*`"),
                 }
             }
@@ -147,7 +150,10 @@ impl Looking<'_> {
 
     fn select(&self, select: &Select) -> Result<Option<usize>, Fault> {
         let [from] = select.from.as_slice() else {
-            return refuse(select, "rows are kept of a statement that reads one dataset or view, and here it reads others too");
+            return refuse(
+                select,
+                "rows are kept of a statement that reads one dataset or view, and here it reads others too",
+            );
         };
         if let Some(join) = from.joins.first() {
             return refuse(
@@ -187,7 +193,10 @@ impl Looking<'_> {
                 SelectItem::UnnamedExpr(expr) if is_day(expr) => found = Some(place),
                 SelectItem::ExprWithAlias { expr, alias } if alias.value == BUSINESS_DAY => {
                     if !is_day(expr) {
-                        return refuse(item, "rows are kept by the day of what is read, and business_day is another here");
+                        return refuse(
+                            item,
+                            "rows are kept by the day of what is read, and business_day is another here",
+                        );
                     }
                     found = Some(place);
                 }
@@ -224,9 +233,13 @@ impl Exact {
             return refuse(at, "rows are not kept of a window, which looks at other days");
         }
         match name.as_str() {
-            "avg" | "median" | "stddev" => {
-                refuse(at, format!("{} gives a fraction, and only exact values are kept: keep sums and counts", name.to_ascii_uppercase()))
-            }
+            "avg" | "median" | "stddev" => refuse(
+                at,
+                format!(
+                    "{} gives a fraction, and only exact values are kept: keep sums and counts",
+                    name.to_ascii_uppercase()
+                ),
+            ),
             "sum" | "count" | "min" | "max" => {
                 self.aggregates = true;
                 Ok(())

@@ -209,14 +209,13 @@ impl Views {
 pub(crate) fn with_inputs(query: &Query, inputs: &BTreeSet<String>) -> Query {
     let mut query = query.clone();
     let Some(mut with) = query.with.take() else { return query };
-    let mut needed = Relations::default();
-    let ControlFlow::Continue(()) = query.visit(&mut needed);
+    let mut needed = tables(&query);
     let mut ctes = Vec::new();
     // Each reads only those before it.
     for cte in with.cte_tables.into_iter().rev() {
         let name = &cte.alias.name.value;
-        if needed.0.contains(name) && !inputs.contains(name) {
-            let ControlFlow::Continue(()) = cte.query.visit(&mut needed);
+        if needed.contains(name) && !inputs.contains(name) {
+            needed.append(&mut tables(&cte.query));
             ctes.push(cte);
         }
     }
@@ -239,13 +238,10 @@ impl Visitor for Relations {
     }
 }
 
-/// The tables that a statement reads and that are not its own CTEs.
+/// The names of all tables that a statement reads, CTEs among them.
 pub(crate) fn tables(query: &Query) -> BTreeSet<String> {
     let mut read = Relations::default();
     let ControlFlow::Continue(()) = query.visit(&mut read);
-    for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-        read.0.remove(&cte.alias.name.value);
-    }
     read.0
 }
 

@@ -149,7 +149,14 @@ impl Reports {
         snapshot: Option<i64>,
     ) -> Result<Question, ReportError> {
         let now = self.clock.now().await?;
-        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now, asker: Asker::default(), views: ViewRows::Kept })
+        Ok(Question {
+            report,
+            bound,
+            snapshot: snapshot.unwrap_or(now.snapshot),
+            now,
+            asker: Asker::default(),
+            views: ViewRows::Kept,
+        })
     }
 
     /// The answer to a question, if it was computed before and is still kept.

@@ -242,7 +242,9 @@ fn days_that_differ(
     };
     let (held, right) = (sorted(held)??, sorted(right)??);
     let same = |day: &NaiveDate| match (held.get(day), right.get(day)) {
-        (Some(held), Some(right)) => right.select(held.get_column_names_owned()).is_ok_and(|it| it.equals_missing(held)),
+        (Some(held), Some(right)) => {
+            right.select(held.get_column_names_owned()).is_ok_and(|it| it.equals_missing(held))
+        }
         (None, None) => true,
         _ => false,
     };

@@ -35,9 +35,8 @@ fn read(wanted: &Shape, statement: &str) -> Result<Query, ReportError> {
 }
 
 fn of_datasets(datasets: &BTreeMap<String, Dataset>, references: &References) -> Result<Inputs, ReportError> {
-    let input = |(name, dataset): (&String, &Dataset)| {
-        Ok((name.clone(), of_files(&dataset.files, &dataset.key, references)?))
-    };
+    let input =
+        |(name, dataset): (&String, &Dataset)| Ok((name.clone(), of_files(&dataset.files, &dataset.key, references)?));
     datasets.iter().map(input).collect()
 }
 
