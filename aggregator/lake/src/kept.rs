@@ -7,6 +7,7 @@
 
 mod keep;
 mod public;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

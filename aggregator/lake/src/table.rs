@@ -11,7 +11,7 @@ use crate::{BUSINESS_DAY, Column, LakeError, commit};
 /// Catalogue id of the schema of the datasets.
 pub(crate) const MAIN: i64 = 0;
 /// The folder of every table lies below this one.
-const ABOVE: &str = "main";
+pub(crate) const ABOVE: &str = "main";
 
 /// A table as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,51 +193,6 @@ pub(crate) async fn create(
     map_names(tx, table_id, mapping_id, &columns).await?;
     note_schema_version(tx, snapshot, head, table_id).await?;
     Ok(Ids { table_id, partition_id, mapping_id, columns: columns.into_iter().map(|(id, _)| id).collect() })
-}
-
-/// Makes a schema; its tables' folders lie where those of all others do.
-pub(crate) async fn create_schema(tx: &mut PgConnection, head: &commit::Head, name: &str) -> Result<i64, LakeError> {
-    let schema_id = head.next_catalog_id;
-    let token = format!("created_schema:\"{name}\"");
-    let snapshot = commit::snapshot_of_schema(tx, head, schema_id + 1, head.next_file_id, &token).await?;
-    sqlx::query!(
-        "INSERT INTO lake.ducklake_schema
-           (schema_id, schema_uuid, begin_snapshot, schema_name, path, path_is_relative)
-         VALUES ($1, $2, $3, $4, $5, true)",
-        schema_id,
-        Uuid::now_v7(),
-        snapshot,
-        name,
-        format!("{ABOVE}/")
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(schema_id)
-}
-
-/// Drops tables of kept rows with their files. What describes a table's columns stays: earlier snapshots are read by it.
-pub(crate) async fn drop_tables(tx: &mut PgConnection, head: &commit::Head, ids: &[i64]) -> Result<(), LakeError> {
-    let token = ids.iter().map(|id| format!("dropped_table:{id}")).collect::<Vec<_>>().join(",");
-    let (catalog_id, file_id) = (head.next_catalog_id, head.next_file_id);
-    let snapshot = commit::snapshot_of_schema(tx, head, catalog_id, file_id, &token).await?;
-    sqlx::query!("UPDATE lake.ducklake_table SET end_snapshot = $1 WHERE table_id = ANY ($2)", snapshot, ids)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query!(
-        "UPDATE lake.ducklake_data_file SET end_snapshot = $1 WHERE table_id = ANY ($2) AND end_snapshot IS NULL",
-        snapshot,
-        ids
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "UPDATE sync.kept_day SET end_snapshot = $1 WHERE table_id = ANY ($2) AND end_snapshot IS NULL",
-        snapshot,
-        ids
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
 }
 
 /// Our files bear names and no field ids: without this DuckDB takes a file's columns by their position, and reads

@@ -5,18 +5,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use base::AdvisoryLock;
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::{KeptView, SCHEMA};
+use super::KeptView;
 use crate::commit::{self, Ended, TableChange};
 use crate::file::{self, Name};
 use crate::snapshot::{self, DataFile};
-use crate::table::{self, Place};
 use crate::{BUSINESS_DAY, Lake, LakeError, Table, pending, scan};
-
-/// How long the rows of a view are there that no catalogue has any more: a version that is replaced may still want them.
-const UNWANTED: TimeDelta = TimeDelta::days(1);
 
 impl Lake {
     /// The lock under which rows are kept.
@@ -25,45 +21,6 @@ impl Lake {
     /// [`LakeError::Busy`] while they are being kept, here or in another replica.
     pub async fn keeping(&self) -> Result<Arc<AdvisoryLock>, LakeError> {
         AdvisoryLock::take(self.db(), "keeping").await?.ok_or(LakeError::Busy("keeping of rows"))
-    }
-
-    /// The table of a view's kept rows, made where there is none.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn table_to_keep(&self, view: &KeptView) -> Result<Arc<Table>, LakeError> {
-        let mut tx = base::begin(self.db()).await?;
-        let mut head = commit::lock(&mut tx).await?;
-        if let Some(table) = self.kept_table(head.snapshot_id, view).await? {
-            sqlx::query!("UPDATE sync.kept_view SET wanted_at = clock_timestamp() WHERE table_id = $1", table.table_id)
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            return Ok(Arc::new(table));
-        }
-        let sql = "SELECT schema_id FROM lake.ducklake_schema WHERE schema_name = $1 AND end_snapshot IS NULL";
-        let schema: Option<i64> = sqlx::query_scalar(sql).bind(SCHEMA).fetch_optional(&mut *tx).await?;
-        let schema_id = match schema {
-            Some(schema_id) => schema_id,
-            None => {
-                let made = table::create_schema(&mut tx, &head, SCHEMA).await?;
-                head = commit::lock(&mut tx).await?;
-                made
-            }
-        };
-        let place = Place { schema_id, schema: SCHEMA, path: view.path() };
-        let ids = table::create(&mut tx, &head, &view.definition(), &place).await?;
-        sqlx::query!(
-            "INSERT INTO sync.kept_view (table_id, digest, view, inputs) VALUES ($1, $2, $3, $4)",
-            ids.table_id,
-            &view.digest,
-            &view.name,
-            &view.inputs
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(Arc::new(self.as_table(view, ids)))
     }
 
     /// Keep the rows that a view has for days of one month, computed of a snapshot: all of its rows of these days. The
@@ -173,25 +130,6 @@ impl Lake {
         .execute(self.db())
         .await?;
         Ok(())
-    }
-
-    /// Drop the tables of views that no catalogue has had for a day; snapshots from before have them still.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn drop_unwanted(&self) -> Result<u64, LakeError> {
-        let mut tx = base::begin(self.db()).await?;
-        let head = commit::lock(&mut tx).await?;
-        let sql = "SELECT table_id FROM sync.kept_view JOIN lake.ducklake_table t USING (table_id)
-                   WHERE t.end_snapshot IS NULL AND wanted_at < clock_timestamp() - make_interval(secs => $1)
-                   ORDER BY table_id";
-        let unwanted: Vec<i64> =
-            sqlx::query_scalar(sql).bind(UNWANTED.num_seconds() as f64).fetch_all(&mut *tx).await?;
-        if !unwanted.is_empty() {
-            table::drop_tables(&mut tx, &head, &unwanted).await?;
-        }
-        tx.commit().await?;
-        Ok(unwanted.len() as u64)
     }
 }
 
