@@ -144,14 +144,13 @@ impl Poller {
         result
     }
 
-    /// Let go of what is known of polls and changed days from before an instant.
+    /// Let go of what is known of polls from before an instant.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn forget(&self, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let db = self.lake.db();
         sqlx::query!("DELETE FROM sync.poll WHERE finished_at < $1", before).execute(db).await?;
-        sqlx::query!("DELETE FROM sync.changed_day WHERE recorded_at < $1", before).execute(db).await?;
         sqlx::query!("DELETE FROM sync.quarantine WHERE resolved_at < $1", before).execute(db).await?;
         Ok(())
     }

@@ -35,6 +35,7 @@ use crate::{
     engine::{Cadence, CatchUp, Declaration, EngineError, Job, Overlap, Registry, declaration::Overrides},
     export_pack::{ExportPack, ExportSettings},
     housekeeping::Housekeeping,
+    keep::Keep,
     nightly::Nightly,
     nothing::Nothing,
     poll::{self, Poll},
@@ -96,6 +97,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
             "deliver" => reader.add(tidy(&name), table, |none| Deliver::new(&context, none))?,
             "restate" => reader.add(tidy(&name), table, |settings| Restate::new(&context, settings))?,
             "housekeeping" => reader.add(tidy(&name), table, |settings| Housekeeping::new(&context, settings))?,
+            "keep" => reader.add(tidy(&name), table, |none| Keep::new(&context, none))?,
             "backfill" => reader.add(on_request(&name), table, |none| Backfill::new(&context, none))?,
             other => {
                 return Err(wrong(&name, format!("there is no kind `{other}`; there are {}", KINDS.join(", "))));
@@ -165,7 +167,8 @@ impl Reader {
     }
 }
 
-const KINDS: [&str; 8] = ["poll", "nightly", "restate", "export-pack", "deliver", "backfill", "housekeeping", "watch"];
+const KINDS: [&str; 9] =
+    ["poll", "nightly", "restate", "export-pack", "deliver", "backfill", "housekeeping", "keep", "watch"];
 
 fn kind_of(name: &str) -> &str {
     if name.starts_with("poll-") { "poll" } else { name }

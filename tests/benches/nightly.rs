@@ -72,7 +72,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
 /// The system, whose jobs run when they are asked for.
 pub(crate) async fn open() -> Result<Stack> {
     let mut jobs = String::new();
-    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "deliver", "watch"] {
+    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "keep", "deliver", "watch"] {
         jobs.push_str(&format!("[[job]]\nname = \"{name}\"\n"));
     }
     for source in SOURCES {

@@ -13,6 +13,7 @@ mod locks;
 mod older_source;
 mod pieces;
 mod polls;
+mod rollups;
 mod shipped;
 mod shutdown;
 
@@ -157,7 +158,7 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         days: base::Tz::UTC.into(),
         currency: "EUR".parse().unwrap(),
         sources_dir: Some(folder.path().to_owned()),
-        catalogue_dir: None,
+        catalogue_dir: Some(folder.path().join("own")),
         clock_tolerance: std::time::Duration::from_secs(120),
     }
 }

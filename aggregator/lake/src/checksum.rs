@@ -9,11 +9,12 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use chrono::NaiveDate;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::{FromRow, PgConnection};
 
-use crate::commit::{self, Ended, TableChange};
+use crate::commit::{self, ChangedDays, Counts, Ended, TableChange};
 use crate::snapshot::{self, DataFile};
 use crate::table::Table;
 use crate::{Lake, LakeError};
@@ -179,15 +180,19 @@ impl Lake {
         let damaged: Vec<(String, i64)> = sqlx::query_as(sql).bind(datasets).fetch_all(&mut *tx).await?;
         let mut changes = Vec::new();
         for dataset in damaged.iter().map(|(dataset, _)| dataset).collect::<BTreeSet<_>>() {
+            let table = self.table(dataset)?;
             // The lock is held: what is live now is live at the end of this transaction.
-            let live = snapshot::files(&self.db, head.snapshot_id, dataset, None).await?;
-            let damaged = live.iter().filter(|file| damaged.iter().any(|(_, id)| *id == file.data_file_id));
-            let end = damaged.map(Ended::of).collect();
-            changes.push(TableChange { end, ..TableChange::of(self.table(dataset)?) });
+            let live = snapshot::files(&self.db, head.snapshot_id, table.table_id, None).await?;
+            let mut change = TableChange::of(table);
+            for file in live.iter().filter(|file| damaged.iter().any(|(_, id)| *id == file.data_file_id)) {
+                count_lost(file, &mut change.days);
+                change.end.push(Ended::of(file));
+            }
+            changes.push(change);
         }
         if !changes.is_empty() {
             let changes: Vec<&TableChange> = changes.iter().collect();
-            commit::apply(tx, &head, &changes, "damaged files are let go").await?;
+            commit::apply(tx, &head, &changes, "", "damaged files are let go").await?;
         }
         Ok(changes.iter().map(|it| it.table.name.clone()).collect())
     }
@@ -217,10 +222,23 @@ impl Lake {
     }
 }
 
+/// Counts the rows that leave with a file, each day of a month's its share: which rows were whose can no longer be read.
+fn count_lost(file: &DataFile, days: &mut ChangedDays) {
+    let span = file.first_day.zip(file.last_day);
+    let days_of: Vec<Option<NaiveDate>> = match span {
+        Some((first, last)) => first.iter_days().take_while(|day| *day <= last).map(Some).collect(),
+        None => vec![None],
+    };
+    let removed = (file.record_count.unsigned_abs() / days_of.len().max(1) as u64).max(1);
+    for day in days_of {
+        days.entry(day).or_default().add(Counts { removed, ..Counts::default() });
+    }
+}
+
 /// Data and delete files by their paths below the lake's folder.
 pub(crate) fn paths(table: &Table, files: &[DataFile]) -> Vec<String> {
     let names = files.iter().flat_map(|file| std::iter::once(&file.path).chain(&file.delete_path));
-    names.map(|path| format!("main/{}/{path}", table.name)).collect()
+    names.map(|path| format!("{}/{path}", table.folder())).collect()
 }
 
 /// Its digest, or what is wrong with it.

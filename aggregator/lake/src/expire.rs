@@ -88,6 +88,30 @@ impl Lake {
             .execute(&mut *tx)
             .await?;
         checksum::forget(&mut tx, &paths).await?;
+        // Which days have changed is asked from the oldest snapshot on; a kept day that these outdate goes with them.
+        sqlx::query!(
+            "DELETE FROM sync.changed_day
+             WHERE snapshot_id < (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM sync.kept_day d
+             WHERE d.end_snapshot IS NOT NULL
+               AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                               WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM sync.kept_view v
+             WHERE NOT EXISTS (SELECT FROM lake.ducklake_table t
+                               WHERE t.table_id = v.table_id
+                                 AND (t.end_snapshot IS NULL
+                                      OR t.end_snapshot > (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)))"
+        )
+        .execute(&mut *tx)
+        .await?;
         pending::announce(&mut tx, lock, &paths).await?;
         tx.commit().await?;
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })

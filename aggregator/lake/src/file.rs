@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -52,7 +53,7 @@ impl Name {
             Some(day) => format!("{:04}/{:02}/{day}-{unique}.parquet", day.year(), day.month()),
             None => format!("{unique}.parquet"),
         };
-        let pending = format!("main/{}/{path}", table.name);
+        let pending = format!("{}/{path}", table.folder());
         Self { path, pending }
     }
 
@@ -60,7 +61,7 @@ impl Name {
     pub fn of_deletes(table: &Table, data: &str) -> Self {
         let folder = data.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let path = format!("{folder}{}-delete.parquet", Uuid::now_v7().simple());
-        let pending = format!("main/{}/{path}", table.name);
+        let pending = format!("{}/{path}", table.folder());
         Self { path, pending }
     }
 
@@ -209,6 +210,12 @@ pub(crate) fn footer_size(path: &Path) -> std::io::Result<i64> {
     file.read_exact(&mut tail)?;
     let [a, b, c, d, ..] = tail;
     Ok(i64::from(u32::from_le_bytes([a, b, c, d])))
+}
+
+/// The month of a day, from its first day to its last.
+pub(crate) fn month(of: NaiveDate) -> RangeInclusive<NaiveDate> {
+    let first = of.with_day(1).unwrap_or(of);
+    first..=first + Months::new(1) - Days::new(1)
 }
 
 fn common_month(frame: &DataFrame) -> Option<(i32, i32)> {

@@ -16,6 +16,7 @@ mod error;
 mod expire;
 pub mod file;
 mod inlined;
+pub mod kept;
 pub mod pending;
 mod reference;
 pub mod scan;

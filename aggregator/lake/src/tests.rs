@@ -57,7 +57,9 @@ impl Fixture {
     }
 
     async fn files(&self) -> Vec<DataFile> {
-        snapshot::files(self.lake.db(), self.newest().await, VISITS, None).await.unwrap()
+        snapshot::files(self.lake.db(), self.newest().await, self.lake.table(VISITS).unwrap().table_id, None)
+            .await
+            .unwrap()
     }
 
     /// The numbers of the visits in a snapshot, in order.
@@ -71,7 +73,7 @@ impl Fixture {
     async fn commit(&self, change: &TableChange) -> Result<i64, LakeError> {
         let mut tx = base::begin(self.lake.db()).await?;
         let head = commit::lock(&mut tx).await?;
-        let snapshot = commit::apply(&mut tx, &head, &[change], "test").await?;
+        let snapshot = commit::apply(&mut tx, &head, &[change], "test", "test").await?;
         tx.commit().await?;
         Ok(snapshot)
     }

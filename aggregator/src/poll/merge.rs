@@ -23,7 +23,6 @@ use uuid::Uuid;
 
 use super::stage::{self, Refresh, StagedDataset, StagedPart};
 use super::{Drops, Poll, PollError, quarantine};
-pub(super) use group::Counts;
 use group::{Merge, Merged};
 
 /// Staged rows of a batch, unless one group alone has more.
@@ -34,10 +33,7 @@ const AT_ONCE: usize = 2;
 
 /// What a dataset's staged rows change.
 pub(super) struct DatasetChange {
-    pub(super) dataset: String,
     pub(super) files: TableChange,
-    /// Per business day; the key is `None` for a dataset without days.
-    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
     /// Quarantine entries whose keys came again and fit.
     pub(super) fitted: Vec<i64>,
 }
@@ -49,7 +45,7 @@ impl DatasetChange {
         self.files.end.extend(merged.end);
         self.files.delete.extend(merged.delete);
         for (day, counts) in merged.days {
-            self.days.entry(day).or_default().add(counts);
+            self.files.days.entry(day).or_default().add(counts);
         }
         merged.missing
     }
@@ -73,7 +69,7 @@ impl Poll<'_> {
         parts: &[StagedPart],
     ) -> Result<DatasetChange, PollError> {
         let table = Arc::clone(self.lake.table(&staged.dataset)?);
-        let live = snapshot::files(self.db(), base, &staged.dataset, None).await?;
+        let live = snapshot::files(self.db(), base, table.table_id, None).await?;
         let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
         let declared = self.source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
         let declared = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?;
@@ -84,12 +80,8 @@ impl Poll<'_> {
             staged: stage::files(self.lake.dir(), parts),
             refresh: staged.refresh,
         });
-        let mut change = DatasetChange {
-            dataset: staged.dataset.clone(),
-            files: TableChange::of(&table),
-            days: BTreeMap::new(),
-            fitted: self.fitted(poll, &staged.dataset, &work).await?,
-        };
+        let mut change =
+            DatasetChange { files: TableChange::of(&table), fitted: self.fitted(poll, &staged.dataset, &work).await? };
         let grouping =
             Grouping { refresh: staged.refresh, has_days: table.has_days(), today: self.lake.days().today() };
         let mut missing = Vec::new();

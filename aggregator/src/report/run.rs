@@ -7,6 +7,7 @@ pub(crate) mod deep;
 pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod input;
+pub(crate) mod keep;
 pub(crate) mod now;
 pub(crate) mod shape;
 pub(crate) mod shared;

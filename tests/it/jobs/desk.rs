@@ -16,7 +16,7 @@ const RARELY: &str = "0 0 29 2 *";
 pub(super) fn jobs_file(more: &str) -> NamedTempFile {
     let mut text = more.to_owned();
     let declared = |name: &str| more.contains(&format!("name = \"{name}\""));
-    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "deliver", "watch"] {
+    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "keep", "deliver", "watch"] {
         if !declared(name) {
             text.push_str(&format!("[[job]]\nname = \"{name}\"\n"));
         }

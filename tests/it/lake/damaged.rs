@@ -13,7 +13,8 @@ async fn a_damaged_file_ends_the_poll_that_reads_it_and_a_replay_brings_its_rows
         it.source.model().put("places", &[id], &["x", "1"]);
     }
     it.poll().await;
-    let files = snapshot::files(&it.db, it.snapshot().await, "visits", None).await.unwrap();
+    let visits = it.aggregator.lake().table("visits").unwrap().table_id;
+    let files = snapshot::files(&it.db, it.snapshot().await, visits, None).await.unwrap();
     let path = it.aggregator.lake().dir().join("main/visits").join(&files[0].path);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[40] ^= 1;
@@ -38,7 +39,8 @@ async fn a_damaged_file_ends_the_poll_that_reads_it_and_a_replay_brings_its_rows
 async fn a_report_that_misses_a_file_names_itself_the_file_and_the_snapshot() {
     let it = Fixture::start().await;
     let snapshot = it.snapshot().await;
-    let files = snapshot::files(&it.db, snapshot, "calendar", None).await.unwrap();
+    let calendar = it.aggregator.lake().table("calendar").unwrap().table_id;
+    let files = snapshot::files(&it.db, snapshot, calendar, None).await.unwrap();
     for file in &files {
         std::fs::remove_file(it.aggregator.lake().dir().join("main/calendar").join(&file.path)).unwrap();
     }

@@ -5,7 +5,7 @@ mod pieces;
 
 use std::collections::{BTreeSet, HashSet};
 
-use lake::commit::Ended;
+use lake::commit::{ChangedDays, Counts, Ended};
 use lake::deletes::NewDeleteFile;
 use lake::file::{Name, NewFile, by_day};
 use lake::scan;
@@ -22,29 +22,13 @@ const FILES_AT_ONCE: usize = 16;
 /// Of a row: its place among those it was read with, the batch's or all of the group's files.
 const PLACE: &str = "place of a row";
 
-/// Rows by what happened to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) added: u64,
-    pub(crate) changed: u64,
-    pub(crate) removed: u64,
-}
-
-impl Counts {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.added += other.added;
-        self.changed += other.changed;
-        self.removed += other.removed;
-    }
-}
-
 /// What a batch came to.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) add: Vec<NewFile>,
     pub(super) end: Vec<Ended>,
     pub(super) delete: Vec<NewDeleteFile>,
-    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
+    pub(super) days: ChangedDays,
     /// Keys of the lake's rows that did not come in a full refresh, of their day at least.
     pub(super) missing: Vec<DataFrame>,
     /// Names given out and not needed.

@@ -1,6 +1,7 @@
 //! What a caller asks: resolved and bound first, so that a mistake is reported before anything is computed.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,16 @@ pub struct Question {
     pub(super) snapshot: i64,
     now: Arc<Now>,
     asker: Asker,
+    views: ViewRows,
+}
+
+/// Where the rows of views come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ViewRows {
+    /// From what is kept of them, as far as that counts.
+    Kept,
+    /// From the datasets alone.
+    Computed,
 }
 
 impl Question {
@@ -71,6 +82,13 @@ impl Question {
     #[must_use]
     pub fn by(self, asker: Asker) -> Self {
         Self { asker, ..self }
+    }
+
+    /// The same question, answered from the datasets alone as if no rows of views were kept. Its answer is the same: ask it
+    /// with bounds under which nothing is kept, to compare.
+    #[must_use]
+    pub fn on_datasets(self) -> Self {
+        Self { views: ViewRows::Computed, ..self }
     }
 
     /// The resolved parameters.
@@ -132,7 +150,14 @@ impl Reports {
         snapshot: Option<i64>,
     ) -> Result<Question, ReportError> {
         let now = self.clock.now().await?;
-        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now, asker: Asker::default() })
+        Ok(Question {
+            report,
+            bound,
+            snapshot: snapshot.unwrap_or(now.snapshot),
+            now,
+            asker: Asker::default(),
+            views: ViewRows::Kept,
+        })
     }
 
     /// The answer to a question, if it was computed before and is still kept.
@@ -217,18 +242,37 @@ impl Reports {
     /// What computing the answer to a question takes.
     async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
         let Question { report, bound, snapshot, .. } = question;
+        let mut kept = BTreeMap::new();
+        if question.views == ViewRows::Kept {
+            for (name, view) in &report.kept {
+                kept.insert(name.clone(), self.kept_input(*snapshot, view, &bound.days).await?);
+            }
+        }
+        let read = if kept.is_empty() { &report.datasets } else { &report.beside };
+        let datasets = self.datasets(*snapshot, read, &bound.days).await?;
+        let (shape, statement) = (Shape::of(report, bounds.rows), Arc::clone(&bound.statement));
+        Ok(Arc::new(Work { shape, statement, datasets, kept }))
+    }
+
+    /// Datasets in a snapshot, of some days; none means all.
+    pub(super) async fn datasets(
+        &self,
+        snapshot: i64,
+        names: impl IntoIterator<Item = &String>,
+        days: &[RangeInclusive<NaiveDate>],
+    ) -> Result<BTreeMap<String, Dataset>, ReportError> {
         let mut datasets = BTreeMap::new();
-        self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
-        for dataset in &report.datasets {
-            let files = self.lake.files(*snapshot, dataset, &bound.days).await?;
-            let key = match self.sources.dataset(dataset) {
+        let names: Vec<&String> = names.into_iter().collect();
+        self.lake.refuse_inlined(names.iter().map(|name| name.as_str())).await?;
+        for name in names {
+            let files = self.lake.files(snapshot, name, days).await?;
+            let key = match self.sources.dataset(name) {
                 Some((_, declared)) => declared.key.clone(),
                 None => vec![lake::calendar::KEY.to_owned()],
             };
-            datasets.insert(dataset.clone(), Dataset { key, files });
+            datasets.insert(name.clone(), Dataset { key, files });
         }
-        let statement = Arc::clone(&bound.statement);
-        Ok(Arc::new(Work { shape: Shape::of(report, bounds.rows), statement, datasets }))
+        Ok(datasets)
     }
 
     /// The days that a caller's relative ones are counted from.
@@ -261,7 +305,7 @@ impl Reports {
 }
 
 /// All rows of a computation in one piece.
-async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
+pub(super) async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
     let frames = frames.try_fold(None::<DataFrame>, |rows, next| async move {
         let Some(mut rows) = rows else { return Ok(Some(next)) };
         rows.vstack_mut_owned(next).map_err(|_| ReportError::Stopped)?;

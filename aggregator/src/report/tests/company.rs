@@ -68,7 +68,7 @@ fn input(dataset: &str, frame: &DataFrame) -> Input {
     let declared = declared();
     let key = declared.get(dataset).map_or_else(|| vec![calendar::KEY.to_owned()], |dataset| dataset.key.clone());
     let rows = i64::try_from(frame.height()).unwrap();
-    Input { schema: Arc::clone(frame.schema()), key, frame: frame.clone().lazy(), rows, farthest: farthest.collect() }
+    Input::of(Arc::clone(frame.schema()), key, frame.clone().lazy(), rows, &farthest.collect())
 }
 
 /// The datasets as the shipped sources declare them, without rows.
