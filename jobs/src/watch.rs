@@ -8,7 +8,7 @@
 mod limits;
 mod notify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -20,6 +20,9 @@ use crate::{
     engine::{Job, JobError, Run, incident},
     nothing::Nothing,
 };
+
+/// A loop that has stopped is confirmed every few seconds; without it for this long, its process has ended or it turns again.
+const CONFIRMED: Duration = Duration::from_secs(60);
 
 /// The job.
 pub struct Watch {
@@ -72,6 +75,8 @@ impl Job for Watch {
             let closed = incident::close_others(&mut tx, *kind, &lasting).await;
             outcome.closed += closed.context("the incident could not be written")?;
         }
+        let closed = incident::close_unconfirmed(&mut tx, incident::Kind::LoopStopped, CONFIRMED).await;
+        outcome.closed += closed.context("the incident could not be written")?;
         tx.commit().await.context("the jobs tables could not be written")?;
         self.notify(run, &mut outcome).await?;
         Ok(outcome)

@@ -2,7 +2,7 @@
 
 mod alerts;
 mod delivery;
-mod desk;
+pub(crate) mod desk;
 mod engine;
 mod immutable;
 mod interrupted;

@@ -29,6 +29,7 @@ mod schemathesis;
 mod seed;
 mod setup;
 mod shop;
+mod silence;
 mod sources;
 mod stack;
 mod stack_cli;

@@ -11,8 +11,9 @@ mod digest;
 mod error_chain;
 mod file_size;
 mod span;
+mod turns;
 
-pub use advisory_lock::AdvisoryLock;
+pub use advisory_lock::{AdvisoryLock, is_lock_timeout};
 pub use backoff::{backoff, jittered};
 pub use begin::begin;
 pub use compute::{Compute, yield_to_others};
@@ -22,3 +23,4 @@ pub use digest::{hex, sha256_hex};
 pub use error_chain::error_chain;
 pub use file_size::ignore_file_size_signal;
 pub use span::{Span, format_span, parse_span};
+pub use turns::{Stopped, Turns, stopped};

@@ -1,20 +1,25 @@
 //! The pool of a service: bounded, named, and waiting for the database at start; and which errors mean "unavailable".
 
+mod frames;
+mod relay;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use base::begin;
 
 use crate::config::{Secret, ServiceConfig};
+use relay::Relay;
 
 /// How long a starting service waits for its database.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,6 +27,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_millis(250);
 /// How long a request waits for a connection before the answer says that the database is unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection that is lent or given back has to answer; one that does not is closed.
+const PING: Duration = Duration::from_secs(1);
+/// A connection that answered within this time is lent without a question.
+const FRESH: Duration = Duration::from_secs(1);
+/// How often a start that waits for its migrations says so.
+const MIGRATING: Duration = Duration::from_secs(10);
 /// After this long in an open transaction without a statement, PostgreSQL ends the session: an abandoned
 /// transaction holds back the horizon of every change feed.
 const IDLE_IN_TRANSACTION: &str = "15s";
@@ -44,6 +55,9 @@ pub enum DbError {
     /// Nothing answered, or it refused the connection, until the time was over.
     #[error("cannot connect to {host}:{port}/{database}")]
     Connect { host: String, port: u16, database: String, source: sqlx::Error },
+    /// A pool's socket could not be opened.
+    #[error("connections to the database cannot be watched")]
+    Relay(#[source] io::Error),
     /// A migration failed; the ones before it stand.
     #[error("cannot migrate the database")]
     Migrate(#[source] MigrateError),
@@ -71,11 +85,22 @@ pub async fn migrate(url: &Secret, name: &'static str, migrations: &Migrator) ->
     let mut connection = patiently(&options).await?;
     let mut migrations = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
     migrations.set_ignore_missing(true);
-    migrations.run(&mut connection).await.map_err(DbError::Migrate)?;
+    with_word(name, migrations.run(&mut connection)).await.map_err(DbError::Migrate)?;
     if let Err(error) = connection.close().await {
         tracing::debug!(error = crate::telemetry::chain(&error), "the migrating connection did not close cleanly");
     }
     Ok(())
+}
+
+/// Drives migrations to their end, and says from time to time that this is what a start waits for.
+async fn with_word<T>(name: &str, run: impl Future<Output = T>) -> T {
+    tokio::pin!(run);
+    loop {
+        match timeout(MIGRATING, &mut run).await {
+            Ok(ended) => return ended,
+            Err(_) => tracing::warn!(name, "migrating still, or waiting for another process that does"),
+        }
+    }
 }
 
 /// Opens the pool of the serving role, waiting for a database that is still coming up.
@@ -90,21 +115,50 @@ pub async fn connect(config: &ServiceConfig, name: &'static str) -> Result<PgPoo
     Ok(pool(config.pool_size.get(), options))
 }
 
-/// A pool of another size and purpose on the same database, such as the feed's; `purpose` shows in
-/// `pg_stat_activity` and no statement timeout is set.
+/// A pool of another size and purpose on the same database; `purpose` shows in `pg_stat_activity`. No statement timeout is
+/// set: `limit` bounds how long what was asked may stay without one byte of an answer, and what the server is not at work
+/// on any more is given up within half a minute.
 ///
 /// # Errors
-/// The URL does not parse.
-pub fn side_pool(config: &ServiceConfig, purpose: &str, size: u32) -> Result<PgPool, DbError> {
-    Ok(pool(size, options(&config.database_url, purpose)?))
+/// The URL does not parse, or the pool's socket cannot be opened.
+pub fn side_pool(config: &ServiceConfig, purpose: &str, size: u32, limit: Duration) -> Result<PgPool, DbError> {
+    let options = options(&config.database_url, purpose)?;
+    // A server on this host, asked through its own socket, does not vanish alone.
+    if options.get_socket().is_some() || options.get_host().starts_with('/') {
+        return Ok(pool(size, options));
+    }
+    // What waits for a lock hears of it before it would count as silent.
+    let patience = format!("{}ms", limit.as_millis() / 2);
+    let options = options.options([("lock_timeout", patience)]);
+    let relay = Arc::new(Relay::start(options, limit).map_err(DbError::Relay)?);
+    let options = relay.options.clone();
+    let pool = pool_options(size).after_connect(move |connection, _| {
+        let relay = Arc::clone(&relay);
+        Box::pin(async move { relay.learn(connection).await })
+    });
+    Ok(pool.connect_lazy_with(options))
 }
 
 fn pool(size: u32, options: PgConnectOptions) -> PgPool {
+    pool_options(size).connect_lazy_with(options)
+}
+
+/// A connection that does not answer is closed, whether it is to be lent or given back: sqlx's own questions have no end.
+/// One whose statement was given up half-way is given time to end it, and no more.
+fn pool_options(size: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(120))
-        .connect_lazy_with(options)
+        .test_before_acquire(false)
+        .before_acquire(|connection, it| Box::pin(async move { Ok(it.idle_for < FRESH || answers(connection).await?) }))
+        .after_release(|connection, _| Box::pin(answers(connection)))
+}
+
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // An error closes the connection at once; `false` would first send to it.
+    timeout(PING, connection.ping()).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+    Ok(true)
 }
 
 /// Starts this program anew without libpq's variables (`PGSSLMODE`, `PGOPTIONS` …), if it was given any.

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
 use axum::Router;
-use jobs::engine::Scheduler;
+use base::Turns;
+use jobs::engine::{
+    Scheduler,
+    incident::{self, Finding, Kind},
+};
 use kit::serve::{self, Api};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -12,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Config, State, console, http, wiring};
 
+/// The longest that reading the user's reports and views again may take.
+const RELOAD: Duration = Duration::from_secs(10);
 /// How often the user's folder of reports and views is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -23,7 +29,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     kit::telemetry::init(&config.service.log)?;
     // The port first: that it is busy should be reported before a database is touched.
     let listener = serve::bind(&config.service).await?;
-    let stop = serve::stop_on_signal()?;
+    let stop = serve::stop_on_signal(&config.service)?;
     // A file that may not grow beyond a limit fails one download.
     base::ignore_file_size_signal()?;
     many_open_files();
@@ -64,8 +70,8 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
         stop.cancelled().await;
         runner_stop.cancel();
     };
-    let watching = watch_reports(&state, &stop);
-    let (served, (), (), ()) = tokio::join!(serving, scheduling, stopping, watching);
+    let watching = async { tokio::join!(watch_reports(&state, &stop), watch_loops(&state, &stop)) };
+    let (served, (), (), _) = tokio::join!(serving, scheduling, stopping, watching);
     Ok(served?)
 }
 
@@ -73,7 +79,9 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
 async fn watch_reports(state: &State, stop: &CancellationToken) {
     let Some(folder) = &state.config.catalogue_dir else { return };
     let mut look = tokio::time::interval(LOOK);
+    let turns = Turns::of("watch of the catalogue", RELOAD);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
+        turns.mark();
         match state.aggregator.reload_if_changed().await {
             Ok(None) => {}
             Ok(Some(catalogue)) => {
@@ -84,6 +92,28 @@ async fn watch_reports(state: &State, stop: &CancellationToken) {
                 let error = kit::telemetry::chain(&error);
                 tracing::warn!(error, "the catalogue was read again, but tables of it could not be made");
             }
+        }
+    }
+}
+
+/// Makes an incident of a loop of this process that has stopped, on connections of requests, which have an end.
+async fn watch_loops(state: &State, stop: &CancellationToken) {
+    let mut look = tokio::time::interval(LOOK);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let stopped: Vec<String> = base::stopped().into_iter().map(|it| it.name).collect();
+        if stopped.is_empty() {
+            continue;
+        }
+        let replica = &state.config.replica;
+        let finding = Finding {
+            kind: Kind::LoopStopped,
+            subject: replica.clone(),
+            summary: format!("of replica {replica} does not turn any more: {}; restart it", stopped.join(", ")),
+            facts: serde_json::json!({ "loops": stopped }),
+        };
+        let confirmed = async { incident::confirm(&mut *state.pool.acquire().await?, &finding).await };
+        if let Ok(Err(error)) = tokio::time::timeout(RELOAD, confirmed).await {
+            tracing::warn!(%error, "an incident could not be written");
         }
     }
 }

@@ -1,6 +1,8 @@
-//! `/health/live`: the process runs; also `/health/live/NAME`, which only the service of that name answers.
+//! `/health/live`: the process runs and each of its loops turns, else 503 naming those that have stopped.
+//! `/health/live/NAME`: it runs; only the service of that name answers. The gateway asks this one: a service whose loops have
+//! stopped still answers requests.
 //! `/health/ready`: all it depends on answers, else 503 naming what does not.
-//! Both are 503 as soon as the service is asked to stop.
+//! All are 503 as soon as the service is asked to stop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,12 +52,18 @@ impl Health {
 
     /// The paths of the service called `name`.
     pub(super) fn router(self, name: &str) -> Router {
-        let live = || async { axum::Json(json!({"status": "ok"})) };
         Router::new()
             .route(LIVE, get(live))
-            .route(&format!("{LIVE}/{name}"), get(live))
+            .route(&format!("{LIVE}/{name}"), get(async || axum::Json(json!({"status": "ok"}))))
             .route(READY, get(move || ready(self.clone())))
     }
+}
+
+async fn live() -> Response {
+    let stopped: Vec<String> = base::stopped().into_iter().map(|it| it.name).collect();
+    let (code, status) =
+        if stopped.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopped") };
+    (code, axum::Json(json!({"status": status, "failing": stopped}))).into_response()
 }
 
 async fn ready(health: Health) -> Response {
