@@ -1,6 +1,7 @@
 //! The jobs engine against a real PostgreSQL: one success per occurrence, whoever dies, pauses or cancels.
 
 mod alerts;
+mod clocks;
 mod delivery;
 pub(crate) mod desk;
 mod engine;
@@ -9,7 +10,7 @@ mod interrupted;
 mod provisional;
 mod replicas;
 mod restatement;
-mod service;
+pub(crate) mod service;
 
 use std::sync::{
     Arc,

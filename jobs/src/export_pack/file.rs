@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     document::Document,
     engine::{JobError, Run},
-    hashing::Hashing,
+    hashing::{self, Hashing},
 };
 
 /// A whole file in its attempt's folder.
@@ -32,15 +32,17 @@ pub(super) struct Built {
     sha256: String,
 }
 
-/// The formats in which a revision was exported before.
+/// The formats in which a revision was exported before, and is still on the disk unless it was taken away again.
 pub(super) async fn recorded(
     db: &PgPool,
+    exports_dir: &Path,
     day: NaiveDate,
     report: &str,
     revision: i32,
 ) -> Result<Vec<String>, JobError> {
-    let known = sqlx::query_scalar!(
-        "SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3",
+    let known = sqlx::query!(
+        r#"SELECT format, path, bytes, removed_at IS NOT NULL AS "removed!" FROM exports.file
+            WHERE business_day = $1 AND report = $2 AND revision = $3"#,
         day,
         report,
         revision
@@ -48,7 +50,10 @@ pub(super) async fn recorded(
     .fetch_all(db)
     .await
     .context("the exports tables could not be read")?;
-    Ok(known)
+    let is_whole = |path: &str, bytes: i64| {
+        std::fs::metadata(exports_dir.join(path)).is_ok_and(|it| i64::try_from(it.len()) == Ok(bytes))
+    };
+    Ok(known.into_iter().filter(|it| it.removed || is_whole(&it.path, it.bytes)).map(|it| it.format).collect())
 }
 
 /// Encode one revision into the attempt's folder.
@@ -82,32 +87,54 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
     run.lease().check(&mut tx).await?;
     lock_day(&mut tx, day).await?;
     for file in &built {
+        let name = free_name(&folder, file)?;
         let recorded = sqlx::query!(
             "INSERT INTO exports.file
                     (business_day, report, revision, format, path, rows, bytes, sha256, provenance, run_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             ON CONFLICT ON CONSTRAINT file_revision_key DO NOTHING",
+             ON CONFLICT ON CONSTRAINT file_revision_key DO UPDATE
+                SET path = excluded.path, rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256,
+                    provenance = excluded.provenance, run_id = excluded.run_id
+              WHERE $11",
             day,
             &file.provenance.report,
             file.revision,
             file.format.name(),
-            format!("{day}/{}", file.name),
+            format!("{day}/{name}"),
             i64::try_from(file.rows).unwrap_or(i64::MAX),
             i64::try_from(file.bytes).unwrap_or(i64::MAX),
             &file.sha256,
             serde_json::to_value(&file.provenance).context("the provenance could not be written")?,
-            run.id
+            run.id,
+            // Recorded before and not on the disk, or it would not have been built: it is written again.
+            !folder.join(&file.name).exists()
         )
         .execute(&mut *tx)
         .await
         .context("the exports tables could not be written")?;
         // Recorded by another run meanwhile: its file stands.
         if recorded.rows_affected() == 1 {
-            std::fs::rename(&file.path, folder.join(&file.name)).context("the file could not be put in its place")?;
+            std::fs::rename(&file.path, folder.join(&name)).context("the file could not be put in its place")?;
         }
     }
     // The names are on disk before the rows that tell of them are.
     File::open(&folder).and_then(|folder| folder.sync_all()).context("the folder could not be synced")?;
     tx.commit().await.context("the exports tables could not be written")?;
     Ok(())
+}
+
+/// The name that a file gets: its own, unless a file of another content has it, which is never written over: whoever fetched
+/// that one may come again. Revisions have the numbers of others where the database went back to an earlier state.
+fn free_name(folder: &Path, file: &Built) -> anyhow::Result<String> {
+    let (stem, extension) = file.name.split_once('.').unwrap_or((&file.name, ""));
+    let mut name = file.name.clone();
+    for number in 2.. {
+        match hashing::of_file(&folder.join(&name)) {
+            Ok(found) if found != file.sha256 => name = format!("{stem}-{number}.{extension}"),
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error).with_context(|| format!("{name} could not be read")),
+        }
+    }
+    Ok(name)
 }

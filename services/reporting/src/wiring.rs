@@ -110,8 +110,13 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         own_program().context("the program does not find itself, and could start no process that computes")?;
     let workers = Workers { program, memory: config.compute_memory.get() };
     let aggregator = Aggregator::with_workers(work, settings, workers).await?;
-    std::fs::create_dir_all(&config.exports_dir)
-        .with_context(|| format!("the exports folder {} cannot be made", config.exports_dir.display()))?;
+    let exports = &config.exports_dir;
+    let is_used = jobs::export_pack::has_files(&pool).await?;
+    if !base::mark(exports, is_used)
+        .with_context(|| format!("the exports folder {} cannot be made", exports.display()))?
+    {
+        tracing::error!(folder = %exports.display(), "files of the exports folder are known, but it is empty; none is written");
+    }
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)
         .with_context(|| format!("the spool folder {} cannot be used", config.spool_dir.display()))?;
     let webhook = Webhook::new(config.webhook_secret.as_ref().map(|secret| secret.expose()))?;

@@ -325,8 +325,8 @@ async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_the
     sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut gone).await.unwrap();
 
     // Another run of it is alive, so the replica is.
-    let alive = "INSERT INTO jobs.run (job, scheduled_for, status, owner, fence, lease_until)
-                 VALUES ('alive', now(), 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
+    let alive = "INSERT INTO jobs.run (job, scheduled_for, origin, status, owner, fence, lease_until)
+                 VALUES ('alive', now(), 'schedule', 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
     sqlx::query(alive).execute(&pool).await.unwrap();
     taken_over("2026-03-01T02:30:00Z").await;
     sqlx::query("SELECT 1").execute(&mut gone).await.expect("it lives");
