@@ -109,7 +109,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let program =
         own_program().context("the program does not find itself, and could start no process that computes")?;
     let workers = Workers { program, memory: config.compute_memory.get() };
-    let aggregator = Aggregator::with_workers(work, settings, workers).await?;
+    let aggregator = Aggregator::with_workers(work.clone(), settings, workers).await?;
     let exports = &config.exports_dir;
     let is_used = jobs::export_pack::has_files(&pool).await?;
     if !base::mark(exports, is_used)
@@ -130,7 +130,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let answers = Answers::new(pool.clone(), Arc::clone(&aggregator), spool, slots, slot_timeout);
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
     Ok(State(Arc::new(Opened {
-        runner: Runner::new(plan, registry, settings),
+        runner: Runner::new(plan, work, registry, settings),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config,

@@ -171,12 +171,13 @@ impl Ask {
         Ok(())
     }
 
-    /// The witness that covers all that was sent before this page, and the horizon that the poll ends at: in the middle of
-    /// a poll that of its last page, else the head's. A position never moves under the witness of an older one: a history
+    /// The witness that covers all that was sent before this page, and the horizon that the poll ends at: the cursor's in the
+    /// middle of a poll, and under a head that is older than the cursor, else the head's. A position never moves under the witness of an older one: a history
     /// that forked in between knows that one, and has other rows below the new position.
     fn witness(&self) -> Option<Uuid> {
-        let within = self.cursor.as_ref().filter(|cursor| cursor.floor.is_some()).map(|cursor| cursor.witness);
-        within.or_else(|| self.head.as_ref().map(|head| head.witness))
+        let behind = |cursor: &Cursor| self.head.as_ref().is_some_and(|head| head.horizon < cursor.xid);
+        let kept = self.cursor.as_ref().filter(|cursor| cursor.floor.is_some() || behind(cursor));
+        kept.map(|cursor| cursor.witness).or_else(|| self.head.as_ref().map(|head| head.witness))
     }
 
     /// Looks at the witnesses and finds where the page ends, in the transaction that will read it.
