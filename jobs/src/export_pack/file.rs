@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     document::Document,
     engine::{JobError, Run},
-    hashing::{self, Hashing},
+    hashing::Hashing,
 };
 
 /// A whole file in its attempt's folder.
@@ -87,7 +87,6 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
     run.lease().check(&mut tx).await?;
     lock_day(&mut tx, day).await?;
     for file in &built {
-        let name = free_name(&folder, file)?;
         let recorded = sqlx::query!(
             "INSERT INTO exports.file
                     (business_day, report, revision, format, path, rows, bytes, sha256, provenance, run_id)
@@ -100,7 +99,7 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
             &file.provenance.report,
             file.revision,
             file.format.name(),
-            format!("{day}/{name}"),
+            format!("{day}/{}", file.name),
             i64::try_from(file.rows).unwrap_or(i64::MAX),
             i64::try_from(file.bytes).unwrap_or(i64::MAX),
             &file.sha256,
@@ -114,27 +113,11 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
         .context("the exports tables could not be written")?;
         // Recorded by another run meanwhile: its file stands.
         if recorded.rows_affected() == 1 {
-            std::fs::rename(&file.path, folder.join(&name)).context("the file could not be put in its place")?;
+            std::fs::rename(&file.path, folder.join(&file.name)).context("the file could not be put in its place")?;
         }
     }
     // The names are on disk before the rows that tell of them are.
     File::open(&folder).and_then(|folder| folder.sync_all()).context("the folder could not be synced")?;
     tx.commit().await.context("the exports tables could not be written")?;
     Ok(())
-}
-
-/// The name that a file gets: its own, unless a file of another content has it, which is never written over: whoever fetched
-/// that one may come again. Revisions have the numbers of others where the database went back to an earlier state.
-fn free_name(folder: &Path, file: &Built) -> anyhow::Result<String> {
-    let (stem, extension) = file.name.split_once('.').unwrap_or((&file.name, ""));
-    let mut name = file.name.clone();
-    for number in 2.. {
-        match hashing::of_file(&folder.join(&name)) {
-            Ok(found) if found != file.sha256 => name = format!("{stem}-{number}.{extension}"),
-            Ok(_) => break,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            Err(error) => return Err(error).with_context(|| format!("{name} could not be read")),
-        }
-    }
-    Ok(name)
 }

@@ -136,8 +136,9 @@ pub async fn connect(config: &ServiceConfig, name: &'static str) -> Result<PgPoo
     Ok(pool.connect_lazy_with(options))
 }
 
-/// A pool of another size and purpose on the same database; `purpose` shows in `pg_stat_activity`. No statement timeout is
-/// set: `limit` bounds how long what was asked may stay without one byte of an answer, and what the server is not at work
+/// A pool of another size and purpose on the same database; `purpose` shows in `pg_stat_activity`.
+///
+/// No statement timeout is set: `limit` bounds how long what was asked may stay without one byte of an answer, and what the server is not at work
 /// on any more is given up within half a minute.
 ///
 /// # Errors

@@ -80,7 +80,9 @@ impl Relay {
         let carried = Arc::new(Carried { server, limit, connections: Mutex::default() });
         let stop = CancellationToken::new();
         let (accepting, watching) = (Arc::clone(&carried), Arc::clone(&carried));
+        // Detached: they end with the relay.
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { accepting.accept(listener).await }));
+        // Detached: as above.
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { watching.watch().await }));
         Ok(Self { options, carried, _stop: stop.drop_guard() })
     }
