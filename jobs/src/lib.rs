@@ -10,6 +10,7 @@
 //! (rows of views, so that reports need not compute them).
 
 pub mod backfill;
+mod clocks;
 pub mod context;
 pub mod declared;
 pub mod deliver;

@@ -39,6 +39,7 @@ struct Candidate {
     attempt: i32,
     takeovers: i32,
     token: i64,
+    owner: Option<String>,
     arguments: Value,
     progress: Option<Value>,
     started_at: Option<DateTime<Utc>>,
@@ -82,6 +83,9 @@ pub async fn claim(
     if !taken_over && !overlap_allows(&mut tx, declaration, &candidate).await? {
         tx.commit().await?;
         return Ok(None);
+    }
+    if let Some(owner) = candidate.owner.as_deref().filter(|owner| taken_over && *owner != replica) {
+        end_sessions(&mut tx, owner).await?;
     }
     if taken_over && let Some(status) = end_lost(&mut tx, &declaration.name, &candidate).await? {
         tx.commit().await?;
@@ -130,7 +134,7 @@ async fn lock(
     sqlx::query_as!(
         Candidate,
         r#"SELECT id, status AS "status: _", cancel_requested_at IS NOT NULL AS "cancel_requested!", origin, attempt,
-                  takeovers, fence AS token, arguments, progress, started_at, scheduled_for, created_at
+                  takeovers, fence AS token, owner, arguments, progress, started_at, scheduled_for, created_at
            FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
@@ -141,6 +145,33 @@ async fn lock(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// What the sessions in which a replica works are called; those of one that fell silent are ended by it.
+#[must_use]
+pub fn sessions_of(replica: &str) -> String {
+    // As the server keeps it: 63 bytes of plain text.
+    let plain = |it: char| if it.is_ascii_graphic() || it == ' ' { it } else { '?' };
+    format!("reporting work {replica}").chars().map(plain).take(63).collect()
+}
+
+/// Ends the sessions of a replica of whose runs none is alive: its host may be gone, and PostgreSQL would keep them, with
+/// their locks, until it notices.
+async fn end_sessions(connection: &mut PgConnection, owner: &str) -> Result<(), sqlx::Error> {
+    let ended = sqlx::query!(
+        r#"SELECT pg_terminate_backend(pid) AS "ended!" FROM pg_stat_activity
+            WHERE application_name = $1 AND usename = current_user
+              AND NOT EXISTS (SELECT FROM jobs.run
+                               WHERE owner = $2 AND status = 'running' AND lease_until >= clock_timestamp())"#,
+        sessions_of(owner),
+        owner
+    )
+    .fetch_all(connection)
+    .await?;
+    if !ended.is_empty() {
+        tracing::warn!(owner, sessions = ended.len(), "a replica fell silent; its sessions are ended");
+    }
+    Ok(())
 }
 
 /// Ends the attempt of a lost process; the status of its run, where that ends too.

@@ -74,7 +74,7 @@ impl App {
 /// It cannot start, or its listener fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = kit::serve::bind(&config.service).await?;
-    let stop = kit::serve::stop_on_signal()?;
+    let stop = kit::serve::stop_on_signal(&config.service)?;
     serve(config, listener, stop).await
 }
 

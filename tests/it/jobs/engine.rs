@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DurationRound as _, SubsecRound as _, TimeDelta, Utc};
 use jobs::engine::{
     Cadence, CatchUp, Declaration, Job, JobError, Overlap, Registry, Run, RunStatus, Runner, RunnerSettings, Scheduler,
-    history, planner,
+    history, planner, sessions_of,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -349,4 +349,38 @@ async fn a_run_that_was_cancelled_while_its_process_was_gone_is_not_taken_over()
     history::cancel(&pool, row.id).await.unwrap();
     assert_eq!(runner.run("unwanted", occurrence).await.unwrap().status, RunStatus::Cancelled);
     assert_eq!(counter.begun.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_them_its_locks() {
+    let pool = database().await;
+    let taken_over = async |job: &str| {
+        let runner = replica(&pool, &declaration(job), &Arc::new(Counter::default()));
+        let occurrence = at("2026-03-01T02:30:00Z");
+        runner.request(job, occurrence, &json!({})).await.unwrap();
+        silence(&pool, job).await;
+        runner.run(job, occurrence).await.unwrap();
+    };
+    let mut gone = pool.acquire().await.unwrap().detach();
+    sqlx::query("SELECT set_config('application_name', $1, false)")
+        .bind(sessions_of("gone"))
+        .execute(&mut gone)
+        .await
+        .unwrap();
+    sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut gone).await.unwrap();
+
+    // Another run of it is alive, so the replica is.
+    let alive = "INSERT INTO jobs.run (job, scheduled_for, origin, status, owner, fence, lease_until)
+                 VALUES ('alive', now(), 'schedule', 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
+    sqlx::query(alive).execute(&pool).await.unwrap();
+    taken_over("orphan").await;
+    sqlx::query("SELECT 1").execute(&mut gone).await.expect("it lives");
+
+    sqlx::query("DELETE FROM jobs.run WHERE job = 'alive'").execute(&pool).await.unwrap();
+    taken_over("orphaned").await;
+    eventually("its lock to be free", async || {
+        sqlx::query_scalar("SELECT pg_try_advisory_lock(4711)").fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    assert!(sqlx::query("SELECT 1").execute(&mut gone).await.is_err());
 }

@@ -261,6 +261,7 @@ impl Reports {
         names: impl IntoIterator<Item = &String>,
         days: &[RangeInclusive<NaiveDate>],
     ) -> Result<BTreeMap<String, Dataset>, ReportError> {
+        self.lake.is_there().await?;
         let mut datasets = BTreeMap::new();
         let names: Vec<&String> = names.into_iter().collect();
         self.lake.refuse_inlined(names.iter().map(|name| name.as_str())).await?;

@@ -67,6 +67,11 @@ pub enum AnswerError {
     /// The database is unavailable, and with it the lake's catalogue.
     #[error("the lake's catalogue cannot be read for the moment; try again")]
     Catalogue(#[source] BoxError),
+    /// The lake's folder is not there.
+    #[error(
+        "the lake's folder is not there, so nothing can be computed until it is back; what is published can be read"
+    )]
+    Lake(#[source] BoxError),
     /// The reporting database failed.
     #[error("the reporting database failed")]
     Database(#[from] sqlx::Error),
@@ -107,6 +112,7 @@ impl AnswerError {
             | Self::Damaged { .. }
             | Self::Spool(_)
             | Self::Catalogue(_)
+            | Self::Lake(_)
             | Self::Database(_)
             | Self::Internal(_) => false,
         }
@@ -220,6 +226,7 @@ impl From<ReportError> for AnswerError {
             ReportError::Lake(lake) if matches!(*lake, LakeError::Inlined { .. }) => {
                 Self::Damaged { detail: lake.to_string() }
             }
+            ReportError::Lake(ref lake) if matches!(**lake, LakeError::Gone(_)) => Self::Lake(error.into()),
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
             | ReportError::MightOverflow { .. }

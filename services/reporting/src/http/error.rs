@@ -34,7 +34,7 @@ impl From<AnswerError> for ApiError {
             }
             AnswerError::TooLarge { detail } => Self::Unprocessable { code: "report-too-large", detail },
             AnswerError::Spool(source) => unavailable(detail, source),
-            AnswerError::Catalogue(source) => unavailable(detail, source),
+            AnswerError::Catalogue(source) | AnswerError::Lake(source) => unavailable(detail, source),
             AnswerError::Database(error) => Self::Database(error),
             AnswerError::Internal(source) => Self::Internal(source),
         }
@@ -72,6 +72,7 @@ mod tests {
             (AnswerError::TooLarge { detail: name() }, 422, "report-too-large"),
             (full().into(), 503, "unavailable"),
             (AnswerError::Catalogue("away".into()), 503, "unavailable"),
+            (AnswerError::Lake("gone".into()), 503, "unavailable"),
             (AnswerError::Database(sqlx::Error::PoolTimedOut), 503, "unavailable"),
             (AnswerError::internal("a bug"), 500, "internal"),
         ] {
