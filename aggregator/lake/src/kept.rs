@@ -67,7 +67,7 @@ pub struct KeptRows {
 pub struct Due {
     /// The days, in order.
     pub days: BTreeSet<NaiveDate>,
-    /// The oldest snapshot that changed one of them since it was kept; 0 when that is forgotten.
+    /// The oldest snapshot that changed one of them since it was kept; 0 when that is forgotten, or there is none.
     pub since: i64,
 }
 

@@ -1,6 +1,7 @@
 //! The lake alone, on a PostgreSQL of the tests' own: commit, delete files, compaction, expiry, and the lock.
 
 mod cluster;
+mod kept;
 
 use std::sync::Arc;
 
