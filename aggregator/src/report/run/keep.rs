@@ -111,7 +111,7 @@ impl Reports {
     pub async fn ended(&self) -> Result<(i64, NaiveDate), ReportError> {
         let snapshot = lake::snapshot::current(self.lake.db()).await?;
         let (zones, now, today) = (self.zones(snapshot).await?, Utc::now(), self.today());
-        let ended = (0..3).map(|back| today - Days::new(back)).find(|day| day_end(*day, &zones) <= now);
+        let ended = (0..3).map(|back| today - Days::new(back)).find(|day| day_end(*day, &zones, self.days().start) <= now);
         Ok((snapshot, ended.unwrap_or(today - Days::new(3))))
     }
 
@@ -269,7 +269,8 @@ const fn shown(kind: lake::ColumnType) -> ColumnType {
         lake::ColumnType::String => ColumnType::String,
         lake::ColumnType::Bool => ColumnType::Bool,
         lake::ColumnType::Date => ColumnType::Date,
-        lake::ColumnType::Timestamp => ColumnType::Timestamp,
+        // A local time reads as the moment that it would be in UTC.
+        lake::ColumnType::Timestamp | lake::ColumnType::Local => ColumnType::Timestamp,
     }
 }
 
