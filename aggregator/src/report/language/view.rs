@@ -109,7 +109,7 @@ impl Views {
         let schema = output(&view.query, schemas, &self.schemas())?;
         let found = keep::by_day(&view.query, by_day);
         let against = |fault: &Fault| format!("the view \"{}\" reads more than one day: {}", view.name, fault.message);
-        by_day.insert(view.name.clone(), found.as_ref().map(|()| ()).map_err(against));
+        by_day.insert(view.name.clone(), found.as_ref().copied().map_err(against));
         if let Some(key) = view.keep.take() {
             found?;
             let select = self.expand(&view.query, &view.reads)?;

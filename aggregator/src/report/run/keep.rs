@@ -238,7 +238,7 @@ fn days_that_differ(
 ) -> PolarsResult<Vec<NaiveDate>> {
     let sorted = |rows: &DataFrame| {
         let sorted = rows.sort(key.iter().map(String::as_str), SortMultipleOptions::default())?;
-        sorted.partition_by_stable([lake::BUSINESS_DAY], true).map(|parts| by_day(parts))
+        sorted.partition_by_stable([lake::BUSINESS_DAY], true).map(by_day)
     };
     let (held, right) = (sorted(held)??, sorted(right)??);
     let same = |day: &NaiveDate| match (held.get(day), right.get(day)) {
