@@ -17,11 +17,14 @@ pub use limits::{AlertSettings, Drift};
 
 use crate::{
     context::Context,
-    engine::{Job, JobError, Run, incident},
+    engine::{
+        Job, JobError, Run,
+        incident::{self, Kind},
+    },
     nothing::Nothing,
 };
 
-/// A loop that has stopped is confirmed every few seconds; without it for this long, its process has ended or it turns again.
+/// What a process finds wrong with itself it confirms every few seconds; after this long without, it has ended or is well again.
 const CONFIRMED: Duration = Duration::from_secs(60);
 
 /// The job.
@@ -75,8 +78,10 @@ impl Job for Watch {
             let closed = incident::close_others(&mut tx, *kind, &lasting).await;
             outcome.closed += closed.context("the incident could not be written")?;
         }
-        let closed = incident::close_unconfirmed(&mut tx, incident::Kind::LoopStopped, CONFIRMED).await;
-        outcome.closed += closed.context("the incident could not be written")?;
+        for kind in [Kind::LoopStopped, Kind::CatalogueLost] {
+            let closed = incident::close_unconfirmed(&mut tx, kind, CONFIRMED).await;
+            outcome.closed += closed.context("the incident could not be written")?;
+        }
         tx.commit().await.context("the jobs tables could not be written")?;
         self.notify(run, &mut outcome).await?;
         Ok(outcome)

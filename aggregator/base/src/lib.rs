@@ -10,6 +10,7 @@ mod day;
 mod digest;
 mod error_chain;
 mod file_size;
+mod folder_mark;
 mod span;
 mod turns;
 
@@ -22,5 +23,6 @@ pub use day::{date_in, today};
 pub use digest::{hex, sha256_hex};
 pub use error_chain::error_chain;
 pub use file_size::ignore_file_size_signal;
+pub use folder_mark::{is_marked, mark};
 pub use span::{Span, format_span, parse_span};
 pub use turns::{Stopped, Turns, stopped};

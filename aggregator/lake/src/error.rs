@@ -21,6 +21,9 @@ pub enum LakeError {
         #[source]
         source: std::io::Error,
     },
+    /// The folder is not there: its disk is not mounted, say.
+    #[error("the lake's folder {} is not there", .0.display())]
+    Gone(PathBuf),
     /// A column's type differs from the one in the lake.
     #[error("{dataset}.{column}: declared as {declared}, but the lake holds {existing}; give the column a new name")]
     ColumnType {
@@ -57,11 +60,11 @@ pub enum LakeError {
 }
 
 impl LakeError {
-    /// Whether the reporting database could not be asked, so that the same may work later.
+    /// Whether the reporting database could not be asked, or the folder is not there, so that the same may work later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Database(_) => true,
+            Self::Database(_) | Self::Gone(_) => true,
             Self::Shared(error) => error.is_unavailable(),
             _ => false,
         }

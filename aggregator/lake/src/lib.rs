@@ -87,6 +87,17 @@ impl Lake {
         &self.dir
     }
 
+    /// Whether the folder is there, with what opening it made in it: an empty one where a disk is mounted is not it.
+    ///
+    /// # Errors
+    /// [`LakeError::Gone`].
+    pub async fn is_there(&self) -> Result<(), LakeError> {
+        match tokio::fs::metadata(self.dir.join("staging")).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(LakeError::Gone(self.dir.clone())),
+        }
+    }
+
     /// The bound on computations that hold a core.
     pub fn compute(&self) -> &Compute {
         &self.compute

@@ -80,6 +80,10 @@ impl Reports {
         self.statements.has_changed().await
     }
 
+    pub(crate) async fn has_lost_catalogue(&self) -> bool {
+        self.statements.has_lost_files().await
+    }
+
     /// Reads the catalogue's files again; runs that have begun end with the old one.
     pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
         let fresh = self.statements.reload().await?;
@@ -105,11 +109,10 @@ impl Reports {
         self.clock.look().await.map(|now| (now.sources, now.snapshot))
     }
 
-    /// Seconds by which the database's clock is ahead of this process's.
-    pub(crate) async fn database_ahead(&self) -> Result<i64, ReportError> {
+    /// The database's clock.
+    pub(crate) async fn database_now(&self) -> Result<DateTime<Utc>, ReportError> {
         let now = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.lake.db()).await;
-        let now: DateTime<Utc> = now.map_err(LakeError::from)?;
-        Ok((now - Utc::now()).num_seconds())
+        Ok(now.map_err(LakeError::from)?)
     }
 
     /// By how much clocks may differ before no figure is final.

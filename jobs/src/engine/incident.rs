@@ -30,6 +30,8 @@ pub enum Kind {
     Outdated,
     /// A loop of a replica does not turn any more.
     LoopStopped,
+    /// The folder of the user's reports and views has gone, and what was last read of it goes on.
+    CatalogueLost,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Outdated => "outdated",
             Self::LoopStopped => "loop_stopped",
+            Self::CatalogueLost => "catalogue_lost",
         }
     }
 }

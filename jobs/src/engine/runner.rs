@@ -34,6 +34,7 @@ pub struct Runner {
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    work: PgPool,
     registry: Registry,
     settings: RunnerSettings,
     stop: CancellationToken,
@@ -41,11 +42,12 @@ struct Inner {
 }
 
 impl Runner {
-    /// A runner over the declared jobs.
+    /// A runner over the declared jobs. On `pool` it plans, claims and keeps its leases; on `work`, which may wait long for
+    /// what the work itself has locked, runs write their logs and their ends.
     #[must_use]
-    pub fn new(pool: PgPool, registry: Registry, settings: RunnerSettings) -> Self {
+    pub fn new(pool: PgPool, work: PgPool, registry: Registry, settings: RunnerSettings) -> Self {
         registry.names().iter().for_each(|job| metric::begin(job));
-        let inner = Inner { pool, registry, settings, stop: CancellationToken::new(), wake: Notify::new() };
+        let inner = Inner { pool, work, registry, settings, stop: CancellationToken::new(), wake: Notify::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -130,7 +132,7 @@ impl Runner {
     }
 
     async fn attempt(&self, entry: &Entry, row: &RunRow, claim: Claim) -> Result<(), EngineError> {
-        let Inner { pool, settings, .. } = &*self.inner;
+        let Inner { pool, work: writer, settings, .. } = &*self.inner;
         let Claim { lease, attempt, arguments, progress, now, begun_at, is_first } = claim;
         if is_first {
             metric::late(&row.job, (now - row.scheduled_for).to_std().unwrap_or_default());
@@ -145,7 +147,7 @@ impl Runner {
             attempt,
             lease,
             progress,
-            pool: pool.clone(),
+            pool: writer.clone(),
         };
         let started = tokio::time::Instant::now();
         // A task of its own, so that a panic is an outcome and a busy job cannot starve its heartbeat.
@@ -172,7 +174,7 @@ impl Runner {
         work.abort();
         let ending = ending.flatten();
         let written = match &ending {
-            Some(ending) => claim::end(pool, lease, ending).await?,
+            Some(ending) => claim::end(writer, lease, ending).await?,
             None => false,
         };
         report(row, attempt, ending.as_ref().filter(|_| written), started.elapsed());

@@ -82,6 +82,15 @@ async fn watch_reports(state: &State, stop: &CancellationToken) {
     let turns = Turns::of("watch of the catalogue", RELOAD);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         turns.mark();
+        if state.aggregator.has_lost_catalogue().await {
+            let summary = format!(
+                "the folder {} of reports and views is gone or empty; what was last read of it goes on",
+                folder.display()
+            );
+            let (kind, facts) = (Kind::CatalogueLost, serde_json::json!({ "folder": folder }));
+            confirm(state, Finding { kind, subject: state.config.replica.clone(), summary, facts }).await;
+            continue;
+        }
         match state.aggregator.reload_if_changed().await {
             Ok(None) => {}
             Ok(Some(catalogue)) => {
@@ -111,16 +120,20 @@ async fn watch_loops(state: &State, stop: &CancellationToken) {
             summary: format!("of replica {replica} does not turn any more: {}; restart it", stopped.join(", ")),
             facts: serde_json::json!({ "loops": stopped }),
         };
-        let confirmed = async { incident::confirm(&mut *state.pool.acquire().await?, &finding).await };
-        if let Ok(Err(error)) = tokio::time::timeout(RELOAD, confirmed).await {
-            tracing::warn!(%error, "an incident could not be written");
-        }
+        confirm(state, finding).await;
+    }
+}
+
+async fn confirm(state: &State, finding: Finding) {
+    let confirmed = async { incident::confirm(&mut *state.pool.acquire().await?, &finding).await };
+    if let Ok(Err(error)) = tokio::time::timeout(RELOAD, confirmed).await {
+        tracing::warn!(%error, "an incident could not be written");
     }
 }
 
 /// The whole application.
 pub fn app(state: &State) -> Router {
-    let aggregator = Arc::clone(&state.aggregator);
+    let (aggregator, lake) = (Arc::clone(&state.aggregator), Arc::clone(state.aggregator.lake()));
     Api::new("reporting", "Cross-domain reports: on demand, published, and as files; and the jobs that make them.")
         .metrics(aggregator::metric::describe)
         .metrics(jobs::metric::describe)
@@ -128,6 +141,10 @@ pub fn app(state: &State) -> Router {
         .metrics(crate::metric::describe)
         .observe(move || sources(Arc::clone(&aggregator)))
         .database("database", &state.pool)
+        .check("lake", move || {
+            let lake = Arc::clone(&lake);
+            async move { lake.is_there().await.map_err(|error| error.to_string()) }
+        })
         .routes(http::routes(state.clone()))
         .streams(http::streams(state.clone()))
         .pages(console::router(state))

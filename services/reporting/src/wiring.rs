@@ -109,9 +109,14 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let program =
         own_program().context("the program does not find itself, and could start no process that computes")?;
     let workers = Workers { program, memory: config.compute_memory.get() };
-    let aggregator = Aggregator::with_workers(work, settings, workers).await?;
-    std::fs::create_dir_all(&config.exports_dir)
-        .with_context(|| format!("the exports folder {} cannot be made", config.exports_dir.display()))?;
+    let aggregator = Aggregator::with_workers(work.clone(), settings, workers).await?;
+    let exports = &config.exports_dir;
+    let is_used = jobs::export_pack::has_files(&pool).await?;
+    if !base::mark(exports, is_used)
+        .with_context(|| format!("the exports folder {} cannot be made", exports.display()))?
+    {
+        tracing::error!(folder = %exports.display(), "files of the exports folder are known, but it is empty; none is written");
+    }
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)
         .with_context(|| format!("the spool folder {} cannot be used", config.spool_dir.display()))?;
     let webhook = Webhook::new(config.webhook_secret.as_ref().map(|secret| secret.expose()))?;
@@ -125,7 +130,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let answers = Answers::new(pool.clone(), Arc::clone(&aggregator), spool, slots, slot_timeout);
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
     Ok(State(Arc::new(Opened {
-        runner: Runner::new(plan, registry, settings),
+        runner: Runner::new(plan, work, registry, settings),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config,

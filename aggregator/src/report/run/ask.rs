@@ -193,6 +193,7 @@ impl Reports {
     /// What computing the answer to a question takes.
     async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
         let Question { report, bound, snapshot, .. } = question;
+        self.lake.is_there().await?;
         let mut datasets = BTreeMap::new();
         for dataset in &report.datasets {
             let files = self.lake.files(*snapshot, dataset, &bound.days).await?;

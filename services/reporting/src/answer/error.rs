@@ -6,6 +6,7 @@ use ::exports::Source;
 use ::jobs::engine::EngineError;
 use aggregator::{poll::PollError, publish::PublishError, report::ReportError, source::SourceError};
 use chrono::NaiveDate;
+use lake::LakeError;
 use serde::{Deserialize, Serialize};
 
 use super::spool::SpoolError;
@@ -63,6 +64,11 @@ pub enum AnswerError {
     /// The database is unavailable, and with it the lake's catalogue.
     #[error("the lake's catalogue cannot be read for the moment; try again")]
     Catalogue(#[source] BoxError),
+    /// The lake's folder is not there.
+    #[error(
+        "the lake's folder is not there, so nothing can be computed until it is back; what is published can be read"
+    )]
+    Lake(#[source] BoxError),
     /// The reporting database failed.
     #[error("the reporting database failed")]
     Database(#[from] sqlx::Error),
@@ -102,6 +108,7 @@ impl AnswerError {
             | Self::Busy { .. }
             | Self::Spool(_)
             | Self::Catalogue(_)
+            | Self::Lake(_)
             | Self::Database(_)
             | Self::Internal(_) => false,
         }
@@ -211,6 +218,7 @@ impl From<ReportError> for AnswerError {
             ReportError::File(reason) => {
                 serde_json::from_value::<FileFault>(reason).map_or_else(Self::internal, Self::from)
             }
+            ReportError::Lake(ref lake) if matches!(**lake, LakeError::Gone(_)) => Self::Lake(error.into()),
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
             | ReportError::MightOverflow { .. }

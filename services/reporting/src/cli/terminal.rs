@@ -90,6 +90,7 @@ pub(super) fn explained(error: AnswerError) -> anyhow::Error {
         | AnswerError::TooLarge { .. }
         | AnswerError::Spool(_)
         | AnswerError::Catalogue(_)
+        | AnswerError::Lake(_)
         | AnswerError::Database(_)
         | AnswerError::Internal(_) => "",
     };

@@ -32,7 +32,7 @@ impl From<AnswerError> for ApiError {
             AnswerError::Busy { detail } | AnswerError::TimedOut { detail } => Self::unavailable(detail),
             AnswerError::TooLarge { detail } => Self::Unprocessable { code: "report-too-large", detail },
             AnswerError::Spool(source) => unavailable(detail, source),
-            AnswerError::Catalogue(source) => unavailable(detail, source),
+            AnswerError::Catalogue(source) | AnswerError::Lake(source) => unavailable(detail, source),
             AnswerError::Database(error) => Self::Database(error),
             AnswerError::Internal(source) => Self::Internal(source),
         }
@@ -69,6 +69,7 @@ mod tests {
             (AnswerError::TooLarge { detail: name() }, 422, "report-too-large"),
             (full().into(), 503, "unavailable"),
             (AnswerError::Catalogue("away".into()), 503, "unavailable"),
+            (AnswerError::Lake("gone".into()), 503, "unavailable"),
             (AnswerError::Database(sqlx::Error::PoolTimedOut), 503, "unavailable"),
             (AnswerError::internal("a bug"), 500, "internal"),
         ] {
