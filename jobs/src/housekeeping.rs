@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
+    clocks,
     context::Context,
     engine::{Job, JobError, Run},
     export_pack,
@@ -68,6 +69,9 @@ pub struct Outcome {
     pub spool_files: u64,
 }
 
+/// How soon it is asked again whether the clocks agree.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// Lets go.
 pub struct Housekeeping {
     context: Context,
@@ -89,6 +93,9 @@ impl Job for Housekeeping {
 
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
+        if let Some(reason) = clocks::differ(aggregator, run.now).await? {
+            return Err(JobError::NotYet { reason: format!("nothing expires: {reason}"), again_in: LOOK_AGAIN });
+        }
         let compacted = unless_busy(aggregator.lake().compact(delta(self.settings.quiet)).await)?;
         let expired = unless_busy(aggregator.expire(delta(self.settings.keep_snapshots)).await)?;
         let swept = unless_busy(aggregator.lake().sweep().await)?;

@@ -9,6 +9,7 @@
 //! notifies of what is wrong, by [`webhook`]), [`housekeeping`].
 
 pub mod backfill;
+mod clocks;
 pub mod context;
 pub mod declared;
 pub mod deliver;

@@ -9,6 +9,9 @@
 //! A day older than the window is not published again by itself: what is published for it is marked as outdated, with
 //! since when and by what, and the job `watch` opens an incident. A run that is asked for what is outdated publishes it.
 //!
+//! A day that goes on, published before its time, is left as it is until it is over: it has its one provisional revision, and
+//! not one of every few minutes.
+//!
 //! References restate nothing: another name of a store, or one more store, is no news of a day that has passed.
 //!
 //! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
@@ -260,6 +263,9 @@ impl Restate {
         };
         let look = |current: PublishedDay| {
             let day = current.business_day;
+            if !gate.is_over(day) {
+                return None;
+            }
             let seen = if day < window { current.known_through } else { current.right_through };
             // On most looks nothing has changed, and a year of days need not be worked out.
             let behind = if changed.is_empty() { Vec::new() } else { aggregator.reports().days_behind(report, day) };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use base::AdvisoryLock;
-use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -78,9 +78,9 @@ impl Lake {
                    JOIN lake.ducklake_file_partition_value m ON m.data_file_id = f.data_file_id AND m.partition_key_index = 1
                    WHERE f.end_snapshot IS NULL AND t.end_snapshot IS NULL
                    GROUP BY 1, 2
-                   HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < $1
+                   HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < clock_timestamp() - make_interval(secs => $1)
                    ORDER BY 1, 2";
-        let months: Vec<Month> = sqlx::query_as(sql).bind(Utc::now() - quiet).fetch_all(&self.db).await?;
+        let months: Vec<Month> = sqlx::query_as(sql).bind(quiet.as_seconds_f64()).fetch_all(&self.db).await?;
         let today = base::today(self.time_zone);
         let is_over = |day: NaiveDate| (day.year(), day.month()) < (today.year(), today.month());
         Ok(months.into_iter().filter(|it| is_over(it.month)).collect())

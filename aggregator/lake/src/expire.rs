@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::AdvisoryLock;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Serialize;
 
 use crate::{Lake, LakeError, commit, pending};
@@ -46,12 +46,13 @@ impl Lake {
     }
 
     async fn expire_under(&self, lock: &AdvisoryLock, keep: TimeDelta) -> Result<Expired, LakeError> {
-        let before = Utc::now() - keep;
         let mut tx = base::begin(&self.db).await?;
         let head = commit::lock(&mut tx).await?;
         let expired: Vec<i64> = sqlx::query_scalar!(
-            "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id",
-            before,
+            "DELETE FROM lake.ducklake_snapshot
+              WHERE snapshot_time < clock_timestamp() - make_interval(secs => $1) AND snapshot_id < $2
+              RETURNING snapshot_id",
+            keep.as_seconds_f64(),
             head.snapshot_id
         )
         .fetch_all(&mut *tx)

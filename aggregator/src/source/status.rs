@@ -58,6 +58,7 @@ impl SourceStatus {
         };
         gauge!(metric::BREAKER, "source" => name()).set(breaker);
         gauge!(metric::STALE, "source" => name()).set(if self.stale { 1.0 } else { 0.0 });
+        gauge!(metric::CLOCK_AHEAD, "clock" => name()).set(self.clock_ahead_seconds as f64);
         gauge!(metric::QUARANTINED, "source" => name()).set(self.quarantined as f64);
         if let Some(through) = self.complete_through {
             gauge!(metric::COMPLETE_THROUGH, "source" => name()).set(through.timestamp_micros() as f64 / 1e6);
@@ -109,7 +110,9 @@ impl Sources {
         let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
         let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(&self.db).await?;
-        let (now, instant) = (Utc::now(), Instant::now());
+        let now: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.db).await?;
+        gauge!(metric::CLOCK_AHEAD, "clock" => "reporting_db").set((now - Utc::now()).num_seconds() as f64);
+        let instant = Instant::now();
         let mut all = Vec::with_capacity(self.all.len());
         for source in &self.all {
             let declaration = &source.declaration;

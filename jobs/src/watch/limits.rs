@@ -17,9 +17,12 @@ use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::engine::{
-    JobError, Run,
-    incident::{Finding, Kind},
+use crate::{
+    clocks,
+    engine::{
+        JobError, Run,
+        incident::{Finding, Kind},
+    },
 };
 
 /// Limits, and where a notification is sent when one is passed: `[alerts]` of the jobs file.
@@ -73,7 +76,7 @@ pub(super) async fn look(
         stale(source, limit.copied().unwrap_or(Span(declared)), first_polls.get(&source.name).copied(), run.now)
     });
     let quarantined = sources.iter().filter(|source| source.quarantined > settings.quarantine).map(quarantined);
-    let tolerance = i64::try_from(aggregator.settings().clock_tolerance.as_secs()).unwrap_or(i64::MAX);
+    let tolerance = clocks::tolerance(aggregator);
     let process = clock_of_process((run.now - Utc::now()).num_seconds(), tolerance);
     let ahead = sources.iter().filter(|source| source.clock_ahead_seconds > tolerance).map(clock_of_source);
     let mut seen = vec![

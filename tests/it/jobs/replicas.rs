@@ -66,7 +66,7 @@ impl Replica {
     }
 }
 
-fn skewing_library(folder: &Path) -> std::path::PathBuf {
+pub(super) fn skewing_library(folder: &Path) -> std::path::PathBuf {
     let library = folder.join("skew.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/jobs/skew.c");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status().unwrap();
