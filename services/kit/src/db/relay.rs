@@ -32,10 +32,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// After this much silence the server is asked whether it is at work, and as often as this again.
 const DOUBT: Duration = Duration::from_secs(10);
 /// Linux's own keepalive begins after two hours.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(10))
-    .with_interval(Duration::from_secs(5))
-    .with_retries(3);
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
 /// How long what was sent may stay without acknowledgement.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
@@ -82,18 +80,19 @@ impl Relay {
         let carried = Arc::new(Carried { server, limit, connections: Mutex::default() });
         let stop = CancellationToken::new();
         let (accepting, watching) = (Arc::clone(&carried), Arc::clone(&carried));
+        // Detached: they end with the relay.
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { accepting.accept(listener).await }));
+        // Detached: as above.
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { watching.watch().await }));
         Ok(Self { options, carried, _stop: stop.drop_guard() })
     }
 
     /// Learns which session a new connection has. Behind a pooler its number is not the connection's: nothing is asked of it.
     pub(super) async fn learn(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let session: Session = sqlx::query_as(
-            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-        )
-        .fetch_one(connection)
-        .await?;
+        let session: Session =
+            sqlx::query_as("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+                .fetch_one(connection)
+                .await?;
         for connection in &*self.carried.all() {
             if i64::from(connection.pid.load(Ordering::Relaxed)) == i64::from(session.0) {
                 connection.session.get_or_init(|| session);
@@ -151,8 +150,11 @@ impl Carried {
             for connection in silent.iter().filter(|it| it.silence() > self.limit) {
                 self.give_up(connection, "longer than a statement may take");
             }
-            let sessions: BTreeMap<Session, &Arc<Connection>> =
-                silent.iter().filter(|it| !it.cut.is_cancelled()).filter_map(|it| Some((*it.session.get()?, it))).collect();
+            let sessions: BTreeMap<Session, &Arc<Connection>> = silent
+                .iter()
+                .filter(|it| !it.cut.is_cancelled())
+                .filter_map(|it| Some((*it.session.get()?, it)))
+                .collect();
             if sessions.is_empty() || asked.elapsed() < DOUBT {
                 continue;
             }

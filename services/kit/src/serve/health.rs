@@ -53,14 +53,14 @@ impl Health {
     /// The paths of the service called `name`.
     pub(super) fn router(self, name: &str) -> Router {
         Router::new()
-            .route(LIVE, get(live))
+            .route(LIVE, get(async || alive(base::stopped())))
             .route(&format!("{LIVE}/{name}"), get(async || axum::Json(json!({"status": "ok"}))))
             .route(READY, get(move || ready(self.clone())))
     }
 }
 
-async fn live() -> Response {
-    let stopped: Vec<String> = base::stopped().into_iter().map(|it| it.name).collect();
+fn alive(stopped: Vec<base::Stopped>) -> Response {
+    let stopped: Vec<String> = stopped.into_iter().map(|it| it.name).collect();
     let (code, status) =
         if stopped.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopped") };
     (code, axum::Json(json!({"status": status, "failing": stopped}))).into_response()
@@ -84,4 +84,18 @@ async fn ready(health: Health) -> Response {
         .map(|(name, answer)| ((*name).to_owned(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" })))
         .collect();
     (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_whose_loop_has_stopped_does_not_live() {
+        assert_eq!(alive(Vec::new()).status(), StatusCode::OK);
+        let answer = alive(vec![base::Stopped { name: "scheduler".to_owned(), silence: Duration::from_secs(16) }]);
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(r#""failing":["scheduler"]"#), "{body:?}");
+    }
 }
