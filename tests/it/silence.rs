@@ -41,7 +41,8 @@ async fn a_statement_that_the_server_is_not_at_work_on_ends_and_one_that_it_is_g
         let mut held = pool.acquire().await.unwrap();
         assert!(network.strike(fault, way) > 0);
         let struck = sqlx::query("SELECT 1").execute(&mut *held);
-        let long = sqlx::query("SELECT pg_sleep(15)").execute(&pool);
+        let other = work(&url);
+        let long = sqlx::query("SELECT pg_sleep(15)").execute(&other);
         let began = Instant::now();
         let (struck, long) = tokio::join!(tokio::time::timeout(MINUTE, struck), long);
         assert!(struck.expect("it ends").is_err(), "{fault:?} {way:?}");

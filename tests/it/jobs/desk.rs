@@ -44,7 +44,7 @@ pub(crate) async fn ask(stack: &Stack, job: &str, arguments: &Value) -> Value {
 }
 
 /// Runs a job to its successful end; the run.
-pub(super) async fn run_job(stack: &Stack, job: &str, arguments: &Value) -> Value {
+pub(crate) async fn run_job(stack: &Stack, job: &str, arguments: &Value) -> Value {
     let run = ended(stack, &ask(stack, job, arguments).await).await;
     assert_eq!(run["status"], "succeeded", "{run}");
     run

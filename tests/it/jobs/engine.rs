@@ -310,11 +310,12 @@ async fn a_run_that_was_cancelled_while_its_process_was_gone_is_not_taken_over()
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_them_its_locks() {
     let pool = database().await;
-    let runner = replica(&pool, &declaration("orphaned"), &Arc::new(Counter::default()));
-    let taken_over = async |occurrence: &str| {
-        runner.request("orphaned", at(occurrence), &json!({})).await.unwrap();
-        silence(&pool, "orphaned").await;
-        runner.run("orphaned", at(occurrence)).await.unwrap();
+    let taken_over = async |job: &str| {
+        let runner = replica(&pool, &declaration(job), &Arc::new(Counter::default()));
+        let occurrence = at("2026-03-01T02:30:00Z");
+        runner.request(job, occurrence, &json!({})).await.unwrap();
+        silence(&pool, job).await;
+        runner.run(job, occurrence).await.unwrap();
     };
     let mut gone = pool.acquire().await.unwrap().detach();
     sqlx::query("SELECT set_config('application_name', $1, false)")
@@ -325,14 +326,14 @@ async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_the
     sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut gone).await.unwrap();
 
     // Another run of it is alive, so the replica is.
-    let alive = "INSERT INTO jobs.run (job, scheduled_for, status, owner, fence, lease_until)
-                 VALUES ('alive', now(), 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
+    let alive = "INSERT INTO jobs.run (job, scheduled_for, origin, status, owner, fence, lease_until)
+                 VALUES ('alive', now(), 'schedule', 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
     sqlx::query(alive).execute(&pool).await.unwrap();
-    taken_over("2026-03-01T02:30:00Z").await;
+    taken_over("orphan").await;
     sqlx::query("SELECT 1").execute(&mut gone).await.expect("it lives");
 
     sqlx::query("DELETE FROM jobs.run WHERE job = 'alive'").execute(&pool).await.unwrap();
-    taken_over("2026-03-02T02:30:00Z").await;
+    taken_over("orphaned").await;
     eventually("its lock to be free", async || {
         sqlx::query_scalar("SELECT pg_try_advisory_lock(4711)").fetch_one(&pool).await.unwrap()
     })
