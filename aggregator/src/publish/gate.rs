@@ -82,12 +82,6 @@ impl Gate {
         self.needed(business_day) <= self.now
     }
 
-    /// Whether a day has ended everywhere, the grace after it too, by the database's clock.
-    #[must_use]
-    pub fn is_over(&self, business_day: NaiveDate) -> bool {
-        self.needed(business_day) <= self.now
-    }
-
     /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.
     #[must_use]
     pub fn missing(&self, report: &Report, business_day: NaiveDate) -> Vec<Missing> {

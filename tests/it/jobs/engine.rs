@@ -161,7 +161,7 @@ async fn of_scheduled_runs_that_had_nothing_to_do_the_newest_alone_is_kept() {
     let mut registry = Registry::default();
     registry.add(declaration("looking"), Looking::default()).unwrap();
     let settings = RunnerSettings { lease: LEASE, replica: "test".to_owned() };
-    let runner = Runner::new(pool.clone(), registry, settings);
+    let runner = Runner::new(pool.clone(), pool.clone(), registry, settings);
     let occurrence = |minute: i64| at("2026-03-01T02:30:00Z") + TimeDelta::minutes(minute);
     // What somebody asked for stays, whatever it found.
     runner.request("looking", occurrence(0), &json!({})).await.unwrap();

@@ -111,7 +111,8 @@ impl Reports {
     pub async fn ended(&self) -> Result<(i64, NaiveDate), ReportError> {
         let snapshot = lake::snapshot::current(self.lake.db()).await?;
         let (zones, now, today) = (self.zones(snapshot).await?, Utc::now(), self.today());
-        let ended = (0..3).map(|back| today - Days::new(back)).find(|day| day_end(*day, &zones, self.days().start) <= now);
+        let ended =
+            (0..3).map(|back| today - Days::new(back)).find(|day| day_end(*day, &zones, self.days().start) <= now);
         Ok((snapshot, ended.unwrap_or(today - Days::new(3))))
     }
 

@@ -104,17 +104,3 @@ mod tests {
         assert!(String::from_utf8_lossy(&body).contains(r#""failing":["scheduler"]"#), "{body:?}");
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_process_whose_loop_has_stopped_does_not_live() {
-        assert_eq!(alive(Vec::new()).status(), StatusCode::OK);
-        let answer = alive(vec![base::Stopped { name: "scheduler".to_owned(), silence: Duration::from_secs(16) }]);
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
-        assert!(String::from_utf8_lossy(&body).contains(r#""failing":["scheduler"]"#), "{body:?}");
-    }
-}
