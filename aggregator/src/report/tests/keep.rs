@@ -55,12 +55,12 @@ fn filters_and_groups_of_a_day_are_kept_whatever_lies_between() {
 fn what_looks_at_more_than_a_day_or_is_not_exact_is_refused_by_line_and_reason() {
     let good = format!("{HEADER}{GOOD}");
     for (text, message, line) in [
+        (good.replace("sale_lines", "stores").replace("net_cents", "store_id"), "unknown column: business_day", 7),
         (
-            good.replace("sale_lines", "stores").replace("net_cents", "store_id"),
-            "the rows of \"stores\" are of no day",
+            good.replace("sale_lines", "calendar").replace("net_cents", "year").replace("store_id", "iso_week"),
+            "the rows of \"calendar\" are of no day",
             8,
         ),
-        (good.replace("sale_lines", "calendar"), "the rows of \"calendar\" are of no day", 8),
         (
             good.replace("FROM sale_lines", "FROM joined"),
             "the view \"joined\" reads more than one day: rows are not kept of a join",
