@@ -29,8 +29,6 @@ const START_PAUSE: Duration = Duration::from_millis(250);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection that is lent or given back has to answer; one that does not is closed.
 const PING: Duration = Duration::from_secs(1);
-/// A connection that answered within this time is lent without a question.
-const FRESH: Duration = Duration::from_secs(1);
 /// How often a start that waits for its migrations says so.
 const MIGRATING: Duration = Duration::from_secs(10);
 /// After this long in an open transaction without a statement, PostgreSQL ends the session: an abandoned
@@ -173,7 +171,7 @@ fn pool_options(size: u32) -> PgPoolOptions {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(120))
         .test_before_acquire(false)
-        .before_acquire(|connection, it| Box::pin(async move { Ok(it.idle_for < FRESH || answers(connection).await?) }))
+        .before_acquire(|connection, _| Box::pin(answers(connection)))
         .after_release(|connection, _| Box::pin(answers(connection)))
 }
 
