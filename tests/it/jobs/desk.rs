@@ -22,7 +22,10 @@ pub(crate) fn jobs_file(more: &str) -> NamedTempFile {
         }
     }
     for source in ["inventory", "ecommerce", "retail"] {
-        text.push_str(&format!("[[job]]\nname = \"poll-{source}\"\ncron = \"{RARELY}\"\n"));
+        let name = format!("poll-{source}");
+        if !declared(&name) {
+            text.push_str(&format!("[[job]]\nname = \"{name}\"\ncron = \"{RARELY}\"\n"));
+        }
     }
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
