@@ -336,7 +336,7 @@ async fn kept_rows_are_the_lines_and_duckdb_in_every_snapshot_whatever_happens()
             .map(|row| {
                 vec![
                     json!(text("business_day", row)),
-                    json!(text("time_zone", row)),
+                    json!(ours.column("time_zone").unwrap().str().unwrap().get(row)),
                     json!(number("visits", row)),
                     json!(number("cents", row)),
                 ]
