@@ -89,7 +89,7 @@ async fn session_mode_has_our_settings_and_the_other_modes_are_refused() {
         ("idle_in_transaction_session_timeout", "15s"),
         ("TimeZone", "UTC"),
         ("tcp_keepalives_idle", "10"),
-        ("tcp_user_timeout", "20s"),
+        ("tcp_user_timeout", "20000"),
     ] {
         let found: String =
             sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();

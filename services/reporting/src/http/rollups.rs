@@ -43,7 +43,7 @@ pub struct Rollups {
 }
 
 /// List what is kept of views.
-#[utoipa::path(get, path = "/api/v1/rollups", tag = "rollups", responses((status = 200, body = Rollups)))]
+#[utoipa::path(get, path = "/rollups", tag = "rollups", responses((status = 200, body = Rollups)))]
 pub async fn list(Of(state): Of<State>) -> Result<Json<Rollups>, ApiError> {
     let rollups = state.aggregator.reports().rollups().await.map_err(AnswerError::from)?;
     let view = |it: aggregator::report::Rollup| RollupView {
