@@ -14,11 +14,13 @@ python=$(command -v python3 || true)
 if [ -z "$python" ]; then missing+=(python3 python3-venv)
 elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 
-# The browser of the console's tests and screenshots, and the spreadsheet that opens the exports; the demo needs none.
+# The browser of the console's tests and screenshots, the spreadsheet that opens the exports, and the pooler that stands before
+# a database; the demo needs none.
 if [ "${1:-}" != --demo ]; then
   command -v soffice >/dev/null || missing+=(libreoffice-calc-nogui)
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
   command -v chromedriver >/dev/null || missing+=(chromium-driver)
+  command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -40,7 +42,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   else
     say "please install: a C compiler, PostgreSQL 15 or newer (server programs), Python 3.11 or newer with venv,"
     say "and for the tests Chromium with chromedriver, and LibreOffice (soffice)"
-    say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver libreoffice-calc"
+    say "  Fedora:  sudo dnf install gcc postgresql-server python3 chromium chromedriver libreoffice-calc pgbouncer"
     say "  Arch:    sudo pacman -S base-devel postgresql python chromium libreoffice-fresh"
     say "  macOS:   xcode-select --install && brew install postgresql@17 python@3.12 chromedriver"
     say "           brew install --cask chromium libreoffice"

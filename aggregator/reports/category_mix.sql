@@ -13,19 +13,19 @@ kind = "pie"
 x = "category"
 y = "net_revenue"
 ---*/
-WITH lines AS (
-    SELECT category, quantity, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+WITH cells AS (
+    SELECT category, pieces, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
-    FROM sales
+    FROM category_days
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_category AS (
-    SELECT category, SUM(CASE WHEN is_now THEN quantity ELSE 0 END) AS pieces,
+    SELECT category, SUM(CASE WHEN is_now THEN pieces ELSE 0 END) AS pieces,
            SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
            SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
            SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
-    FROM lines
+    FROM cells
     GROUP BY category
 ),
 total AS (

@@ -15,20 +15,20 @@ x = "channel"
 y = "net_revenue"
 ---*/
 WITH periods AS (
-    SELECT channel, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
-           SUM(net_cents) AS net_revenue, SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue,
+    SELECT channel, SUM(tickets) AS tickets, SUM(pieces) AS pieces,
+           SUM(net_cents) AS net_revenue, SUM(sold_cents) AS sold_revenue,
            SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue
-    FROM sales
+    FROM store_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY channel
     UNION ALL
     SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue, 0 AS year_ago_revenue
-    FROM sales
+    FROM store_days
     WHERE business_day BETWEEN $before_from AND $before_to
     GROUP BY channel
     UNION ALL
     SELECT channel, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, 0 AS previous_revenue, SUM(net_cents) AS year_ago_revenue
-    FROM sales
+    FROM store_days
     WHERE business_day BETWEEN $year_from AND $year_to
     GROUP BY channel
 ),

@@ -25,7 +25,7 @@ series = "cohort"
 WITH monthly AS (
     SELECT o.customer_id AS customer_id, c.month_start AS month_start, c.year * 12 + c.month AS month_number, o.net_cents AS net_cents,
            CASE WHEN o.orders > 0 THEN o.customer_id END AS buyer
-    FROM customer_orders AS o
+    FROM customer_days AS o
     JOIN calendar AS c ON c.business_day = o.business_day
     WHERE o.business_day <= $to
 ),

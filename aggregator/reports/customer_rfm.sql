@@ -29,7 +29,7 @@ y = "net_revenue"
 ---*/
 WITH by_customer AS (
     SELECT customer_id, MAX(CASE WHEN orders > 0 THEN business_day END) AS last_order, SUM(orders) AS orders, SUM(net_cents) AS net_revenue
-    FROM customer_orders
+    FROM customer_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY customer_id
 ),

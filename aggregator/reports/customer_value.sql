@@ -30,7 +30,7 @@ WITH by_customer AS (
     SELECT customer_id, MIN(CASE WHEN orders > 0 THEN business_day END) AS first_order, MAX(CASE WHEN orders > 0 THEN business_day END) AS last_order,
            SUM(orders) AS orders, SUM(CASE WHEN orders > 0 THEN net_cents ELSE 0 END) AS ordered,
            SUM(net_cents) AS net_revenue, SUM(margin_cents) AS margin
-    FROM customer_orders
+    FROM customer_days
     WHERE business_day <= $to
     GROUP BY customer_id
 )

@@ -23,9 +23,9 @@ y = "net_revenue"
 series = "channel"
 ---*/
 WITH by_cell AS (
-    SELECT business_day, channel, store_id, category, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
-           SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue, SUM(cost_cents) AS cost, SUM(margin_cents) AS margin, SUM(discount_cents) AS discount
-    FROM sales
+    SELECT business_day, channel, store_id, category, SUM(tickets) AS tickets,
+           SUM(pieces) AS pieces, SUM(net_cents) AS net_revenue, SUM(cost_cents) AS cost, SUM(margin_cents) AS margin, SUM(discount_cents) AS discount
+    FROM store_category_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY business_day, channel, store_id, category
 ), named AS (

@@ -19,10 +19,10 @@ kind = "bar"
 x = "category"
 y = "discount"
 ---*/
-WITH lines AS (
+WITH cells AS (
     SELECT category, discount_cents, net_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
-    FROM sales
+    FROM category_days
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_category AS (
@@ -31,7 +31,7 @@ by_category AS (
            SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN is_before THEN discount_cents ELSE 0 END) AS previous_discount,
            SUM(CASE WHEN is_year_ago THEN discount_cents ELSE 0 END) AS year_ago_discount
-    FROM lines
+    FROM cells
     GROUP BY category
 )
 SELECT category, list_value, discount, CASE WHEN list_value > 0 THEN discount * 100.0 / list_value END AS discount_rate, net_revenue,

@@ -16,27 +16,27 @@ kind = "number"
 x = "net_revenue"
 y = "net_revenue"
 ---*/
-WITH lines AS (
-    SELECT channel, document_key, is_return, quantity, discount_cents, net_cents, margin_cents,
+WITH cells AS (
+    SELECT channel, tickets, pieces, discount_cents, net_cents, sold_cents, margin_cents,
            business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before,
            business_day BETWEEN $year_from AND $year_to AS is_year_ago
-    FROM sales
+    FROM store_days
     WHERE (business_day BETWEEN $before_from AND $to) OR (business_day BETWEEN $year_from AND $year_to)
 ),
 total AS (
-    SELECT COUNT(DISTINCT CASE WHEN is_now AND NOT is_return THEN document_key END) AS tickets,
-           COALESCE(SUM(CASE WHEN is_now THEN quantity ELSE 0 END), 0) AS pieces,
+    SELECT COALESCE(SUM(CASE WHEN is_now THEN tickets ELSE 0 END), 0) AS tickets,
+           COALESCE(SUM(CASE WHEN is_now THEN pieces ELSE 0 END), 0) AS pieces,
            COALESCE(SUM(CASE WHEN is_now THEN net_cents ELSE 0 END), 0) AS net_revenue,
-           COALESCE(SUM(CASE WHEN is_now AND NOT is_return THEN net_cents ELSE 0 END), 0) AS sold_revenue,
+           COALESCE(SUM(CASE WHEN is_now THEN sold_cents ELSE 0 END), 0) AS sold_revenue,
            COALESCE(SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END), 0) AS margin,
            COALESCE(SUM(CASE WHEN is_now THEN discount_cents ELSE 0 END), 0) AS discount,
-           COALESCE(SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END), 0) AS returned,
+           COALESCE(SUM(CASE WHEN is_now THEN sold_cents - net_cents ELSE 0 END), 0) AS returned,
            COALESCE(SUM(CASE WHEN is_now AND channel = 'store' THEN net_cents ELSE 0 END), 0) AS store_revenue,
            COALESCE(SUM(CASE WHEN is_now AND channel <> 'store' THEN net_cents ELSE 0 END), 0) AS online_revenue,
            COALESCE(SUM(CASE WHEN is_before THEN net_cents ELSE 0 END), 0) AS previous_revenue,
            COALESCE(SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END), 0) AS year_ago_revenue
-    FROM lines
+    FROM cells
 )
 SELECT tickets, pieces, net_revenue, margin,
        CASE WHEN net_revenue <> 0 THEN margin * 100.0 / net_revenue END AS margin_rate,

@@ -31,8 +31,8 @@ y = "tickets"
 series = "weekday"
 ---*/
 WITH hourly AS (
-    SELECT business_day, business_hour, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(net_cents) AS net_cents
-    FROM sales
+    SELECT business_day, business_hour, SUM(tickets) AS tickets, SUM(net_cents) AS net_cents
+    FROM hour_days
     WHERE (business_day BETWEEN $from AND $to OR business_day BETWEEN $before_from AND $before_to
            OR business_day BETWEEN $year_from AND $year_to)
       AND ($channel = 'all' OR channel = $channel)

@@ -21,7 +21,7 @@ x = "month"
 y = "signed_up"
 ---*/
 WITH buyers AS (
-    SELECT DISTINCT customer_id AS buyer FROM customer_orders WHERE orders > 0
+    SELECT DISTINCT customer_id AS buyer FROM customer_days WHERE orders > 0
 ),
 joined AS (
     SELECT k.month_start AS month, c.customer_id AS customer_id, b.buyer AS buyer

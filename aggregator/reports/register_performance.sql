@@ -18,22 +18,22 @@ y = "net_revenue"
 series = "store"
 ---*/
 WITH periods AS (
-    SELECT store_id, register_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
-           COUNT(DISTINCT CASE WHEN is_return THEN document_key END) AS returns, SUM(quantity) AS pieces, SUM(net_cents) AS net_revenue,
-           SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue, 0 AS previous_revenue, 0 AS year_ago_revenue
-    FROM sales
+    SELECT store_id, register_id, SUM(tickets) AS tickets,
+           SUM(returns) AS returns, SUM(pieces) AS pieces, SUM(net_cents) AS net_revenue,
+           SUM(sold_cents) AS sold_revenue, 0 AS previous_revenue, 0 AS year_ago_revenue
+    FROM register_days
     WHERE channel = 'store' AND business_day BETWEEN $from AND $to
     GROUP BY store_id, register_id
     UNION ALL
     SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, SUM(net_cents) AS previous_revenue,
            0 AS year_ago_revenue
-    FROM sales
+    FROM register_days
     WHERE channel = 'store' AND business_day BETWEEN $before_from AND $before_to
     GROUP BY store_id, register_id
     UNION ALL
     SELECT store_id, register_id, 0 AS tickets, 0 AS returns, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS previous_revenue,
            SUM(net_cents) AS year_ago_revenue
-    FROM sales
+    FROM register_days
     WHERE channel = 'store' AND business_day BETWEEN $year_from AND $year_to
     GROUP BY store_id, register_id
 ),

@@ -28,8 +28,8 @@ y = "value"
 ---*/
 WITH last_sale AS (
     SELECT product_id, MAX(business_day) AS last_sold
-    FROM sales
-    WHERE quantity > 0 AND business_day BETWEEN $year_start AND $as_of
+    FROM product_days
+    WHERE sold_lines > 0 AND business_day BETWEEN $year_start AND $as_of
     GROUP BY product_id
 ),
 held AS (

@@ -25,22 +25,22 @@ x = "store"
 y = "net_revenue"
 ---*/
 WITH periods AS (
-    SELECT store_id, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets, SUM(quantity) AS pieces,
-           SUM(net_cents) AS net_revenue, SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_revenue,
-           SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue, COUNT(*) AS lines_now, 0 AS lines_year_ago
-    FROM sales
+    SELECT store_id, SUM(tickets) AS tickets, SUM(pieces) AS pieces,
+           SUM(net_cents) AS net_revenue, SUM(sold_cents) AS sold_revenue,
+           SUM(margin_cents) AS margin, 0 AS previous_revenue, 0 AS year_ago_revenue, SUM(lines) AS lines_now, 0 AS lines_year_ago
+    FROM store_days
     WHERE channel = 'store' AND business_day BETWEEN $from AND $to
     GROUP BY store_id
     UNION ALL
     SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, SUM(net_cents) AS previous_revenue,
            0 AS year_ago_revenue, 0 AS lines_now, 0 AS lines_year_ago
-    FROM sales
+    FROM store_days
     WHERE channel = 'store' AND business_day BETWEEN $before_from AND $before_to
     GROUP BY store_id
     UNION ALL
     SELECT store_id, 0 AS tickets, 0 AS pieces, 0 AS net_revenue, 0 AS sold_revenue, 0 AS margin, 0 AS previous_revenue,
-           SUM(net_cents) AS year_ago_revenue, 0 AS lines_now, COUNT(*) AS lines_year_ago
-    FROM sales
+           SUM(net_cents) AS year_ago_revenue, 0 AS lines_now, SUM(lines) AS lines_year_ago
+    FROM store_days
     WHERE channel = 'store' AND business_day BETWEEN $year_from AND $year_to
     GROUP BY store_id
 ),

@@ -21,19 +21,19 @@ kind = "bar"
 x = "store"
 y = "net_revenue"
 ---*/
-WITH lines AS (
-    SELECT store_id, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
+WITH cells AS (
+    SELECT store_id, lines, net_cents, margin_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
-    FROM sales
+    FROM store_days
     WHERE channel = 'store' AND (business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to)
 ),
 by_store AS (
-    SELECT store_id, SUM(CASE WHEN is_now THEN 1 ELSE 0 END) AS lines_now,
+    SELECT store_id, SUM(CASE WHEN is_now THEN lines ELSE 0 END) AS lines_now,
            SUM(CASE WHEN is_now THEN net_cents ELSE 0 END) AS net_revenue,
            SUM(CASE WHEN is_now THEN margin_cents ELSE 0 END) AS margin,
            SUM(CASE WHEN is_before THEN net_cents ELSE 0 END) AS previous_revenue,
            SUM(CASE WHEN is_year_ago THEN net_cents ELSE 0 END) AS year_ago_revenue
-    FROM lines
+    FROM cells
     GROUP BY store_id
 ),
 every_store AS (

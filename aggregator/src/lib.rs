@@ -16,7 +16,7 @@ pub mod source;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use lake::{Expired, Lake, LakeError};
 use metrics::gauge;
 use sqlx::PgPool;
@@ -78,7 +78,7 @@ impl Aggregator {
         report::start_polars().await;
         let sources = Arc::new(Sources::load(db.clone(), &settings)?);
         sources.iter().for_each(|source| metric::begin_source(&source.declaration.name));
-        let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.time_zone).await?;
+        let lake = Lake::open(db.clone(), &settings.lake_dir, &sources.tables(), settings.days).await?;
         let poller = Arc::new(Poller::new(Arc::clone(&sources), Arc::clone(&lake)));
         let reports = Reports::open(&sources, &lake, poller.commits(), &settings, engine).await?;
         publish::prepare(&db, &reports.catalogue(), settings.currency).await?;
@@ -141,15 +141,19 @@ impl Aggregator {
         if self.reports.has_changed().await { self.reload().await.map(Some) } else { Ok(None) }
     }
 
+    /// Whether the user's folder, of which files were read before, is gone or holds nothing at all; what was read stays.
+    pub async fn has_lost_catalogue(&self) -> bool {
+        self.reports.has_lost_catalogue().await
+    }
+
     /// Let go of snapshots older than `keep`, the newest one excepted, of the files that only they need, and of what is
     /// known of polls from before them.
     ///
     /// # Errors
     /// As [`Lake::expire`].
     pub async fn expire(&self, keep: TimeDelta) -> Result<Expired, LakeError> {
-        let before = Utc::now() - keep;
         let expired = self.lake.expire(keep).await?;
-        self.poller.forget(before).await?;
+        self.poller.forget(keep).await?;
         Ok(expired)
     }
 

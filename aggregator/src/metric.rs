@@ -22,6 +22,8 @@ pub const LAG: &str = "tributary_source_lag_seconds";
 pub const STALE: &str = "tributary_source_stale";
 /// 0 closed, 1 half open, 2 open.
 pub const BREAKER: &str = "tributary_source_breaker";
+/// Seconds by which a clock is ahead, by `clock`: a source's of the database's, `reporting_db`'s of this process's.
+pub const CLOCK_AHEAD: &str = "tributary_clock_ahead_seconds";
 /// Rows in quarantine, by source.
 pub const QUARANTINED: &str = "tributary_source_quarantined_rows";
 /// Commits that had to be computed again because another came first.
@@ -58,6 +60,11 @@ pub fn describe() {
     describe_counter!(POLL_ROWS, Unit::Count, "Rows of polls, by source and what became of them");
     describe_counter!(POLL_BYTES, Unit::Bytes, "Bytes of page bodies, by source");
     describe_counter!(CALLS, Unit::Count, "Calls to sources, by source and result");
+    describe_gauge!(
+        CLOCK_AHEAD,
+        Unit::Seconds,
+        "By how much a source's clock is ahead of the database's, and that of this process's"
+    );
     describe_gauge!(COMPLETE_THROUGH, Unit::Seconds, "The instant through which a source is complete, since 1970");
     describe_gauge!(LAG, Unit::Seconds, "How far the source itself was behind when last asked");
     describe_gauge!(STALE, Unit::Count, "1 when a source is stale");

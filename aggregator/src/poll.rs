@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::AdvisoryLock;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lake::Lake;
 use metrics::{counter, histogram};
 use serde::Serialize;
@@ -163,14 +163,17 @@ impl Poller {
         result
     }
 
-    /// Let go of what is known of polls and changed days from before an instant.
+    /// Let go of what is known of polls that are older than this.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn forget(&self, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    pub(crate) async fn forget(&self, keep: TimeDelta) -> Result<(), sqlx::Error> {
         let db = self.lake.db();
+        let before: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp() - make_interval(secs => $1)")
+            .bind(keep.as_seconds_f64())
+            .fetch_one(db)
+            .await?;
         sqlx::query!("DELETE FROM sync.poll WHERE finished_at < $1", before).execute(db).await?;
-        sqlx::query!("DELETE FROM sync.changed_day WHERE recorded_at < $1", before).execute(db).await?;
         sqlx::query!("DELETE FROM sync.quarantine WHERE resolved_at < $1", before).execute(db).await?;
         Ok(())
     }
@@ -190,6 +193,7 @@ impl Poll<'_> {
         )
         .execute(self.db())
         .await?;
+        self.lake.refuse_inlined(self.source.declaration.datasets.iter().map(|it| it.name.as_str())).await?;
         let outcome = self.pass().await?;
         if !outcome.resumed {
             return Ok(outcome);

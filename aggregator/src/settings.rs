@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base::Currency;
+use base::{BusinessDays, Currency};
 
-/// Where things are, and in which zone and currency the company counts.
+/// Where things are, and in which days and currency the company counts.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Base URL of the gateway, such as `http://127.0.0.1:8000`.
@@ -14,8 +14,8 @@ pub struct Settings {
     pub gateway_key: String,
     /// Folder of the lake's files, DuckDB's `DATA_PATH`.
     pub lake_dir: PathBuf,
-    /// The company's time zone.
-    pub time_zone: chrono_tz::Tz,
+    /// How the company counts its days.
+    pub days: BusinessDays,
     /// The company's currency.
     pub currency: Currency,
     /// Folder with further source declarations; one of the same file name replaces a shipped one.

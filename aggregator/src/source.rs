@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
-use lake::TableDefinition;
+use lake::{Damage, TableDefinition};
 use sqlx::PgPool;
 
 pub use declare::{BUSINESS_HOUR, Dataset, Declaration, DeclarationError};
@@ -49,7 +49,9 @@ pub struct Sources {
 impl Sources {
     /// Load the shipped declarations and those of the optional folder.
     pub(crate) fn load(db: PgPool, settings: &Settings) -> Result<Self, SourceError> {
-        let opened = |declaration| {
+        let opened = |mut declaration: Declaration| {
+            let days = declaration.datasets.iter_mut().filter_map(|it| it.business_day.as_mut());
+            days.for_each(|day| day.start = settings.days.start);
             let client = Client::new(settings, &declaration);
             Arc::new(Source { declaration, client })
         };
@@ -77,6 +79,18 @@ impl Sources {
         self.all
             .iter()
             .find_map(|source| Some((source, source.declaration.datasets.iter().find(|it| it.name == name)?)))
+    }
+
+    /// What brings a damaged file's rows back, for people.
+    #[must_use]
+    pub fn cure(&self, damage: &Damage) -> String {
+        match self.dataset(&damage.dataset) {
+            Some((source, _)) => format!(
+                "put it back from a backup, or have its rows read again: `reporting poll {} --replay`",
+                source.declaration.name
+            ),
+            None => "put it back from a backup".to_owned(),
+        }
     }
 
     /// The lake's tables of all datasets.

@@ -3,10 +3,10 @@ title = "Compared days"
 description = "One row per day of the calendar, also those without a sale: its week and month, what was sold (sold_cents: without returns), and the net revenue of the same weekday 7, 28 and 364 days earlier."
 ---*/
 WITH compared_daily AS (
-    SELECT business_day AS sales_day, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
-           SUM(quantity) AS pieces, SUM(net_cents) AS net_cents,
-           SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_cents, SUM(margin_cents) AS margin_cents
-    FROM sales
+    SELECT business_day AS sales_day, SUM(tickets) AS tickets,
+           SUM(pieces) AS pieces, SUM(net_cents) AS net_cents,
+           SUM(sold_cents) AS sold_cents, SUM(margin_cents) AS margin_cents
+    FROM store_days
     GROUP BY business_day
 ),
 compared_every_day AS (

@@ -24,7 +24,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use base::Span;
-use chrono_tz::Tz;
+use base::Tz;
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
@@ -35,6 +35,7 @@ use crate::{
     engine::{Cadence, CatchUp, Declaration, EngineError, Job, Overlap, Registry, declaration::Overrides},
     export_pack::{ExportPack, ExportSettings},
     housekeeping::Housekeeping,
+    keep::Keep,
     nightly::Nightly,
     nothing::Nothing,
     poll::{self, Poll},
@@ -82,7 +83,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
         webhook::check(url).map_err(|reason| wrong("jobs file", format!("`{key}`: {reason}")))?;
     }
     let context = Context { grace: file.publish.grace.0, export: file.export, ..context.clone() };
-    let mut reader = Reader { zone: context.aggregator.settings().time_zone, registry: Registry::default() };
+    let mut reader = Reader { zone: context.aggregator.settings().days.zone, registry: Registry::default() };
     let mut polls: Vec<(String, Table)> = Vec::new();
     let mut watches: Vec<(String, Table)> = Vec::new();
     for mut table in file.job {
@@ -96,6 +97,7 @@ pub fn registry(text: &str, context: &Context) -> Result<Registry, EngineError> 
             "deliver" => reader.add(tidy(&name), table, |none| Deliver::new(&context, none))?,
             "restate" => reader.add(tidy(&name), table, |settings| Restate::new(&context, settings))?,
             "housekeeping" => reader.add(tidy(&name), table, |settings| Housekeeping::new(&context, settings))?,
+            "keep" => reader.add(tidy(&name), table, |none| Keep::new(&context, none))?,
             "backfill" => reader.add(on_request(&name), table, |none| Backfill::new(&context, none))?,
             other => {
                 return Err(wrong(&name, format!("there is no kind `{other}`; there are {}", KINDS.join(", "))));
@@ -165,7 +167,8 @@ impl Reader {
     }
 }
 
-const KINDS: [&str; 8] = ["poll", "nightly", "restate", "export-pack", "deliver", "backfill", "housekeeping", "watch"];
+const KINDS: [&str; 9] =
+    ["poll", "nightly", "restate", "export-pack", "deliver", "backfill", "housekeeping", "keep", "watch"];
 
 fn kind_of(name: &str) -> &str {
     if name.starts_with("poll-") { "poll" } else { name }

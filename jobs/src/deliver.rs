@@ -112,6 +112,10 @@ impl Job for Deliver {
         }
         Ok(outcome)
     }
+
+    fn is_quiet(outcome: &Outcome) -> bool {
+        outcome.delivered == 0 && outcome.failed.is_empty()
+    }
 }
 
 impl Deliver {

@@ -23,6 +23,7 @@ pub mod runner;
 pub mod scheduler;
 
 pub use cadence::Cadence;
+pub use claim::sessions_of;
 pub use declaration::{CatchUp, Declaration, Overlap};
 pub use error::EngineError;
 pub use history::{RunRow, RunStatus};

@@ -2,7 +2,8 @@
 //!
 //! Files are written in a folder of this attempt, synced, and moved to their place by a transaction that holds the
 //! run's fencing token and the day's lock. One that is recorded is never written over, for a revision never changes; one that
-//! is not recorded was left by an attempt that died before its commit, and no receiver was notified of it.
+//! is not recorded was left by an attempt that died before its commit, and no receiver was notified of it. One that is
+//! recorded and is not on the disk is written again. Into a folder without our mark nothing is written.
 
 mod attempt;
 mod file;
@@ -111,8 +112,8 @@ impl Job for ExportPack {
     type Outcome = Packed;
 
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Packed, JobError> {
-        let zone = self.context.aggregator.settings().time_zone;
-        let day = arguments.business_day.unwrap_or(crate::nightly::day_before(run.scheduled_for, zone));
+        let days = self.context.aggregator.settings().days;
+        let day = arguments.business_day.unwrap_or(crate::nightly::day_before(run.scheduled_for, days));
         pack_day(&self.context, day, run).await
     }
 }
@@ -155,7 +156,7 @@ async fn pack_report(
         Err(PublishError::UnknownRevision { .. }) => return Ok(packed),
         Err(error) => return Err(anyhow::Error::new(error).into()),
     };
-    let recorded = file::recorded(db, day, &report.name, newest).await?;
+    let recorded = file::recorded(db, &context.exports_dir, day, &report.name, newest).await?;
     let mut formats: Vec<Format> = context.export.formats.iter().map(|FormatName(format)| *format).collect();
     formats.retain(|format| !recorded.iter().any(|name| name == format.name()));
     packed.kept = context.export.formats.len() - formats.len();
@@ -181,6 +182,15 @@ async fn pack_report(
     packed.bytes = built.iter().map(|file| file.bytes).sum();
     file::place(context, run, day, built).await?;
     Ok(packed)
+}
+
+/// Whether any file is known.
+///
+/// # Errors
+/// The database failed.
+pub async fn has_files(db: &PgPool) -> anyhow::Result<bool> {
+    let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM exports.file WHERE removed_at IS NULL) AS "found!""#);
+    found.fetch_one(db).await.context("the exports tables could not be read")
 }
 
 /// The days that were exported once, and of which a report has a newer revision than its files.

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, io, path::Path, time::Duration};
 use anyhow::Context as _;
 use base::Span;
 use chrono::{NaiveDate, TimeDelta};
-use lake::{Compacted, Expired, LakeError, Swept};
+use lake::{Compacted, Examined, Expired, LakeError, Swept};
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
+    clocks,
     context::Context,
     engine::{Job, JobError, Run},
     export_pack,
@@ -19,6 +20,9 @@ use crate::{
 /// The most of each kind that one run of this job removes.
 const MOST: i64 = 20_000;
 
+/// Runs in which every file of the lake is read whole once.
+const TURNS: i64 = 30;
+
 /// What is configured, under `with`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,7 +31,8 @@ pub struct HousekeepingSettings {
     pub keep_snapshots: Span,
     /// How long a month must have been quiet before its files become one.
     pub quiet: Span,
-    /// How long ended runs and their logs, incidents that are over and deliveries that were made are kept.
+    /// How long ended runs and their logs, incidents that are over, deliveries that were made and what is known of export
+    /// files that have gone are kept.
     pub keep_runs: Span,
     /// How long export files of superseded revisions are kept.
     pub keep_superseded: Span,
@@ -50,6 +55,8 @@ impl Default for HousekeepingSettings {
 /// What the run came to. A part that another replica is busy with is null.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
+    /// Files of the lake held against what was written.
+    pub examined: Examined,
     /// Month files made of day files.
     pub compacted: Option<Compacted>,
     /// Snapshots and files let go.
@@ -67,6 +74,9 @@ pub struct Outcome {
     /// Downloads removed from the spool.
     pub spool_files: u64,
 }
+
+/// How soon it is asked again whether the clocks agree.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Lets go.
 pub struct Housekeeping {
@@ -89,6 +99,11 @@ impl Job for Housekeeping {
 
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
+        if let Some(reason) = clocks::differ(aggregator, run.now).await? {
+            return Err(JobError::NotYet { reason: format!("nothing expires: {reason}"), again_in: LOOK_AGAIN });
+        }
+        let examined =
+            aggregator.lake().examine_share(TURNS).await.context("the lake's files could not be examined")?;
         let compacted = unless_busy(aggregator.lake().compact(delta(self.settings.quiet)).await)?;
         let expired = unless_busy(aggregator.expire(delta(self.settings.keep_snapshots)).await)?;
         let swept = unless_busy(aggregator.lake().sweep().await)?;
@@ -96,11 +111,12 @@ impl Job for Housekeeping {
         let runs = self.forget(run, old_runs(keep)).await?;
         let messages = self.forget(run, old_incidents(keep)).await? + self.forget(run, old_deliveries(keep)).await?;
         let export_files = self.remove_superseded(run).await?;
+        self.forget(run, old_files(keep)).await?;
         let attempt_folders = export_pack::remove_abandoned(&self.context.exports_dir, aggregator.db()).await?;
         let (spool, keep) = (self.context.spool_dir.clone(), self.settings.keep_spool.0);
         let spool_files = tokio::task::spawn_blocking(move || clear_spool(&spool, keep));
         let spool_files = spool_files.await.context("clearing the spool was stopped")??;
-        Ok(Outcome { compacted, expired, swept, runs, messages, export_files, attempt_folders, spool_files })
+        Ok(Outcome { examined, compacted, expired, swept, runs, messages, export_files, attempt_folders, spool_files })
     }
 }
 
@@ -132,6 +148,17 @@ fn old_deliveries(keep: Span) -> Forget {
         "DELETE FROM exports.delivery WHERE id IN (
              SELECT id FROM exports.delivery
               WHERE COALESCE(delivered_at, given_up_at) < clock_timestamp() - make_interval(secs => $1)
+              ORDER BY id LIMIT $2)",
+        keep.0.as_secs_f64(),
+        MOST
+    )
+}
+
+/// Files that have gone: a later revision of theirs stays.
+fn old_files(keep: Span) -> Forget {
+    sqlx::query!(
+        "DELETE FROM exports.file WHERE id IN (
+             SELECT id FROM exports.file WHERE cleared_at < clock_timestamp() - make_interval(secs => $1)
               ORDER BY id LIMIT $2)",
         keep.0.as_secs_f64(),
         MOST

@@ -6,9 +6,11 @@
 //! Reading order of the jobs: [`declared`] (the file that says which there are), [`poll`], [`nightly`] (a day is
 //! published when its data is there), [`publishing`] (what publishing jobs share), [`restate`] and [`backfill`] (a day
 //! is published again, or afterwards), [`export_pack`] and [`deliver`] (its files, and where they go), [`watch`] (which
-//! notifies of what is wrong, by [`webhook`]), [`housekeeping`].
+//! notifies of what is wrong, by [`webhook`]), [`housekeeping`], [`keep`]
+//! (rows of views, so that reports need not compute them).
 
 pub mod backfill;
+mod clocks;
 pub mod context;
 pub mod declared;
 pub mod deliver;
@@ -17,6 +19,7 @@ pub mod engine;
 pub mod export_pack;
 mod hashing;
 pub mod housekeeping;
+pub mod keep;
 pub mod metric;
 pub mod nightly;
 mod nothing;

@@ -8,9 +8,8 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
-use base::Span;
+use base::{BusinessDays, Span};
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -90,7 +89,7 @@ impl Job for Nightly {
 
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
-        let day = arguments.business_day.unwrap_or(day_before(run.scheduled_for, aggregator.settings().time_zone));
+        let day = arguments.business_day.unwrap_or(day_before(run.scheduled_for, aggregator.settings().days));
         let polls_failed = poll_all(aggregator, run).await;
         let gate = self.context.gate().await?;
         let reports = self.settings.reports.as_deref();
@@ -117,10 +116,10 @@ impl Job for Nightly {
     }
 }
 
-/// The local day before the one in which an instant falls.
+/// The business day before the one in which an instant falls.
 #[must_use]
-pub fn day_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    let today = base::date_in(zone, instant);
+pub fn day_before(instant: DateTime<Utc>, days: BusinessDays) -> NaiveDate {
+    let today = days.of(instant);
     today.checked_sub_days(Days::new(1)).unwrap_or(today)
 }
 
@@ -154,8 +153,13 @@ mod tests {
     #[test]
     fn the_day_that_ended_is_the_companys() {
         let at: DateTime<Utc> = "2026-11-02T06:30:00Z".parse().unwrap();
-        assert_eq!(day_before(at, Tz::America__Toronto), NaiveDate::from_ymd_opt(2026, 11, 1).unwrap());
-        assert_eq!(day_before(at, Tz::America__Los_Angeles), NaiveDate::from_ymd_opt(2026, 10, 31).unwrap());
+        let before = |zone: &str, start: &str| {
+            let days = BusinessDays { zone: zone.parse().unwrap(), start: start.parse().unwrap() };
+            day_before(at, days).to_string()
+        };
+        assert_eq!(before("America/Toronto", "00:00"), "2026-11-01");
+        assert_eq!(before("America/Los_Angeles", "00:00"), "2026-10-31");
+        assert_eq!(before("America/Toronto", "04:00"), "2026-10-31");
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! A day older than the window is not published again by itself: what is published for it is marked as outdated, with
 //! since when and by what, and the job `watch` opens an incident. A run that is asked for what is outdated publishes it.
 //!
+//! A day that goes on, published before its time, is left as it is until it is over: it has its one provisional revision, and
+//! not one of every few minutes.
+//!
 //! References restate nothing: another name of a store, or one more store, is no news of a day that has passed.
 //!
 //! A report of a moment is looked at again for one thing only: provisional, it becomes final when what it lacked has
@@ -28,7 +31,7 @@ use anyhow::Context as _;
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use sqlx::types::Json;
+use sqlx::{PgPool, types::Json};
 
 use crate::{
     context::Context,
@@ -101,7 +104,7 @@ impl Job for Restate {
 
     async fn run(&self, arguments: Arguments, run: &Run) -> Result<Outcome, JobError> {
         let aggregator = &self.context.aggregator;
-        let today = base::today(aggregator.settings().time_zone);
+        let today = aggregator.settings().days.today();
         let window = today.checked_sub_days(Days::new(self.settings.window_days)).unwrap_or(today);
         // No fact is older than 1970: imports refuse it.
         let everything = (NaiveDate::default(), usize::MAX);
@@ -109,9 +112,10 @@ impl Job for Restate {
         let mut outcome = Outcome::default();
         // What comes meanwhile is in none of what is published here, and looked at by the next run.
         let gate = self.context.gate().await?;
+        let changed = ChangedDays::read(aggregator.db()).await?;
         for report in publishing::reports(aggregator, None, Grains::All)? {
             let looks = match report.grain {
-                Grain::Day => self.days_to_look_at(&report, &gate, window).await?,
+                Grain::Day => self.days_to_look_at(&report, &gate, &changed, window).await?,
                 Grain::Snapshot => self.moment_to_make_final(&report, &gate).await?,
             };
             for Look { day, after, late } in looks {
@@ -142,6 +146,34 @@ impl Job for Restate {
             run.log(format!("changed, but older than the window; published again when asked for: {days}")).await;
         }
         Ok(outcome)
+    }
+}
+
+/// The newest snapshot that changed each day of each dataset, as long as snapshots are kept. `None`: of no day.
+struct ChangedDays(BTreeMap<String, BTreeMap<Option<NaiveDate>, i64>>);
+
+impl ChangedDays {
+    async fn read(db: &PgPool) -> Result<Self, JobError> {
+        let found = sqlx::query!(
+            r#"SELECT dataset, business_day, max(snapshot_id) AS "snapshot!" FROM sync.changed_day GROUP BY 1, 2"#
+        );
+        let mut changed = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for it in found.fetch_all(db).await.context("what changed could not be read")? {
+            changed.entry(it.dataset).or_default().insert(it.business_day, it.snapshot);
+        }
+        Ok(Self(changed))
+    }
+
+    /// The newest snapshot that changed anything a report reads, and that of each day.
+    fn of(&self, report: &Report) -> (i64, BTreeMap<NaiveDate, i64>) {
+        let (mut newest, mut days) = (0, BTreeMap::new());
+        for (day, snapshot) in report.datasets.iter().filter_map(|dataset| self.0.get(dataset)).flatten() {
+            newest = newest.max(*snapshot);
+            if let Some(day) = day {
+                days.entry(*day).and_modify(|known: &mut i64| *known = (*known).max(*snapshot)).or_insert(*snapshot);
+            }
+        }
+        (newest, days)
     }
 }
 
@@ -218,17 +250,25 @@ impl Restate {
     /// The published days of a report that rows came for since they were computed and since we last looked, and those
     /// that lacked something else than they would lack now; oldest first. Before the window what is marked already is
     /// no news.
-    async fn days_to_look_at(&self, report: &Report, gate: &Gate, window: NaiveDate) -> Result<Vec<Look>, JobError> {
+    async fn days_to_look_at(
+        &self,
+        report: &Report,
+        gate: &Gate,
+        changed: &ChangedDays,
+        window: NaiveDate,
+    ) -> Result<Vec<Look>, JobError> {
         let aggregator = &self.context.aggregator;
-        let datasets: Vec<String> = report.datasets.iter().cloned().collect();
-        let unreadable = "what was published and what changed could not be compared";
+        let unreadable = "what was published could not be read";
+        let (newest, mut changed) = changed.of(report);
+        // No figure hangs on a day that comes after its own: what lies before the first that changed is not read.
+        let from = changed.keys().next().map_or(window, |first| window.min(*first));
         let published = sqlx::query_as!(
             PublishedDay,
             r#"SELECT current.business_day, known.right_through AS "right_through!",
                     GREATEST(known.right_through, mark.snapshot) AS "known_through!",
                     current.state = 'provisional' AS "provisional!", current.missing AS "missing: _"
                FROM (SELECT DISTINCT ON (business_day) business_day, revision, snapshot, state, missing
-                       FROM published.revision WHERE report = $1
+                       FROM published.revision WHERE report = $1 AND business_day >= $2
                       ORDER BY business_day, revision DESC) AS current
                LEFT JOIN published.newest_mark AS mark
                  ON mark.report = $1 AND mark.business_day = current.business_day AND mark.revision = current.revision
@@ -236,30 +276,23 @@ impl Restate {
               CROSS JOIN LATERAL (SELECT GREATEST(current.snapshot, l.snapshot,
                                                   CASE WHEN mark.since IS NULL THEN mark.snapshot END)) AS known (right_through)
               ORDER BY current.business_day"#,
-            report.name
+            report.name,
+            from
         )
         .fetch_all(aggregator.db())
         .await
         .context(unreadable)?;
         let Some(oldest) = published.iter().map(|it| it.right_through).min() else { return Ok(Vec::new()) };
-        let changed = sqlx::query!(
-            r#"SELECT business_day, max(snapshot_id) AS "snapshot!" FROM sync.changed_day
-                WHERE dataset = ANY($1) AND snapshot_id > $2 GROUP BY business_day"#,
-            &datasets,
-            oldest
-        )
-        .fetch_all(aggregator.db())
-        .await
-        .context(unreadable)?;
-        let newest = changed.iter().map(|it| it.snapshot).max().unwrap_or_default();
-        let changed: BTreeMap<NaiveDate, i64> =
-            changed.into_iter().filter_map(|it| Some((it.business_day?, it.snapshot))).collect();
+        changed.retain(|_, snapshot| *snapshot > oldest);
         let with_findings = match newest > oldest {
             true => publish::days_with_findings(aggregator.db(), report, window).await.context(unreadable)?,
             false => BTreeSet::new(),
         };
         let look = |current: PublishedDay| {
             let day = current.business_day;
+            if !gate.is_over(day) {
+                return None;
+            }
             let seen = if day < window { current.known_through } else { current.right_through };
             // On most looks nothing has changed, and a year of days need not be worked out.
             let behind = if changed.is_empty() { Vec::new() } else { aggregator.reports().days_behind(report, day) };

@@ -8,7 +8,7 @@
 mod limits;
 mod notify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -17,9 +17,15 @@ pub use limits::{AlertSettings, Drift};
 
 use crate::{
     context::Context,
-    engine::{Job, JobError, Run, incident},
+    engine::{
+        Job, JobError, Run,
+        incident::{self, Kind},
+    },
     nothing::Nothing,
 };
+
+/// What a process finds wrong with itself it confirms every few seconds; after this long without, it has ended or is well again.
+const CONFIRMED: Duration = Duration::from_secs(60);
 
 /// The job.
 pub struct Watch {
@@ -72,8 +78,16 @@ impl Job for Watch {
             let closed = incident::close_others(&mut tx, *kind, &lasting).await;
             outcome.closed += closed.context("the incident could not be written")?;
         }
+        for kind in [Kind::LoopStopped, Kind::CatalogueLost] {
+            let closed = incident::close_unconfirmed(&mut tx, kind, CONFIRMED).await;
+            outcome.closed += closed.context("the incident could not be written")?;
+        }
         tx.commit().await.context("the jobs tables could not be written")?;
         self.notify(run, &mut outcome).await?;
         Ok(outcome)
+    }
+
+    fn is_quiet(outcome: &Outcome) -> bool {
+        outcome.opened == 0 && outcome.closed == 0 && outcome.notified == 0 && outcome.undelivered.is_empty()
     }
 }

@@ -8,6 +8,7 @@ mod dashboards;
 mod exports;
 mod feed;
 mod gateway;
+mod history;
 mod http;
 mod idle;
 mod import;
@@ -15,6 +16,7 @@ mod nightly;
 mod polls;
 mod reports;
 mod users;
+mod years;
 
 use anyhow::{Result, ensure};
 use system_tests::bench::{self, Row};
@@ -33,6 +35,7 @@ const TOPICS: &[&str] = &[
     "gateway",
     "dashboards",
     "console",
+    "years",
 ];
 
 #[tokio::main]
@@ -69,6 +72,7 @@ async fn run(topic: &str) -> Result<Vec<Row>> {
         "dashboards" => dashboards::run().await,
         "reports" => reports::run().await,
         "nightly" => nightly::run().await,
+        "years" => years::run().await,
         _ => unreachable!("the topics were checked"),
     }
 }

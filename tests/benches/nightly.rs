@@ -26,7 +26,7 @@ const ORDERS: u64 = 3_500;
 const EACH: u64 = 4;
 /// The new day's numbers begin beyond those of the year.
 const FIRST: u64 = 100_000_000;
-const SOURCES: [&str; 3] = ["inventory", "ecommerce", "retail"];
+pub(crate) const SOURCES: [&str; 3] = ["inventory", "ecommerce", "retail"];
 
 /// Seconds of the night and of its parts.
 pub(crate) async fn run() -> Result<Vec<Row>> {
@@ -70,9 +70,9 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
 }
 
 /// The system, whose jobs run when they are asked for.
-async fn open() -> Result<Stack> {
+pub(crate) async fn open() -> Result<Stack> {
     let mut jobs = String::new();
-    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "deliver", "watch"] {
+    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "keep", "deliver", "watch"] {
         jobs.push_str(&format!("[[job]]\nname = \"{name}\"\n"));
     }
     for source in SOURCES {
@@ -150,7 +150,7 @@ async fn new_day(stack: &Stack, day: NaiveDate) -> Result<()> {
 }
 
 /// Asks for a run and waits for its successful end.
-async fn ended(stack: &Stack, path: &str, body: &Value) -> Result<Value> {
+pub(crate) async fn ended(stack: &Stack, path: &str, body: &Value) -> Result<Value> {
     let operator = stack.api("operator");
     let run = operator.post_json(path, body, 202).await;
     let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"]);
@@ -170,6 +170,6 @@ fn told_at(run: &Value, what: &str) -> Result<DateTime<Utc>> {
     moment(&line.with_context(|| format!("no line of the run tells of {what}: {run}"))?["at"])
 }
 
-fn moment(value: &Value) -> Result<DateTime<Utc>> {
+pub(crate) fn moment(value: &Value) -> Result<DateTime<Utc>> {
     Ok(value.as_str().context("a moment")?.parse()?)
 }

@@ -1,8 +1,14 @@
 //! A company small enough to check by eye, built through the gateway as its own people would.
 
+use base::Tz;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use system_tests::{Api, Stack};
+
+/// The zone of its store.
+pub(crate) fn toronto() -> Tz {
+    "America/Toronto".parse().unwrap()
+}
 
 /// Two products, a warehouse, one store in Toronto with a register.
 pub(crate) struct Company {

@@ -8,16 +8,15 @@ mod refusals;
 mod sources;
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
-use chrono_tz::America::Toronto;
 use serde_json::{Value, json};
 use system_tests::{Browser, Stack, wait_until};
 
-use crate::company::Company;
+use crate::company::{Company, toronto};
 
 /// Noon of a day in the store, so many days ago: it has ended everywhere.
 fn noon(back: u64) -> (NaiveDate, DateTime<Utc>) {
-    let day = Utc::now().with_timezone(&Toronto).date_naive() - Days::new(back);
-    (day, Toronto.from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc())
+    let day = Utc::now().with_timezone(&toronto()).date_naive() - Days::new(back);
+    (day, toronto().from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc())
 }
 
 /// Runs a job to its successful end.

@@ -17,6 +17,9 @@ fn the_sql_of_kit_is_the_same_in_every_database() {
     let first = include_str!("../../migrations/inventory/0001_feed.sql");
     assert_eq!(first, include_str!("../../migrations/ecommerce/0001_feed.sql"));
     assert_eq!(first, include_str!("../../migrations/retail/0001_feed.sql"));
+    let first = include_str!("../../migrations/inventory/0020_local_time.sql");
+    assert_eq!(first, include_str!("../../migrations/ecommerce/0020_local_time.sql"));
+    assert_eq!(first, include_str!("../../migrations/retail/0020_local_time.sql"));
     let first = include_str!("../../migrations/inventory/0006_imports.sql");
     assert_eq!(first, include_str!("../../migrations/ecommerce/0006_imports.sql"));
     assert_eq!(first, include_str!("../../migrations/retail/0006_imports.sql"));

@@ -1,15 +1,16 @@
 //! The jobs engine against a real PostgreSQL: one success per occurrence, whoever dies, pauses or cancels.
 
 mod alerts;
+mod clocks;
 mod delivery;
-mod desk;
+pub(crate) mod desk;
 mod engine;
 mod immutable;
 mod interrupted;
 mod provisional;
 mod replicas;
 mod restatement;
-mod service;
+pub(crate) mod service;
 
 use std::sync::{
     Arc,
@@ -90,7 +91,7 @@ fn replica(pool: &PgPool, declaration: &Declaration, counter: &Arc<Counter>) -> 
 fn replica_of(pool: &PgPool, declaration: &Declaration, counter: &Arc<Counter>, lease: Duration) -> Runner {
     let mut registry = Registry::default();
     registry.add(declaration.clone(), Counting(Arc::clone(counter))).unwrap();
-    Runner::new(pool.clone(), registry, RunnerSettings { lease, replica: "test".to_owned() })
+    Runner::new(pool.clone(), pool.clone(), registry, RunnerSettings { lease, replica: "test".to_owned() })
 }
 
 fn declaration(name: &str) -> Declaration {

@@ -4,6 +4,7 @@ mod behind;
 mod campaign;
 mod commit;
 mod crashes;
+mod damaged;
 mod days;
 mod faults;
 mod housekeeping;
@@ -12,6 +13,7 @@ mod locks;
 mod older_source;
 mod pieces;
 mod polls;
+mod rollups;
 mod shipped;
 mod shutdown;
 
@@ -153,10 +155,10 @@ fn settings(stack: &Stack, source: &FeedSource, folder: &tempfile::TempDir) -> S
         gateway_url: source.url().to_owned(),
         gateway_key: "key".to_owned(),
         lake_dir: stack.state().lake,
-        time_zone: chrono_tz::UTC,
+        days: base::Tz::UTC.into(),
         currency: "EUR".parse().unwrap(),
         sources_dir: Some(folder.path().to_owned()),
-        catalogue_dir: None,
+        catalogue_dir: Some(folder.path().join("own")),
         clock_tolerance: std::time::Duration::from_secs(120),
     }
 }

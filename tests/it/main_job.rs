@@ -1,14 +1,13 @@
 //! The main job: a sale at a till becomes last night's report, to the cent, in every form that people read.
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
-use chrono_tz::America::Toronto;
 use serde_json::json;
 use system_tests::{Stack, duckdb, eventually, python};
 
 use system_tests::runs::poll;
 pub(crate) use system_tests::runs::{follow, nightly, poll_all};
 
-use crate::company::Company;
+use crate::company::{Company, toronto};
 
 mod bad_input;
 mod currency;
@@ -19,11 +18,11 @@ const REPORTS: [&str; 2] = ["store_performance", "product_performance"];
 
 /// Noon of `day` in the store.
 fn noon(day: NaiveDate) -> DateTime<Utc> {
-    Toronto.from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc()
+    toronto().from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc()
 }
 
 fn yesterday() -> NaiveDate {
-    Utc::now().with_timezone(&Toronto).date_naive() - Days::new(1)
+    Utc::now().with_timezone(&toronto()).date_naive() - Days::new(1)
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ fn value(column: &Column) -> String {
     match column.ty {
         Type::Bool => format!("({})::text", column.sql),
         Type::Timestamp => format!(r#"to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#, column.sql),
+        Type::Local => format!(r#"to_char({}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#, column.sql),
         _ => column.sql.to_owned(),
     }
 }

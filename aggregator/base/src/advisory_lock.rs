@@ -25,15 +25,23 @@ impl AdvisoryLock {
         Self::take_key(db, key(name)).await
     }
 
-    /// Take the lock of that name when whoever holds it lets go.
+    /// Take the lock of that name when whoever holds it lets go. The wait is asked for anew every ten seconds: one that the
+    /// network has forgotten comes to an end.
     ///
     /// # Errors
     /// The database failed.
     pub async fn wait(db: &PgPool, name: &str) -> Result<Arc<Self>, sqlx::Error> {
         let mut connection = db.acquire().await?.detach();
         let key = key(name);
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut connection).await?;
-        Ok(Arc::new(Self { connection: Mutex::new(connection), key }))
+        sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await?;
+        loop {
+            let waited = sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut connection).await;
+            match waited {
+                Ok(_) => return Ok(Arc::new(Self { connection: Mutex::new(connection), key })),
+                Err(error) if is_lock_timeout(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// [`AdvisoryLock::take`] by the lock's number.
@@ -73,6 +81,12 @@ impl AdvisoryLock {
             tracing::debug!(%error, "a lock's connection did not close in good order; the server frees the lock");
         }
     }
+}
+
+/// Whether a statement ended because somebody held a lock for longer than it may wait.
+#[must_use]
+pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
 }
 
 fn key(name: &str) -> i64 {

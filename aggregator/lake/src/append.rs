@@ -5,10 +5,13 @@ use std::sync::Arc;
 use base::AdvisoryLock;
 use polars::prelude::*;
 
-use crate::commit::{self, TableChange};
+use crate::commit::{self, ChangedDays, Counts, TableChange};
 use crate::file::{self, Name};
 use crate::table::Table;
 use crate::{BUSINESS_DAY, Lake, LakeError, pending};
+
+/// The source of rows that were not polled.
+const BUILT_IN: &str = "tributary";
 
 impl Lake {
     /// Add frames to a dataset, a file each, as one snapshot; their number is returned.
@@ -36,6 +39,10 @@ impl Lake {
     ) -> Result<i64, LakeError> {
         let names = frames.iter().map(|frame| Ok(Name::of(&table, first_day(frame)?)));
         let names = names.collect::<PolarsResult<Vec<_>>>()?;
+        let mut days = ChangedDays::new();
+        for frame in &frames {
+            count_days(&table, frame, &mut days)?;
+        }
         let (paths, writer) = (file::pending(&names), Arc::clone(&table));
         let write = move || {
             let columns: Vec<&str> = writer.columns().map(|column| column.name.as_str()).collect();
@@ -48,11 +55,28 @@ impl Lake {
         let add = pending::write(self, lock, paths, write).await?;
         let mut tx = base::begin(&self.db).await?;
         let head = commit::lock(&mut tx).await?;
-        let change = TableChange { add, ..TableChange::of(&table) };
-        let snapshot = commit::apply(&mut tx, &head, &[&change], message).await?;
+        let change = TableChange { add, days, ..TableChange::of(&table) };
+        let snapshot = commit::apply(&mut tx, &head, &[&change], BUILT_IN, message).await?;
         tx.commit().await?;
         Ok(snapshot)
     }
+}
+
+/// Counts a frame's rows by their days; those of a dataset without days by none.
+fn count_days(table: &Table, frame: &DataFrame, days: &mut ChangedDays) -> PolarsResult<()> {
+    let mut add = |day: Option<chrono::NaiveDate>, added: u64| {
+        if added > 0 {
+            days.entry(day).or_default().add(Counts { added, ..Counts::default() });
+        }
+    };
+    if !table.has_days() {
+        add(None, frame.height() as u64);
+        return Ok(());
+    }
+    for day in frame.column(BUSINESS_DAY)?.date()?.physical().iter() {
+        add(day.and_then(chrono::NaiveDate::from_epoch_days), 1);
+    }
+    Ok(())
 }
 
 /// The day that names a file; `None` where rows belong to none.

@@ -53,7 +53,8 @@ impl Lake {
     }
 
     async fn fill_calendar_under(&self, lock: &Arc<AdvisoryLock>) -> Result<(), LakeError> {
-        let files = snapshot::files(&self.db, snapshot::current(&self.db).await?, NAME, None).await?;
+        let (newest, table) = (snapshot::current(&self.db).await?, self.table(NAME)?);
+        let files = snapshot::files(&self.db, newest, table.table_id, None).await?;
         let held: i64 = files.iter().map(|file| file.record_count).sum();
         // A calendar that began later holds the last days, and lacks those before them.
         let all = frame()?;

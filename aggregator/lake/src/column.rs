@@ -22,14 +22,16 @@ pub enum ColumnType {
     Date,
     /// An instant, microseconds, UTC.
     Timestamp,
+    /// What a clock showed, microseconds, without zone.
+    Local,
     /// Minor units of the company's currency (cents), 64-bit.
     Money,
 }
 
 impl ColumnType {
     /// Every type, in the order in which messages name them.
-    pub const ALL: [Self; 7] =
-        [Self::Int32, Self::Int64, Self::String, Self::Bool, Self::Date, Self::Timestamp, Self::Money];
+    pub const ALL: [Self; 8] =
+        [Self::Int32, Self::Int64, Self::String, Self::Bool, Self::Date, Self::Timestamp, Self::Local, Self::Money];
 
     /// The word that declarations use.
     pub fn name(self) -> &'static str {
@@ -40,6 +42,7 @@ impl ColumnType {
             Self::Bool => "bool",
             Self::Date => "date",
             Self::Timestamp => "timestamp",
+            Self::Local => "local",
             Self::Money => "money",
         }
     }
@@ -58,6 +61,7 @@ impl ColumnType {
             Self::Bool => DataType::Boolean,
             Self::Date => DataType::Date,
             Self::Timestamp => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
+            Self::Local => DataType::Datetime(TimeUnit::Microseconds, None),
         }
     }
 
@@ -70,6 +74,7 @@ impl ColumnType {
             Self::Bool => "boolean",
             Self::Date => "date",
             Self::Timestamp => "timestamptz",
+            Self::Local => "timestamp",
         }
     }
 }

@@ -9,6 +9,7 @@ mod delete_files;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use sqlx::{FromRow, PgConnection};
 
 use crate::deletes::NewDeleteFile;
@@ -16,7 +17,7 @@ use crate::file::NewFile;
 use crate::snapshot::DataFile;
 use crate::stats::{self, Bounds};
 use crate::table::Table;
-use crate::{LakeError, pending};
+use crate::{LakeError, checksum, pending};
 
 /// The newest snapshot's counters, read under the lock.
 #[derive(Debug, FromRow)]
@@ -36,6 +37,29 @@ pub enum ChangeKind {
     Compaction,
 }
 
+/// Rows by what happened to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that came.
+    pub added: u64,
+    /// Rows that are otherwise now.
+    pub changed: u64,
+    /// Rows that left.
+    pub removed: u64,
+}
+
+impl Counts {
+    /// Count these too.
+    pub fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.removed += other.removed;
+    }
+}
+
+/// The rows that a commit changes in a dataset, by business day; the key is `None` for a dataset without days.
+pub type ChangedDays = BTreeMap<Option<NaiveDate>, Counts>;
+
 /// What a commit does to one table.
 #[derive(Debug)]
 pub struct TableChange {
@@ -47,6 +71,8 @@ pub struct TableChange {
     pub end: Vec<Ended>,
     /// Deleted rows of files that stay live; the delete files are on disk and pending.
     pub delete: Vec<NewDeleteFile>,
+    /// The days whose rows it changes: what was computed of them before is outdated.
+    pub days: ChangedDays,
     /// What it is for.
     pub kind: ChangeKind,
 }
@@ -55,7 +81,8 @@ impl TableChange {
     /// Nothing yet.
     #[must_use]
     pub fn of(table: &Arc<Table>) -> Self {
-        Self { table: Arc::clone(table), add: Vec::new(), end: Vec::new(), delete: Vec::new(), kind: ChangeKind::Rows }
+        let (add, end, delete, days) = (Vec::new(), Vec::new(), Vec::new(), ChangedDays::new());
+        Self { table: Arc::clone(table), add, end, delete, days, kind: ChangeKind::Rows }
     }
 
     /// Whether the table stays as it is.
@@ -109,7 +136,8 @@ pub(crate) async fn snapshot_of_schema(
     Ok(next.snapshot_id)
 }
 
-/// Add one snapshot with these changes. The caller holds [`lock`] in the same transaction.
+/// Add one snapshot with these changes, which came from a source, and note the days that they change. The caller holds
+/// [`lock`] in the same transaction.
 ///
 /// # Errors
 /// [`LakeError::Overtaken`] when a file that it ends is no longer live, or one that it adds no longer pending: the base
@@ -118,6 +146,7 @@ pub async fn apply(
     tx: &mut PgConnection,
     head: &Head,
     changes: &[&TableChange],
+    source: &str,
     message: &str,
 ) -> Result<i64, LakeError> {
     let added: i64 = changes.iter().map(|it| (it.add.len() + it.delete.len()) as i64).sum();
@@ -135,9 +164,36 @@ pub async fn apply(
         file_id += change.add.len() as i64;
         delete_files::replace(tx, change, next.snapshot_id, file_id).await?;
         file_id += change.delete.len() as i64;
+        checksum::note(tx, change).await?;
         widen_stats(tx, change).await?;
+        note_days(tx, change, next.snapshot_id, source).await?;
     }
     Ok(next.snapshot_id)
+}
+
+async fn note_days(
+    tx: &mut PgConnection,
+    change: &TableChange,
+    snapshot: i64,
+    source: &str,
+) -> Result<(), sqlx::Error> {
+    let of = |pick: fn(&Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
+    sqlx::query!(
+        "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
+         SELECT $1, $2, $3, t.business_day, t.added, t.changed, t.removed
+         FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[])
+           AS t (business_day, added, changed, removed)",
+        snapshot,
+        source,
+        &change.table.name,
+        change.days.keys().copied().collect::<Vec<_>>() as _,
+        &of(|it| it.added),
+        &of(|it| it.changed),
+        &of(|it| it.removed)
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
 }
 
 /// Only the specification's own tokens: DuckDB parses them.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use base::AdvisoryLock;
-use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{Datelike, NaiveDate, TimeDelta};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -14,7 +14,7 @@ use crate::commit::{self, ChangeKind, Ended, TableChange};
 use crate::file::{self, NewFile};
 use crate::snapshot::{self, DataFile};
 use crate::table::Table;
-use crate::{Lake, LakeError, pending, scan};
+use crate::{Lake, LakeError, checksum, pending, scan};
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub struct Compacted {
     pub rows: u64,
     /// Months left alone because a poll changed them meanwhile.
     pub overtaken: u64,
+    /// Months left alone because a file of them is damaged.
+    pub damaged: u64,
 }
 
 #[derive(Debug, FromRow)]
@@ -51,7 +53,11 @@ impl Lake {
         let mut done = Compacted::default();
         for month in self.quiet_months(quiet).await? {
             let Ok(table) = self.table(&month.table_name) else { continue };
-            let files = self.files_of(&month).await?;
+            let files = self.files_of(table, &month).await?;
+            if !self.examine(&checksum::paths(table, &files)).await?.is_empty() {
+                done.damaged += 1;
+                continue;
+            }
             let written = self.write_month(lock, table, &month, &files).await?;
             match self.swap(table, &month, &files, written).await {
                 Ok(()) => {
@@ -76,22 +82,21 @@ impl Lake {
                    JOIN lake.ducklake_snapshot s ON s.snapshot_id = greatest(f.begin_snapshot, d.begin_snapshot)
                    JOIN lake.ducklake_file_partition_value y ON y.data_file_id = f.data_file_id AND y.partition_key_index = 0
                    JOIN lake.ducklake_file_partition_value m ON m.data_file_id = f.data_file_id AND m.partition_key_index = 1
-                   WHERE f.end_snapshot IS NULL AND t.end_snapshot IS NULL
+                   WHERE f.end_snapshot IS NULL AND t.end_snapshot IS NULL AND t.schema_id = 0
                    GROUP BY 1, 2
-                   HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < $1
+                   HAVING count(*) + count(d.delete_file_id) > 1 AND max(s.snapshot_time) < clock_timestamp() - make_interval(secs => $1)
                    ORDER BY 1, 2";
-        let months: Vec<Month> = sqlx::query_as(sql).bind(Utc::now() - quiet).fetch_all(&self.db).await?;
-        let today = base::today(self.time_zone);
+        let months: Vec<Month> = sqlx::query_as(sql).bind(quiet.as_seconds_f64()).fetch_all(&self.db).await?;
+        let today = self.days.today();
         let is_over = |day: NaiveDate| (day.year(), day.month()) < (today.year(), today.month());
         Ok(months.into_iter().filter(|it| is_over(it.month)).collect())
     }
 
     /// The files of a month as they are now, each with its delete file.
-    async fn files_of(&self, month: &Month) -> Result<Vec<DataFile>, LakeError> {
-        let last = month.month + Months::new(1) - Days::new(1);
-        let days = month.month..=last;
+    async fn files_of(&self, table: &Table, month: &Month) -> Result<Vec<DataFile>, LakeError> {
+        let days = file::month(month.month);
         let newest = snapshot::current(&self.db).await?;
-        let files = snapshot::files(&self.db, newest, &month.table_name, Some(days.clone())).await?;
+        let files = snapshot::files(&self.db, newest, table.table_id, Some(days.clone())).await?;
         let within = |day: Option<NaiveDate>| day.is_some_and(|it| days.contains(&it));
         Ok(files.into_iter().filter(|it| within(it.first_day) && within(it.last_day)).collect())
     }
@@ -133,7 +138,7 @@ impl Lake {
             ..TableChange::of(table)
         };
         let message = format!("compaction of {} {}", month.table_name, month.month.format("%Y-%m"));
-        commit::apply(&mut tx, &head, &[&change], &message).await?;
+        commit::apply(&mut tx, &head, &[&change], "", &message).await?;
         Ok(tx.commit().await?)
     }
 }

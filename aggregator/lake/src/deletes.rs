@@ -34,6 +34,8 @@ pub struct NewDeleteFile {
     pub(crate) count: i64,
     pub(crate) bytes: i64,
     pub(crate) footer: i64,
+    /// Of the whole file.
+    pub(crate) sha256: String,
 }
 
 /// Write the delete vector of a data file: these rows and no others are deleted, so that those of [`existing`] are among
@@ -52,7 +54,7 @@ pub fn write(table: &Table, of: &DataFile, name: &Name, mut positions: Vec<i64>)
     let count = positions.len() as i64;
     let mut frame = DataFrame::new(positions.len(), vec![file, Column::new(POSITION.into(), positions)])?;
     let path = name.full(table);
-    let bytes = file::write_parquet(&path, &mut frame, ParquetCompression::Zstd(None), GROUP_ROWS)?;
+    let (bytes, sha256) = file::write_digested(&path, &mut frame, GROUP_ROWS)?;
     Ok(NewDeleteFile {
         data_file_id: of.data_file_id,
         replaces: of.delete_file_id,
@@ -61,6 +63,7 @@ pub fn write(table: &Table, of: &DataFile, name: &Name, mut positions: Vec<i64>)
         count,
         bytes,
         footer: file::footer_size(&path).map_err(LakeError::at(&path))?,
+        sha256,
     })
 }
 

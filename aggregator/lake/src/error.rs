@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Damage;
+
 /// Why the lake could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -21,6 +23,9 @@ pub enum LakeError {
         #[source]
         source: std::io::Error,
     },
+    /// The folder is not there: its disk is not mounted, say.
+    #[error("the lake's folder {} is not there", .0.display())]
+    Gone(PathBuf),
     /// A column's type differs from the one in the lake.
     #[error("{dataset}.{column}: declared as {declared}, but the lake holds {existing}; give the column a new name")]
     ColumnType {
@@ -42,6 +47,20 @@ pub enum LakeError {
     /// The same work is under way, here or in another replica.
     #[error("another {0} is running")]
     Busy(&'static str),
+    /// A file is missing, or not as it was written.
+    #[error(transparent)]
+    Damaged(Box<Damage>),
+    /// DuckDB wrote rows into the catalogue instead of into files.
+    #[error(
+        "rows of `{dataset}` stand in the catalogue's table lake.{held_by}, where DuckDB put them, and in no file: \
+         `CALL ducklake_flush_inlined_data('lake')` in DuckDB makes files of them"
+    )]
+    Inlined {
+        /// The dataset.
+        dataset: String,
+        /// The table.
+        held_by: String,
+    },
     /// Another commit came first.
     #[error("the commit was overtaken by another; nothing was changed")]
     Overtaken,
@@ -57,11 +76,11 @@ pub enum LakeError {
 }
 
 impl LakeError {
-    /// Whether the reporting database could not be asked, so that the same may work later.
+    /// Whether the reporting database could not be asked, or the folder is not there, so that the same may work later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Database(_) => true,
+            Self::Database(_) | Self::Gone(_) => true,
             Self::Shared(error) => error.is_unavailable(),
             _ => false,
         }

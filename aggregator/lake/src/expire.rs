@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use base::AdvisoryLock;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::{Lake, LakeError, commit, pending};
+use crate::{Lake, LakeError, checksum, commit, pending};
 
 /// What an expiry did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -46,12 +46,13 @@ impl Lake {
     }
 
     async fn expire_under(&self, lock: &AdvisoryLock, keep: TimeDelta) -> Result<Expired, LakeError> {
-        let before = Utc::now() - keep;
         let mut tx = base::begin(&self.db).await?;
         let head = commit::lock(&mut tx).await?;
         let expired: Vec<i64> = sqlx::query_scalar!(
-            "DELETE FROM lake.ducklake_snapshot WHERE snapshot_time < $1 AND snapshot_id < $2 RETURNING snapshot_id",
-            before,
+            "DELETE FROM lake.ducklake_snapshot
+              WHERE snapshot_time < clock_timestamp() - make_interval(secs => $1) AND snapshot_id < $2
+              RETURNING snapshot_id",
+            keep.as_seconds_f64(),
             head.snapshot_id
         )
         .fetch_all(&mut *tx)
@@ -87,6 +88,31 @@ impl Lake {
         sqlx::query!("DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)", &ids)
             .execute(&mut *tx)
             .await?;
+        checksum::forget(&mut tx, &paths).await?;
+        // Which days have changed is asked from the oldest snapshot on; a kept day that these outdate goes with them.
+        sqlx::query!(
+            "DELETE FROM sync.changed_day
+             WHERE snapshot_id < (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM sync.kept_day d
+             WHERE d.end_snapshot IS NOT NULL
+               AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                               WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM sync.kept_view v
+             WHERE NOT EXISTS (SELECT FROM lake.ducklake_table t
+                               WHERE t.table_id = v.table_id
+                                 AND (t.end_snapshot IS NULL
+                                      OR t.end_snapshot > (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)))"
+        )
+        .execute(&mut *tx)
+        .await?;
         pending::announce(&mut tx, lock, &paths).await?;
         tx.commit().await?;
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })

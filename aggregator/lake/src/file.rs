@@ -5,13 +5,15 @@
 //! [`pending::write`](super::pending::write), which keeps the invariant when the lock is lost in the middle.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 use polars::prelude::*;
 use uuid::Uuid;
 
+use crate::checksum::Digesting;
 use crate::stats::{self, ColumnStats};
 use crate::table::Table;
 use crate::{BUSINESS_DAY, LakeError};
@@ -29,6 +31,8 @@ pub struct NewFile {
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
     pub(crate) footer: i64,
+    /// Of the whole file.
+    pub(crate) sha256: String,
     /// Year and month, when the table is partitioned and the file stays within one month.
     pub(crate) month: Option<(i32, i32)>,
     pub(crate) columns: Vec<ColumnStats>,
@@ -49,7 +53,7 @@ impl Name {
             Some(day) => format!("{:04}/{:02}/{day}-{unique}.parquet", day.year(), day.month()),
             None => format!("{unique}.parquet"),
         };
-        let pending = format!("main/{}/{path}", table.name);
+        let pending = format!("{}/{path}", table.folder());
         Self { path, pending }
     }
 
@@ -57,7 +61,7 @@ impl Name {
     pub fn of_deletes(table: &Table, data: &str) -> Self {
         let folder = data.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let path = format!("{folder}{}-delete.parquet", Uuid::now_v7().simple());
-        let pending = format!("main/{}/{path}", table.name);
+        let pending = format!("{}/{path}", table.folder());
         Self { path, pending }
     }
 
@@ -89,11 +93,12 @@ pub fn pending<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<String> {
 pub fn write(table: &Table, name: &Name, frame: &mut DataFrame) -> Result<NewFile, LakeError> {
     let columns = stats::of_frame(table, frame)?;
     let path = name.full(table);
-    let bytes = write_parquet(&path, frame, ParquetCompression::Zstd(None), 256 * 1024)?;
+    let (bytes, sha256) = write_digested(&path, frame, 256 * 1024)?;
     let footer = footer_size(&path).map_err(LakeError::at(&path))?;
     let month = table.partition_id.and_then(|_| common_month(frame));
     let rows = frame.height() as i64;
-    Ok(NewFile { path: name.path.clone(), pending: name.pending.clone(), rows, bytes, footer, month, columns })
+    let (path, pending) = (name.path.clone(), name.pending.clone());
+    Ok(NewFile { path, pending, rows, bytes, footer, sha256, month, columns })
 }
 
 /// Rows in the order of their business days; of one day, in the order in which they were.
@@ -104,27 +109,52 @@ pub fn by_day(rows: &DataFrame) -> PolarsResult<DataFrame> {
     rows.sort([BUSINESS_DAY], SortMultipleOptions::default().with_maintain_order(true))
 }
 
-/// Write a frame at a path by way of a temporary name beside it. Returns the size in bytes. Blocks.
+/// Write a frame, as it comes and goes within a poll, at a path by way of a temporary name beside it. Blocks.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_parquet(
+pub fn write_parquet(path: &Path, frame: &mut DataFrame, group_rows: usize) -> Result<(), LakeError> {
+    let encode = |file| encode(file, frame, ParquetCompression::Uncompressed, group_rows);
+    write_with(path, encode).map(|_| ())
+}
+
+/// Write a frame that stays. Returns the size in bytes, and the SHA-256 of what was written. Blocks.
+pub(crate) fn write_digested(
     path: &Path,
+    frame: &mut DataFrame,
+    group_rows: usize,
+) -> Result<(i64, String), LakeError> {
+    let mut sha256 = String::new();
+    let bytes = write_with(path, |file| {
+        let digesting = encode(Digesting::new(file), frame, ParquetCompression::Zstd(None), group_rows)?;
+        let (file, digest) = digesting.finish();
+        sha256 = digest;
+        Ok(file)
+    })?;
+    Ok((bytes, sha256))
+}
+
+fn encode<W: Write>(
+    to: W,
     frame: &mut DataFrame,
     compression: ParquetCompression,
     group_rows: usize,
-) -> Result<i64, LakeError> {
-    let folder = path.parent().unwrap_or(path);
-    let unfinished = unfinished(path);
+) -> PolarsResult<W> {
     // polars writes every page of a column, and its header, by a call of its own.
-    let mut writer = BufWriter::with_capacity(WRITTEN_AT_ONCE, create(folder, &unfinished)?);
+    let mut writer = BufWriter::with_capacity(WRITTEN_AT_ONCE, to);
     let options = ParquetWriter::new(&mut writer)
         .with_compression(compression)
         .with_statistics(StatisticsOptions::default())
         .with_row_group_size(Some(group_rows))
         .set_parallel(true);
     options.finish(frame)?;
-    let file = writer.into_inner().map_err(|it| LakeError::at(&unfinished)(it.into_error()))?;
+    writer.into_inner().map_err(|it| it.into_error().into())
+}
+
+fn write_with(path: &Path, encode: impl FnOnce(File) -> PolarsResult<File>) -> Result<i64, LakeError> {
+    let folder = path.parent().unwrap_or(path);
+    let unfinished = unfinished(path);
+    let file = encode(create(folder, &unfinished)?)?;
     file.sync_all().map_err(LakeError::at(&unfinished))?;
     let bytes = file.metadata().map_err(LakeError::at(&unfinished))?.len();
     std::fs::rename(&unfinished, path).map_err(LakeError::at(path))?;
@@ -180,6 +210,12 @@ pub(crate) fn footer_size(path: &Path) -> std::io::Result<i64> {
     file.read_exact(&mut tail)?;
     let [a, b, c, d, ..] = tail;
     Ok(i64::from(u32::from_le_bytes([a, b, c, d])))
+}
+
+/// The month of a day, from its first day to its last.
+pub(crate) fn month(of: NaiveDate) -> RangeInclusive<NaiveDate> {
+    let first = of.with_day(1).unwrap_or(of);
+    first..=first + Months::new(1) - Days::new(1)
 }
 
 fn common_month(frame: &DataFrame) -> Option<(i32, i32)> {

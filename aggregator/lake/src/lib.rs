@@ -7,6 +7,7 @@
 
 mod append;
 pub mod calendar;
+mod checksum;
 mod column;
 pub mod commit;
 mod compact;
@@ -14,6 +15,8 @@ pub mod deletes;
 mod error;
 mod expire;
 pub mod file;
+mod inlined;
+pub mod kept;
 pub mod pending;
 mod reference;
 pub mod scan;
@@ -28,10 +31,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::Compute;
-use chrono_tz::Tz;
+use base::{BusinessDays, Compute};
 use sqlx::PgPool;
 
+pub use checksum::{Damage, Examined};
 pub use column::{BUSINESS_DAY, Column, ColumnType};
 pub use compact::Compacted;
 pub use error::LakeError;
@@ -46,7 +49,7 @@ pub use table::{Table, TableDefinition};
 pub struct Lake {
     db: PgPool,
     dir: PathBuf,
-    time_zone: Tz,
+    days: BusinessDays,
     tables: BTreeMap<String, Arc<Table>>,
     compute: Compute,
 }
@@ -54,7 +57,7 @@ pub struct Lake {
 impl Lake {
     /// Make the folder, note it in the catalogue, and create or widen the defined tables and the calendar.
     ///
-    /// The database must have been migrated. A month is over when it has ended in `time_zone`, the company's.
+    /// The database must have been migrated. A month is over when its last one of the company's `days` has ended.
     ///
     /// # Errors
     /// [`LakeError::ColumnType`] when a column is defined with another type than the lake holds; when the folder cannot
@@ -63,7 +66,7 @@ impl Lake {
         db: PgPool,
         dir: &Path,
         tables: &[TableDefinition],
-        time_zone: Tz,
+        days: BusinessDays,
     ) -> Result<Arc<Self>, LakeError> {
         let dir = std::path::absolute(dir).map_err(LakeError::at(dir))?;
         std::fs::create_dir_all(dir.join("staging")).map_err(LakeError::at(&dir))?;
@@ -72,7 +75,7 @@ impl Lake {
         for definition in tables.iter().chain([&calendar::definition()]) {
             found.insert(definition.name.clone(), Arc::new(table::ensure(&db, &dir, definition).await?));
         }
-        let lake = Self { db, dir, time_zone, tables: found, compute: Compute::new() };
+        let lake = Self { db, dir, days, tables: found, compute: Compute::new() };
         lake.fill_calendar().await?;
         Ok(Arc::new(lake))
     }
@@ -87,14 +90,25 @@ impl Lake {
         &self.dir
     }
 
+    /// Whether the folder is there, with what opening it made in it: an empty one where a disk is mounted is not it.
+    ///
+    /// # Errors
+    /// [`LakeError::Gone`].
+    pub async fn is_there(&self) -> Result<(), LakeError> {
+        match tokio::fs::metadata(self.dir.join("staging")).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(LakeError::Gone(self.dir.clone())),
+        }
+    }
+
     /// The bound on computations that hold a core.
     pub fn compute(&self) -> &Compute {
         &self.compute
     }
 
-    /// The company's time zone.
-    pub fn time_zone(&self) -> Tz {
-        self.time_zone
+    /// How the company counts its days.
+    pub fn days(&self) -> BusinessDays {
+        self.days
     }
 
     /// The table of a dataset.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -31,8 +31,18 @@ pub struct FileSet {
 /// The files that may hold rows of some days; of all, where there are none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Part {
-    days: Option<RangeInclusive<NaiveDate>>,
+    days: Vec<RangeInclusive<NaiveDate>>,
     files: Vec<File>,
+}
+
+impl Part {
+    /// Which of its files' rows are of its days.
+    fn of_its_days(&self) -> Option<Expr> {
+        let within = |range: &RangeInclusive<NaiveDate>| {
+            col(BUSINESS_DAY).is_between(lit(*range.start()), lit(*range.end()), ClosedInterval::Both)
+        };
+        self.days.iter().map(within).reduce(Expr::or)
+    }
 }
 
 /// A Parquet file with its delete vector, both by their full paths.
@@ -60,6 +70,12 @@ impl FileSet {
         Arc::new(table::schema(&self.columns))
     }
 
+    /// Its files and their delete vectors, by their full paths.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let files = self.parts.iter().flat_map(|part| &part.files);
+        files.flat_map(|file| std::iter::once(&file.path).chain(&file.deletes)).map(PathBuf::as_path)
+    }
+
     /// Its rows, with the table's columns in their declared order; blocks, when a reference set has to be decoded.
     ///
     /// A small dataset without business days comes decoded from memory. A dataset without files has no rows, and its
@@ -70,14 +86,10 @@ impl FileSet {
     pub fn frame(&self, references: &References) -> Result<LazyFrame, LakeError> {
         let schema = self.schema();
         let mut frames = Vec::with_capacity(self.parts.len());
-        for Part { days, files } in &self.parts {
-            let frame = references.rows(self, &schema, files)?;
-            frames.push(match days {
-                Some(range) => frame.filter(col(BUSINESS_DAY).is_between(
-                    lit(*range.start()),
-                    lit(*range.end()),
-                    ClosedInterval::Both,
-                )),
+        for part in &self.parts {
+            let frame = references.rows(self, &schema, &part.files)?;
+            frames.push(match part.of_its_days() {
+                Some(of_its_days) => frame.filter(of_its_days),
                 None => frame,
             });
         }
@@ -119,15 +131,18 @@ impl Lake {
     ) -> Result<FileSet, LakeError> {
         let table = self.table(dataset)?;
         snapshot::require(&self.db, snapshot).await?;
-        let ranges = if table.has_days() { days } else { &[] };
-        let mut of_parts = Vec::with_capacity(ranges.len().max(1));
-        for range in ranges {
-            let files = snapshot::files(&self.db, snapshot, dataset, Some(range.clone())).await?;
-            of_parts.push((Some(range.clone()), files));
-        }
-        if ranges.is_empty() {
-            of_parts.push((None, snapshot::files(&self.db, snapshot, dataset, None).await?));
-        }
+        self.file_set(snapshot, table, if table.has_days() { days } else { &[] }).await
+    }
+
+    pub(crate) async fn file_set(
+        &self,
+        snapshot: i64,
+        table: &Table,
+        days: &[RangeInclusive<NaiveDate>],
+    ) -> Result<FileSet, LakeError> {
+        let span = days.first().zip(days.last()).map(|(first, last)| *first.start()..=*last.end());
+        let files = snapshot::files(&self.db, snapshot, table.table_id, span).await?;
+        let of_parts = parts(files, days);
         let files = || of_parts.iter().flat_map(|(_, files)| files);
         let ids: Vec<i64> = files().map(|file| file.data_file_id).collect();
         let rows = files().map(|file| file.record_count).sum();
@@ -144,6 +159,34 @@ impl Lake {
             farthest,
         })
     }
+}
+
+/// Days, with the files that may hold them.
+type OfDays = (Vec<RangeInclusive<NaiveDate>>, Vec<DataFile>);
+
+/// The files by the ranges of days that they may hold rows of. Ranges that share a file are one part, so that each file
+/// is read once; there is at least one part.
+fn parts(files: Vec<DataFile>, days: &[RangeInclusive<NaiveDate>]) -> Vec<OfDays> {
+    if days.is_empty() {
+        return vec![(Vec::new(), files)];
+    }
+    let overlap = |file: &DataFile, range: &RangeInclusive<NaiveDate>| {
+        file.last_day.is_none_or(|last| last >= *range.start())
+            && file.first_day.is_none_or(|first| first <= *range.end())
+    };
+    let mut parts: Vec<OfDays> = Vec::new();
+    for range in days {
+        let mut days = vec![range.clone()];
+        let mut own: Vec<DataFile> = files.iter().filter(|file| overlap(file, range)).cloned().collect();
+        while let Some(at) = parts.iter().position(|(_, held)| held.iter().any(|file| own.contains(file))) {
+            let (mut all_days, mut held) = parts.remove(at);
+            held.extend(own.drain(..).filter(|file| !held.contains(file)).collect::<Vec<_>>());
+            all_days.append(&mut days);
+            (days, own) = (all_days, held);
+        }
+        parts.push((days, own));
+    }
+    parts
 }
 
 /// The rows of some files of a table, without the deleted ones. A column that was added after a file was written is
@@ -198,4 +241,39 @@ fn scan_with(schema: SchemaRef, paths: &[PathBuf], args: UnifiedScanArgs) -> Res
     };
     let paths = paths.iter().map(|it| PlRefPath::try_from_path(it)).collect::<PolarsResult<Vec<_>>>()?;
     Ok(DslBuilder::scan_parquet(ScanSources::Paths(paths.into()), options, args)?.build().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(of: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, of).unwrap_or_default()
+    }
+
+    fn file(id: i64, first: u32, last: u32) -> DataFile {
+        DataFile {
+            data_file_id: id,
+            path: id.to_string(),
+            record_count: 1,
+            file_size_bytes: 1,
+            first_day: Some(day(first)),
+            last_day: Some(day(last)),
+            delete_file_id: None,
+            delete_path: None,
+            delete_count: 0,
+        }
+    }
+
+    #[test]
+    fn ranges_that_share_a_file_are_one_part_so_that_it_is_read_once() {
+        let files = vec![file(1, 1, 9), file(2, 12, 12), file(3, 15, 20)];
+        let days = [day(2)..=day(3), day(5)..=day(5), day(8)..=day(12), day(17)..=day(18), day(25)..=day(25)];
+        let found: Vec<(usize, Vec<i64>)> = parts(files.clone(), &days)
+            .iter()
+            .map(|(days, files)| (days.len(), files.iter().map(|file| file.data_file_id).collect()))
+            .collect();
+        assert_eq!(found, [(3, vec![1, 2]), (1, vec![3]), (1, vec![])]);
+        assert_eq!(parts(files, &[]).len(), 1);
+    }
 }

@@ -68,14 +68,14 @@ pub async fn list(db: &PgPool, limit: i64) -> Result<Vec<Snapshot>, LakeError> {
     Ok(sqlx::query_as(sql).bind(limit).fetch_all(db).await?)
 }
 
-/// The files of a dataset that are live in a snapshot, oldest day first.
+/// The files of a table that are live in a snapshot, oldest day first.
 ///
 /// With `days`, only those whose statistics say that they may hold one of the days; files of a
-/// dataset without business days are always among them.
+/// table without business days are always among them.
 pub async fn files(
     db: &PgPool,
     snapshot: i64,
-    dataset: &str,
+    table_id: i64,
     days: Option<RangeInclusive<NaiveDate>>,
 ) -> Result<Vec<DataFile>, LakeError> {
     let (from, to) = match days {
@@ -85,23 +85,21 @@ pub async fn files(
     let sql = "SELECT f.data_file_id, f.path, f.record_count, f.file_size_bytes,
                       s.min_value::date AS first_day, s.max_value::date AS last_day,
                       d.delete_file_id, d.path AS delete_path, coalesce(d.delete_count, 0) AS delete_count
-               FROM lake.ducklake_table t
-               JOIN lake.ducklake_data_file f USING (table_id)
+               FROM lake.ducklake_data_file f
                LEFT JOIN lake.ducklake_delete_file d
                  ON d.data_file_id = f.data_file_id
                 AND d.begin_snapshot <= $1 AND (d.end_snapshot IS NULL OR d.end_snapshot > $1)
                LEFT JOIN lake.ducklake_column c
-                 ON c.table_id = t.table_id AND c.column_name = 'business_day' AND c.end_snapshot IS NULL
+                 ON c.table_id = f.table_id AND c.column_name = 'business_day' AND c.end_snapshot IS NULL
                 AND EXISTS (SELECT FROM lake.ducklake_partition_info p
-                            WHERE p.table_id = t.table_id AND p.end_snapshot IS NULL)
+                            WHERE p.table_id = f.table_id AND p.end_snapshot IS NULL)
                LEFT JOIN lake.ducklake_file_column_stats s
                  ON s.data_file_id = f.data_file_id AND s.column_id = c.column_id
-               WHERE t.table_name = $2 AND t.end_snapshot IS NULL
-                 AND f.begin_snapshot <= $1 AND (f.end_snapshot IS NULL OR f.end_snapshot > $1)
+               WHERE f.table_id = $2 AND f.begin_snapshot <= $1 AND (f.end_snapshot IS NULL OR f.end_snapshot > $1)
                  AND ($3::date IS NULL OR s.max_value IS NULL OR s.max_value::date >= $3)
                  AND ($4::date IS NULL OR s.min_value IS NULL OR s.min_value::date <= $4)
                ORDER BY first_day NULLS FIRST, f.data_file_id";
-    Ok(sqlx::query_as(sql).bind(snapshot).bind(dataset).bind(from).bind(to).fetch_all(db).await?)
+    Ok(sqlx::query_as(sql).bind(snapshot).bind(table_id).bind(from).bind(to).fetch_all(db).await?)
 }
 
 /// The farthest value from zero of each column of whole numbers in these files, by column.

@@ -95,7 +95,12 @@ fn extremes(column: &Column, kind: ColumnType) -> PolarsResult<Extremes> {
         }
         ColumnType::Timestamp => {
             let values = series.datetime()?.physical();
-            (values.min().and_then(instant_text), values.max().and_then(instant_text))
+            let text = |micros| Some(format!("{}+00", local_text(micros)?));
+            (values.min().and_then(text), values.max().and_then(text))
+        }
+        ColumnType::Local => {
+            let values = series.datetime()?.physical();
+            (values.min().and_then(local_text), values.max().and_then(local_text))
         }
         ColumnType::String => {
             let values = series.str()?;
@@ -113,9 +118,9 @@ fn day_text(days: i32) -> Option<String> {
     Some(day.format("%Y-%m-%d").to_string())
 }
 
-fn instant_text(micros: i64) -> Option<String> {
-    let instant = chrono::DateTime::from_timestamp_micros(micros)?;
-    Some(instant.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string())
+fn local_text(micros: i64) -> Option<String> {
+    let local = chrono::DateTime::from_timestamp_micros(micros)?;
+    Some(local.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
 /// Write the statistics of new files, all in one statement.
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn instants_before_and_after_the_epoch_have_one_width() {
-        assert_eq!(instant_text(-1).as_deref(), Some("1969-12-31 23:59:59.999999+00"));
-        assert_eq!(instant_text(1_500_000).as_deref(), Some("1970-01-01 00:00:01.500000+00"));
+        assert_eq!(local_text(-1).as_deref(), Some("1969-12-31 23:59:59.999999"));
+        assert_eq!(local_text(1_500_000).as_deref(), Some("1970-01-01 00:00:01.500000"));
     }
 }

@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 use crate::{BUSINESS_DAY, Column, LakeError, commit};
 
+/// Catalogue id of the schema of the datasets.
+pub(crate) const MAIN: i64 = 0;
+/// The folder of every table lies below this one.
+pub(crate) const ABOVE: &str = "main";
+
 /// A table as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableDefinition {
@@ -40,8 +45,18 @@ pub struct Table {
     pub(crate) mapping_id: i64,
     /// Columns with their catalogue ids, in declared order.
     pub(crate) columns: Vec<(i64, Column)>,
+    /// Its folder below the lake's.
+    folder: String,
     /// Folder of its files, absolute.
     dir: PathBuf,
+}
+
+/// Where a table stands.
+pub(crate) struct Place<'a> {
+    pub(crate) schema_id: i64,
+    pub(crate) schema: &'a str,
+    /// Its folder below those of all tables, with a slash behind it.
+    pub(crate) path: String,
 }
 
 impl Table {
@@ -53,6 +68,20 @@ impl Table {
     /// Folder of its files, absolute.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The same, below the lake's folder.
+    pub(crate) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// A table as the catalogue has it.
+    pub(crate) fn of(ids: Ids, definition: &TableDefinition, place: &Place<'_>, lake_dir: &Path) -> Self {
+        let Ids { table_id, partition_id, mapping_id, columns } = ids;
+        let columns = columns.into_iter().zip(definition.columns.iter().cloned()).collect();
+        let folder = format!("{ABOVE}/{}", place.path.trim_end_matches('/'));
+        let dir = lake_dir.join(&folder);
+        Self { table_id, name: definition.name.clone(), partition_id, mapping_id, columns, folder, dir }
     }
 
     /// Whether rows belong to business days.
@@ -99,45 +128,51 @@ struct ExistingColumn {
 pub(crate) async fn ensure(db: &PgPool, lake_dir: &Path, definition: &TableDefinition) -> Result<Table, LakeError> {
     let mut tx = base::begin(db).await?;
     let head = commit::lock(&mut tx).await?;
-    let sql = "SELECT table_id FROM lake.ducklake_table WHERE table_name = $1 AND end_snapshot IS NULL";
-    let existing: Option<i64> = sqlx::query_scalar(sql).bind(&definition.name).fetch_optional(&mut *tx).await?;
+    let sql =
+        "SELECT table_id FROM lake.ducklake_table WHERE schema_id = $1 AND table_name = $2 AND end_snapshot IS NULL";
+    let existing = sqlx::query_scalar(sql).bind(MAIN).bind(&definition.name);
+    let existing: Option<i64> = existing.fetch_optional(&mut *tx).await?;
+    let place = Place { schema_id: MAIN, schema: "main", path: format!("{}/", definition.name) };
     let ids = match existing {
         Some(table_id) => widen(&mut tx, &head, table_id, definition).await?,
-        None => create(&mut tx, &head, definition).await?,
+        None => create(&mut tx, &head, definition, &place).await?,
     };
     tx.commit().await?;
-    let Ids { table_id, partition_id, mapping_id, columns } = ids;
-    let columns = columns.into_iter().zip(definition.columns.iter().cloned()).collect();
-    let dir = lake_dir.join("main").join(&definition.name);
-    Ok(Table { table_id, name: definition.name.clone(), partition_id, mapping_id, columns, dir })
+    Ok(Table::of(ids, definition, &place, lake_dir))
 }
 
 /// What the catalogue calls a table and its parts.
-struct Ids {
-    table_id: i64,
-    partition_id: Option<i64>,
-    mapping_id: i64,
+pub(crate) struct Ids {
+    pub(crate) table_id: i64,
+    pub(crate) partition_id: Option<i64>,
+    pub(crate) mapping_id: i64,
     /// In the order of the definition.
-    columns: Vec<i64>,
+    pub(crate) columns: Vec<i64>,
 }
 
-async fn create(tx: &mut PgConnection, head: &commit::Head, definition: &TableDefinition) -> Result<Ids, LakeError> {
+pub(crate) async fn create(
+    tx: &mut PgConnection,
+    head: &commit::Head,
+    definition: &TableDefinition,
+    place: &Place<'_>,
+) -> Result<Ids, LakeError> {
     let TableDefinition { name, columns, has_days } = definition;
     let table_id = head.next_catalog_id;
     let partition_id = has_days.then_some(table_id + 1);
     let next = partition_id.unwrap_or(table_id) + 1;
     let mapping_id = head.next_file_id;
-    let token = format!("created_table:\"main\".\"{name}\"");
+    let token = format!("created_table:\"{}\".\"{name}\"", place.schema);
     let snapshot = commit::snapshot_of_schema(tx, head, next, mapping_id + 1, &token).await?;
     sqlx::query!(
         "INSERT INTO lake.ducklake_table
            (table_id, table_uuid, begin_snapshot, schema_id, table_name, path, path_is_relative)
-         VALUES ($1, $2, $3, 0, $4, $5, true)",
+         VALUES ($1, $2, $3, $4, $5, $6, true)",
         table_id,
         Uuid::now_v7(),
         snapshot,
+        place.schema_id,
         name,
-        format!("{name}/")
+        &place.path
     )
     .execute(&mut *tx)
     .await?;

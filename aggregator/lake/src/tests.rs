@@ -1,6 +1,7 @@
 //! The lake alone, on a PostgreSQL of the tests' own: commit, delete files, compaction, expiry, and the lock.
 
 mod cluster;
+mod kept;
 
 use std::sync::Arc;
 
@@ -40,12 +41,12 @@ impl Fixture {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let db = cluster::database().await;
-        let lake = Lake::open(db, folder.path(), &[visits()], chrono_tz::UTC).await.unwrap();
+        let lake = Lake::open(db, folder.path(), &[visits()], base::Tz::UTC.into()).await.unwrap();
         Self { lake, folder }
     }
 
     async fn reopen(&self, definition: TableDefinition) -> Result<Arc<Lake>, LakeError> {
-        Lake::open(self.lake.db().clone(), self.folder.path(), &[definition], chrono_tz::UTC).await
+        Lake::open(self.lake.db().clone(), self.folder.path(), &[definition], base::Tz::UTC.into()).await
     }
 
     async fn append(&self, visits: &[(i64, i32)]) -> i64 {
@@ -57,7 +58,9 @@ impl Fixture {
     }
 
     async fn files(&self) -> Vec<DataFile> {
-        snapshot::files(self.lake.db(), self.newest().await, VISITS, None).await.unwrap()
+        snapshot::files(self.lake.db(), self.newest().await, self.lake.table(VISITS).unwrap().table_id, None)
+            .await
+            .unwrap()
     }
 
     /// The numbers of the visits in a snapshot, in order.
@@ -71,7 +74,7 @@ impl Fixture {
     async fn commit(&self, change: &TableChange) -> Result<i64, LakeError> {
         let mut tx = base::begin(self.lake.db()).await?;
         let head = commit::lock(&mut tx).await?;
-        let snapshot = commit::apply(&mut tx, &head, &[change], "test").await?;
+        let snapshot = commit::apply(&mut tx, &head, &[change], "test", "test").await?;
         tx.commit().await?;
         Ok(snapshot)
     }
@@ -264,4 +267,74 @@ async fn a_column_that_comes_later_is_null_in_earlier_files_and_a_type_never_cha
     wider.columns[0].kind = ColumnType::String;
     let refused = it.reopen(wider).await.unwrap_err();
     assert!(matches!(refused, LakeError::ColumnType { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_as_it_was_written_is_found_named_and_let_go() {
+    let it = Fixture::open().await;
+    it.append(&[(1, 1), (2, 1)]).await;
+    it.append(&[(3, 2)]).await;
+    let whole = it.lake.examine_share(1).await.unwrap();
+    assert_eq!((whole.files > 2, whole.damaged), (true, 0), "{whole:?}");
+    assert_eq!(it.lake.examine_share(30).await.unwrap().files, 1, "a share");
+
+    let [first, second] = <[DataFile; 2]>::try_from(it.files().await).unwrap();
+    let table = Arc::clone(it.lake.table(VISITS).unwrap());
+    let path = table.dir().join(&first.path);
+    let written = std::fs::read(&path).unwrap();
+    for at in (0..written.len()).step_by(97) {
+        let mut flipped = written.clone();
+        flipped[at] ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        assert_eq!(it.lake.examine_share(1).await.unwrap().damaged, 1, "byte {at}");
+    }
+    std::fs::write(&path, &written).unwrap();
+    assert_eq!(it.lake.examine_share(30).await.unwrap().damaged, 0, "what was put back is whole again");
+
+    std::fs::remove_file(&path).unwrap();
+    let error =
+        it.lake.blame(LakeError::Frame(PolarsError::NoData("x".into())), &table, &[first, second]).await.to_string();
+    assert!(error.contains("of visits, which snapshots from") && error.ends_with("need, is missing"), "{error}");
+    assert_eq!(it.lake.compact(TimeDelta::zero()).await.unwrap().damaged, 1);
+    let mut tx = base::begin(it.lake.db()).await.unwrap();
+    assert_eq!(it.lake.let_go_of_damaged(&mut tx, &[VISITS]).await.unwrap(), [VISITS]);
+    tx.commit().await.unwrap();
+    assert_eq!(it.ids(it.newest().await).await, [3]);
+    assert_eq!(it.lake.damages().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn rows_are_not_written_anew_from_a_file_that_nobody_has_read_whole() {
+    let it = Fixture::open().await;
+    it.append(&[(1, 1)]).await;
+    let (table, files) = (Arc::clone(it.lake.table(VISITS).unwrap()), it.files().await);
+    let path = table.dir().join(&files[0].path);
+    let written = std::fs::read(&path).unwrap();
+    let mut flipped = written.clone();
+    flipped[written.len() / 2] ^= 4;
+    std::fs::write(&path, flipped).unwrap();
+    for _ in 0..2 {
+        let error = it.lake.examine_unread(&table, &files).await.unwrap_err().to_string();
+        assert!(error.contains("is not what was written: its SHA-256 is"), "{error}");
+    }
+    std::fs::write(&path, written).unwrap();
+    it.lake.examine_unread(&table, &files).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_stand_in_the_catalogue_are_refused_by_name() {
+    let it = Fixture::open().await;
+    it.append(&[(1, 1)]).await;
+    let table = it.lake.table(VISITS).unwrap().table_id;
+    for kind in ["data", "delete"] {
+        let name = format!("ducklake_inlined_{kind}_{table}{}", if kind == "data" { "_1" } else { "" });
+        let run = async |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(it.lake.db()).await.unwrap();
+        run(format!("CREATE TABLE lake.{name} (row_id bigint)")).await;
+        it.lake.refuse_inlined([VISITS]).await.unwrap();
+        run(format!("INSERT INTO lake.{name} (row_id) VALUES (1)")).await;
+        let refused = it.lake.refuse_inlined([VISITS]).await.unwrap_err().to_string();
+        assert!(refused.contains(&format!("rows of `visits` stand in the catalogue's table lake.{name}")), "{refused}");
+        it.lake.refuse_inlined(["calendar"]).await.unwrap();
+        run(format!("DROP TABLE lake.{name}")).await;
+    }
 }

@@ -1,11 +1,11 @@
 //! The committing half of a poll: one transaction for snapshot, cursors, changed days and outcome.
 
 use chrono::{DateTime, Utc};
-use lake::commit::{self as catalogue, TableChange};
+use lake::commit::{self as catalogue, Counts, TableChange};
 use lake::{LakeError, pending, snapshot};
 use sqlx::PgConnection;
 
-use super::merge::{Counts, DatasetChange};
+use super::merge::DatasetChange;
 use super::read::Staged;
 use super::{Poll, PollError, PollOutcome, quarantine, stage};
 use crate::source::Source;
@@ -88,11 +88,8 @@ impl Poll<'_> {
         let mut outcome = counted(self.source, staged, changes);
         let tables: Vec<&TableChange> = changes.iter().map(|it| &it.files).filter(|it| !it.is_empty()).collect();
         if !tables.is_empty() {
-            let snapshot = catalogue::apply(&mut tx, &head, &tables, &format!("poll of {}", outcome.source)).await?;
-            outcome.snapshot = Some(snapshot);
-            for change in changes {
-                note_days(&mut tx, snapshot, &outcome.source, change).await?;
-            }
+            let (source, message) = (&outcome.source, format!("poll of {}", outcome.source));
+            outcome.snapshot = Some(catalogue::apply(&mut tx, &head, &tables, source, &message).await?);
         }
         outcome.complete_through = complete(&mut tx, self.name(), staged).await?;
         note(&mut tx, &outcome, "committed", Some(staged)).await?;
@@ -193,7 +190,7 @@ async fn complete_through(
 }
 
 fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollOutcome {
-    let counts = || changes.iter().flat_map(|it| it.days.values());
+    let counts = || changes.iter().flat_map(|it| it.files.days.values());
     let sum = |of: fn(&Counts) -> u64| i64::try_from(counts().map(of).sum::<u64>()).unwrap_or(i64::MAX);
     let parts = || staged.datasets.iter().flat_map(|(_, parts)| parts);
     PollOutcome {
@@ -209,31 +206,6 @@ fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollO
         bytes: parts().map(|it| it.bytes).sum(),
         resumed: staged.resumed,
     }
-}
-
-async fn note_days(
-    tx: &mut PgConnection,
-    snapshot: i64,
-    source: &str,
-    change: &DatasetChange,
-) -> Result<(), sqlx::Error> {
-    let of = |pick: fn(&Counts) -> u64| change.days.values().map(|it| pick(it) as i64).collect::<Vec<i64>>();
-    sqlx::query!(
-        "INSERT INTO sync.changed_day (snapshot_id, source, dataset, business_day, added, changed, removed)
-         SELECT $1, $2, $3, t.business_day, t.added, t.changed, t.removed
-         FROM unnest($4::date[], $5::bigint[], $6::bigint[], $7::bigint[])
-           AS t (business_day, added, changed, removed)",
-        snapshot,
-        source,
-        &change.dataset,
-        change.days.keys().copied().collect::<Vec<_>>() as _,
-        &of(|it| it.added),
-        &of(|it| it.changed),
-        &of(|it| it.removed)
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
 }
 
 async fn note(

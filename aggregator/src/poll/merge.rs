@@ -23,8 +23,6 @@ use uuid::Uuid;
 
 use super::stage::{self, Refresh, StagedDataset, StagedPart};
 use super::{Drops, Poll, PollError, quarantine};
-use crate::source::Source;
-pub(super) use group::Counts;
 use group::{Merge, Merged};
 
 /// Staged rows of a batch, unless one group alone has more.
@@ -35,22 +33,19 @@ const AT_ONCE: usize = 2;
 
 /// What a dataset's staged rows change.
 pub(super) struct DatasetChange {
-    pub(super) dataset: String,
     pub(super) files: TableChange,
-    /// Per business day; the key is `None` for a dataset without days.
-    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
     /// Quarantine entries whose keys came again and fit.
     pub(super) fitted: Vec<i64>,
 }
 
 impl DatasetChange {
-    /// Adds what a batch came to; the answer is how many rows of the lake did not come in a full refresh.
-    fn take_in(&mut self, merged: Merged) -> u64 {
+    /// Adds what a batch came to; the answer is the keys of the rows of the lake that a full refresh did not bring on their day.
+    fn take_in(&mut self, merged: Merged) -> Vec<DataFrame> {
         self.files.add.extend(merged.add);
         self.files.end.extend(merged.end);
         self.files.delete.extend(merged.delete);
         for (day, counts) in merged.days {
-            self.days.entry(day).or_default().add(counts);
+            self.files.days.entry(day).or_default().add(counts);
         }
         merged.missing
     }
@@ -74,28 +69,29 @@ impl Poll<'_> {
         parts: &[StagedPart],
     ) -> Result<DatasetChange, PollError> {
         let table = Arc::clone(self.lake.table(&staged.dataset)?);
-        let live = snapshot::files(self.db(), base, &staged.dataset, None).await?;
+        let live = snapshot::files(self.db(), base, table.table_id, None).await?;
         let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
         let declared = self.source.declaration.datasets.iter().find(|it| it.name == staged.dataset);
-        let key = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?.key.clone();
-        let staged_files = stage::files(self.lake.dir(), parts);
-        let work = Arc::new(Merge { table: Arc::clone(&table), key, staged: staged_files, refresh: staged.refresh });
-        let mut change = DatasetChange {
-            dataset: staged.dataset.clone(),
-            files: TableChange::of(&table),
-            days: BTreeMap::new(),
-            fitted: self.fitted(poll, &staged.dataset, &work).await?,
-        };
+        let declared = declared.ok_or_else(|| LakeError::UnknownDataset(staged.dataset.clone()))?;
+        let work = Arc::new(Merge {
+            table: Arc::clone(&table),
+            key: declared.key.clone(),
+            local_time: declared.business_day.as_ref().and_then(|it| it.local.clone()),
+            staged: stage::files(self.lake.dir(), parts),
+            refresh: staged.refresh,
+        });
+        let mut change =
+            DatasetChange { files: TableChange::of(&table), fitted: self.fitted(poll, &staged.dataset, &work).await? };
         let grouping =
-            Grouping { refresh: staged.refresh, has_days: table.has_days(), today: base::today(self.lake.time_zone()) };
-        let mut missing = 0;
+            Grouping { refresh: staged.refresh, has_days: table.has_days(), today: self.lake.days().today() };
+        let mut missing = Vec::new();
         let merge = |batch| self.merge_batch(&work, batch);
         let mut batches = batches(grouping.groups(live, parts)).into_iter();
         let mut merging: FuturesUnordered<_> = batches.by_ref().take(AT_ONCE).map(merge).collect();
         let mut outcome = Ok(());
         while let Some(merged) = merging.next().await {
             match merged {
-                Ok(merged) => missing += change.take_in(merged),
+                Ok(merged) => missing.extend(change.take_in(merged)),
                 Err(error) => outcome = outcome.and(Err(error)),
             }
             // Those under way end before a failure is passed on: the lock is free when the poll says that it has ended.
@@ -104,17 +100,38 @@ impl Poll<'_> {
             }
         }
         outcome?;
-        guard(self.source, staged, self.drops, missing, existing)?;
+        self.guard(&work, missing, existing).await?;
         Ok(change)
     }
 
     async fn merge_batch(&self, work: &Arc<Merge>, batch: Vec<Group>) -> Result<Merged, LakeError> {
         let names = names(&work.table, &batch);
         let paths = file::pending(names.iter().flat_map(Names::all));
-        let work = Arc::clone(work);
-        let merged = pending::write(self.lake, self.lock, paths, move || work.run(batch, names)).await?;
+        let read: Vec<DataFile> = batch.iter().flat_map(|group| group.files.iter().cloned()).collect();
+        self.lake.examine_unread(&work.table, &read).await?;
+        let (work, table) = (Arc::clone(work), Arc::clone(&work.table));
+        let merged = match pending::write(self.lake, self.lock, paths, move || work.run(batch, names)).await {
+            Err(error) => return Err(self.lake.blame(error, &table, &read).await),
+            Ok(merged) => merged,
+        };
         pending::forget(self.lake, &file::pending(&merged.unused)).await?;
         Ok(merged)
+    }
+
+    /// A full refresh that lacks many of the rows in the lake is more likely a broken source than a changed one. What came
+    /// on another day is not lacking: days move when a source begins to tell local times, or the company another start.
+    async fn guard(&self, work: &Arc<Merge>, missing: Vec<DataFrame>, existing: i64) -> Result<(), PollError> {
+        let (allowed, existing) = (self.source.declaration.drop_share, existing.unsigned_abs());
+        let is_too_much = |dropped: usize| dropped as f64 > existing as f64 * allowed;
+        if self.drops != Drops::Guarded || !is_too_much(missing.iter().map(DataFrame::height).sum()) {
+            return Ok(());
+        }
+        let (dataset, work) = (work.table.name.clone(), Arc::clone(work));
+        let dropped = self.lake.compute().run(move || work.lacking(missing)).await?;
+        if is_too_much(dropped) {
+            return Err(PollError::DropsTooMuch { dataset, dropped: dropped as u64, existing, allowed });
+        }
+        Ok(())
     }
 
     /// Which open quarantine entries have keys among the rows that came and fit.
@@ -126,16 +143,6 @@ impl Poll<'_> {
         let work = Arc::clone(work);
         Ok(self.lake.compute().run(move || work.known_keys(&open)).await?)
     }
-}
-
-/// A full refresh that lacks many of the rows in the lake is more likely a broken source than a changed one.
-fn guard(source: &Source, staged: &StagedDataset, drops: Drops, dropped: u64, existing: i64) -> Result<(), PollError> {
-    let (allowed, existing) = (source.declaration.drop_share, existing.unsigned_abs());
-    let is_guarded = staged.refresh == Refresh::Full && drops == Drops::Guarded;
-    if is_guarded && dropped as f64 > existing as f64 * allowed {
-        return Err(PollError::DropsTooMuch { dataset: staged.dataset.clone(), dropped, existing, allowed });
-    }
-    Ok(())
 }
 
 /// Names for every file that a group may bring forth.

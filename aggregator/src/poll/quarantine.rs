@@ -3,13 +3,15 @@
 //! An entry is closed when its key is delivered again and fits, or when its dataset has been read
 //! in a full refresh and the row did not come, or came and fitted.
 
+use base::AdvisoryLock;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::stage::{Refresh, StagedDataset};
-use super::{PollError, Poller};
+use super::stage::{self, Refresh, StagedDataset};
+use super::{PollError, Poller, lock_name};
+use crate::source::Declaration;
 use crate::source::page::KEY_SEPARATOR;
 
 /// A row in quarantine.
@@ -65,27 +67,51 @@ pub async fn list(
 }
 
 impl Poller {
-    /// Have the next poll of a source read the datasets that have rows in quarantine from their start.
+    /// Have the next poll of a source read the datasets that have rows in quarantine, or damaged files, from their start.
     ///
     /// The rows come from the source as they are then, so a replay never brings back an older state; what fits is
-    /// committed, what still does not stays in quarantine. Returns how many datasets are to come again.
+    /// committed, what still does not stays in quarantine. Damaged files are let go, with all their rows: until those have
+    /// come again the source is as one that was never read. Waits for a poll under way. Returns how many datasets are to
+    /// come again.
     ///
     /// # Errors
     /// On an unknown source, or when the database fails.
     pub async fn ask_again(&self, source: &str) -> Result<u64, PollError> {
-        let name = &self.sources.get(source)?.declaration.name;
-        let mut tx = base::begin(self.lake.db()).await?;
+        let declaration = &self.sources.get(source)?.declaration;
+        let lock = AdvisoryLock::wait(self.lake.db(), &lock_name(&declaration.name)).await?;
+        let again = self.ask_again_under(&lock, declaration).await;
+        lock.release().await;
+        again
+    }
+
+    async fn ask_again_under(&self, lock: &AdvisoryLock, declaration: &Declaration) -> Result<u64, PollError> {
+        let (db, name) = (self.lake.db(), &declaration.name);
+        let datasets: Vec<&str> = declaration.datasets.iter().map(|it| it.name.as_str()).collect();
+        let mut tx = base::begin(db).await?;
+        let let_go = self.lake.let_go_of_damaged(&mut tx, &datasets).await?;
         // An empty shape equals no declared one, so the next poll begins these datasets at their start.
         let again = sqlx::query!(
-            "UPDATE sync.cursor SET shape = '' WHERE dataset IN
+            "UPDATE sync.cursor SET shape = '' WHERE dataset = ANY($2) OR dataset IN
              (SELECT dataset FROM sync.quarantine WHERE source = $1 AND resolved_at IS NULL)",
-            name
+            name,
+            &let_go
         )
         .execute(&mut *tx)
         .await?
         .rows_affected();
         if again > 0 {
-            sqlx::query!("UPDATE sync.source SET etag = NULL WHERE name = $1", name).execute(&mut *tx).await?;
+            sqlx::query!(
+                "UPDATE sync.source SET etag = NULL, complete_through = CASE WHEN $2 THEN complete_through END
+                 WHERE name = $1",
+                name,
+                let_go.is_empty()
+            )
+            .execute(&mut *tx)
+            .await?;
+            // What was staged is no whole reading.
+            if let Some(staged) = stage::find(db, name).await? {
+                stage::end(&mut tx, lock, staged.poll).await?;
+            }
         }
         tx.commit().await?;
         Ok(again)

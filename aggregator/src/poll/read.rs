@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lake::{LakeError, file, pending};
-use polars::prelude::*;
 use sqlx::types::Json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::task::AbortOnDropHandle;
@@ -307,7 +306,7 @@ fn parse_and_write(
         // Stable: of two deliveries of a key the later one must stay the later one.
         parsed.frame = file::by_day(&parsed.frame)?;
     }
-    file::write_parquet(path, &mut parsed.frame, ParquetCompression::Uncompressed, GROUP_ROWS)?;
+    file::write_parquet(path, &mut parsed.frame, GROUP_ROWS)?;
     Ok(Ok(parsed))
 }
 

@@ -112,6 +112,13 @@ pub(super) async fn begin(
     )
     .fetch_one(&mut *tx)
     .await?;
+    sqlx::query!(
+        "UPDATE sync.source SET zone_data = $2 WHERE name = $1 AND zone_data IS DISTINCT FROM $2",
+        &declaration.name,
+        head.zone_data.as_deref()
+    )
+    .execute(&mut *tx)
+    .await?;
     let offered = declaration.datasets.iter().filter_map(|it| it.offered(absent));
     let (names, shapes): (Vec<String>, Vec<String>) = offered.map(|it| (it.name.clone(), it.shape())).unzip();
     sqlx::query!(

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{DayStart, Tz};
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Report, ReportError, Reports, day_end};
@@ -41,9 +41,11 @@ pub struct Gate {
     sources: Vec<SourceStatus>,
     snapshot: i64,
     zones: Arc<[Tz]>,
+    start: DayStart,
     grace: Duration,
     tolerance: i64,
-    /// Seconds by which the database's clock is ahead of this process's.
+    /// The database's clock, and by how many seconds it is ahead of this process's.
+    now: DateTime<Utc>,
     database_ahead: i64,
 }
 
@@ -56,9 +58,10 @@ impl Gate {
     /// When the catalogue or the lake cannot be read.
     pub async fn read(reports: &Reports, grace: Duration) -> Result<Self, ReportError> {
         let (sources, snapshot) = reports.look().await?;
-        let (zones, database_ahead) = (reports.zones(snapshot).await?, reports.database_ahead().await?);
+        let (zones, now) = (reports.zones(snapshot).await?, reports.database_now().await?);
+        let database_ahead = (now - Utc::now()).num_seconds();
         let tolerance = i64::try_from(reports.clock_tolerance().as_secs()).unwrap_or(i64::MAX);
-        Ok(Self { sources, snapshot, zones, grace, tolerance, database_ahead })
+        Ok(Self { sources, snapshot, zones, start: reports.days().start, grace, tolerance, now, database_ahead })
     }
 
     /// The snapshot that reports are computed on.
@@ -70,7 +73,13 @@ impl Gate {
     /// The moment through which a source must be complete for a day: its end everywhere, and the grace.
     #[must_use]
     pub fn needed(&self, business_day: NaiveDate) -> DateTime<Utc> {
-        day_end(business_day, &self.zones) + self.grace
+        day_end(business_day, &self.zones, self.start) + self.grace
+    }
+
+    /// Whether a day has ended everywhere, the grace after it too, by the database's clock.
+    #[must_use]
+    pub fn is_over(&self, business_day: NaiveDate) -> bool {
+        self.needed(business_day) <= self.now
     }
 
     /// What a report lacks for the day, by source and dataset; empty: nothing, it is final.

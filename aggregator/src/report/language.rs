@@ -3,7 +3,8 @@
 //!
 //! `header`, `param` and `dates` say what a report asks for; `size` and `check` are the allow-list; `bind` makes values literals;
 //! `plan` gives every form its meaning, as a plan of the engine;
-//! `bounds` proves that no number outgrows its type; `view`, `compile` and `catalogue` put files together.
+//! `bounds` proves that no number outgrows its type; `keep` says of which views rows may be kept; `view`, `compile` and
+//! `catalogue` put files together.
 
 pub(crate) mod bind;
 pub(crate) mod bounds;
@@ -14,6 +15,7 @@ pub(crate) mod dates;
 pub(crate) mod diagnostic;
 pub(crate) mod given;
 pub(crate) mod header;
+pub(crate) mod keep;
 pub(crate) mod param;
 pub(crate) mod plan;
 pub(crate) mod resolve;

@@ -7,6 +7,7 @@ pub(crate) mod deep;
 pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod input;
+pub(crate) mod keep;
 pub(crate) mod now;
 pub(crate) mod shape;
 pub(crate) mod shared;
@@ -16,8 +17,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{BusinessDays, Tz};
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use lake::{Lake, LakeError};
 use tokio::sync::watch;
 
@@ -80,6 +81,10 @@ impl Reports {
         self.statements.has_changed().await
     }
 
+    pub(crate) async fn has_lost_catalogue(&self) -> bool {
+        self.statements.has_lost_files().await
+    }
+
     /// Reads the catalogue's files again; runs that have begun end with the old one.
     pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
         let fresh = self.statements.reload().await?;
@@ -105,11 +110,10 @@ impl Reports {
         self.clock.look().await.map(|now| (now.sources, now.snapshot))
     }
 
-    /// Seconds by which the database's clock is ahead of this process's.
-    pub(crate) async fn database_ahead(&self) -> Result<i64, ReportError> {
+    /// The database's clock.
+    pub(crate) async fn database_now(&self) -> Result<DateTime<Utc>, ReportError> {
         let now = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.lake.db()).await;
-        let now: DateTime<Utc> = now.map_err(LakeError::from)?;
-        Ok((now - Utc::now()).num_seconds())
+        Ok(now.map_err(LakeError::from)?)
     }
 
     /// By how much clocks may differ before no figure is final.
@@ -184,9 +188,14 @@ impl Reports {
         Ok((report, bound.statement.to_string()))
     }
 
-    /// Today in the company's zone.
+    /// How the company counts its days.
+    pub(crate) fn days(&self) -> BusinessDays {
+        self.lake.days()
+    }
+
+    /// The business day of now.
     fn today(&self) -> NaiveDate {
-        base::today(self.lake.time_zone())
+        self.days().today()
     }
 }
 

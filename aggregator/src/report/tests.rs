@@ -7,6 +7,7 @@ mod descriptions;
 mod escape;
 mod folder;
 mod fuzz;
+mod keep;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use base::DayStart;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -59,7 +60,7 @@ pub struct Dataset {
     pub absent: BTreeSet<String>,
 }
 
-/// The columns that a fact's local day is computed from.
+/// The columns that a fact's local time comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusinessDay {
@@ -67,6 +68,12 @@ pub struct BusinessDay {
     pub from: String,
     /// A string column that holds an IANA zone name.
     pub zone: String,
+    /// A column that holds the local time as the source computed it once; where it offers none, it is computed of the
+    /// other two, by the zone data of this program.
+    pub local: Option<String>,
+    /// When the company's days start.
+    #[serde(skip)]
+    pub start: DayStart,
 }
 
 impl Dataset {
@@ -87,6 +94,12 @@ impl Dataset {
         of_key.chain(others).collect()
     }
 
+    /// The column of the local time, if the source at hand offers it.
+    pub(crate) fn local_time(&self) -> Option<&str> {
+        let local = self.business_day.as_ref()?.local.as_deref()?;
+        Some(local).filter(|it| !self.absent.contains(*it))
+    }
+
     /// Text that changes when rows already in the lake no longer are what a fresh read would bring.
     pub fn shape(&self) -> String {
         let mut shape = format!("{}:{}", self.feed, self.key.join(","));
@@ -95,7 +108,16 @@ impl Dataset {
             shape.push_str(&format!(";{} {}{mark}", column.name, column.kind.name()));
         }
         if let Some(day) = &self.business_day {
-            shape.push_str(&format!(";day {} {}", day.from, day.zone));
+            match self.local_time() {
+                Some(local) => shape.push_str(&format!(";day {local}")),
+                None => {
+                    let into = day.local.as_deref().unwrap_or_default();
+                    shape.push_str(&format!(";day {} {} {} {into}", day.from, day.zone, base::ZONE_DATA));
+                }
+            }
+            if !day.start.is_midnight() {
+                shape.push_str(&format!(" from {}", day.start));
+            }
         }
         shape
     }
@@ -248,10 +270,15 @@ impl Checker<'_> {
         let business_day = match table.business_day {
             Some(day) => {
                 let (place, day) = (day.span().start, day.into_inner());
-                for (part, wanted, kind) in
-                    [("from", &day.from, ColumnType::Timestamp), ("zone", &day.zone, ColumnType::String)]
-                {
-                    if !find(wanted).is_some_and(|it| it.kind == kind && !it.nullable) {
+                let parts = [
+                    ("from", Some(&day.from), ColumnType::Timestamp),
+                    ("zone", Some(&day.zone), ColumnType::String),
+                    ("local", day.local.as_ref(), ColumnType::Local),
+                ];
+                for (part, wanted, kind) in parts {
+                    let Some(wanted) = wanted else { continue };
+                    let may_lack = columns_since.contains_key(wanted) && kind == ColumnType::Local;
+                    if !find(wanted).is_some_and(|it| it.kind == kind && (may_lack || !it.nullable)) {
                         let reason = format!("`{wanted}` must be a column of type {}, not nullable", kind.name());
                         return Err(self.fault(place, format!("{name}.business_day.{part}"), reason));
                     }

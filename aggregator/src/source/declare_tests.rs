@@ -40,7 +40,7 @@ fn faults_name_file_line_and_key() {
     assert_eq!(
         fault("note = \"string?\"", "note = \"text\""),
         "loyalty.toml:10: points.columns.note: unknown type `text`; one of int32, int64, string, bool, date, \
-         timestamp, money, with `?` when NULL fits"
+         timestamp, local, money, with `?` when NULL fits"
     );
     assert_eq!(parse("a", &GOOD.replace("every 90s", "every 1d")).unwrap().poll.as_secs(), 86_400);
     assert!(fault("poll = \"every 90s\"", "poll = \"90s\"").starts_with("loyalty.toml:4: source.poll: `90s` must"));

@@ -4,17 +4,20 @@
 //! column and reason; it never becomes NULL. A page whose header or number of rows is not what was
 //! announced is no page at all.
 
+mod build;
 mod days;
 mod value;
 
 use std::collections::BTreeMap;
 
+use base::DayStart;
 use chrono::NaiveDate;
 use lake::{BUSINESS_DAY, Column as Declared, ColumnType};
 use polars::prelude::*;
 
 use super::declare::{BUSINESS_HOUR, Dataset};
-use days::LocalTimes;
+use build::{Builder, local_series};
+use days::{LocalColumns, LocalTimes};
 use value::Value;
 
 /// Name of the feed's mark on removed rows.
@@ -26,12 +29,37 @@ pub(crate) struct Layout {
     columns: Vec<Declared>,
     /// Columns of the lake that pages do not have.
     absent: Vec<Declared>,
+    /// The one of them that is computed, and not NULL.
+    computed: Option<String>,
     /// Names of the frame's columns, in the lake's order.
     lake: Vec<String>,
     keys: usize,
-    /// Positions of instant and zone.
-    day: Option<(usize, usize)>,
+    day: Option<Day>,
     header: String,
+}
+
+/// Where the local time comes from: positions of columns.
+#[derive(Debug, Clone, Copy)]
+struct Day {
+    from: LocalFrom,
+    start: DayStart,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum LocalFrom {
+    /// As the source delivers it.
+    Source(usize),
+    /// Of instant and zone.
+    Zone(usize, usize),
+}
+
+impl LocalFrom {
+    fn needs(self, column: usize) -> bool {
+        match self {
+            Self::Source(local) => column == local,
+            Self::Zone(from, zone) => column == from || column == zone,
+        }
+    }
 }
 
 /// A row that does not fit.
@@ -60,12 +88,19 @@ impl Layout {
     pub(crate) fn new(dataset: &Dataset) -> Self {
         let columns: Vec<Declared> = dataset.feed_columns().into_iter().cloned().collect();
         let place = |name: &str| columns.iter().position(|it| it.name == name);
-        let day = dataset.business_day.as_ref().and_then(|it| Some((place(&it.from)?, place(&it.zone)?)));
+        let day = dataset.business_day.as_ref().and_then(|it| {
+            let from = match dataset.local_time() {
+                Some(local) => LocalFrom::Source(place(local)?),
+                None => LocalFrom::Zone(place(&it.from)?, place(&it.zone)?),
+            };
+            Some(Day { from, start: it.start })
+        });
         let names: Vec<&str> = columns.iter().map(|it| it.name.as_str()).chain([DELETED]).collect();
         let header = names.join(",");
         let lake = dataset.table().columns.into_iter().map(|it| it.name).collect();
         let absent = dataset.columns.iter().filter(|it| dataset.absent.contains(&it.name)).cloned().collect();
-        Self { absent, lake, keys: dataset.key.len(), day, header, columns }
+        let computed = dataset.business_day.as_ref().and_then(|it| it.local.clone());
+        Self { absent, computed, lake, keys: dataset.key.len(), day, header, columns }
     }
 
     /// The header line that every page must begin with.
@@ -80,7 +115,7 @@ impl Layout {
         self.check_header(&mut reader)?;
         let mut builders: Vec<Builder> = self.columns.iter().map(|it| Builder::new(it, rows)).collect();
         let mut deleted = BooleanChunkedBuilder::new(DELETED.into(), rows);
-        let mut locals = LocalTimes::new(if self.day.is_some() { rows } else { 0 });
+        let mut locals = self.day.map(|day| LocalTimes::new(rows, day.start));
         let mut refused = Vec::new();
         let mut values: Vec<Value> = vec![Value::Null; width];
         let mut seen = 0;
@@ -91,7 +126,7 @@ impl Layout {
             }
             let start = reader.at;
             let row = self.row(&mut reader, &mut values)?;
-            let fault = row.or_else(|| self.local_time(&mut locals, &values, &reader));
+            let fault = row.or_else(|| self.local_time(locals.as_mut()?, &values, &reader));
             let Some((column, reason)) = fault else {
                 for (builder, value) in builders.iter_mut().zip(&values) {
                     builder.push(value, &reader);
@@ -149,7 +184,7 @@ impl Layout {
         // A row that is leaving needs no more than its key and its day.
         let leaving = values.last() == Some(&Value::Bool(true));
         Ok(fault.filter(|(at, _)| {
-            let needed = *at < self.keys || self.day.is_some_and(|(from, zone)| *at == from || *at == zone);
+            let needed = *at < self.keys || self.day.is_some_and(|day| day.from.needs(*at));
             !leaving || needed || *at >= self.columns.len()
         }))
     }
@@ -159,14 +194,19 @@ impl Layout {
         Some(key_text(parts.collect::<Option<Vec<String>>>()?)).filter(|it| it.len() <= KEPT)
     }
 
-    /// Add the row's local day and hour, if the dataset has days.
+    /// Add the row's local time, if the dataset has days.
     fn local_time(&self, locals: &mut LocalTimes, values: &[Value], reader: &Reader<'_>) -> Option<(usize, String)> {
-        let (from, zone) = self.day?;
-        match (values.get(from), values.get(zone)) {
-            (Some(Value::Int64(micros)), Some(Value::Text(name))) => {
-                locals.push(*micros, name.bytes(reader)).err().map(|reason| (zone, reason))
-            }
-            _ => Some((from, "no instant or no zone".to_owned())),
+        match self.day?.from {
+            LocalFrom::Source(local) => match values.get(local) {
+                Some(Value::Int64(micros)) => locals.push(*micros).err().map(|reason| (local, reason)),
+                _ => Some((local, "NULL where a business day needs it".to_owned())),
+            },
+            LocalFrom::Zone(from, zone) => match (values.get(from), values.get(zone)) {
+                (Some(Value::Int64(micros)), Some(Value::Text(name))) => {
+                    locals.push_instant(*micros, name.bytes(reader)).err().map(|reason| (zone, reason))
+                }
+                _ => Some((from, "no instant or no zone".to_owned())),
+            },
         }
     }
 
@@ -174,22 +214,23 @@ impl Layout {
         &self,
         builders: Vec<Builder>,
         deleted: BooleanChunkedBuilder,
-        locals: LocalTimes,
+        locals: Option<LocalTimes>,
         refused: Vec<Refused>,
     ) -> Result<Parsed, String> {
         let deleted = deleted.finish().into_series();
         let rows = deleted.len();
         let mut series: Vec<Series> = builders.into_iter().map(Builder::finish).collect();
-        series.extend(self.absent.iter().map(|it| {
-            let name = it.name.as_str().into();
-            Series::full_null(name, rows, &it.kind.data_type())
-        }));
+        let absent = self.absent.iter().filter(|it| self.computed.as_ref() != Some(&it.name));
+        series.extend(absent.map(|it| Series::full_null(it.name.as_str().into(), rows, &it.kind.data_type())));
         let mut days = BTreeMap::new();
-        if self.day.is_some() {
+        if let Some(locals) = locals {
             days = locals.count();
-            let (day, hour) = locals.into_columns();
+            let LocalColumns { locals, days: day, hours } = locals.into_columns();
+            if let Some(name) = self.computed.as_ref().filter(|it| self.absent.iter().any(|that| that.name == **it)) {
+                series.push(local_series(Int64Chunked::from_vec(name.as_str().into(), locals)));
+            }
             series.push(Int32Chunked::from_vec(BUSINESS_DAY.into(), day).into_date().into_series());
-            series.push(Int32Chunked::from_vec(BUSINESS_HOUR.into(), hour).into_series());
+            series.push(Int32Chunked::from_vec(BUSINESS_HOUR.into(), hours).into_series());
         }
         series.push(deleted);
         let frame = DataFrame::new(rows, series.into_iter().map(Column::from).collect())
@@ -311,53 +352,6 @@ impl<'a> Reader<'a> {
             self.at = after + 1;
             let (from, to) = if aside { (aside_from, self.unquoted.len()) } else { (from, end) };
             return Ok((Field { from, to, quoted: true, aside }, ended));
-        }
-    }
-}
-
-enum Builder {
-    Int32(PrimitiveChunkedBuilder<Int32Type>),
-    Int64(PrimitiveChunkedBuilder<Int64Type>),
-    Date(PrimitiveChunkedBuilder<Int32Type>),
-    Timestamp(PrimitiveChunkedBuilder<Int64Type>),
-    Bool(BooleanChunkedBuilder),
-    String(StringChunkedBuilder),
-}
-
-impl Builder {
-    fn new(column: &Declared, rows: usize) -> Self {
-        let name: PlSmallStr = column.name.as_str().into();
-        match column.kind {
-            ColumnType::Int32 => Self::Int32(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Int64 | ColumnType::Money => Self::Int64(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Date => Self::Date(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Timestamp => Self::Timestamp(PrimitiveChunkedBuilder::new(name, rows)),
-            ColumnType::Bool => Self::Bool(BooleanChunkedBuilder::new(name, rows)),
-            ColumnType::String => Self::String(StringChunkedBuilder::new(name, rows)),
-        }
-    }
-
-    fn push(&mut self, value: &Value, reader: &Reader<'_>) {
-        match (self, value) {
-            (Self::Int32(it) | Self::Date(it), Value::Int32(value)) => it.append_value(*value),
-            (Self::Int64(it) | Self::Timestamp(it), Value::Int64(value)) => it.append_value(*value),
-            (Self::Bool(it), Value::Bool(value)) => it.append_value(*value),
-            (Self::String(it), Value::Text(field)) => it.append_value(reader.text(*field)),
-            (Self::Int32(it) | Self::Date(it), _) => it.append_null(),
-            (Self::Int64(it) | Self::Timestamp(it), _) => it.append_null(),
-            (Self::Bool(it), _) => it.append_null(),
-            (Self::String(it), _) => it.append_null(),
-        }
-    }
-
-    fn finish(self) -> Series {
-        match self {
-            Self::Int32(it) => it.finish().into_series(),
-            Self::Int64(it) => it.finish().into_series(),
-            Self::Date(it) => it.finish().into_date().into_series(),
-            Self::Timestamp(it) => it.finish().into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_series(),
-            Self::Bool(it) => it.finish().into_series(),
-            Self::String(it) => it.finish().into_series(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct SourceStatus {
     pub lag_seconds: Option<i64>,
     /// Seconds by which the source's clock was ahead of the reporting database's when last polled; 0 when it was not.
     pub clock_ahead_seconds: i64,
+    /// Version of the zone data that the source computes local times by; `None`: it does not say.
+    pub zone_data: Option<String>,
     /// State of this process's circuit breaker.
     pub breaker: BreakerState,
     /// Rows in quarantine.
@@ -58,6 +60,7 @@ impl SourceStatus {
         };
         gauge!(metric::BREAKER, "source" => name()).set(breaker);
         gauge!(metric::STALE, "source" => name()).set(if self.stale { 1.0 } else { 0.0 });
+        gauge!(metric::CLOCK_AHEAD, "clock" => name()).set(self.clock_ahead_seconds as f64);
         gauge!(metric::QUARANTINED, "source" => name()).set(self.quarantined as f64);
         if let Some(through) = self.complete_through {
             gauge!(metric::COMPLETE_THROUGH, "source" => name()).set(through.timestamp_micros() as f64 / 1e6);
@@ -75,6 +78,7 @@ struct Row {
     asked_at: Option<DateTime<Utc>>,
     last_success: Option<DateTime<Utc>>,
     clock_ahead_seconds: i64,
+    zone_data: Option<String>,
     failures: i64,
     error: Option<String>,
     absent: Vec<String>,
@@ -104,12 +108,14 @@ impl Sources {
     /// # Errors
     /// When the database fails.
     pub async fn status(&self) -> Result<Vec<SourceStatus>, SourceError> {
-        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, failures, error, absent
+        let sql = "SELECT name, complete_through, asked_at, last_success, clock_ahead_seconds, zone_data, failures, error, absent
                    FROM sync.source";
         let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
         let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(&self.db).await?;
-        let (now, instant) = (Utc::now(), Instant::now());
+        let now: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.db).await?;
+        gauge!(metric::CLOCK_AHEAD, "clock" => "reporting_db").set((now - Utc::now()).num_seconds() as f64);
+        let instant = Instant::now();
         let mut all = Vec::with_capacity(self.all.len());
         for source in &self.all {
             let declaration = &source.declaration;
@@ -133,6 +139,7 @@ impl Sources {
                     .zip(asked_at)
                     .map(|(through, asked)| (asked - through).num_seconds().max(0)),
                 clock_ahead_seconds: row.map_or(0, |it| it.clock_ahead_seconds),
+                zone_data: row.and_then(|it| it.zone_data.clone()),
                 breaker: source.client.breaker.state(instant),
                 quarantined: by_dataset.values().sum(),
                 quarantined_by_dataset: by_dataset,

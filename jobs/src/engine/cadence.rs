@@ -9,8 +9,8 @@
 
 use std::{fmt, time::Duration};
 
+use base::Tz;
 use chrono::{DateTime, Days, NaiveDateTime, Offset, SubsecRound, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
 use croner::{Cron, parser::CronParser};
 
 use base::{format_span, parse_span};

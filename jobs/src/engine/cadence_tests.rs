@@ -17,7 +17,7 @@ fn fires(line: &str, zone: Tz, after: &str, until: &str) -> Vec<String> {
 
 #[test]
 fn toronto_spring_has_no_two_o_clock() {
-    let zone = Tz::America__Toronto;
+    let zone: Tz = "America/Toronto".parse().unwrap();
     // 2026-03-08: 02:00 EST becomes 03:00 EDT at 07:00 UTC.
     assert_eq!(
         fires("0 * * * *", zone, "2026-03-08T05:30:00Z", "2026-03-08T08:30:00Z"),
@@ -35,7 +35,7 @@ fn toronto_spring_has_no_two_o_clock() {
 
 #[test]
 fn toronto_autumn_has_one_o_clock_twice() {
-    let zone = Tz::America__Toronto;
+    let zone: Tz = "America/Toronto".parse().unwrap();
     // 2026-11-01: 02:00 EDT becomes 01:00 EST at 06:00 UTC.
     assert_eq!(
         fires("0 * * * *", zone, "2026-11-01T04:30:00Z", "2026-11-01T07:30:00Z"),
@@ -57,7 +57,7 @@ fn toronto_autumn_has_one_o_clock_twice() {
 
 #[test]
 fn paris_both_days() {
-    let zone = Tz::Europe__Paris;
+    let zone: Tz = "Europe/Paris".parse().unwrap();
     // 2026-03-29: 02:00 becomes 03:00 at 01:00 UTC; 2026-10-25: 03:00 becomes 02:00 at 01:00 UTC.
     assert_eq!(
         fires("0 * * * *", zone, "2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"),
@@ -87,7 +87,7 @@ fn paris_both_days() {
 
 #[test]
 fn lord_howe_moves_by_half_an_hour() {
-    let zone = Tz::Australia__Lord_Howe;
+    let zone: Tz = "Australia/Lord_Howe".parse().unwrap();
     // 2026-04-05: 02:00 +11 becomes 01:30 +10:30 at 15:00 UTC of the 4th.
     assert_eq!(
         fires("45 1 * * *", zone, "2026-04-03T20:00:00Z", "2026-04-06T00:00:00Z"),
@@ -119,7 +119,7 @@ fn lord_howe_moves_by_half_an_hour() {
 #[test]
 fn an_occurrence_is_a_whole_second_whenever_it_is_asked_for() {
     for line in ["30 2 * * *", "30 * * * *"] {
-        let cadence = Cadence::cron(line, Tz::America__Toronto).unwrap();
+        let cadence = Cadence::cron(line, "America/Toronto".parse().unwrap()).unwrap();
         let expected = cadence.next_after(utc("2026-11-21T07:29:59Z"));
         assert_eq!(expected, Some(utc("2026-11-21T07:30:00Z")));
         assert_eq!(cadence.next_after(utc("2026-11-21T07:29:59.473838866Z")), expected, "{line}");

@@ -39,6 +39,7 @@ struct Candidate {
     attempt: i32,
     takeovers: i32,
     token: i64,
+    owner: Option<String>,
     arguments: Value,
     progress: Option<Value>,
     started_at: Option<DateTime<Utc>>,
@@ -82,6 +83,9 @@ pub async fn claim(
     if !taken_over && !overlap_allows(&mut tx, declaration, &candidate).await? {
         tx.commit().await?;
         return Ok(None);
+    }
+    if let Some(owner) = candidate.owner.as_deref().filter(|owner| taken_over && *owner != replica) {
+        end_sessions(&mut tx, owner).await?;
     }
     if taken_over && let Some(status) = end_lost(&mut tx, &declaration.name, &candidate).await? {
         tx.commit().await?;
@@ -130,7 +134,7 @@ async fn lock(
     sqlx::query_as!(
         Candidate,
         r#"SELECT id, status AS "status: _", cancel_requested_at IS NOT NULL AS "cancel_requested!", origin, attempt,
-                  takeovers, fence AS token, arguments, progress, started_at, scheduled_for, created_at
+                  takeovers, fence AS token, owner, arguments, progress, started_at, scheduled_for, created_at
            FROM jobs.run
           WHERE job = $1 AND scheduled_for = $2
             AND (   (status IN ('queued', 'waiting') AND not_before <= clock_timestamp())
@@ -141,6 +145,33 @@ async fn lock(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// What the sessions in which a replica works are called; those of one that fell silent are ended by it.
+#[must_use]
+pub fn sessions_of(replica: &str) -> String {
+    // As the server keeps it: 63 bytes of plain text.
+    let plain = |it: char| if it.is_ascii_graphic() || it == ' ' { it } else { '?' };
+    format!("reporting work {replica}").chars().map(plain).take(63).collect()
+}
+
+/// Ends the sessions of a replica of whose runs none is alive: its host may be gone, and PostgreSQL would keep them, with
+/// their locks, until it notices.
+async fn end_sessions(connection: &mut PgConnection, owner: &str) -> Result<(), sqlx::Error> {
+    let ended = sqlx::query!(
+        r#"SELECT pg_terminate_backend(pid) AS "ended!" FROM pg_stat_activity
+            WHERE application_name = $1 AND usename = current_user
+              AND NOT EXISTS (SELECT FROM jobs.run
+                               WHERE owner = $2 AND status = 'running' AND lease_until >= clock_timestamp())"#,
+        sessions_of(owner),
+        owner
+    )
+    .fetch_all(connection)
+    .await?;
+    if !ended.is_empty() {
+        tracing::warn!(owner, sessions = ended.len(), "a replica fell silent; its sessions are ended");
+    }
+    Ok(())
 }
 
 /// Ends the attempt of a lost process; the status of its run, where that ends too.
@@ -245,7 +276,12 @@ async fn give_up(connection: &mut PgConnection, job: &str, candidate: &Candidate
 #[derive(Debug)]
 pub enum Ending {
     /// The work is done.
-    Succeeded(Value),
+    Succeeded {
+        /// What it came to.
+        outcome: Value,
+        /// Whether there was nothing to do: of such scheduled runs the newest alone is kept.
+        quiet: bool,
+    },
     /// The work failed for good.
     Failed(String),
     /// What a caller asked for cannot be done: the failure is reported to the caller, and to no operator.
@@ -274,7 +310,7 @@ pub enum Ending {
 /// [`EngineError::Database`].
 pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, EngineError> {
     let (status, attempt, error, note, outcome, wait, uncounted) = match ending {
-        Ending::Succeeded(outcome) => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
+        Ending::Succeeded { outcome, .. } => ("succeeded", "succeeded", None, None, Some(outcome), None, 0),
         Ending::Failed(error) | Ending::Refused(error) => ("failed", "failed", Some(error), None, None, None, 0),
         Ending::Cancelled => ("cancelled", "cancelled", None, None, None, None, 0),
         Ending::Retry { error, wait } => ("waiting", "failed", Some(error), None, None, Some(*wait), 0),
@@ -303,12 +339,27 @@ pub async fn end(pool: &PgPool, lease: Lease, ending: &Ending) -> Result<bool, E
     let Some(job) = job else { return Ok(false) };
     end_attempt(&mut tx, lease, attempt, error.or(note).map(String::as_str)).await?;
     match ending {
-        Ending::Succeeded(_) => incident::run_ended(&mut tx, &job, lease.run, None).await?,
+        Ending::Succeeded { quiet, .. } => {
+            incident::run_ended(&mut tx, &job, lease.run, None).await?;
+            if *quiet {
+                replace_quiet(&mut tx, &job, lease.run).await?;
+            }
+        }
         Ending::Failed(error) => incident::run_ended(&mut tx, &job, lease.run, Some(error)).await?,
         Ending::Refused(_) | Ending::Cancelled | Ending::Retry { .. } | Ending::Postponed { .. } => {}
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Of the scheduled runs of a job that found nothing to do, this one alone is kept.
+async fn replace_quiet(connection: &mut PgConnection, job: &str, run: i64) -> Result<(), sqlx::Error> {
+    let marked = sqlx::query!("UPDATE jobs.run SET quiet = true WHERE id = $1 AND origin = 'schedule'", run);
+    if marked.execute(&mut *connection).await?.rows_affected() == 1 {
+        let older = sqlx::query!("DELETE FROM jobs.run WHERE job = $1 AND quiet AND id < $2", job, run);
+        older.execute(connection).await?;
+    }
+    Ok(())
 }
 
 async fn end_attempt(

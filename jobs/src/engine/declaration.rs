@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
+use base::Tz;
 use serde::Deserialize;
 
 use base::parse_span;

@@ -2,6 +2,8 @@
 //!
 //! Its notification is written in the same transaction (a transactional outbox) and sent later: see the job `watch`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +28,14 @@ pub enum Kind {
     Clock,
     /// Rows of a source came too late for what is published to be published again by itself.
     Outdated,
+    /// Files of a dataset are missing, or not as they were written.
+    DamagedFile,
+    /// A source computes local time by other zone data than this process.
+    ZoneData,
+    /// A loop of a replica does not turn any more.
+    LoopStopped,
+    /// The folder of the user's reports and views has gone, and what was last read of it goes on.
+    CatalogueLost,
 }
 
 impl Kind {
@@ -39,6 +49,10 @@ impl Kind {
             Self::Quarantine => "quarantine",
             Self::Clock => "clock",
             Self::Outdated => "outdated",
+            Self::DamagedFile => "damaged_file",
+            Self::ZoneData => "zone_data",
+            Self::LoopStopped => "loop_stopped",
+            Self::CatalogueLost => "catalogue_lost",
         }
     }
 }
@@ -107,6 +121,49 @@ pub(crate) async fn close_others(
          INSERT INTO jobs.notice (incident_id, event) SELECT id, 'closed' FROM closed",
         kind as _,
         lasting
+    )
+    .execute(connection)
+    .await?;
+    Ok(closed.rows_affected())
+}
+
+/// Say that something is wrong still: begin its incident, or confirm the one that is under way.
+///
+/// # Errors
+/// The database failed.
+pub async fn confirm(connection: &mut PgConnection, finding: &Finding) -> Result<(), sqlx::Error> {
+    let confirmed = sqlx::query!(
+        "UPDATE jobs.incident SET facts = $3 || jsonb_build_object('seen_at', clock_timestamp())
+          WHERE kind = $1 AND subject = $2 AND closed_at IS NULL",
+        finding.kind as _,
+        &finding.subject,
+        &finding.facts
+    )
+    .execute(&mut *connection)
+    .await?;
+    if confirmed.rows_affected() == 0 {
+        open(connection, finding).await?;
+    }
+    Ok(())
+}
+
+/// End the incidents of a kind that nobody has confirmed lately, as whoever does so has ended or is well again; returns how
+/// many ended.
+pub(crate) async fn close_unconfirmed(
+    connection: &mut PgConnection,
+    kind: Kind,
+    since: Duration,
+) -> Result<u64, sqlx::Error> {
+    let closed = sqlx::query!(
+        "WITH closed AS (
+             UPDATE jobs.incident SET closed_at = clock_timestamp()
+              WHERE kind = $1 AND closed_at IS NULL
+                AND COALESCE((facts ->> 'seen_at')::timestamptz, opened_at)
+                    < clock_timestamp() - make_interval(secs => $2)
+              RETURNING id)
+         INSERT INTO jobs.notice (incident_id, event) SELECT id, 'closed' FROM closed",
+        kind as _,
+        since.as_secs_f64()
     )
     .execute(connection)
     .await?;

@@ -26,6 +26,19 @@ pub trait Job: Send + Sync + 'static {
         arguments: Self::Arguments,
         run: &Run,
     ) -> impl Future<Output = Result<Self::Outcome, JobError>> + Send;
+
+    /// Whether there was nothing to do. Of scheduled runs that say so only the newest is kept: a job that looks every
+    /// minute leaves a row where it found something.
+    fn is_quiet(_outcome: &Self::Outcome) -> bool {
+        false
+    }
+}
+
+/// What a job has done.
+pub(super) struct Done {
+    pub(super) outcome: Value,
+    /// See [`Job::is_quiet`].
+    pub(super) quiet: bool,
 }
 
 /// Why an attempt did not finish its work.
@@ -113,7 +126,7 @@ impl Run {
     }
 }
 
-type Erased = Arc<dyn Fn(Value, Run) -> BoxFuture<'static, Result<Value, JobError>> + Send + Sync>;
+type Erased = Arc<dyn Fn(Value, Run) -> BoxFuture<'static, Result<Done, JobError>> + Send + Sync>;
 
 /// A declared job with the code that runs it.
 #[derive(Clone)]
@@ -144,7 +157,9 @@ impl Registry {
             async move {
                 let arguments = parse::<J>(&arguments).map_err(JobError::Refused)?;
                 let outcome = job.run(arguments, &run).await?;
-                serde_json::to_value(outcome).map_err(|error| JobError::Failed(error.into()))
+                let quiet = J::is_quiet(&outcome);
+                let outcome = serde_json::to_value(outcome).map_err(|error| JobError::Failed(error.into()))?;
+                Ok(Done { outcome, quiet })
             }
             .boxed()
         });

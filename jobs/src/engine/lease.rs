@@ -90,13 +90,22 @@ impl Lease {
     /// Keep the lease alive until it is lost; returns how.
     ///
     /// An unreachable database is tolerated until the lease has run out by our own clock: from then on another
-    /// replica may have taken over.
+    /// replica may have taken over. While a transaction of the run's work has its row locked, nobody can: the heartbeat
+    /// then waits in line.
     pub async fn keep(&self, pool: &PgPool, length: Duration) -> LeaseLost {
+        let turns = base::Turns::of(format!("heartbeat of run {}", self.run), length / 3);
         let mut last_success = tokio::time::Instant::now();
+        let mut in_line = false;
         loop {
-            tokio::time::sleep(length / 3).await;
-            match self.beat(pool, length).await {
+            if !in_line {
+                tokio::time::sleep(length / 3).await;
+            }
+            turns.mark();
+            let beat = self.beat(pool, length).await;
+            in_line = matches!(&beat, Err(LeaseLost::Database(error)) if base::is_lock_timeout(error));
+            match beat {
                 Ok(()) => last_success = tokio::time::Instant::now(),
+                Err(_) if in_line => last_success = tokio::time::Instant::now(),
                 Err(LeaseLost::Database(error)) if last_success.elapsed() < length => {
                     tracing::warn!(run = self.run, %error, "a heartbeat failed; trying again");
                 }

@@ -160,7 +160,7 @@ mod tests {
     use crate::engine::Cadence;
 
     fn run_after_two_days_down(catch_up: CatchUp, window: Duration) -> Vec<String> {
-        let mut declaration = Declaration::new("nightly", Cadence::cron("30 2 * * *", chrono_tz::UTC).unwrap());
+        let mut declaration = Declaration::new("nightly", Cadence::cron("30 2 * * *", base::Tz::UTC).unwrap());
         declaration.catch_up = catch_up;
         declaration.window = window;
         let down: DateTime<Utc> = "2026-11-01T12:00:00Z".parse().unwrap();

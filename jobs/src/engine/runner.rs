@@ -12,7 +12,7 @@ use super::{
     EngineError, JobError, LeaseLost, Registry, Run, RunRow,
     claim::{self, Claim, Ending},
     history,
-    job::Entry,
+    job::{Done, Entry},
 };
 use crate::metric;
 
@@ -34,6 +34,7 @@ pub struct Runner {
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    work: PgPool,
     registry: Registry,
     settings: RunnerSettings,
     stop: CancellationToken,
@@ -41,11 +42,12 @@ struct Inner {
 }
 
 impl Runner {
-    /// A runner over the declared jobs.
+    /// A runner over the declared jobs. On `pool` it plans, claims and keeps its leases; on `work`, which may wait long for
+    /// what the work itself has locked, runs write their logs and their ends.
     #[must_use]
-    pub fn new(pool: PgPool, registry: Registry, settings: RunnerSettings) -> Self {
+    pub fn new(pool: PgPool, work: PgPool, registry: Registry, settings: RunnerSettings) -> Self {
         registry.names().iter().for_each(|job| metric::begin(job));
-        let inner = Inner { pool, registry, settings, stop: CancellationToken::new(), wake: Notify::new() };
+        let inner = Inner { pool, work, registry, settings, stop: CancellationToken::new(), wake: Notify::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -130,7 +132,7 @@ impl Runner {
     }
 
     async fn attempt(&self, entry: &Entry, row: &RunRow, claim: Claim) -> Result<(), EngineError> {
-        let Inner { pool, settings, .. } = &*self.inner;
+        let Inner { pool, work: writer, settings, .. } = &*self.inner;
         let Claim { lease, attempt, arguments, progress, now, begun_at, is_first } = claim;
         if is_first {
             metric::late(&row.job, (now - row.scheduled_for).to_std().unwrap_or_default());
@@ -145,7 +147,7 @@ impl Runner {
             attempt,
             lease,
             progress,
-            pool: pool.clone(),
+            pool: writer.clone(),
         };
         let started = tokio::time::Instant::now();
         // A task of its own, so that a panic is an outcome and a busy job cannot starve its heartbeat.
@@ -172,7 +174,7 @@ impl Runner {
         work.abort();
         let ending = ending.flatten();
         let written = match &ending {
-            Some(ending) => claim::end(pool, lease, ending).await?,
+            Some(ending) => claim::end(writer, lease, ending).await?,
             None => false,
         };
         report(row, attempt, ending.as_ref().filter(|_| written), started.elapsed());
@@ -180,9 +182,9 @@ impl Runner {
     }
 }
 
-fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Value, JobError>) -> Option<Ending> {
+fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Done, JobError>) -> Option<Ending> {
     match result {
-        Ok(outcome) => Some(Ending::Succeeded(outcome)),
+        Ok(Done { outcome, quiet }) => Some(Ending::Succeeded { outcome, quiet }),
         Err(JobError::Failed(error)) => retry_or_fail(entry, attempt, format!("{error:#}")),
         // Whoever asked reads the run and can ask better. A scheduled run reports to the operator alone.
         Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
@@ -208,7 +210,7 @@ fn retry_or_fail(entry: &Entry, attempt: i32, error: String) -> Option<Ending> {
 fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
     let (job, run) = (row.job.as_str(), row.id);
     let name = match ending {
-        Some(Ending::Succeeded(_)) => "succeeded",
+        Some(Ending::Succeeded { .. }) => "succeeded",
         Some(Ending::Failed(_)) => "failed",
         Some(Ending::Refused(_)) => "refused",
         Some(Ending::Cancelled) => "cancelled",
@@ -217,7 +219,7 @@ fn report(row: &RunRow, attempt: i32, ending: Option<&Ending>, took: Duration) {
         None => "lost",
     };
     metric::attempt(job, name, took);
-    if matches!(ending, Some(Ending::Succeeded(_) | Ending::Failed(_) | Ending::Refused(_) | Ending::Cancelled)) {
+    if matches!(ending, Some(Ending::Succeeded { .. } | Ending::Failed(_) | Ending::Refused(_) | Ending::Cancelled)) {
         metric::runs(job, name, 1);
     }
     match ending {

@@ -20,6 +20,8 @@ use super::{Cadence, EngineError, RunRow, Runner, history, planner};
 
 /// How often the loop looks without being woken: for other replicas' requests, silent leases and lost ticks.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How long one look may take; a longer one is given up, and the next sweep tries again.
+const STEP: Duration = Duration::from_secs(10);
 /// How many runs one process works on at a time.
 const MOST_RUNS: usize = 16;
 
@@ -57,10 +59,17 @@ impl Scheduler {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut is_time = true;
+        let turns = base::Turns::of("scheduler", SWEEP);
         while !stop.is_cancelled() {
-            if let Err(error) = self.step(is_time).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a scheduling step failed; trying again");
+            turns.mark();
+            match tokio::time::timeout(STEP, self.step(is_time)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a scheduling step failed; trying again");
+                }
+                Err(_) => tracing::warn!(seconds = STEP.as_secs(), "a scheduling step took too long; trying again"),
             }
+            turns.mark();
             // A run that was asked for or has ended changes nothing about what the clock asks for.
             is_time = tokio::select! {
                 _ = sweep.tick() => true,
@@ -69,6 +78,7 @@ impl Scheduler {
                 () = stop.cancelled() => false,
             };
         }
+        drop(turns);
         if let Err(error) = self.ticker.shutdown().await {
             tracing::debug!(%error, "the ticker was already down");
         }

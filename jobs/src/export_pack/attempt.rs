@@ -17,6 +17,10 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn begin(exports_dir: &Path, run: &Run) -> Result<Self, JobError> {
+        if !base::is_marked(exports_dir) {
+            let why = "lacks the file TRIBUTARY, so it may be the empty place of a disk that is not mounted; nothing is written";
+            return Err(anyhow::anyhow!("the exports folder {} {why}", exports_dir.display()).into());
+        }
         let folder = exports_dir.join(format!("{PREFIX}{}-{}", run.id, run.lease().token));
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the exports folder {} cannot be written", exports_dir.display()))?;

@@ -32,15 +32,17 @@ pub(super) struct Built {
     sha256: String,
 }
 
-/// The formats in which a revision was exported before.
+/// The formats in which a revision was exported before, and is still on the disk unless it was taken away again.
 pub(super) async fn recorded(
     db: &PgPool,
+    exports_dir: &Path,
     day: NaiveDate,
     report: &str,
     revision: i32,
 ) -> Result<Vec<String>, JobError> {
-    let known = sqlx::query_scalar!(
-        "SELECT format FROM exports.file WHERE business_day = $1 AND report = $2 AND revision = $3",
+    let known = sqlx::query!(
+        r#"SELECT format, path, bytes, removed_at IS NOT NULL AS "removed!" FROM exports.file
+            WHERE business_day = $1 AND report = $2 AND revision = $3"#,
         day,
         report,
         revision
@@ -48,7 +50,10 @@ pub(super) async fn recorded(
     .fetch_all(db)
     .await
     .context("the exports tables could not be read")?;
-    Ok(known)
+    let is_whole = |path: &str, bytes: i64| {
+        std::fs::metadata(exports_dir.join(path)).is_ok_and(|it| i64::try_from(it.len()) == Ok(bytes))
+    };
+    Ok(known.into_iter().filter(|it| it.removed || is_whole(&it.path, it.bytes)).map(|it| it.format).collect())
 }
 
 /// Encode one revision into the attempt's folder.
@@ -86,7 +91,10 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
             "INSERT INTO exports.file
                     (business_day, report, revision, format, path, rows, bytes, sha256, provenance, run_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             ON CONFLICT ON CONSTRAINT file_revision_key DO NOTHING",
+             ON CONFLICT ON CONSTRAINT file_revision_key DO UPDATE
+                SET path = excluded.path, rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256,
+                    provenance = excluded.provenance, run_id = excluded.run_id
+              WHERE $11",
             day,
             &file.provenance.report,
             file.revision,
@@ -96,7 +104,9 @@ pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: V
             i64::try_from(file.bytes).unwrap_or(i64::MAX),
             &file.sha256,
             serde_json::to_value(&file.provenance).context("the provenance could not be written")?,
-            run.id
+            run.id,
+            // Recorded before and not on the disk, or it would not have been built: it is written again.
+            !folder.join(&file.name).exists()
         )
         .execute(&mut *tx)
         .await

@@ -13,13 +13,17 @@ use aggregator::{
 use anyhow::Context as _;
 use base::{Span, format_span};
 use chrono::{DateTime, NaiveDate, Utc};
+use lake::Damage;
 use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::engine::{
-    JobError, Run,
-    incident::{Finding, Kind},
+use crate::{
+    clocks,
+    engine::{
+        JobError, Run,
+        incident::{Finding, Kind},
+    },
 };
 
 /// Limits, and where a notification is sent when one is passed: `[alerts]` of the jobs file.
@@ -73,13 +77,15 @@ pub(super) async fn look(
         stale(source, limit.copied().unwrap_or(Span(declared)), first_polls.get(&source.name).copied(), run.now)
     });
     let quarantined = sources.iter().filter(|source| source.quarantined > settings.quarantine).map(quarantined);
-    let tolerance = i64::try_from(aggregator.settings().clock_tolerance.as_secs()).unwrap_or(i64::MAX);
+    let tolerance = clocks::tolerance(aggregator);
     let process = clock_of_process((run.now - Utc::now()).num_seconds(), tolerance);
     let ahead = sources.iter().filter(|source| source.clock_ahead_seconds > tolerance).map(clock_of_source);
     let mut seen = vec![
         (Kind::SourceStale, stale.collect()),
         (Kind::Quarantine, quarantined.collect()),
         (Kind::Clock, ahead.chain(process).collect()),
+        (Kind::DamagedFile, damaged(aggregator).await?),
+        (Kind::ZoneData, sources.iter().filter_map(zone_data).collect()),
         (Kind::Outdated, outdated(&publish::outdated(aggregator.db()).await.map_err(anyhow::Error::new)?)),
     ];
     if let Some(drift) = &settings.drift {
@@ -134,6 +140,21 @@ fn quarantined(source: &SourceStatus) -> Finding {
     }
 }
 
+/// By dataset: however many of its files are damaged, one command brings them back.
+async fn damaged(aggregator: &Aggregator) -> Result<Vec<Finding>, JobError> {
+    let mut by_dataset: BTreeMap<String, Vec<Damage>> = BTreeMap::new();
+    for damage in aggregator.lake().damages().await.map_err(anyhow::Error::new)? {
+        by_dataset.entry(damage.dataset.clone()).or_default().push(damage);
+    }
+    let finding = |(dataset, files): (String, Vec<Damage>)| {
+        let first = files.first()?;
+        let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
+        let summary = format!("{first}{more}: {}.", aggregator.sources().cure(first));
+        Some(Finding { kind: Kind::DamagedFile, subject: dataset, summary, facts: json!({ "files": files }) })
+    };
+    Ok(by_dataset.into_iter().filter_map(finding).collect())
+}
+
 fn clock_of_source(source: &SourceStatus) -> Finding {
     let (name, ahead) = (&source.name, source.clock_ahead_seconds);
     Finding {
@@ -145,6 +166,21 @@ fn clock_of_source(source: &SourceStatus) -> Finding {
         ),
         facts: json!({ "ahead_seconds": ahead }),
     }
+}
+
+/// A source of other zone data; one that says nothing is of a version that did not yet.
+fn zone_data(source: &SourceStatus) -> Option<Finding> {
+    let (name, theirs) = (&source.name, source.zone_data.as_deref()?);
+    (theirs != base::ZONE_DATA).then(|| Finding {
+        kind: Kind::ZoneData,
+        subject: name.clone(),
+        summary: format!(
+            "{name} computes local time by zone data {theirs}, this service by {}: where they differ, days end at two \
+             moments; run one version of both.",
+            base::ZONE_DATA
+        ),
+        facts: json!({ "source": theirs, "reporting": base::ZONE_DATA }),
+    })
 }
 
 /// `ahead`: seconds by which the database's clock is ahead of this process's.

@@ -18,6 +18,7 @@ const MOST: i64 = 200;
 #[derive(sqlx::FromRow)]
 struct Notice {
     event: String,
+    key: uuid::Uuid,
     attempts: i32,
     #[sqlx(flatten)]
     incident: Incident,
@@ -37,7 +38,7 @@ impl Watch {
     /// Sends every message that is due. The end of an incident is sent after its beginning was sent or given up.
     pub(super) async fn notify(&self, run: &Run, outcome: &mut Outcome) -> Result<(), JobError> {
         let due: Vec<Notice> = sqlx::query_as(
-            "SELECT n.event, n.attempts, i.id, i.kind, i.subject, i.summary, i.facts, i.opened_at, i.closed_at
+            "SELECT n.event, n.key, n.attempts, i.id, i.kind, i.subject, i.summary, i.facts, i.opened_at, i.closed_at
                FROM jobs.notice n JOIN jobs.incident i ON i.id = n.incident_id
               WHERE n.told_at IS NULL AND n.given_up_at IS NULL AND n.not_before <= clock_timestamp()
                 AND NOT EXISTS (SELECT FROM jobs.notice first
@@ -66,10 +67,10 @@ impl Watch {
     }
 
     async fn send(&self, notice: &Notice) -> Sent {
-        let Notice { event, incident, .. } = notice;
+        let Notice { event, key, incident, .. } = notice;
         let own = self.urls.get(&incident.subject).filter(|_| incident.kind == Kind::RunFailed);
         let Some(url) = own.or(self.settings.url.as_ref()) else { return Sent::NoAddress };
-        let key = format!("incident-{}-{event}", incident.id);
+        let key = key.to_string();
         let message = json!({ "id": key, "event": format!("incident.{event}"), "incident": incident });
         match self.context.webhook.post(url, &key, &message).await {
             Ok(()) => Sent::Taken,

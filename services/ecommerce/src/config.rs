@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::Currency;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::config::{ConfigError, ServiceConfig, Vars, currency};
 use kit::stock::StockConfig;
 

@@ -131,7 +131,7 @@ async fn create_customer(
     Json(new): Json<NewCustomer>,
 ) -> Result<(StatusCode, Json<Customer>), ApiError> {
     let keyed = KeyedRequest::new(key, &new);
-    let today = base::today(app.time_zone);
+    let today = app.time_zone.today();
     let signup_day = new.signup_day.unwrap_or(today);
     if signup_day > today {
         return Err(ApiError::invalid("signup_day", "it is in the future"));

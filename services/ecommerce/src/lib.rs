@@ -12,9 +12,9 @@ mod refunds;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use axum::Router;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::feed::Feed;
 use kit::import::{Imports, Rules};
 use kit::serve::Api;
@@ -50,9 +50,14 @@ impl App {
     /// The database cannot be reached or migrated, or the gateway's address is no URL.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let db = kit::db::open(&config.service, "ecommerce", &MIGRATIONS).await?;
+        let zone = config.time_zone;
+        ensure!(
+            kit::fact::is_known_to_database(&db, zone.name()).await?,
+            "ECOMMERCE_TIME_ZONE: PostgreSQL's zone data lack {zone}; give its present name, or install the old ones"
+        );
         let imports = Imports::new(db.clone(), Rules { decimals: config.currency.decimals() });
         let outbox = Outbox::open(db.clone(), &config.stock).context("ECOMMERCE_GATEWAY_URL")?;
-        Ok(Self { db, imports, outbox, time_zone: config.time_zone, cart_idle: config.cart_idle })
+        Ok(Self { db, imports, outbox, time_zone: zone, cart_idle: config.cart_idle })
     }
 
     /// All routes of the service.
@@ -80,7 +85,7 @@ impl App {
 /// It cannot start, or its listener fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = kit::serve::bind(&config.service).await?;
-    let stop = kit::serve::stop_on_signal()?;
+    let stop = kit::serve::stop_on_signal(&config.service)?;
     serve(config, listener, stop).await
 }
 
@@ -90,6 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// It cannot start, or its listener fails.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
+    kit::fact::fill_local_times(&app.db, &["orders", "refunds"]).await?;
     let feed = Feed::beside_imports(app.db.clone(), DATASETS);
     feed.prepare().await?;
     app.imports.prepare().await?;

@@ -74,7 +74,7 @@ async fn list_orders(State(app): State<App>, Query(filter): Query<OrderFilter>) 
          AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.payment_status = $4) \
          AND ($5::text IS NULL OR o.reference = $5) \
          AND ($6::bigint IS NULL OR $6 = ANY (SELECT l.product_id FROM order_lines l WHERE l.order_id = o.id)) \
-         AND ($7::bool IS NULL OR o.imported = $7) AND ($8::date IS NULL OR o.business_day = $8) \
+         AND ($7::bool IS NULL OR o.imported = $7) AND ($8::date IS NULL OR o.local_time::date = $8) \
          AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10) \
          ORDER BY o.id LIMIT $11",
         after as _,

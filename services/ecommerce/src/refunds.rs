@@ -5,6 +5,7 @@ mod create;
 mod document;
 mod import;
 pub(crate) mod paid;
+pub(crate) mod withdraw;
 pub(crate) mod write;
 
 use axum::extract::State;
@@ -62,7 +63,7 @@ async fn list_refunds(
     let refunds = query_refunds!(
         "WHERE NOT r.deleted AND r.id > coalesce($1, 0) AND ($2::bigint IS NULL OR r.order_id = $2) \
          AND ($3::text IS NULL OR r.status = $3) AND ($4::text IS NULL OR r.reference = $4) \
-         AND ($5::bool IS NULL OR r.imported = $5) AND ($6::date IS NULL OR r.business_day = $6) ORDER BY r.id LIMIT $7",
+         AND ($5::bool IS NULL OR r.imported = $5) AND ($6::date IS NULL OR r.local_time::date = $6) ORDER BY r.id LIMIT $7",
         after as _,
         filter.order_id as _,
         filter.status as _,

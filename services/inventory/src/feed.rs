@@ -80,6 +80,7 @@ pub static DATASETS: &[Dataset] = &[
             Column::new("occurred_at", Type::Timestamp, "m.occurred_at"),
             Column::new("time_zone", Type::String, "m.time_zone"),
             Column::new("imported", Type::Bool, "m.imported"),
+            Column::new("local_time", Type::Local, "m.local_time"),
         ],
         deleted: "m.deleted",
     },

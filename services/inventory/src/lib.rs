@@ -71,7 +71,7 @@ impl App {
 /// It cannot start, or its listener fails.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = kit::serve::bind(&config.service).await?;
-    let stop = kit::serve::stop_on_signal()?;
+    let stop = kit::serve::stop_on_signal(&config.service)?;
     serve(config, listener, stop).await
 }
 
@@ -81,6 +81,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// It cannot start, or its listener fails.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
+    kit::fact::fill_local_times(&app.db, &["stock_movements"]).await?;
     let feed = Feed::beside_imports(app.db.clone(), DATASETS);
     feed.prepare().await?;
     app.imports.prepare().await?;

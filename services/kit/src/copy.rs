@@ -1,12 +1,14 @@
 //! Rows in the binary form of COPY (PostgreSQL manual, COPY, "Binary Format"): nothing to escape, nothing to parse.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// The beginning: signature, no flags, no extension.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// From 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Bytes that are sent at once.
+const SENT: usize = 64 * 1024;
 
 /// Rows for `COPY … FROM STDIN WITH (FORMAT binary)`.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub enum Field<'a> {
     Bytes(&'a [u8]),
     /// `timestamptz`.
     Moment(DateTime<Utc>),
+    /// `timestamp`.
+    Local(NaiveDateTime),
     /// `date`.
     Day(NaiveDate),
 }
@@ -57,7 +61,8 @@ impl Tuples {
                 Field::Int8(value) => self.value(&value.to_be_bytes()),
                 Field::Text(value) => self.value(value.as_bytes()),
                 Field::Bytes(value) => self.value(value),
-                Field::Moment(at) => self.value(&(at.timestamp_micros() - EPOCH_MICROS).to_be_bytes()),
+                Field::Moment(at) => self.micros(*at),
+                Field::Local(local) => self.micros(local.and_utc()),
                 Field::Day(day) => {
                     let days = day.to_epoch_days() - EPOCH_DAYS;
                     self.value(&days.to_be_bytes());
@@ -65,6 +70,10 @@ impl Tuples {
             }
         }
         self.rows += 1;
+    }
+
+    fn micros(&mut self, at: DateTime<Utc>) {
+        self.value(&(at.timestamp_micros() - EPOCH_MICROS).to_be_bytes());
     }
 
     fn value(&mut self, bytes: &[u8]) {
@@ -99,7 +108,10 @@ impl Tuples {
             return Ok(());
         }
         let mut copy = db.copy_in_raw(statement).await?;
-        copy.send(self.finish()).await?;
+        // Whatever is sent at once, the connection keeps a copy of.
+        for part in self.finish().chunks(SENT) {
+            copy.send(part).await?;
+        }
         copy.finish().await?;
         Ok(())
     }

@@ -3,21 +3,22 @@
 //! 1. **Stage.** A blocking thread reads the body and parses each row; the handler writes piece after piece into the
 //!    unlogged table `import_rows`, by a COPY of its own. No transaction is open while the client is silent.
 //! 2. **Judge and apply.** The rows of a document are put together by its key, wherever they stand in the file, and
-//!    each document is written whole or refused whole, some thousand rows in a transaction.
+//!    each document is written whole or refused whole, some thousand rows in a transaction, two of them side by side.
 //!
 //! A kind of import is a [`Kind`]: the columns of its rows ([`columns!`](crate::columns)) and how its documents are
-//! applied. One import runs at a time in a database: an advisory lock is its lease, and each of its transactions changes
-//! the row of `imports` that the lease stands for. A small import answers at once; of a large one the answer is 202, and
+//! applied. One import runs at a time in a database: an advisory lock is its lease, and each of its transactions commits
+//! only if it finds the row of `imports` that the lease stands for as it was left. A small import answers at once; of a large one the answer is 202, and
 //! `GET /imports/{id}` tells what comes of it. What ended in between is `interrupted`, and sending the file again
 //! finishes it, for what is stored and equal is unchanged.
 //!
-//! Read the files in this order: `column`, `record`, `report`, `read_csv`, `sink`, `run`, `apply`, `status`,
+//! Read the files in this order: `column`, `record`, `report`, `read_csv`, `sink`, `run`, `page`, `apply`, `status`,
 //! `withdrawal`.
 
 mod apply;
 mod body;
 mod column;
 pub mod history;
+mod page;
 mod read_csv;
 mod read_ndjson;
 mod record;
@@ -34,7 +35,7 @@ pub use record::{Applying, Document, Kind, OnDifference, Record, Row, Rules};
 pub use report::{Fault, Outcome, Refusal, Report, RowError, State};
 pub use run::{Imports, Options};
 pub use value::{Major, Minor, Moment};
-pub use withdrawal::{Step, Withdrawal};
+pub use withdrawal::{Exchange, Step, Sum, Withdrawal, unfit};
 
 /// Rows that one document may have.
 pub const DOCUMENT_ROWS: usize = 5_000;

@@ -1,8 +1,8 @@
 //! Plumbing that every Tributary service shares.
 //!
 //! In reading order: `config` (settings), `serve` (from routers to a running server) with `telemetry`, `metric` and
-//! `correlation`; `error` and `problem` (failures); `extract`, `text`, `amount`, `id`, `page` (input); `db` and
-//! `idempotency` (writes); `client` (calls to other services); `import` and `feed` (bulk data in and out). `stock` is the
+//! `correlation`; `error` and `problem` (failures); `extract`, `text`, `amount`, `id`, `page` (input); `db`,
+//! `idempotency` and `fact` (writes); `client` (calls to other services); `import` and `feed` (bulk data in and out). `stock` is the
 //! one module with a domain: the protocol and the transactional outbox of services that take stock at Inventory.
 #![doc = include_str!("../README.md")]
 
@@ -14,6 +14,7 @@ pub mod correlation;
 pub mod db;
 pub mod error;
 pub mod extract;
+pub mod fact;
 pub mod feed;
 pub mod id;
 pub mod idempotency;

@@ -242,6 +242,9 @@ pub async fn serve(
         loop {
             tick.tick().await;
             recorder.run_upkeep();
+            for base::Stopped { name, silence } in base::stopped() {
+                tracing::error!(name, seconds = silence.as_secs(), "a loop of this process has stopped; restart it");
+            }
         }
     };
     tokio::select! {
@@ -263,15 +266,19 @@ pub async fn beside<T>(server: impl Future<Output = T>, background: impl Future<
     }
 }
 
-/// A token that SIGTERM or ctrl-c cancels.
+/// How long after the drain a process that was asked to stop may still take.
+const LAST_WORK: Duration = Duration::from_secs(10);
+
+/// A token that SIGTERM or ctrl-c cancels. Whatever then still waits for something, the process ends soon after
+/// [`ServiceConfig::drain`].
 ///
 /// # Errors
 /// The handler of a signal cannot be installed.
-pub fn stop_on_signal() -> io::Result<CancellationToken> {
+pub fn stop_on_signal(config: &ServiceConfig) -> io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let cancelled = stop.clone();
+    let (cancelled, limit) = (stop.clone(), config.drain + LAST_WORK);
     // Detached: it waits for a signal as long as the process lives.
     tokio::spawn(async move {
         tokio::select! {
@@ -280,6 +287,12 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
         }
         tracing::info!("the service stops: it answers open requests and then closes its listener");
         cancelled.cancel();
+        // A thread: it needs nothing of the runtime, which may be what hangs.
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            tracing::error!(seconds = limit.as_secs(), "the service did not come to its end and is ended");
+            std::process::exit(1);
+        });
     });
     Ok(stop)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-pub use chrono_tz::Tz;
+use base::Tz;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 
@@ -107,18 +107,18 @@ impl Text {
 }
 
 impl Zone {
-    /// Checks a zone against the IANA names of `chrono-tz`.
+    /// Checks a zone against the IANA names of the zone data that are compiled in.
     ///
     /// # Errors
     /// [`TextError::Zone`].
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        let zone: chrono_tz::Tz = text.parse().map_err(|_| TextError::Zone)?;
+        let zone: Tz = text.parse().map_err(|_| TextError::Zone)?;
         Ok(Self(zone.name().to_owned()))
     }
 
     /// The zone itself.
-    pub fn tz(&self) -> chrono_tz::Tz {
-        self.0.parse().unwrap_or(chrono_tz::UTC)
+    pub fn tz(&self) -> Tz {
+        self.0.parse().unwrap_or(Tz::UTC)
     }
 }
 

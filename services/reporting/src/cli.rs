@@ -7,6 +7,7 @@ mod poll;
 mod publish;
 mod report;
 mod restate;
+mod rollups;
 mod terminal;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +53,8 @@ enum Command {
     Backfill(backfill::Backfill),
     Restate(restate::Restate),
     Export(export::Export),
+    Rollups(rollups::Rollups),
+    VerifyRollups(rollups::VerifyRollups),
     /// Bring the schema of `reporting_db` up to date.
     ///
     /// As the role of `REPORTING_OWNER_URL`, where it is set. Safe to repeat; every command that opens the database
@@ -82,6 +85,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Backfill(command) => command.run(config).await,
         Command::Restate(command) => command.run(config).await,
         Command::Export(command) => command.run(config).await,
+        Command::Rollups(command) => command.run(config).await,
+        Command::VerifyRollups(command) => command.run(config).await,
         Command::CheckCatalog(_) => Ok(()),
     }
 }

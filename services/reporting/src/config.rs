@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use base::Currency;
+use base::{BusinessDays, Currency, DayStart, Tz};
 use kit::config::{ConfigError, Secret, ServiceConfig, Token, Vars};
 
 use crate::memory;
@@ -26,7 +26,9 @@ pub struct Config {
     /// Signs the console's sessions: whoever knows it can sign in as anybody.
     pub session_secret: Token,
     /// The company's time zone: what "yesterday" and a business day online mean.
-    pub time_zone: chrono_tz::Tz,
+    pub time_zone: Tz,
+    /// From when on the clock it is the next business day.
+    pub day_starts: DayStart,
     /// ISO 4217 code of every amount.
     pub currency: Currency,
     /// Folder of the lake's files.
@@ -77,6 +79,7 @@ impl Config {
             gateway_key: vars.required("GATEWAY_KEY", "the aggregator's key at the gateway")?,
             session_secret: vars.required("SESSION_SECRET", "signs the console's sessions, at least 16 characters")?,
             time_zone: vars.or("TIME_ZONE", "UTC", "the company's IANA time zone")?,
+            day_starts: vars.or("DAY_STARTS", "00:00", "when the business day starts on the clock, 00:00 to 12:00")?,
             currency: kit::config::currency(&mut vars)?,
             lake_dir: vars.required("LAKE_DIR", "folder of the lake's Parquet files")?,
             exports_dir: vars.required("EXPORTS_DIR", "folder of the export packs")?,
@@ -111,6 +114,12 @@ impl Config {
         vars.finish()?;
         Ok(config)
     }
+
+    /// How the company counts its days.
+    #[must_use]
+    pub fn days(&self) -> BusinessDays {
+        BusinessDays { zone: self.time_zone, start: self.day_starts }
+    }
 }
 
 fn default_replica() -> String {
@@ -141,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_set_is_read() {
         let config = read(&[("REPORTING_CURRENCY", "CAD")]).unwrap();
-        assert_eq!(config.time_zone, chrono_tz::America::Toronto);
+        assert_eq!(config.time_zone.name(), "America/Toronto");
         assert_eq!(config.currency.code(), "CAD");
         assert!(config.scheduler);
     }

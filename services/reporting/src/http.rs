@@ -21,6 +21,7 @@ pub mod reports;
 pub mod respond;
 pub mod response_cache;
 pub mod revisions;
+pub mod rollups;
 pub mod runs;
 pub mod send;
 pub mod sources;
@@ -42,6 +43,7 @@ pub fn routes(state: State) -> OpenApiRouter {
         .routes(routes!(reports::list))
         .routes(routes!(revisions::list))
         .routes(routes!(diff::get))
+        .routes(routes!(rollups::list))
         .routes(routes!(sources::list))
         .routes(routes!(sources::poll))
         .routes(routes!(quarantine::list))

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use aggregator::Aggregator;
 use axum::Router;
-use jobs::engine::Scheduler;
+use base::Turns;
+use jobs::engine::{
+    Scheduler,
+    incident::{self, Finding, Kind},
+};
 use kit::serve::{self, Api};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -12,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Config, State, console, http, wiring};
 
+/// The longest that reading the user's reports and views again may take.
+const RELOAD: Duration = Duration::from_secs(10);
 /// How often the user's folder of reports and views is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -23,7 +29,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     kit::telemetry::init(&config.service.log)?;
     // The port first: that it is busy should be reported before a database is touched.
     let listener = serve::bind(&config.service).await?;
-    let stop = serve::stop_on_signal()?;
+    let stop = serve::stop_on_signal(&config.service)?;
     // A file that may not grow beyond a limit fails one download.
     base::ignore_file_size_signal()?;
     many_open_files();
@@ -64,8 +70,8 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
         stop.cancelled().await;
         runner_stop.cancel();
     };
-    let watching = watch_reports(&state, &stop);
-    let (served, (), (), ()) = tokio::join!(serving, scheduling, stopping, watching);
+    let watching = async { tokio::join!(watch_reports(&state, &stop), watch_loops(&state, &stop)) };
+    let (served, (), (), _) = tokio::join!(serving, scheduling, stopping, watching);
     Ok(served?)
 }
 
@@ -73,7 +79,18 @@ pub async fn run_on(state: State, listener: TcpListener, stop: CancellationToken
 async fn watch_reports(state: &State, stop: &CancellationToken) {
     let Some(folder) = &state.config.catalogue_dir else { return };
     let mut look = tokio::time::interval(LOOK);
+    let turns = Turns::of("watch of the catalogue", RELOAD);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
+        turns.mark();
+        if state.aggregator.has_lost_catalogue().await {
+            let summary = format!(
+                "the folder {} of reports and views is gone or empty; what was last read of it goes on",
+                folder.display()
+            );
+            let (kind, facts) = (Kind::CatalogueLost, serde_json::json!({ "folder": folder }));
+            confirm(state, Finding { kind, subject: state.config.replica.clone(), summary, facts }).await;
+            continue;
+        }
         match state.aggregator.reload_if_changed().await {
             Ok(None) => {}
             Ok(Some(catalogue)) => {
@@ -88,9 +105,35 @@ async fn watch_reports(state: &State, stop: &CancellationToken) {
     }
 }
 
+/// Makes an incident of a loop of this process that has stopped, on connections of requests, which have an end.
+async fn watch_loops(state: &State, stop: &CancellationToken) {
+    let mut look = tokio::time::interval(LOOK);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let stopped: Vec<String> = base::stopped().into_iter().map(|it| it.name).collect();
+        if stopped.is_empty() {
+            continue;
+        }
+        let replica = &state.config.replica;
+        let finding = Finding {
+            kind: Kind::LoopStopped,
+            subject: replica.clone(),
+            summary: format!("of replica {replica} does not turn any more: {}; restart it", stopped.join(", ")),
+            facts: serde_json::json!({ "loops": stopped }),
+        };
+        confirm(state, finding).await;
+    }
+}
+
+async fn confirm(state: &State, finding: Finding) {
+    let confirmed = async { incident::confirm(&mut *state.pool.acquire().await?, &finding).await };
+    if let Ok(Err(error)) = tokio::time::timeout(RELOAD, confirmed).await {
+        tracing::warn!(%error, "an incident could not be written");
+    }
+}
+
 /// The whole application.
 pub fn app(state: &State) -> Router {
-    let aggregator = Arc::clone(&state.aggregator);
+    let (aggregator, lake) = (Arc::clone(&state.aggregator), Arc::clone(state.aggregator.lake()));
     Api::new("reporting", "Cross-domain reports: on demand, published, and as files; and the jobs that make them.")
         .metrics(aggregator::metric::describe)
         .metrics(jobs::metric::describe)
@@ -98,6 +141,10 @@ pub fn app(state: &State) -> Router {
         .metrics(crate::metric::describe)
         .observe(move || sources(Arc::clone(&aggregator)))
         .database("database", &state.pool)
+        .check("lake", move || {
+            let lake = Arc::clone(&lake);
+            async move { lake.is_there().await.map_err(|error| error.to_string()) }
+        })
         .routes(http::routes(state.clone()))
         .streams(http::streams(state.clone()))
         .pages(console::router(state))

@@ -1,6 +1,6 @@
 //! What is opened before anything is answered: database, lake, catalogue, jobs, spool.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use aggregator::{
     Aggregator, Settings,
@@ -31,8 +31,14 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/reporting");
 /// The jobs that run when no file says otherwise.
 const SHIPPED_JOBS: &str = include_str!("../jobs.toml");
 
-/// Connections for work without a statement timeout: polls, publishing, leases.
+/// Connections for work without a statement timeout: polls, publishing, exports.
 const WORK_POOL: u32 = 16;
+/// How long a statement of work may stay without a byte of its answer.
+const WORK_LIMIT: Duration = Duration::from_secs(600);
+/// Connections for planning, claims and heartbeats, which never wait for work.
+const PLAN_POOL: u32 = 6;
+/// The same for a statement of theirs: well below a lease.
+const PLAN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What every request and command works with. Cheap to clone.
 #[derive(Clone)]
@@ -87,12 +93,14 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     kit::metric::recorder();
     migrate(&config).await?;
     let pool = db::connect(&config.service, "reporting").await?;
-    let work = db::side_pool(&config.service, "reporting work", WORK_POOL)?;
+    let sessions = jobs::engine::sessions_of(&config.replica);
+    let work = db::side_pool(&config.service, &sessions, WORK_POOL, WORK_LIMIT)?;
+    let plan = db::side_pool(&config.service, "reporting plan", PLAN_POOL, PLAN_LIMIT)?;
     let settings = Settings {
         gateway_url: config.gateway_url.clone(),
         gateway_key: config.gateway_key.expose().to_owned(),
         lake_dir: config.lake_dir.clone(),
-        time_zone: config.time_zone,
+        days: config.days(),
         currency: config.currency,
         sources_dir: config.sources_dir.clone(),
         catalogue_dir: config.catalogue_dir.clone(),
@@ -102,8 +110,13 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
         own_program().context("the program does not find itself, and could start no process that computes")?;
     let workers = Workers { program, memory: config.compute_memory.get() };
     let aggregator = Aggregator::with_workers(work.clone(), settings, workers).await?;
-    std::fs::create_dir_all(&config.exports_dir)
-        .with_context(|| format!("the exports folder {} cannot be made", config.exports_dir.display()))?;
+    let exports = &config.exports_dir;
+    let is_used = jobs::export_pack::has_files(&pool).await?;
+    if !base::mark(exports, is_used)
+        .with_context(|| format!("the exports folder {} cannot be made", exports.display()))?
+    {
+        tracing::error!(folder = %exports.display(), "files of the exports folder are known, but it is empty; none is written");
+    }
     let spool = Spool::open(&config.spool_dir, config.spool_bytes)
         .with_context(|| format!("the spool folder {} cannot be used", config.spool_dir.display()))?;
     let webhook = Webhook::new(config.webhook_secret.as_ref().map(|secret| secret.expose()))?;
@@ -117,7 +130,7 @@ pub async fn open(config: Config) -> anyhow::Result<State> {
     let answers = Answers::new(pool.clone(), Arc::clone(&aggregator), spool, slots, slot_timeout);
     let settings = RunnerSettings { lease: config.lease, replica: config.replica.clone() };
     Ok(State(Arc::new(Opened {
-        runner: Runner::new(work, registry, settings),
+        runner: Runner::new(plan, work, registry, settings),
         downloads: Downloads::new(config.downloads.get(), config.send_timeout),
         console: Console::new(&config).context("the console's HTTP client cannot be made")?,
         config,

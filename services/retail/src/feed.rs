@@ -73,6 +73,7 @@ pub static DATASETS: &[Dataset] = &[
             column("imported", Type::Bool, "s.imported"),
             column("original_sale_id", Type::Int64, "s.original_sale_id"),
             column("list_price_cents", Type::Money, "l.list_price_cents"),
+            column("local_time", Type::Local, "s.local_time"),
         ],
         deleted: "s.deleted",
     },

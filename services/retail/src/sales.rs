@@ -4,6 +4,7 @@ mod allot;
 mod answer;
 mod document;
 mod import;
+mod left;
 mod outbox;
 mod place;
 mod returns;
@@ -86,7 +87,7 @@ async fn list_sales(State(app): State<App>, Query(filter): Query<SaleFilter>) ->
          AND ($6::text IS NULL OR s.receipt_number = $6) AND ($7::text IS NULL OR s.reference = $7) \
          AND ($8::bigint IS NULL OR $8 = ANY (SELECT l.product_id FROM sale_lines l WHERE l.sale_id = s.id)) \
          AND ($9::bigint IS NULL OR s.original_sale_id = $9) AND ($10::bool IS NULL OR s.imported = $10) \
-         AND ($11::date IS NULL OR s.business_day = $11) \
+         AND ($11::date IS NULL OR s.local_time::date = $11) \
          AND ($12::timestamptz IS NULL OR s.occurred_at >= $12) AND ($13::timestamptz IS NULL OR s.occurred_at < $13) \
          ORDER BY s.id LIMIT $14",
         after as _,

@@ -54,9 +54,9 @@ pub async fn run(data: PathBuf, ports: Choice, plan: &seed::Plan, tell: &mut imp
     }
     tell(&format!("demo: three polls took {:.1} s", polls.elapsed().as_secs_f32()));
 
-    let zone: chrono_tz::Tz =
+    let zone: base::Tz =
         state.time_zone.parse().map_err(|_| Error::Usage(format!("{} is not an IANA time zone", state.time_zone)))?;
-    let last = plan.until.unwrap_or_else(|| base::today(zone) - Days::new(1));
+    let last = plan.until.unwrap_or_else(|| zone.today() - Days::new(1));
     let first = last - Days::new(u64::from(plan.days.saturating_sub(1)));
     let published = Instant::now();
     let days = json!({"from": first.to_string(), "to": last.to_string(), "reports": EVERY_DAY});

@@ -46,8 +46,8 @@ impl Default for Plan {
 
 impl Plan {
     /// First and last business day in `zone`.
-    fn span(&self, zone: chrono_tz::Tz) -> (NaiveDate, NaiveDate) {
-        let last = self.until.unwrap_or_else(|| base::today(zone) - Days::new(1));
+    fn span(&self, zone: base::Tz) -> (NaiveDate, NaiveDate) {
+        let last = self.until.unwrap_or_else(|| zone.today() - Days::new(1));
         (last - Days::new(u64::from(self.days.saturating_sub(1))), last)
     }
 }

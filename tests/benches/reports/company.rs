@@ -52,7 +52,7 @@ pub(crate) fn settings(stack: &Stack) -> Settings {
         gateway_url: stack.gateway(),
         gateway_key: "unused".to_owned(),
         lake_dir: stack.state().lake,
-        time_zone: chrono_tz::Europe::Paris,
+        days: "Europe/Paris".parse::<base::Tz>().expect("a zone").into(),
         currency: "EUR".parse().expect("ISO 4217 knows the euro"),
         sources_dir: None,
         catalogue_dir: None,
@@ -186,6 +186,7 @@ fn timed(frame: LazyFrame) -> LazyFrame {
         .with_columns([
             col("day").cast(DataType::Date).alias("business_day"),
             moment(col("at")).alias("occurred_at"),
+            col("at").cast(DataType::Datetime(TimeUnit::Microseconds, None)).alias("local_time"),
             (col("at") / lit(3_600_000_000_i64)).floor_div(lit(1)).cast(DataType::Int64).alias("hours"),
         ])
         .with_columns([(col("hours") - (col("hours") / lit(24)).floor() * lit(24))

@@ -27,7 +27,7 @@ async fn tell() -> Stack {
     seed::run(&state, &plan, &mut |_| ()).await.unwrap();
     shop(&stack, 1).await;
     poll_all(&stack).await;
-    let zone: chrono_tz::Tz = state.time_zone.parse().unwrap();
+    let zone: base::Tz = state.time_zone.parse().unwrap();
     let today = Utc::now().with_timezone(&zone).date_naive();
     let last = today - Days::new(1);
     take_back(&stack, last).await;

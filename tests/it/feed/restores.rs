@@ -4,7 +4,7 @@ use kit::feed::Feed;
 use sqlx::PgPool;
 
 use super::cluster::{Cluster, OWNER, SERVICE};
-use super::reader::{Polled, Reader};
+use super::reader::{NotAPage, Polled, Reader};
 use super::toy::{DATASETS, Toy, migrate};
 use super::truth::compare;
 
@@ -18,6 +18,12 @@ async fn documents(pool: &PgPool, count: i64, code: &str) {
     .execute(pool)
     .await
     .expect("documents");
+}
+
+/// A new head's token.
+async fn head(reader: &Reader) -> String {
+    let head: serde_json::Value = reader.get("/changes", &[]).await.expect("a head").json().await.expect("JSON");
+    head["head"].as_str().expect("a token").to_owned()
 }
 
 /// Uses up transaction numbers, so that this cluster's are beyond those of a fresh one.
@@ -104,8 +110,7 @@ async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
     let writing = cluster.pool(OWNER, "toy", &[]).await;
     documents(&writing, 4, "first").await;
     let mut reader = Reader::new(toy.address, 100);
-    let head: serde_json::Value = reader.get("/changes", &[]).await.expect("a head").json().await.expect("JSON");
-    let head = head["head"].as_str().expect("a token").to_owned();
+    let head = head(&reader).await;
     // The copy knows the head's witness, but not what the pages after it deliver.
     cluster.stop();
     let copy = cluster.copy();
@@ -121,4 +126,39 @@ async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
     reader.poll(async || {}).await;
     assert_eq!(reader.started_over, 1);
     compare(&reader, &writing).await;
+}
+
+#[tokio::test]
+async fn a_position_that_moved_over_nothing_is_told_from_a_history_that_forked_before_it() {
+    let mut cluster = Cluster::start().await;
+    migrate(&cluster).await;
+    let toy = Toy::serve(&cluster, &DATASETS).await;
+    let writing = cluster.pool(OWNER, "toy", &[]).await;
+    documents(&writing, 4, "first").await;
+    let mut reader = Reader::new(toy.address, 100);
+    reader.poll(async || {}).await;
+    cluster.stop();
+    let copy = cluster.copy();
+    cluster.resume().await;
+
+    // Nothing of this dataset comes, and its position moves beyond numbers that the copy will give out again.
+    age(&writing).await;
+    let after = reader.cursors["doc_lines"].clone();
+    let page = reader.page("doc_lines", &head(&reader).await, Some(&after)).await.expect("a page");
+    assert_eq!(page.rows.len(), 0);
+
+    cluster.stop();
+    cluster.restore(&copy);
+    cluster.resume().await;
+    documents(&writing, 3, "real").await;
+    let beyond = reader.page("doc_lines", &head(&reader).await, Some(&page.resume)).await;
+    assert!(matches!(beyond, Err(NotAPage::Refused(410, _))), "beyond every number of the copy");
+    // Its numbers have passed the position since: the horizon tells nothing any more, the witness does.
+    age(&writing).await;
+    age(&writing).await;
+    let passed = reader.page("doc_lines", &head(&reader).await, Some(&page.resume)).await;
+    assert!(matches!(passed, Err(NotAPage::Refused(410, _))), "3 lines would never come");
+    // The position before is one of both histories.
+    let page = reader.page("doc_lines", &head(&reader).await, Some(&after)).await.expect("a page");
+    assert_eq!(page.rows.len(), 3);
 }

@@ -8,7 +8,7 @@ const CONSUMERS: [&str; 8] =
     ["storefront", "pos", "backoffice", "aggregator", "analyst", "operator", "service-retail", "service-ecommerce"];
 
 /// Requests of each kind, and what the upstream is then asked for.
-const REQUESTS: [(&str, &str, &str, &[&str]); 52] = [
+const REQUESTS: [(&str, &str, &str, &[&str]); 53] = [
     // Products are read by whoever sells.
     ("GET", "/inventory/api/v1/products?limit=5", "/api/v1/products?limit=5", &["storefront", "pos", "backoffice"]),
     ("HEAD", "/inventory/api/v1/products", "/api/v1/products", &["storefront", "pos", "backoffice"]),
@@ -79,6 +79,7 @@ const REQUESTS: [(&str, &str, &str, &[&str]); 52] = [
     ("GET", "/reporting/api/v1/me", "/api/v1/me", &["analyst", "operator", "backoffice"]),
     ("GET", "/reporting/api/v1/exports/1", "/api/v1/exports/1", &["analyst", "operator"]),
     ("GET", "/reporting/api/v1/sources", "/api/v1/sources", &["analyst", "operator"]),
+    ("GET", "/reporting/api/v1/rollups", "/api/v1/rollups", &["analyst", "operator"]),
     ("GET", "/reporting/api/v1/sources/retail/quarantine", "/api/v1/sources/retail/quarantine", &["operator"]),
     ("GET", "/reporting/api/v1/jobs/nightly/runs", "/api/v1/jobs/nightly/runs", &["analyst", "operator"]),
     ("POST", "/reporting/api/v1/reports/x/runs", "/api/v1/reports/x/runs", &["operator"]),

@@ -111,8 +111,8 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
     assert_eq!(books.stored().await, stored);
 
     let corrected = ["B-@,W-@,2026-03-06 09:00:00,America/New_York,1,2,,1,300"];
-    let mended = books.import("?on_difference=replace", HEADER, &corrected).await;
-    assert_eq!(counts(&mended), [1, 1, 0, 0], "{mended}");
+    let moved = books.import("?on_difference=replace", HEADER, &corrected).await;
+    assert_eq!(counts(&moved), [1, 1, 0, 0], "{moved}");
     assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-06 2 -1 0 -300"]);
     // What a correction does not say stays.
     let silent = HEADER.replace(",amount_cents", "");
@@ -132,11 +132,28 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
     assert_eq!(counts(&fitting), [2, 2, 0, 0], "{fitting}");
     assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-07 2 -1 0 -300"]);
 
+    // The corrections go in any order, that of the order takes its refunds along, and what was before comes back.
+    books.withdraw(&moved).await;
+    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-07 2 -1 0 -300"]);
+    books.withdraw(&fitting).await;
+    assert_eq!(counts(&books.order("paid", "10.00", "").await), [2, 0, 2, 0]);
+    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450", "B 2026-03-07 2 -1 0 -300"]);
     books.withdraw(&mended).await;
-    assert_eq!(books.stored().await, ["A 2026-03-03 1 0 0 -450"]);
+    assert_eq!(books.stored().await, stored);
+    // What B pays back now is not left of the order as it was before.
+    let raised = books.order("paid", "20.00", "?on_difference=replace").await;
+    assert_eq!(counts(&raised), [2, 2, 0, 0], "{raised}");
+    let much = ["C-@,W-@,2026-03-08 09:00:00,America/New_York,1,1,,,2000"];
+    let much = books.import("", HEADER, &much).await;
+    assert_eq!(counts(&much), [1, 1, 0, 0], "{much}");
+    let held = books.withdraw(&raised).await;
+    assert!(held["errors"][0]["reason"].as_str().unwrap().contains("would no longer fit"), "{held}");
+    books.withdraw(&much).await;
+    assert_eq!(books.withdraw(&raised).await["errors"], json!([]));
     books.withdraw(&report).await;
     assert_eq!(books.stored().await, Vec::<String>::new(), "as if they had never come");
-    books.withdraw(&fitting).await;
+    books.withdraw(&books.orders).await;
+    assert_eq!(counts(&books.order("paid", "10.00", "").await), [2, 2, 0, 0]);
 }
 
 #[tokio::test]

@@ -115,6 +115,44 @@ async fn an_import_that_was_killed_is_finished_by_sending_it_again() {
 }
 
 #[tokio::test]
+async fn documents_are_whole_however_pages_fall_and_pages_share_what_is_left_of_a_sale() {
+    let stack = Stack::builder().only(&["retail"]).start().await;
+    let retail = stack.direct("retail");
+    retail.import("/api/v1/stores/import", STORE).await;
+    let at = "S1,1,2026-01-02T10:00:00Z";
+    let mut file = HEADER.to_owned();
+    // About the rows of a page, and about those that a document may have.
+    for (document, lines) in [1, 2_499, 2_500, 2_501, 1, 5_000, 5_001, 1].into_iter().enumerate() {
+        for line in 1..=lines {
+            writeln!(file, "d-{document},sale,{at},{line},1,SKU-1,P,Tools,1,999,500").unwrap();
+        }
+    }
+    let report = retail.import("/api/v1/sales/import", file).await;
+    assert_eq!(counts(&report), [17_504, 12_503, 0, 5_001], "{report}");
+    let reasons: Vec<&str> =
+        report["errors"].as_array().unwrap().iter().map(|it| it["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["the document has more than 5000 rows"]);
+    let pool = stack.pool("retail_db").await;
+    let stored: Vec<i64> = sqlx::query_scalar(
+        "SELECT count(*) FROM sales s JOIN sale_lines l ON l.sale_id = s.id GROUP BY s.reference ORDER BY s.reference",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(stored, [1, 2_499, 2_500, 2_501, 1, 5_000, 1]);
+
+    // Several pages of returns of one sale.
+    let mut file = HEADER.replace("line_no", "original_reference,line_no");
+    writeln!(file, "sold,sale,{at},,1,1,SKU-1,P,Tools,3000,999,500").unwrap();
+    (0..6_000).for_each(|back| writeln!(file, "r-{back},return,{at},sold,1,1,SKU-1,P,Tools,1,999,500").unwrap());
+    let report = retail.import("/api/v1/sales/import", file).await;
+    assert_eq!(counts(&report), [6_001, 3_001, 0, 3_000]);
+    let back: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sales WHERE kind = 'return'").fetch_one(&pool).await.unwrap();
+    assert_eq!(back, 3_000);
+}
+
+#[tokio::test]
 async fn a_refused_body_gets_its_refusal_through_the_gateway() {
     let stack = shared_services().await;
     let office = stack.api("backoffice");

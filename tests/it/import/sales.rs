@@ -1,12 +1,12 @@
 //! Sales and returns of the past: put together from anywhere in a file, equal or refused, possible or refused.
 
 use serde_json::{Value, json};
-use system_tests::Stack;
+use system_tests::{Stack, wait_until};
 use uuid::Uuid;
 
 use super::counts;
 use crate::refusals::named;
-use crate::shop::{Shop, shared_services};
+use crate::shop::{PATIENCE, Shop, shared_services};
 
 const PATH: &str = "/retail/api/v1/sales/import";
 const HEADER: &str =
@@ -47,6 +47,16 @@ impl Till {
 
     async fn import_with(&self, query: &str, header: &str, rows: &[String]) -> Value {
         self.shop.backoffice.import(&format!("{PATH}{query}"), format!("{header}\n{}\n", rows.join("\n"))).await
+    }
+
+    async fn withdraw(&self, import: &Value) -> Value {
+        let path = format!("/retail/api/v1/imports/{}", import["id"]);
+        self.shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
+        wait_until("an import to be withdrawn", PATIENCE, async || {
+            let report = self.shop.backoffice.get_json(&path).await;
+            (report["state"] == "withdrawn").then_some(report)
+        })
+        .await
     }
 
     /// Pieces, minor units and lines of a document that is not deleted.
@@ -327,25 +337,16 @@ async fn a_file_can_be_withdrawn() {
     assert_eq!(counts(&first), [4, 4, 0, 0]);
     let second = till.import(&[back("RB", "B")]).await;
     assert_eq!(counts(&second), [1, 1, 0, 0]);
-    let withdraw = async |id: &Value| {
-        let path = format!("/retail/api/v1/imports/{id}");
-        till.shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
-        system_tests::wait_until("an import to be withdrawn", crate::shop::PATIENCE, async || {
-            let report = till.shop.backoffice.get_json(&path).await;
-            (report["state"] == "withdrawn").then_some(report)
-        })
-        .await
-    };
-    let report = withdraw(&first["id"]).await;
+    let report = till.withdraw(&first).await;
     let reason = report["errors"][0]["reason"].as_str().unwrap();
     assert_eq!(reason, format!("{} stays: {} returns goods of it", till.named("B"), till.named("RB")), "{report}");
     for (reference, stays) in [("A", false), ("B", true), ("C", false), ("RA", false), ("RB", true)] {
         assert_eq!(till.stored(reference).await.is_some(), stays, "{reference}");
     }
     // What was withdrawn can be asked for again: what stayed goes when nothing depends on it any more.
-    assert_eq!(withdraw(&first["id"]).await["errors"], report["errors"]);
-    withdraw(&second["id"]).await;
-    let report = withdraw(&first["id"]).await;
+    assert_eq!(till.withdraw(&first).await["errors"], report["errors"]);
+    till.withdraw(&second).await;
+    let report = till.withdraw(&first).await;
     assert_eq!((&report["errors"], &report["detail"]), (&json!([]), &Value::Null), "{report}");
     assert_eq!(till.stored("B").await, None);
     // As if it had never come, it can come again.
@@ -355,4 +356,45 @@ async fn a_file_can_be_withdrawn() {
     let path = format!("/retail/api/v1/imports/{}/withdrawal", report["id"]);
     let reply = till.shop.backoffice.post(&path, &json!({})).await.expect(409);
     assert_eq!(crate::shop::problem_code(&reply), "not-withdrawable");
+}
+
+#[tokio::test]
+async fn a_withdrawn_correction_leaves_what_was_before() {
+    let till = Till::open().await;
+    let sale = |pieces: &str| till.row("A", 1, &[("quantity", pieces)]);
+    let original = till.named("A");
+    let back = |reference: &str, pieces: &str| {
+        let at = ("occurred_at", "2026-01-03 10:00:00");
+        let of = ("original_reference", original.as_str());
+        till.row(reference, 1, &[("kind", "return"), at, of, ("quantity", pieces)])
+    };
+    let replace = async |rows: &[String]| till.import_with("?on_difference=replace", HEADER, rows).await;
+    let pieces = async |references: &[&str]| {
+        let mut stored = Vec::new();
+        for reference in references {
+            stored.push(till.stored(reference).await.map_or(0, |(pieces, ..)| pieces));
+        }
+        stored
+    };
+    let first = till.import(&[sale("3"), back("RA", "2"), back("RB", "1")]).await;
+    assert_eq!(counts(&first), [3, 3, 0, 0], "{first}");
+    // Each by itself would be too much for the other as it stands.
+    let swapped = replace(&[back("RA", "1"), back("RB", "2")]).await;
+    assert_eq!(pieces(&["A", "RA", "RB"]).await, [3, -1, -2]);
+    let raised = replace(&[sale("5")]).await;
+    assert_eq!(till.withdraw(&swapped).await["errors"], json!([]));
+    assert_eq!(pieces(&["A", "RA", "RB"]).await, [5, -2, -1]);
+
+    // A return that has come since would be of more than was sold before.
+    let later = till.import(&[back("RC", "2")]).await;
+    let report = till.withdraw(&raised).await;
+    let reason = report["errors"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("stays") && reason.contains("would no longer fit what it was before"), "{report}");
+    assert_eq!(pieces(&["A", "RA", "RB", "RC"]).await, [5, -2, -1, -2]);
+    till.withdraw(&later).await;
+    assert_eq!(till.withdraw(&raised).await["errors"], json!([]));
+    assert_eq!(pieces(&["A", "RA", "RB", "RC"]).await, [3, -2, -1, 0]);
+    assert_eq!(counts(&till.import(&[sale("3"), back("RA", "2"), back("RB", "1")]).await), [3, 0, 3, 0]);
+    till.withdraw(&first).await;
+    assert_eq!(pieces(&["A", "RA", "RB"]).await, [0, 0, 0]);
 }

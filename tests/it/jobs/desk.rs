@@ -13,16 +13,19 @@ use super::service::ended;
 const RARELY: &str = "0 0 29 2 *";
 
 /// A jobs file without any cadence but those that `more` gives.
-pub(super) fn jobs_file(more: &str) -> NamedTempFile {
+pub(crate) fn jobs_file(more: &str) -> NamedTempFile {
     let mut text = more.to_owned();
     let declared = |name: &str| more.contains(&format!("name = \"{name}\""));
-    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "deliver", "watch"] {
+    for name in ["nightly", "restate", "backfill", "export-pack", "housekeeping", "keep", "deliver", "watch"] {
         if !declared(name) {
             text.push_str(&format!("[[job]]\nname = \"{name}\"\n"));
         }
     }
     for source in ["inventory", "ecommerce", "retail"] {
-        text.push_str(&format!("[[job]]\nname = \"poll-{source}\"\ncron = \"{RARELY}\"\n"));
+        let name = format!("poll-{source}");
+        if !declared(&name) {
+            text.push_str(&format!("[[job]]\nname = \"{name}\"\ncron = \"{RARELY}\"\n"));
+        }
     }
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -30,7 +33,7 @@ pub(super) fn jobs_file(more: &str) -> NamedTempFile {
 }
 
 /// A stack on such a file, with a lease of two seconds.
-pub(super) fn desk(file: &NamedTempFile) -> Builder {
+pub(crate) fn desk(file: &NamedTempFile) -> Builder {
     Stack::builder().env("reporting", "REPORTING_JOBS", &file.path().to_string_lossy()).env(
         "reporting",
         "REPORTING_LEASE_SECONDS",
@@ -39,12 +42,12 @@ pub(super) fn desk(file: &NamedTempFile) -> Builder {
 }
 
 /// Asks for a run; the run.
-pub(super) async fn ask(stack: &Stack, job: &str, arguments: &Value) -> Value {
+pub(crate) async fn ask(stack: &Stack, job: &str, arguments: &Value) -> Value {
     stack.api("operator").post_json(&format!("/reporting/api/v1/jobs/{job}/runs"), arguments, 202).await
 }
 
 /// Runs a job to its successful end; the run.
-pub(super) async fn run_job(stack: &Stack, job: &str, arguments: &Value) -> Value {
+pub(crate) async fn run_job(stack: &Stack, job: &str, arguments: &Value) -> Value {
     let run = ended(stack, &ask(stack, job, arguments).await).await;
     assert_eq!(run["status"], "succeeded", "{run}");
     run

@@ -1,12 +1,15 @@
 //! Occurrences, leases and fences.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DurationRound as _, SubsecRound as _, TimeDelta, Utc};
-use jobs::engine::{Cadence, CatchUp, Declaration, Overlap, RunStatus, Scheduler, history, planner};
-use serde_json::json;
+use jobs::engine::{
+    Cadence, CatchUp, Declaration, Job, JobError, Overlap, Registry, Run, RunStatus, Runner, RunnerSettings, Scheduler,
+    history, planner, sessions_of,
+};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use system_tests::{eventually, wait_until};
 use tokio::sync::Notify;
@@ -133,10 +136,51 @@ async fn an_occurrence_that_is_due_while_another_runs_follows_the_policy() {
     }
 }
 
+/// Finds something at each third look.
+#[derive(Default)]
+struct Looking(AtomicUsize);
+
+impl Job for Looking {
+    const NAME: &'static str = "looking";
+    type Arguments = Value;
+    type Outcome = usize;
+
+    async fn run(&self, _: Value, run: &Run) -> Result<usize, JobError> {
+        run.log("looked").await;
+        Ok(usize::from(self.0.fetch_add(1, Ordering::SeqCst) % 3 == 2))
+    }
+
+    fn is_quiet(outcome: &usize) -> bool {
+        *outcome == 0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_scheduled_runs_that_had_nothing_to_do_the_newest_alone_is_kept() {
+    let pool = database().await;
+    let mut registry = Registry::default();
+    registry.add(declaration("looking"), Looking::default()).unwrap();
+    let settings = RunnerSettings { lease: LEASE, replica: "test".to_owned() };
+    let runner = Runner::new(pool.clone(), pool.clone(), registry, settings);
+    let occurrence = |minute: i64| at("2026-03-01T02:30:00Z") + TimeDelta::minutes(minute);
+    // What somebody asked for stays, whatever it found.
+    runner.request("looking", occurrence(0), &json!({})).await.unwrap();
+    let planned = "INSERT INTO jobs.run (job, scheduled_for, origin)
+                   SELECT 'looking', $1::timestamptz + make_interval(mins => n), 'schedule' FROM generate_series(1, 7) n";
+    sqlx::query(planned).bind(occurrence(0)).execute(&pool).await.unwrap();
+    for minute in 0..8 {
+        assert_eq!(runner.run_to_end("looking", occurrence(minute)).await.unwrap().status, RunStatus::Succeeded);
+    }
+    let rows = history::page(&pool, "looking", None, 100).await.unwrap();
+    let kept: Vec<_> = rows.iter().map(|row| (row.scheduled_for, row.outcome.clone())).collect();
+    let expected = [(7, 0), (5, 1), (2, 1), (0, 0)];
+    assert_eq!(kept, expected.map(|(minute, found)| (occurrence(minute), Some(json!(found)))));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_missed_occurrence_has_a_row_and_an_edited_cron_does_not_fire_at_once() {
     let pool = database().await;
-    let cron = |line: &str| Cadence::cron(line, chrono_tz::America::Toronto).unwrap();
+    let cron = |line: &str| Cadence::cron(line, "America/Toronto".parse().unwrap()).unwrap();
     let mut declaration = Declaration::new("planned", cron("30 2 * * *"));
     declaration.catch_up = CatchUp::Latest;
     planner::register(&pool, &declaration).await.unwrap();
@@ -176,7 +220,7 @@ async fn down_for_two_days_each_policy_catches_up_as_it_says() {
         (CatchUp::Latest, "down-latest", [RunStatus::Skipped, RunStatus::Succeeded]),
         (CatchUp::All, "down-all", [RunStatus::Succeeded, RunStatus::Succeeded]),
     ] {
-        let cadence = Cadence::cron(&line, chrono_tz::UTC).unwrap();
+        let cadence = Cadence::cron(&line, base::Tz::UTC).unwrap();
         let window = Duration::from_secs(7 * 86_400);
         let declaration = Declaration { catch_up, window, ..Declaration::new(name, cadence) };
         let counter = Arc::new(Counter::default());
@@ -240,7 +284,7 @@ async fn a_job_with_much_to_make_up_for_keeps_no_other_from_its_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_ahead_leaves_no_hole_in_the_plan() {
     let pool = database().await;
-    let cadence = Cadence::cron("0 * * * *", chrono_tz::UTC).unwrap();
+    let cadence = Cadence::cron("0 * * * *", base::Tz::UTC).unwrap();
     let declaration = Declaration { catch_up: CatchUp::Latest, ..Declaration::new("ahead", cadence) };
     planner::register(&pool, &declaration).await.unwrap();
     let begin = "UPDATE jobs.schedule SET planned_through = '2026-03-06T11:30:00Z' WHERE job = 'ahead'";
@@ -305,4 +349,38 @@ async fn a_run_that_was_cancelled_while_its_process_was_gone_is_not_taken_over()
     history::cancel(&pool, row.id).await.unwrap();
     assert_eq!(runner.run("unwanted", occurrence).await.unwrap().status, RunStatus::Cancelled);
     assert_eq!(counter.begun.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_them_its_locks() {
+    let pool = database().await;
+    let taken_over = async |job: &str| {
+        let runner = replica(&pool, &declaration(job), &Arc::new(Counter::default()));
+        let occurrence = at("2026-03-01T02:30:00Z");
+        runner.request(job, occurrence, &json!({})).await.unwrap();
+        silence(&pool, job).await;
+        runner.run(job, occurrence).await.unwrap();
+    };
+    let mut gone = pool.acquire().await.unwrap().detach();
+    sqlx::query("SELECT set_config('application_name', $1, false)")
+        .bind(sessions_of("gone"))
+        .execute(&mut gone)
+        .await
+        .unwrap();
+    sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut gone).await.unwrap();
+
+    // Another run of it is alive, so the replica is.
+    let alive = "INSERT INTO jobs.run (job, scheduled_for, origin, status, owner, fence, lease_until)
+                 VALUES ('alive', now(), 'schedule', 'running', 'gone', 1, clock_timestamp() + interval '1 h')";
+    sqlx::query(alive).execute(&pool).await.unwrap();
+    taken_over("orphan").await;
+    sqlx::query("SELECT 1").execute(&mut gone).await.expect("it lives");
+
+    sqlx::query("DELETE FROM jobs.run WHERE job = 'alive'").execute(&pool).await.unwrap();
+    taken_over("orphaned").await;
+    eventually("its lock to be free", async || {
+        sqlx::query_scalar("SELECT pg_try_advisory_lock(4711)").fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    assert!(sqlx::query("SELECT 1").execute(&mut gone).await.is_err());
 }

@@ -1,17 +1,16 @@
 //! What is published of a day that changes afterwards: a new revision, the old one as it was, and the difference.
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
-use chrono_tz::America::Toronto;
 use serde_json::{Value, json};
 use system_tests::{Browser, Stack, eventually};
 
 use super::desk::{desk, jobs_file, run_job};
-use crate::company::Company;
+use crate::company::{Company, toronto};
 
 /// A day that ended everywhere long ago, and noon of it in the store.
 pub(super) fn past_day(back: u64) -> (NaiveDate, DateTime<Utc>) {
-    let day = Utc::now().with_timezone(&Toronto).date_naive() - Days::new(back);
-    (day, Toronto.from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc())
+    let day = Utc::now().with_timezone(&toronto()).date_naive() - Days::new(back);
+    (day, toronto().from_local_datetime(&day.and_hms_opt(12, 0, 0).unwrap()).unwrap().to_utc())
 }
 
 async fn publish(stack: &Stack, day: NaiveDate) {

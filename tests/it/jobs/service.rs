@@ -5,7 +5,7 @@ use system_tests::{Stack, wait_until};
 
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(240);
 
-pub(super) async fn ended(stack: &Stack, run: &Value) -> Value {
+pub(crate) async fn ended(stack: &Stack, run: &Value) -> Value {
     let api = stack.api("operator");
     let path = format!("/reporting/api/v1/jobs/runs/{}", run["id"]);
     wait_until("the run to end", PATIENCE, async || {

@@ -41,11 +41,11 @@ pub(super) fn model(declarations: &[(String, String)]) -> Model {
     model
 }
 
-/// The columns of a dataset as they stand in its file: a TOML table would sort them.
+/// The columns of a dataset as they stand in its file (a TOML table would sort them), without local times: they are computed.
 fn columns_in_order(text: &str, dataset: &str) -> Vec<(&'static str, &'static str)> {
     let (_, rest) = text.split_once(&format!("name = \"{dataset}\"")).unwrap();
     let table = rest.split_once("[dataset.columns]\n").unwrap().1;
-    let lines = table.lines().take_while(|line| line.contains(" = "));
+    let lines = table.lines().take_while(|line| line.contains(" = ")).filter(|line| !line.starts_with("local_time"));
     lines
         .map(|line| {
             let (name, kind) = line.split_once(" = ").unwrap();

@@ -14,7 +14,7 @@ pub(super) async fn beside(stack: &Stack) -> Arc<Aggregator> {
         gateway_url: stack.gateway(),
         gateway_key: stack.state().keys["aggregator"].clone(),
         lake_dir: stack.state().lake,
-        time_zone: chrono_tz::UTC,
+        days: base::Tz::UTC.into(),
         currency: "CAD".parse().unwrap(),
         sources_dir: None,
         catalogue_dir: None,

@@ -81,3 +81,58 @@ async fn figures_that_lack_something_are_not_final_and_say_why() {
     );
     assert_eq!(told["stock_valuation"], Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_whose_day_moves_are_moved_and_none_of_them_is_taken_for_lost() {
+    let mut it = Fixture::start().await;
+    for id in 1..=9 {
+        it.visit(id, 1, "2026-03-01T04:00:00Z", id);
+    }
+    let on = async |it: &Fixture, day: &str| {
+        let day: NaiveDate = day.parse().unwrap();
+        it.rows_at(it.snapshot().await, "visits", Some(day..=day)).await.len()
+    };
+    it.poll().await;
+    assert_eq!(on(&it, "2026-03-01").await, 9, "half past midnight in St. John's");
+
+    // A source that is to say what its clock showed, and does not yet: it is computed as before.
+    let declared = DECLARATION
+        .replace("zone = \"time_zone\" }", "zone = \"time_zone\", local = \"shown\" }")
+        .replace("time_zone = \"string\"\n", "time_zone = \"string\"\nshown = \"local? since 1.2\"\n");
+    it.reopen(&declared).await.unwrap();
+    let outcome = it.poll().await;
+    assert_eq!(
+        (outcome.rows_changed, outcome.snapshot.is_some()),
+        (0, true),
+        "each has its local time now, which makes no figure another"
+    );
+    assert_eq!((on(&it, "2026-03-01").await, absent(&it).await), (9, vec!["visits.shown 1.2".to_owned()]));
+    assert!(it.rows("visits").await[0].contains("2026-03-01T00:30:00.000000Z"), "{:?}", it.rows("visits").await);
+
+    // It begins to say, and its clock was an hour behind ours.
+    it.source.model().add_column("visits", "shown", "local", "2026-02-28 23:30:00");
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.rows_changed, outcome.rows_removed), (9, 0, 9));
+    assert_eq!((on(&it, "2026-02-28").await, on(&it, "2026-03-01").await), (9, 0));
+
+    // Days that start before noon begin with it, and back again; the hour stays the clock's.
+    let days = |start: &str| base::BusinessDays { zone: base::Tz::UTC, start: start.parse().unwrap() };
+    for id in 1..=6 {
+        it.source.model().mend("visits", &[id, 1], 6, "2026-02-28 11:59:59");
+    }
+    for (start, day, rows) in [("12:00", "2026-02-27", 6), ("00:00", "2026-02-28", 9)] {
+        let settings = Settings { days: days(start), ..settings(&it.stack, &it.source, &it.folder) };
+        it.aggregator = Aggregator::open(it.db.clone(), settings).await.unwrap();
+        it.poll().await;
+        assert_eq!(on(&it, day).await, rows, "{start}");
+    }
+
+    // A third that is truly gone is too many, however many others moved.
+    for id in 1..=3 {
+        it.source.model().forget("visits", &[id, 1]);
+    }
+    let settings = Settings { days: days("12:00"), ..settings(&it.stack, &it.source, &it.folder) };
+    it.aggregator = Aggregator::open(it.db.clone(), settings).await.unwrap();
+    let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
+    assert!(matches!(refused, PollError::DropsTooMuch { dropped: 3, .. }), "{refused}");
+}

@@ -65,7 +65,7 @@ async fn the_lake_holds_what_the_services_hold() {
         ("retail_db", "SELECT json_build_array(count(*))::text FROM stores", "SELECT count(*) FROM stores"),
         (
             "retail_db",
-            "SELECT json_agg(d ORDER BY d)::text FROM (SELECT DISTINCT (occurred_at AT TIME ZONE time_zone)::date AS d FROM sales) t",
+            "SELECT json_agg(d ORDER BY d)::text FROM (SELECT DISTINCT local_time::date AS d FROM sales) t",
             "SELECT unnest(list_sort(list(DISTINCT business_day::VARCHAR))) FROM sale_lines",
         ),
     ] {

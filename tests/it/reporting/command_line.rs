@@ -24,8 +24,19 @@ async fn done(stack: &Stack, arguments: &[&str]) -> String {
     out
 }
 
-const COMMANDS: [&str; 9] =
-    ["serve", "poll", "run-report", "publish", "backfill", "restate", "export", "migrate", "check-catalog"];
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "poll",
+    "run-report",
+    "publish",
+    "backfill",
+    "restate",
+    "export",
+    "rollups",
+    "verify-rollups",
+    "migrate",
+    "check-catalog",
+];
 
 /// What a help prints, without any configuration.
 fn help(arguments: &[&str]) -> String {
@@ -226,6 +237,11 @@ async fn every_command_does_its_work_and_says_so() {
     }
     let polled: Value = serde_json::from_str(&done(&stack, &["poll", "retail", "--json"]).await).unwrap();
     assert_eq!(polled["failed"], serde_json::json!([]));
+    let kept: Value = serde_json::from_str(&done(&stack, &["rollups", "--keep", "--json"]).await).unwrap();
+    let stores = kept.as_array().unwrap().iter().find(|it| it["view"] == "store_days").unwrap();
+    assert!(stores["reports"].as_array().unwrap().contains(&"store_performance".into()), "{kept}");
+    assert!(done(&stack, &["rollups"]).await.contains("store_days"));
+    assert!(done(&stack, &["verify-rollups", "--repair"]).await.contains("store_days"));
     let day = "2026-01-15";
     let published = done(&stack, &["publish", "--day", day]).await;
     assert!(published.contains("new revisions") && published.contains("files written to"), "{published}");

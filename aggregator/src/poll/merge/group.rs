@@ -5,7 +5,7 @@ mod pieces;
 
 use std::collections::{BTreeSet, HashSet};
 
-use lake::commit::Ended;
+use lake::commit::{ChangedDays, Counts, Ended};
 use lake::deletes::NewDeleteFile;
 use lake::file::{Name, NewFile, by_day};
 use lake::scan;
@@ -17,24 +17,10 @@ use crate::source::page::{DELETED, key_text};
 /// Live files from which on a group is written anew.
 const FILES_OF_A_DAY: usize = 8;
 const FILES_OF_A_MONTH: usize = 32;
+/// Staged files whose keys are compared at a time.
+const FILES_AT_ONCE: usize = 16;
 /// Of a row: its place among those it was read with, the batch's or all of the group's files.
 const PLACE: &str = "place of a row";
-
-/// Rows by what happened to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) added: u64,
-    pub(crate) changed: u64,
-    pub(crate) removed: u64,
-}
-
-impl Counts {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.added += other.added;
-        self.changed += other.changed;
-        self.removed += other.removed;
-    }
-}
 
 /// What a batch came to.
 #[derive(Debug, Default)]
@@ -42,9 +28,9 @@ pub(super) struct Merged {
     pub(super) add: Vec<NewFile>,
     pub(super) end: Vec<Ended>,
     pub(super) delete: Vec<NewDeleteFile>,
-    pub(super) days: BTreeMap<Option<NaiveDate>, Counts>,
-    /// Rows of the lake that did not come in a full refresh.
-    pub(super) missing: u64,
+    pub(super) days: ChangedDays,
+    /// Keys of the lake's rows that did not come in a full refresh, of their day at least.
+    pub(super) missing: Vec<DataFrame>,
     /// Names given out and not needed.
     pub(super) unused: Vec<Name>,
 }
@@ -61,6 +47,8 @@ struct Compared {
 pub(super) struct Merge {
     pub(super) table: Arc<Table>,
     pub(super) key: Vec<String>,
+    /// The column of the local time. No report reads it, only what follows from it: where it alone is new, no figure is.
+    pub(super) local_time: Option<String>,
     pub(super) staged: Vec<PathBuf>,
     pub(super) refresh: Refresh,
 }
@@ -177,7 +165,9 @@ impl Merge {
             existing.clear()
         };
         let fresh = self.join_rows(live, &again)?;
-        merged.missing += missing.height() as u64;
+        if missing.height() > 0 {
+            merged.missing.push(missing.select(self.key.iter().map(String::as_str))?);
+        }
         if fresh.height() + leaving.height() + missing.height() == 0 {
             return Ok(None);
         }
@@ -185,7 +175,11 @@ impl Merge {
         if changed.height() < fresh.height() {
             self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
         }
-        self.count(merged, &changed, |it| &mut it.changed)?;
+        let told = match &self.local_time {
+            Some(local_time) => self.join_rows_but(&changed, &again, Some(local_time))?,
+            None => changed.clone(),
+        };
+        self.count(merged, &told, |it| &mut it.changed)?;
         self.count(merged, &leaving, |it| &mut it.removed)?;
         self.count(merged, &missing, |it| &mut it.removed)?;
         let all_changed = changed.height() == again.height();
@@ -223,21 +217,49 @@ impl Merge {
 
     /// Rows of `left` that `right` does not hold in every column, NULL being equal to NULL.
     fn join_rows(&self, left: &DataFrame, right: &DataFrame) -> Result<DataFrame, LakeError> {
+        self.join_rows_but(left, right, None)
+    }
+
+    /// The same, whatever stands in one of the columns.
+    fn join_rows_but(&self, left: &DataFrame, right: &DataFrame, but: Option<&str>) -> Result<DataFrame, LakeError> {
         if right.height() == 0 || left.height() == 0 {
             return Ok(left.clone());
         }
-        let all: Vec<Expr> = self.table.columns().map(|it| col(it.name.as_str())).collect();
+        let columns = self.table.columns().map(|it| it.name.as_str());
+        let all: Vec<Expr> = columns.filter(|it| Some(*it) != but).map(col).collect();
         let args = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
         Ok(left.clone().lazy().join(right.clone().lazy(), all.clone(), all, args).collect()?)
     }
 
-    /// Those of some quarantine entries whose key stands in the staged rows.
-    pub(super) fn known_keys(&self, entries: &[(i64, String)]) -> Result<Vec<i64>, LakeError> {
+    /// How many of these keys came on no day. Some files are looked at together: a key is some bytes, and there may be
+    /// many millions of them.
+    pub(super) fn lacking(&self, keys: Vec<DataFrame>) -> Result<usize, LakeError> {
+        let mut lacking: Option<DataFrame> = None;
+        for keys in keys {
+            match &mut lacking {
+                Some(all) => all.vstack_mut_owned(keys).map(drop)?,
+                None => lacking = Some(keys),
+            }
+        }
+        let Some(mut lacking) = lacking else { return Ok(0) };
+        for files in self.staged.chunks(FILES_AT_ONCE) {
+            lacking = self.join(&lacking, &self.keys_of(files)?, JoinType::Anti)?;
+        }
+        Ok(lacking.height())
+    }
+
+    /// The keys of staged rows.
+    fn keys_of(&self, files: &[PathBuf]) -> Result<DataFrame, LakeError> {
         let mut schema = self.table.schema();
         schema.insert(DELETED.into(), DataType::Boolean);
         let columns: Vec<Expr> = self.key.iter().map(|it| col(it.as_str())).collect();
-        let rows = scan::of_paths(Arc::new(schema), &self.staged, None, MissingColumnsPolicy::Raise)?;
-        let rows = rows.select(columns).collect()?;
+        let rows = scan::of_paths(Arc::new(schema), files, None, MissingColumnsPolicy::Raise)?;
+        Ok(rows.select(columns).collect()?)
+    }
+
+    /// Those of some quarantine entries whose key stands in the staged rows.
+    pub(super) fn known_keys(&self, entries: &[(i64, String)]) -> Result<Vec<i64>, LakeError> {
+        let rows = self.keys_of(&self.staged)?;
         let wanted: HashSet<&str> = entries.iter().map(|(_, key)| key.as_str()).collect();
         let mut found = HashSet::new();
         for row in 0..rows.height() {

@@ -54,6 +54,11 @@ impl ValueRange {
         Some(Self { max, total: max * rows, holds })
     }
 
+    /// No value is farther from zero.
+    pub(crate) const fn farthest(self) -> f64 {
+        self.max
+    }
+
     /// The same, once the values of all rows were added up.
     pub(crate) const fn with_total(self, total: f64) -> Self {
         Self { total, ..self }
@@ -69,8 +74,8 @@ impl ValueRange {
         Self { total: self.total.min(self.max * rows), ..self }
     }
 
-    /// Either of two values in each row.
-    fn or(self, other: Self) -> Self {
+    /// Either of two values in each row; or, of two tables, those of all rows.
+    pub(crate) fn or(self, other: Self) -> Self {
         Self { max: self.max.max(other.max), total: self.total + other.total, holds: self.holds.max(other.holds) }
     }
 
@@ -95,10 +100,12 @@ pub(crate) struct Overflow {
 
 /// Proves that every whole number that the statement computes fits its type.
 ///
+/// The answer is how far what it gives reaches.
+///
 /// # Errors
 /// The first expression for which it cannot be proved.
-pub(crate) fn prove(query: &Query, extents: &BTreeMap<String, Extent>) -> Result<(), Overflow> {
-    Prover { extents, ctes: BTreeMap::new() }.query(query, None).map(drop)
+pub(crate) fn prove(query: &Query, extents: &BTreeMap<String, Extent>) -> Result<Extent, Overflow> {
+    Prover { extents, ctes: BTreeMap::new() }.query(query, None).map(Relation::extent)
 }
 
 struct Prover<'a> {

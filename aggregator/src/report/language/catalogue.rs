@@ -13,6 +13,7 @@ use polars::prelude::SchemaRef;
 
 use super::compile::{Report, compile};
 use super::diagnostic::{Diagnostic, Fault};
+use super::keep::Kept;
 use super::view::{View, Views};
 
 static REPORTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/reports");
@@ -100,6 +101,11 @@ impl Catalogue {
     /// Every sound view, by name.
     pub fn views(&self) -> impl Iterator<Item = &View> {
         self.views.iter()
+    }
+
+    /// The views whose rows are kept.
+    pub fn kept(&self) -> impl Iterator<Item = &Arc<Kept>> {
+        self.views().filter_map(View::kept)
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a file to a report: header read, SQL checked, columns matched with what the engine gives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use polars::prelude::Schema;
@@ -12,10 +13,11 @@ use super::check::check;
 use super::dates::{self, Anchors};
 use super::diagnostic::Fault;
 use super::header::{Chart, Check, DayRange, Engine, Grain, ReportColumn, ReportHeader, read, split};
+use super::keep::Kept;
 use super::param::{ParamType, Parameter};
 use super::schema::{fits, output};
 use super::value::{Decimal, Value};
-use super::view::Views;
+use super::view::{self, Views};
 
 /// A report that can be run.
 #[derive(Debug, Clone)]
@@ -38,6 +40,10 @@ pub struct Report {
     pub check: Option<Check>,
     /// The datasets it reads, through views or itself.
     pub datasets: BTreeSet<String>,
+    /// The views that it reads whose rows are kept, by name.
+    pub kept: BTreeMap<String, Arc<Kept>>,
+    /// The datasets that it reads beside these.
+    pub(crate) beside: BTreeSet<String>,
     /// How the nightly run binds the parameters; `None` for one that is not published.
     pub publish: Option<BTreeMap<String, toml::Value>>,
     pub origin: Origin,
@@ -107,9 +113,15 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     check_chart(&header, &columns)?;
     check_findings(&header, &columns)?;
     let digest = base::sha256_hex(format!("{header_text}\n{inherited}\n{expanded}"));
+    let kept = views.kept(&references.tables);
+    let inputs: BTreeSet<String> = kept.keys().cloned().collect();
+    let datasets = views.datasets(&references.tables);
+    let beside = view::tables(&view::with_inputs(&expanded, &inputs)).intersection(&datasets).cloned().collect();
     let report = Report {
         name: source.name.clone(),
-        datasets: views.datasets(&references.tables),
+        kept,
+        beside,
+        datasets,
         title: header.title,
         description: header.description,
         section: header.section,

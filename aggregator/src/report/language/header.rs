@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Fault;
+use super::keep::Keep;
 use super::param::Parameter;
 
 /// Marks around the header.
@@ -52,6 +53,10 @@ pub(crate) struct ViewHeader {
     /// What columns of these names mean in every report that reads the view.
     #[serde(default)]
     pub(crate) measures: BTreeMap<String, String>,
+    /// Whether its rows are kept.
+    pub(crate) keep: Option<Keep>,
+    /// The columns that tell its rows apart, where they are kept.
+    pub(crate) key: Option<Vec<String>>,
     /// What the reports that inherit from it need not say themselves.
     pub(crate) report: Option<Shared>,
 }

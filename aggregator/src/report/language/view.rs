@@ -1,17 +1,20 @@
 //! Views: statements that several reports share, put into a report's WITH when it uses them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use polars::prelude::{Schema, SchemaRef};
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{Cte, Ident, Query, TableAlias, With};
+use sqlparser::ast::{Cte, Ident, ObjectName, Query, TableAlias, Visit as _, Visitor, With};
 
 use super::bind::{parse, printed, read_back};
 use super::catalogue::{Schemas, Source};
 use super::check::check;
 use super::diagnostic::{Diagnostic, Fault};
 use super::header::{Shared, ViewHeader, read, split};
+use super::keep::{self, ByDay, Kept};
 use super::schema::output;
 
 /// Views that a statement may come down to: each makes the plan deeper.
@@ -32,6 +35,18 @@ pub struct View {
     schema: SchemaRef,
     /// Datasets and views it reads itself.
     reads: BTreeSet<String>,
+    /// The columns of its key, if its rows are to be kept.
+    keep: Option<Vec<String>>,
+    /// How they are, once it is sound.
+    kept: Option<Arc<Kept>>,
+}
+
+impl View {
+    /// How its rows are kept, if they are.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Arc<Kept>> {
+        self.kept.as_ref()
+    }
 }
 
 /// The sound views, by name.
@@ -60,15 +75,15 @@ impl Views {
         }
         // A view is sound once all it reads is: what is left at the end waits for itself or for a broken one.
         let mut sound = Self::default();
+        let mut by_day = keep::datasets(schemas);
         while let Some(name) = waiting
             .iter()
             .find(|(_, view)| view.reads.iter().all(|read| schemas.contains_key(read) || sound.0.contains_key(read)))
             .map(|(name, _)| *name)
         {
             let Some(mut view) = waiting.remove(name) else { break };
-            match output(&view.query, schemas, &sound.schemas()) {
-                Ok(schema) => {
-                    view.schema = Arc::new(schema);
+            match sound.look_at(&mut view, schemas, &mut by_day) {
+                Ok(()) => {
                     sound.0.insert(name.to_owned(), view);
                 }
                 Err(fault) => {
@@ -87,6 +102,33 @@ impl Views {
             }
         }
         sound
+    }
+
+    /// Finds out what a view gives, and whether its rows can be kept where they are to be.
+    fn look_at(&self, view: &mut View, schemas: &Schemas, by_day: &mut ByDay) -> Result<(), Fault> {
+        let schema = output(&view.query, schemas, &self.schemas())?;
+        let found = keep::by_day(&view.query, by_day);
+        let against = |fault: &Fault| format!("the view \"{}\" reads more than one day: {}", view.name, fault.message);
+        by_day.insert(view.name.clone(), found.as_ref().copied().map_err(against));
+        if let Some(key) = view.keep.take() {
+            found?;
+            let select = self.expand(&view.query, &view.reads)?;
+            let kept = keep::kept((&view.name, key), &select, &schema, self.datasets(&view.reads))?;
+            view.kept = Some(Arc::new(kept));
+        }
+        view.schema = Arc::new(schema);
+        Ok(())
+    }
+
+    /// The views with kept rows that these come down to, each once; what lies beneath such a one is not looked at.
+    pub(crate) fn kept(&self, reads: &BTreeSet<String>) -> BTreeMap<String, Arc<Kept>> {
+        let views = reads.iter().filter_map(|read| self.0.get(read));
+        views
+            .flat_map(|view| match &view.kept {
+                Some(kept) => BTreeMap::from([(view.name.clone(), Arc::clone(kept))]),
+                None => self.kept(&view.reads),
+            })
+            .collect()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
@@ -163,6 +205,46 @@ impl Views {
     }
 }
 
+/// A statement in which some of its CTEs are inputs: without them, and without those that only they need.
+pub(crate) fn with_inputs(query: &Query, inputs: &BTreeSet<String>) -> Query {
+    let mut query = query.clone();
+    let Some(mut with) = query.with.take() else { return query };
+    let mut needed = tables(&query);
+    let mut ctes = Vec::new();
+    // Each reads only those before it.
+    for cte in with.cte_tables.into_iter().rev() {
+        let name = &cte.alias.name.value;
+        if needed.contains(name) && !inputs.contains(name) {
+            needed.append(&mut tables(&cte.query));
+            ctes.push(cte);
+        }
+    }
+    ctes.reverse();
+    with.cte_tables = ctes;
+    query.with = Some(with).filter(|with| !with.cte_tables.is_empty());
+    query
+}
+
+/// The names of tables that something reads.
+#[derive(Default)]
+struct Relations(BTreeSet<String>);
+
+impl Visitor for Relations {
+    type Break = Infallible;
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Infallible> {
+        self.0.insert(relation.to_string());
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names of all tables that a statement reads, CTEs among them.
+pub(crate) fn tables(query: &Query) -> BTreeSet<String> {
+    let mut read = Relations::default();
+    let ControlFlow::Continue(()) = query.visit(&mut read);
+    read.0
+}
+
 fn cte(view: &View) -> Cte {
     let alias = TableAlias { explicit: false, name: Ident::new(view.name.as_str()), columns: Vec::new(), at: None };
     let query = Box::new(view.query.clone());
@@ -174,7 +256,15 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
         return Err(Fault::new(format!("\"{}\" is a dataset's name", source.name)));
     }
     let (header, sql) = split(&source.text)?;
-    let ViewHeader { title, description, measures, report } = read(header)?;
+    let ViewHeader { title, description, measures, keep, key, report } = read(header)?;
+    let keep = match (keep, key) {
+        (Some(keep::Keep::Day), Some(key)) => Some(key),
+        (Some(keep::Keep::Day), None) => {
+            return Err(Fault::new("`keep` needs `key`: the columns that tell the rows apart"));
+        }
+        (None, Some(_)) => return Err(Fault::new("`key` is of a view whose rows are kept: keep = \"day\"")),
+        (None, None) => None,
+    };
     let query = parse(&sql)?;
     let references = check(&query, known)?;
     if let Some(name) = references.placeholders.first() {
@@ -185,5 +275,5 @@ fn read_view(source: &Source, known: &BTreeSet<String>, schemas: &Schemas) -> Re
     }
     let shared = report.map(|report| (report, header.to_owned()));
     let (name, reads, schema) = (source.name.clone(), references.tables, Arc::new(Schema::default()));
-    Ok(View { name, title, description, measures, shared, query, schema, reads })
+    Ok(View { name, title, description, measures, shared, query, schema, reads, keep, kept: None })
 }

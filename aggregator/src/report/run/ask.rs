@@ -1,6 +1,8 @@
 //! What a caller asks: resolved and bound first, so that a mistake is reported before anything is computed.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,16 @@ pub struct Question {
     pub(super) snapshot: i64,
     now: Arc<Now>,
     asker: Asker,
+    views: ViewRows,
+}
+
+/// Where the rows of views come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ViewRows {
+    /// From what is kept of them, as far as that counts.
+    Kept,
+    /// From the datasets alone.
+    Computed,
 }
 
 impl Question {
@@ -70,6 +82,13 @@ impl Question {
     #[must_use]
     pub fn by(self, asker: Asker) -> Self {
         Self { asker, ..self }
+    }
+
+    /// The same question, answered from the datasets alone as if no rows of views were kept. Its answer is the same: ask it
+    /// with bounds under which nothing is kept, to compare.
+    #[must_use]
+    pub fn on_datasets(self) -> Self {
+        Self { views: ViewRows::Computed, ..self }
     }
 
     /// The resolved parameters.
@@ -131,7 +150,14 @@ impl Reports {
         snapshot: Option<i64>,
     ) -> Result<Question, ReportError> {
         let now = self.clock.now().await?;
-        Ok(Question { report, bound, snapshot: snapshot.unwrap_or(now.snapshot), now, asker: Asker::default() })
+        Ok(Question {
+            report,
+            bound,
+            snapshot: snapshot.unwrap_or(now.snapshot),
+            now,
+            asker: Asker::default(),
+            views: ViewRows::Kept,
+        })
     }
 
     /// The answer to a question, if it was computed before and is still kept.
@@ -151,10 +177,15 @@ impl Reports {
             return Ok(question.answer(kept));
         }
         let work = self.work(question, bounds).await?;
-        let rows = collect(self.engine.rows(work, &question.asker, bounds));
-        let computed =
-            if bounds.kept { self.results.get_or(key, rows).await? } else { Arc::new(Computed::new(rows.await?)) };
-        Ok(question.answer(computed))
+        let rows = collect(self.engine.rows(Arc::clone(&work), &question.asker, bounds));
+        let computed = match bounds.kept {
+            true => self.results.get_or(key, rows).await,
+            false => rows.await.map(|rows| Arc::new(Computed::new(rows))),
+        };
+        match computed {
+            Ok(computed) => Ok(question.answer(computed)),
+            Err(error) => Err(self.blame(error, question, &work).await),
+        }
     }
 
     /// Has the answer to a question written to a file where it is computed, so that its rows are never here; unless they
@@ -175,13 +206,31 @@ impl Reports {
         }
         let order = Order { how, few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
-        let rows = match self.engine.file(work, &question.asker, bounds, order).await {
+        let rows = match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
             Ok(Filed::File(told)) => return Ok(Filed::File(told)),
             Ok(Filed::Rows(frames)) => collect(frames).await,
             Err(error) => Err(error),
         };
-        let computed = if bounds.kept { self.results.settle(key, rows).await? } else { Arc::new(Computed::new(rows?)) };
-        Ok(Filed::Rows(question.answer(computed)))
+        let computed = match bounds.kept {
+            true => self.results.settle(key, rows).await,
+            false => rows.map(|rows| Arc::new(Computed::new(rows))),
+        };
+        match computed {
+            Ok(computed) => Ok(Filed::Rows(question.answer(computed))),
+            Err(error) => Err(self.blame(error, question, &work).await),
+        }
+    }
+
+    /// Why computing failed: where a file that it read is damaged, that.
+    async fn blame(&self, error: ReportError, question: &Question, work: &Work) -> ReportError {
+        if !matches!(error, ReportError::Engine { .. } | ReportError::Crashed { .. } | ReportError::Lake(_)) {
+            return error;
+        }
+        let below = |path: &Path| Some(path.strip_prefix(self.lake.dir()).ok()?.to_string_lossy().into_owned());
+        let paths: Vec<String> = work.datasets.values().flat_map(|it| it.files.paths()).filter_map(below).collect();
+        let Ok(Some(damage)) = self.lake.find_damage(&paths).await else { return error };
+        let (report, cure) = (question.report.name.clone(), self.sources.cure(&damage));
+        ReportError::Damaged { report, snapshot: question.snapshot, damage: Box::new(damage), cure }
     }
 
     async fn kept_rows(&self, key: &Key) -> Option<Arc<Computed>> {
@@ -193,17 +242,38 @@ impl Reports {
     /// What computing the answer to a question takes.
     async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
         let Question { report, bound, snapshot, .. } = question;
+        let mut kept = BTreeMap::new();
+        if question.views == ViewRows::Kept {
+            for (name, view) in &report.kept {
+                kept.insert(name.clone(), self.kept_input(*snapshot, view, &bound.days).await?);
+            }
+        }
+        let read = if kept.is_empty() { &report.datasets } else { &report.beside };
+        let datasets = self.datasets(*snapshot, read, &bound.days).await?;
+        let (shape, statement) = (Shape::of(report, bounds.rows), Arc::clone(&bound.statement));
+        Ok(Arc::new(Work { shape, statement, datasets, kept }))
+    }
+
+    /// Datasets in a snapshot, of some days; none means all.
+    pub(super) async fn datasets(
+        &self,
+        snapshot: i64,
+        names: impl IntoIterator<Item = &String>,
+        days: &[RangeInclusive<NaiveDate>],
+    ) -> Result<BTreeMap<String, Dataset>, ReportError> {
+        self.lake.is_there().await?;
         let mut datasets = BTreeMap::new();
-        for dataset in &report.datasets {
-            let files = self.lake.files(*snapshot, dataset, &bound.days).await?;
-            let key = match self.sources.dataset(dataset) {
+        let names: Vec<&String> = names.into_iter().collect();
+        self.lake.refuse_inlined(names.iter().map(|name| name.as_str())).await?;
+        for name in names {
+            let files = self.lake.files(snapshot, name, days).await?;
+            let key = match self.sources.dataset(name) {
                 Some((_, declared)) => declared.key.clone(),
                 None => vec![lake::calendar::KEY.to_owned()],
             };
-            datasets.insert(dataset.clone(), Dataset { key, files });
+            datasets.insert(name.clone(), Dataset { key, files });
         }
-        let statement = Arc::clone(&bound.statement);
-        Ok(Arc::new(Work { shape: Shape::of(report, bounds.rows), statement, datasets }))
+        Ok(datasets)
     }
 
     /// The days that a caller's relative ones are counted from.
@@ -228,15 +298,15 @@ impl Reports {
             return Ok(self.today() - Days::new(1));
         };
         let zones = self.zones(now.snapshot).await?;
-        let local = base::date_in(self.lake.time_zone(), through);
+        let (days, local) = (self.lake.days(), self.lake.days().of(through));
         // No zone is more than a day away from another.
-        let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones) <= through);
+        let ended = (0..3).map(|back| local - Days::new(back)).find(|day| day_end(*day, &zones, days.start) <= through);
         Ok(ended.unwrap_or(local - Days::new(3)))
     }
 }
 
 /// All rows of a computation in one piece.
-async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
+pub(super) async fn collect(frames: Frames) -> Result<DataFrame, ReportError> {
     let frames = frames.try_fold(None::<DataFrame>, |rows, next| async move {
         let Some(mut rows) = rows else { return Ok(Some(next)) };
         rows.vstack_mut_owned(next).map_err(|_| ReportError::Stopped)?;

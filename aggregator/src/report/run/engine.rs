@@ -94,6 +94,24 @@ pub(crate) struct Work {
     /// The bound statement, as the text that provably reads back as its tree.
     pub(crate) statement: Arc<str>,
     pub(crate) datasets: BTreeMap<String, Dataset>,
+    /// The views of the statement whose rows are inputs, each in the place of its CTE.
+    pub(crate) kept: BTreeMap<String, KeptInput>,
+}
+
+/// A view whose rows are kept: those that count in the snapshot, and its SELECT over the other days. One of them is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KeptInput {
+    /// What tells its rows apart for certain.
+    pub(crate) key: Vec<String>,
+    pub(crate) rows: Option<FileSet>,
+    pub(crate) others: Option<Others>,
+}
+
+/// A SELECT over days of datasets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Others {
+    pub(crate) select: Arc<str>,
+    pub(crate) datasets: BTreeMap<String, Dataset>,
 }
 
 /// One dataset that a statement reads.

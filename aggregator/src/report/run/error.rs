@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lake::LakeError;
+use lake::{Damage, LakeError};
 
 use super::ask::Bounds;
 use crate::report::language::diagnostic::Diagnostic;
@@ -60,6 +60,9 @@ pub enum ReportError {
         #[source]
         source: Arc<polars::error::PolarsError>,
     },
+    /// A file that it reads is missing, or not as it was written.
+    #[error("the report \"{report}\" could not be computed on snapshot {snapshot}: {damage}; {cure}")]
+    Damaged { report: String, snapshot: i64, damage: Box<Damage>, cure: String },
     /// The lake or its catalogue failed.
     #[error("the lake could not be read")]
     Lake(#[source] Arc<LakeError>),
@@ -100,6 +103,7 @@ impl ReportError {
             | Self::MightOverflow { .. }
             | Self::AmbiguousKey { .. }
             | Self::Engine { .. }
+            | Self::Damaged { .. }
             | Self::Lake(_)
             | Self::Source(_)
             | Self::Stopped => false,

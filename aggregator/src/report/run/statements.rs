@@ -89,6 +89,14 @@ impl Statements {
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) != now
     }
 
+    /// Whether the user's folder had files and is gone, or as empty as the place of a disk that is not mounted.
+    pub(crate) async fn has_lost_files(&self) -> bool {
+        let had_files = !self.listed.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let Some(own) = self.own.clone().filter(|_| had_files) else { return false };
+        let gone = move || ["reports", "views"].iter().all(|kind| !own.join(kind).is_dir());
+        tokio::task::spawn_blocking(gone).await.unwrap_or_default()
+    }
+
     pub(crate) async fn reload(&self) -> Result<Arc<Catalogue>, ReportError> {
         // First: what changes while it is read is another change.
         let listed = listed(self.own.clone()).await;

@@ -68,7 +68,7 @@ fn input(dataset: &str, frame: &DataFrame) -> Input {
     let declared = declared();
     let key = declared.get(dataset).map_or_else(|| vec![calendar::KEY.to_owned()], |dataset| dataset.key.clone());
     let rows = i64::try_from(frame.height()).unwrap();
-    Input { schema: Arc::clone(frame.schema()), key, frame: frame.clone().lazy(), rows, farthest: farthest.collect() }
+    Input::of(Arc::clone(frame.schema()), key, frame.clone().lazy(), rows, &farthest.collect())
 }
 
 /// The datasets as the shipped sources declare them, without rows.
@@ -145,6 +145,7 @@ fn completed(dataset: &str, row: &Row, products: &[Row]) -> Row {
     let hour = row.get("business_hour").map_or("12", String::as_str);
     add("business_hour", hour.to_owned());
     add("occurred_at", format!("{}T{hour:0>2}:00:00", text("business_day")));
+    add("local_time", format!("{}T{hour:0>2}:00:00", text("business_day")));
     add("time_zone", "UTC".to_owned());
     add("imported", "false".to_owned());
     if let Some(product) = products.iter().find(|it| it.get("product_id") == row.get("product_id")) {
@@ -189,7 +190,7 @@ fn column(name: &str, kind: ColumnType, rows: &[Row]) -> Column {
             Column::new(name.into(), numbers(&|it| it.parse().unwrap()))
         }
         ColumnType::Date => Column::new(name.into(), numbers(&|it| day(it).to_epoch_days().into())),
-        ColumnType::Timestamp => {
+        ColumnType::Timestamp | ColumnType::Local => {
             let micros = |it: &str| it.parse::<NaiveDateTime>().unwrap().and_utc().timestamp_micros();
             Column::new(name.into(), numbers(&micros))
         }

@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) head: String,
     pub(crate) horizon: String,
     pub(crate) as_of: DateTime<Utc>,
+    /// Version of the zone data that the source computes local times by; `None`: it does not say.
+    pub(crate) zone_data: Option<String>,
     pub(crate) datasets: Vec<HeadDataset>,
 }
 

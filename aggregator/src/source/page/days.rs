@@ -1,22 +1,32 @@
-//! The local day and hour of each row.
+//! The local time of each row, and the business day and hour that follow from it.
 //!
-//! A zone's offset is asked for once per zone and quarter of an hour: no zone has changed its clock
-//! within one since 1972, and rows before that are computed one by one.
+//! Where a source delivers no local time, a zone's offset is asked for once per zone and quarter of an hour: no zone has
+//! changed its clock within one since 1972, and rows before that are computed one by one.
 
 use std::collections::BTreeMap;
 
+use base::{DayStart, Tz};
 use chrono::{DateTime, NaiveDate, Offset, TimeZone};
-use chrono_tz::Tz;
 
 const QUARTER: i64 = 900;
 const SINCE: i64 = 2 * 365 * 86_400 + 366 * 86_400;
 const SLOTS: usize = 1 << 12;
+const MICROS_OF_HOUR: i64 = 3_600_000_000;
 
-/// Local days and hours of a page's rows, in the order of the rows.
+/// Local times of a page's rows, in the order of the rows.
 pub(super) struct LocalTimes {
+    /// Microseconds, as if the clock stood in UTC.
+    locals: Vec<i64>,
     days: Vec<i32>,
-    hours: Vec<i32>,
+    start: DayStart,
     zones: Vec<Zone>,
+}
+
+/// A page's columns that come of its local times: those, their days since 1970-01-01, and the clock's hours, 0 to 23.
+pub(super) struct LocalColumns {
+    pub(super) locals: Vec<i64>,
+    pub(super) days: Vec<i32>,
+    pub(super) hours: Vec<i32>,
 }
 
 struct Zone {
@@ -27,19 +37,23 @@ struct Zone {
 }
 
 impl LocalTimes {
-    pub(super) fn new(rows: usize) -> Self {
-        Self { days: Vec::with_capacity(rows), hours: Vec::with_capacity(rows), zones: Vec::new() }
+    pub(super) fn new(rows: usize, start: DayStart) -> Self {
+        Self { locals: Vec::with_capacity(rows), days: Vec::with_capacity(rows), start, zones: Vec::new() }
     }
 
-    /// Add a row; the error says why the zone is of no use.
-    pub(super) fn push(&mut self, micros: i64, zone: &[u8]) -> Result<(), String> {
+    /// Add a row of an instant in a zone; the error says why the zone is of no use.
+    pub(super) fn push_instant(&mut self, micros: i64, zone: &[u8]) -> Result<(), String> {
         let zone = self.zone(zone)?;
-        let seconds = micros.div_euclid(1_000_000);
-        let local = seconds + i64::from(zone.offset(seconds));
-        let day = i32::try_from(local.div_euclid(86_400)).map_err(|_| "the instant is out of range".to_owned())?;
-        let hour = local.rem_euclid(86_400) / 3600;
+        let offset = zone.offset(micros.div_euclid(1_000_000));
+        self.push(micros.saturating_add(i64::from(offset) * 1_000_000))
+    }
+
+    /// Add a row of a local time.
+    pub(super) fn push(&mut self, local: i64) -> Result<(), String> {
+        let day = self.start.day_of_micros(local);
+        let day = i32::try_from(day).map_err(|_| "the instant is out of range".to_owned())?;
+        self.locals.push(local);
         self.days.push(day);
-        self.hours.push(i32::try_from(hour).unwrap_or(0));
         Ok(())
     }
 
@@ -70,9 +84,11 @@ impl LocalTimes {
         counts.into_iter().filter_map(|(day, rows)| Some((NaiveDate::from_epoch_days(day)?, rows))).collect()
     }
 
-    /// Days since 1970-01-01, and hours from 0 to 23.
-    pub(super) fn into_columns(self) -> (Vec<i32>, Vec<i32>) {
-        (self.days, self.hours)
+    pub(super) fn into_columns(self) -> LocalColumns {
+        // The hour is the clock's, whenever days start.
+        let hour = |local: &i64| i32::try_from(local.div_euclid(MICROS_OF_HOUR).rem_euclid(24)).unwrap_or(0);
+        let hours = self.locals.iter().map(hour).collect();
+        LocalColumns { locals: self.locals, days: self.days, hours }
     }
 }
 

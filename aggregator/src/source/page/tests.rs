@@ -130,9 +130,13 @@ fn a_page_cut_at_any_byte_is_no_page() {
 }
 
 fn local(instant: &str, zone: &str) -> String {
-    let mut times = LocalTimes::new(1);
-    times.push(value::timestamp(instant.as_bytes()).unwrap(), zone.as_bytes()).unwrap();
-    let (days, hours) = times.into_columns();
+    local_from("00:00", instant, zone)
+}
+
+fn local_from(start: &str, instant: &str, zone: &str) -> String {
+    let mut times = LocalTimes::new(1, start.parse().unwrap());
+    times.push_instant(value::timestamp(instant.as_bytes()).unwrap(), zone.as_bytes()).unwrap();
+    let LocalColumns { days, hours, .. } = times.into_columns();
     format!("{} {}", NaiveDate::from_epoch_days(days[0]).unwrap(), hours[0])
 }
 
@@ -155,17 +159,52 @@ fn business_days_follow_the_zone_where_it_happened() {
 }
 
 #[test]
+fn a_day_that_starts_later_moves_the_day_and_not_the_hour() {
+    assert_eq!(local_from("04:00", "2026-07-02T07:59:59Z", "America/New_York"), "2026-07-01 3");
+    assert_eq!(local_from("04:00", "2026-07-02T08:00:00Z", "America/New_York"), "2026-07-02 4");
+}
+
+#[test]
+fn what_the_source_says_the_clock_showed_is_taken_as_it_is() {
+    let declared =
+        DECLARED.replace("key = [", "business_day = { from = \"at\", zone = \"zone\", local = \"shown\" }\nkey = [");
+    let declared =
+        declared.replace("at = \"timestamp?\"", "at = \"timestamp\"\nzone = \"string\"\nshown = \"local? since 2\"");
+    let dataset = &declare::parse("t.toml", &declared).unwrap().datasets[0];
+    let read = |dataset: &Dataset, header: &str, row: &str| {
+        let parsed = Layout::new(dataset).parse(format!("{header}\n{row}\n").as_bytes(), 1).unwrap();
+        let cell = |name: &str| parsed.frame.column(name).unwrap().get(0).map(|it| it.to_string()).unwrap_or_default();
+        match parsed.refused.first() {
+            Some(refused) => format!("{}: {}", refused.column, refused.reason),
+            None => format!("{} {} {}", cell("shown"), cell("business_day"), cell("business_hour")),
+        }
+    };
+    let header = "id,line,note,at,zone,shown,day,good,deleted";
+    let row = |shown: &str| format!("1,1,n,2026-11-28T07:30:00Z,Nowhere/Known,{shown},\\N,\\N,false");
+    assert_eq!(read(dataset, header, &row("2026-11-28 00:30:00.5")), "2026-11-28 00:30:00.500 2026-11-28 0");
+    assert_eq!(read(dataset, header, &row("2026-11-27T23:30:00")), "2026-11-27 23:30:00 2026-11-27 23");
+    assert_eq!(read(dataset, header, &row("\\N")), "shown: NULL where a business day needs it");
+    assert_eq!(read(dataset, header, &row("2026-11-28 00:30:00Z")), "shown: \"2026-11-28 00:30:00Z\" is no local");
+    // One that does not say: computed, and of another shape.
+    let older = dataset.offered(&["t.shown".to_owned()]).unwrap();
+    let row = "1,1,n,2026-11-28T07:30:00Z,America/Vancouver,\\N,\\N,false";
+    assert_eq!(read(&older, "id,line,note,at,zone,day,good,deleted", row), "2026-11-28 00:30:00 2026-11-28 0");
+    assert!(older.shape().ends_with(&format!(";day at zone {} shown", base::ZONE_DATA)), "{}", older.shape());
+    assert!(dataset.shape().ends_with(";day shown"), "{}", dataset.shape());
+}
+
+#[test]
 fn the_remembered_offset_is_the_computed_one_at_every_quarter_of_two_years() {
     use chrono::{DateTime, Offset, TimeZone, Timelike};
     for name in ["America/St_Johns", "Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu"] {
-        let tz: chrono_tz::Tz = name.parse().unwrap();
-        let mut times = LocalTimes::new(0);
+        let tz: base::Tz = name.parse().unwrap();
+        let mut times = LocalTimes::new(0, DayStart::default());
         let start = 1_735_689_600;
         let instants: Vec<i64> = (0..2 * 365 * 96).flat_map(|it| [start + it * 900 - 1, start + it * 900]).collect();
         for instant in &instants {
-            times.push(instant * 1_000_000, name.as_bytes()).unwrap();
+            times.push_instant(instant * 1_000_000, name.as_bytes()).unwrap();
         }
-        let (days, hours) = times.into_columns();
+        let LocalColumns { days, hours, .. } = times.into_columns();
         for ((instant, day), hour) in instants.iter().zip(days).zip(hours) {
             let utc = DateTime::from_timestamp(*instant, 0).unwrap();
             let local = utc.naive_utc() + tz.offset_from_utc_datetime(&utc.naive_utc()).fix();

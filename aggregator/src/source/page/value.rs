@@ -44,6 +44,7 @@ pub(super) fn read(
         ColumnType::Int32 => integer(bytes).and_then(|it| i32::try_from(it).ok()).map(Value::Int32),
         ColumnType::Date => date(bytes).map(Value::Int32),
         ColumnType::Timestamp => timestamp(bytes).map(Value::Int64),
+        ColumnType::Local => local(bytes).map(Value::Int64),
         ColumnType::Bool => match bytes {
             b"true" | b"t" => Some(Value::Bool(true)),
             b"false" | b"f" => Some(Value::Bool(false)),
@@ -91,6 +92,17 @@ pub(super) fn date(bytes: &[u8]) -> Option<i32> {
 
 /// An RFC 3339 instant as microseconds since 1970-01-01T00:00:00Z. Finer digits must be zero.
 pub(super) fn timestamp(bytes: &[u8]) -> Option<i64> {
+    let (local, rest) = clock(bytes)?;
+    Some(local - offset_seconds(rest)? * 1_000_000)
+}
+
+/// What a clock showed, as [`timestamp`] without an offset: microseconds as if it stood in UTC.
+pub(super) fn local(bytes: &[u8]) -> Option<i64> {
+    clock(bytes).filter(|(_, rest)| rest.is_empty()).map(|(local, _)| local)
+}
+
+/// Date and time of day as microseconds, and what follows them.
+fn clock(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let (day, rest) = bytes.split_at_checked(10)?;
     let [b'T' | b't' | b' ', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else { return None };
     let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
@@ -98,9 +110,8 @@ pub(super) fn timestamp(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let (micros, rest) = fraction(rest)?;
-    let shift = offset_seconds(rest)?;
-    let seconds = i64::from(date(day)?) * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - shift;
-    Some(seconds * 1_000_000 + micros)
+    let seconds = i64::from(date(day)?) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
+    Some((seconds * 1_000_000 + micros, rest))
 }
 
 fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {

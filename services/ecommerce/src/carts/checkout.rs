@@ -187,18 +187,20 @@ async fn insert_pending(
     let total: i128 = lines.iter().map(|it| i128::from(it.item.quantity.times(it.product.unit_price_cents))).sum();
     let total =
         i64::try_from(total).map_err(|_| ApiError::conflict("total-too-large", "the total is beyond 64 bits"))?;
+    let now = Utc::now();
     let id: Option<OrderId> = sqlx::query_scalar!(
-        r#"INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, total_cents,
-           idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $6, $7, $8)
+        r#"INSERT INTO orders (reference, customer_id, status, payment_status, location_id, occurred_at, time_zone, local_time,
+           total_cents, idempotency_key, idempotency_digest) VALUES ($1, $2, 'pending', 'pending', $3, $4, $5, $9, $6, $7, $8)
            ON CONFLICT (idempotency_key) DO NOTHING RETURNING id AS "id: OrderId""#,
         format!("order-{}", Uuid::new_v4()),
         customer_id.0,
         location_id.0,
-        Utc::now(),
+        now,
         app.time_zone.name(),
         total,
         keyed.key(),
-        keyed.digest()
+        keyed.digest(),
+        app.time_zone.local(now)
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -63,7 +63,7 @@ impl Kind for Customers {
     const NAME: &'static str = "customers";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         _: Applying,
         documents: &[Document<CustomerRow>],

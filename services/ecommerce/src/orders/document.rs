@@ -130,7 +130,7 @@ macro_rules! query_orders {
         sqlx::query_as!(
             Order,
             r#"SELECT o.id, o.reference, o.customer_id, o.status AS "status: _", o.payment_status AS "payment_status: _",
-             o.occurred_at, o.time_zone, o.business_day AS "business_day!", o.confirmed_at, o.shipped_at, o.delivered_at,
+             o.occurred_at, o.time_zone, o.local_time::date AS "business_day!", o.confirmed_at, o.shipped_at, o.delivered_at,
              o.cancelled_at, o.total_cents, o.imported,
              (SELECT coalesce(-sum(r.total_cents), 0)::bigint FROM refunds r WHERE r.order_id = o.id
                AND r.status = 'completed' AND NOT r.deleted) AS "refunded_cents!",

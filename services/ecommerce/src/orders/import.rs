@@ -9,7 +9,7 @@ mod write;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::id::ProductId;
@@ -111,7 +111,7 @@ impl Kind for Orders {
     }
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<OrderRow>],

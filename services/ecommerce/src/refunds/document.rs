@@ -82,7 +82,7 @@ macro_rules! query_refunds {
         sqlx::query_as!(
             Refund,
             r#"SELECT r.id, r.reference, r.order_id, r.status AS "status: _", r.occurred_at, r.time_zone,
-             r.business_day AS "business_day!", r.total_cents, r.imported,
+             r.local_time::date AS "business_day!", r.total_cents, r.imported,
              NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = r.id) AS "stock_settled!",
              r.refusal AS "refusal: _", r.created_at FROM refunds r "# + $rest,
             $($arguments)*

@@ -10,7 +10,7 @@ mod write;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono_tz::Tz;
+use base::Tz;
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::import::history::MAX_PIECES;
@@ -99,7 +99,7 @@ impl Kind for Refunds {
     const NAME: &'static str = "refunds";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<RefundRow>],

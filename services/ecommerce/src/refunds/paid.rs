@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use kit::amount::share;
 use kit::error::ApiError;
+use kit::import::Sum;
 use sqlx::PgTransaction;
 
 use crate::ids::OrderId;
@@ -93,13 +94,19 @@ impl PaidLine {
 
     /// Whether more is counted than was ordered or paid.
     pub(crate) fn is_beyond(&self) -> bool {
-        self.back_quantity > self.quantity || self.left_cents() < 0
+        let left = self.left();
+        left.pieces < 0 || left.cents < 0
     }
 
     /// Takes the money that is left, without goods; nothing where none is.
     pub(crate) fn rest(&mut self) -> Option<Part> {
         let cents = self.left_cents();
         (cents > 0).then(|| self.take(Wanted { pieces: 0, cents: Some(cents) }).ok()).flatten()
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(&self) -> Sum {
+        Sum { pieces: self.quantity - self.back_quantity, cents: self.left_cents() }
     }
 
     fn left_cents(&self) -> i64 {

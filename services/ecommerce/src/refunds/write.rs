@@ -37,9 +37,9 @@ pub(crate) async fn insert(
     }
     let parts = &draft.parts;
     let id = sqlx::query_scalar!(
-        "INSERT INTO refunds (reference, order_id, status, location_id, occurred_at, time_zone, total_cents, \
+        "INSERT INTO refunds (reference, order_id, status, location_id, occurred_at, time_zone, local_time, total_cents, \
          idempotency_key, idempotency_digest, settled_at) \
-         VALUES ($1, $2, CASE WHEN $3::bigint IS NULL THEN 'completed' ELSE 'pending' END, $3, $4, $5, $6, $7, $8, \
+         VALUES ($1, $2, CASE WHEN $3::bigint IS NULL THEN 'completed' ELSE 'pending' END, $3, $4, $5, $9, $6, $7, $8, \
          CASE WHEN $3 IS NULL THEN now() END) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
         format!("refund-{}", Uuid::new_v4()),
         draft.order_id.0,
@@ -48,7 +48,8 @@ pub(crate) async fn insert(
         app.time_zone.name(),
         parts.iter().map(|part| part.net_cents).sum::<i64>(),
         keyed.and_then(KeyedRequest::key),
-        keyed.and_then(KeyedRequest::digest)
+        keyed.and_then(KeyedRequest::digest),
+        app.time_zone.local(draft.occurred_at)
     )
     .fetch_optional(&mut **tx)
     .await?;

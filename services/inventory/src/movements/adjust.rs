@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
 use kit::text::Reference;
@@ -36,6 +36,7 @@ pub(super) async fn book_shortfall(
     on_hand: &BTreeMap<ProductId, i64>,
     ids: &[ProductId],
     deltas: &[i64],
+    local_time: NaiveDateTime,
 ) -> Result<(), sqlx::Error> {
     let left = |id: &ProductId| on_hand.get(id).copied().unwrap_or(0);
     let (ids, short): (Vec<ProductId>, Vec<i64>) =
@@ -56,14 +57,15 @@ pub(super) async fn book_shortfall(
     .await?;
     change(db, location, &ids, &short).await?;
     sqlx::query!(
-        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-         SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
+        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time)
+         SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone, $5
          FROM movement_documents d, unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
          WHERE d.reference = $1 ORDER BY line.product_id",
         booked,
         location.0,
         ids as _,
-        &short
+        &short,
+        local_time
     )
     .execute(db)
     .await?;
@@ -88,8 +90,8 @@ pub(super) async fn offset(
     .fetch_one(&mut *db)
     .await?;
     sqlx::query!(
-        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-         SELECT $1, s.product_id, s.location_id, line.quantity, 'adjustment', s.counted_at, 'UTC'
+        "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time)
+         SELECT $1, s.product_id, s.location_id, line.quantity, 'adjustment', s.counted_at, 'UTC', timezone('UTC', s.counted_at)
          FROM unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
          JOIN stock s ON s.location_id = $2 AND s.product_id = line.product_id ORDER BY s.product_id",
         reference,

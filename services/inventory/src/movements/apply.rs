@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
 use kit::error::ApiError;
 use kit::extract::Json;
+use kit::fact;
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
-use kit::text::{Reference, Zone};
+use kit::text::{Reference, TextError, Zone};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -62,11 +63,17 @@ pub(super) async fn create_movements(
     // The database keeps microseconds; a caller who stored the time and repeats it must find the same digest.
     request.occurred_at = request.occurred_at.map(|at| at.trunc_subsecs(6));
     let quantities = check(&request)?;
+    if let Some(zone) = &request.time_zone
+        && !fact::is_known_to_database(&app.db, zone.as_str()).await?
+    {
+        return Err(ApiError::invalid("time_zone", TextError::Zone.to_string()));
+    }
     let digest = Digest::of(&request);
 
     let mut transaction = kit::db::begin(&app.db).await?;
-    if claim(&mut transaction, &request, digest).await? {
-        let taken = take(&mut transaction, &request, &quantities).await?;
+    if let Some((occurred_at, time_zone)) = claim(&mut transaction, &request, digest).await? {
+        let local_time = fact::local_time(&time_zone, occurred_at)?;
+        let taken = take(&mut transaction, &request, &quantities, local_time).await?;
         if let Err(refusal) = &taken {
             refuse(&mut transaction, &request.reference, refusal).await?;
         }
@@ -120,17 +127,23 @@ fn check(request: &MovementRequest) -> Result<BTreeMap<ProductId, i64>, ApiError
     Ok(quantities)
 }
 
-/// Writes down that this request decides the reference. False where another one did; a concurrent one is waited for.
-async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest) -> Result<bool, sqlx::Error> {
+/// Writes down that this request decides the reference, and answers when and in which zone it happened. Nothing where
+/// another one did; a concurrent one is waited for.
+async fn claim(
+    db: &mut PgConnection,
+    request: &MovementRequest,
+    digest: Digest,
+) -> Result<Option<(DateTime<Utc>, String)>, sqlx::Error> {
     let claimed = sqlx::query!(
-        "INSERT INTO movement_documents (reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone,
+        r#"INSERT INTO movement_documents (reference, outcome, reason, location_id, to_location_id, occurred_at, time_zone,
                                          request_digest)
          VALUES ($1, 'applied', $2, $3, $4, coalesce($5, now()), coalesce($6, 'UTC'), $7)
          ON CONFLICT (reference) DO UPDATE SET outcome = 'applied', reason = excluded.reason,
             location_id = excluded.location_id, to_location_id = excluded.to_location_id,
             occurred_at = excluded.occurred_at, time_zone = excluded.time_zone, request_digest = excluded.request_digest,
             imported = false, import_id = NULL, withdrawn = false
-         WHERE movement_documents.withdrawn",
+         WHERE movement_documents.withdrawn
+         RETURNING occurred_at AS "occurred_at!", time_zone AS "time_zone!""#,
         request.reference.as_str(),
         request.reason as _,
         request.location_id.0,
@@ -139,9 +152,9 @@ async fn claim(db: &mut PgConnection, request: &MovementRequest, digest: Digest)
         &request.time_zone as _,
         digest.as_bytes()
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(claimed.rows_affected() == 1)
+    Ok(claimed.map(|it| (it.occurred_at, it.time_zone)))
 }
 
 /// Moves the stock, or says why not and moves none.
@@ -149,6 +162,7 @@ async fn take(
     db: &mut PgConnection,
     request: &MovementRequest,
     quantities: &BTreeMap<ProductId, i64>,
+    local_time: NaiveDateTime,
 ) -> Result<Result<(), Refusal>, sqlx::Error> {
     if let Some(refusal) = unknown(db, request, quantities).await? {
         return Ok(Err(refusal));
@@ -166,7 +180,7 @@ async fn take(
         let felt: Vec<i64> =
             ids.iter().zip(deltas(sign)).map(|(id, delta)| if counted.contains(id) { 0 } else { delta }).collect();
         if request.allow_shortfall {
-            book_shortfall(db, &request.reference, location, &on_hand, &ids, &felt).await?;
+            book_shortfall(db, &request.reference, location, &on_hand, &ids, &felt, local_time).await?;
         } else if let Some(refusal) = impossible(&on_hand, &ids, &felt) {
             return Ok(Err(refusal));
         }
@@ -181,15 +195,16 @@ async fn take(
             offset(db, location, &ids, &deltas).await?;
         }
         sqlx::query!(
-            "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-             SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone
+            "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time)
+             SELECT d.reference, line.product_id, $2, line.quantity, d.reason, d.occurred_at, d.time_zone, $5
              FROM movement_documents d, unnest($3::bigint[], $4::bigint[]) AS line (product_id, quantity)
              WHERE d.reference = $1
              ORDER BY line.product_id",
             request.reference.as_str(),
             location.0,
             &ids as _,
-            &deltas(sign)
+            &deltas(sign),
+            local_time
         )
         .execute(&mut *db)
         .await?;

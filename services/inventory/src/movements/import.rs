@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::extract::Query;
 use kit::id::{LocationId, ProductId};
@@ -78,6 +78,7 @@ struct Movement {
     reason: Reason,
     at: DateTime<Utc>,
     zone: String,
+    local: NaiveDateTime,
 }
 
 /// The movements of a document, in the order in which they are written.
@@ -88,7 +89,7 @@ impl Kind for Movements {
     const NAME: &'static str = "stock-movements";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<MovementRow>],

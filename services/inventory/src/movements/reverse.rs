@@ -6,6 +6,7 @@ use axum::extract::State;
 use chrono::Utc;
 use kit::error::ApiError;
 use kit::extract::{Json, Path};
+use kit::fact;
 use kit::id::{LocationId, ProductId};
 use kit::text::Reference;
 use sqlx::PgConnection;
@@ -90,14 +91,24 @@ async fn give_back(db: &mut PgConnection, reference: &Reference) -> Result<(), A
 }
 
 /// Writes the opposite movements, and the outcome.
-async fn undo(db: &mut PgConnection, reference: &Reference) -> Result<(), sqlx::Error> {
+async fn undo(db: &mut PgConnection, reference: &Reference) -> Result<(), ApiError> {
+    let now = Utc::now();
+    let zones: Vec<String> = sqlx::query_scalar("SELECT DISTINCT time_zone FROM stock_movements WHERE reference = $1")
+        .bind(reference)
+        .fetch_all(&mut *db)
+        .await?;
+    let local_times = zones.iter().map(|zone| fact::local_time(zone, now)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query!(
         "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, reversal, occurred_at,
-                                      time_zone, imported)
-         SELECT reference, product_id, location_id, -quantity, reason, true, $2, time_zone, imported
-         FROM stock_movements WHERE reference = $1 AND NOT reversal AND NOT deleted ORDER BY id",
+                                      time_zone, local_time, imported)
+         SELECT m.reference, m.product_id, m.location_id, -m.quantity, m.reason, true, $2, m.time_zone, z.local_time, m.imported
+         FROM stock_movements m
+         JOIN unnest($3::text[], $4::timestamp[]) AS z (time_zone, local_time) ON z.time_zone = m.time_zone
+         WHERE m.reference = $1 AND NOT m.reversal AND NOT m.deleted ORDER BY m.id",
         reference.as_str(),
-        Utc::now()
+        now,
+        &zones,
+        &local_times
     )
     .execute(&mut *db)
     .await?;

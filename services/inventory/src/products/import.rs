@@ -78,7 +78,7 @@ impl Kind for Products {
     const NAME: &'static str = "products";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<ProductRow>],

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use base::Tz;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
+use kit::fact;
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
 use kit::import::{Applying, Document, Fault, Kind, Moment, Options, Outcome, Record, Refusal, Report, Rules};
-use kit::text::Tz;
 use kit::text::{Code, Sku, Zone};
 use sqlx::{PgConnection, PgTransaction};
 
@@ -90,7 +91,7 @@ impl Kind for Counts {
     const NAME: &'static str = "stock";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         _: Applying,
         documents: &[Document<CountRow>],
@@ -249,24 +250,32 @@ async fn adjust(tx: &mut PgTransaction<'_>, off: &[(&Count<'_>, i64)]) -> Result
     if deltas.iter().any(|delta| *delta != 0) {
         let digest =
             Digest::of(&off.iter().map(|(count, delta)| (count.location, count.product, *delta)).collect::<Vec<_>>());
-        let reference: String = sqlx::query_scalar!(
-            "INSERT INTO movement_documents (reference, outcome, reason, occurred_at, time_zone, request_digest)
-             VALUES ('count-' || gen_random_uuid(), 'applied', 'adjustment', now(), 'UTC', $1) RETURNING reference",
+        let document = sqlx::query!(
+            r#"INSERT INTO movement_documents (reference, outcome, reason, occurred_at, time_zone, request_digest)
+             VALUES ('count-' || gen_random_uuid(), 'applied', 'adjustment', now(), 'UTC', $1)
+             RETURNING reference, occurred_at AS "now!""#,
             digest.as_bytes()
         )
         .fetch_one(&mut **tx)
         .await?;
+        let happened = off.iter().map(|(count, _)| {
+            let at = count.at.unwrap_or(document.now);
+            Ok((at, fact::local_time(count.zone, at)?))
+        });
+        let (happened, local_times): (Vec<DateTime<Utc>>, Vec<NaiveDateTime>) =
+            happened.collect::<Result<Vec<_>, ApiError>>()?.into_iter().unzip();
         sqlx::query!(
-            "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
-             SELECT $1, product, location, delta, 'adjustment', coalesce(at, now()), zone
-             FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[])
-                  AS off (product, location, delta, at, zone) WHERE delta <> 0",
-            &reference,
+            "INSERT INTO stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time)
+             SELECT $1, product, location, delta, 'adjustment', at, zone, local_time
+             FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::timestamp[])
+                  AS off (product, location, delta, at, zone, local_time) WHERE delta <> 0",
+            &document.reference,
             &products as _,
             &locations as _,
             &deltas,
-            &moments as _,
-            &zones as _
+            &happened,
+            &zones as _,
+            &local_times
         )
         .execute(&mut **tx)
         .await?;

@@ -70,6 +70,8 @@ pub enum Type {
     Date,
     /// RFC 3339 in UTC, to the microsecond: in JSON with six digits and a `T`, in CSV with a space and the digits there are.
     Timestamp,
+    /// What a clock showed, without zone: as a timestamp, without `Z`.
+    Local,
     /// Minor units (cents) of the company's currency, a 64-bit integer.
     Money,
 }
@@ -84,6 +86,7 @@ impl Type {
             Self::Bool => "bool",
             Self::Date => "date",
             Self::Timestamp => "timestamp",
+            Self::Local => "local",
             Self::Money => "money",
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Head {
     horizon: String,
     /// Every transaction that began before this moment is finished, and visible to the pages.
     as_of: DateTime<Utc>,
+    /// Version of the zone data that local times are computed by, such as `2026f`.
+    zone_data: &'static str,
     datasets: Vec<Offer>,
 }
 
@@ -45,7 +47,7 @@ struct Offer {
 #[derive(Debug, Serialize, ToSchema)]
 struct OfferedColumn {
     name: &'static str,
-    /// `int32`, `int64`, `string`, `bool`, `date`, `timestamp` or `money`.
+    /// `int32`, `int64`, `string`, `bool`, `date`, `timestamp`, `local` (a timestamp without zone) or `money`.
     #[serde(rename = "type")]
     ty: &'static str,
 }
@@ -88,7 +90,8 @@ pub(super) async fn get_changes(State(feed): State<Feed>, headers: HeaderMap) ->
     observe::head(horizon, "200");
     let head = HeadToken { epoch: pulse.present.clone(), witness, horizon }.encode();
     let datasets = feed.inner.datasets.iter().zip(highs).map(|(dataset, high)| offer(dataset, high)).collect();
-    let body = Head { epoch: pulse.present, head, horizon: horizon.to_string(), as_of: pulse.as_of, datasets };
+    let (horizon, zone_data) = (horizon.to_string(), base::ZONE_DATA);
+    let body = Head { epoch: pulse.present, head, horizon, as_of: pulse.as_of, zone_data, datasets };
     Ok((answer, Json(body)).into_response())
 }
 
@@ -109,6 +112,7 @@ fn offer(dataset: &Dataset, high: Option<u64>) -> Offer {
 fn digest(epoch: &str, horizon: u64, datasets: &[Dataset], highs: &[Option<u64>]) -> String {
     let mut hash = Sha256::new();
     hash.update(epoch);
+    hash.update(base::ZONE_DATA);
     for (dataset, high) in datasets.iter().zip(highs) {
         hash.update(format!("\n{}/{}={high:?}", dataset.name, dataset.version));
         for column in dataset.columns {

@@ -65,7 +65,7 @@ pub(super) async fn get_dataset_changes(
     let bounds = ask.bounds(lease.connection()?).await?;
 
     // The snapshot is taken, the answer has not left: this is where its witness belongs. A page
-    // without rows sent nothing, so the witness that led to it still covers all that was sent.
+    // without rows sent nothing: what covers the position that it leads to covers all that was sent.
     let witness = match ask.witness() {
         Some(witness) if bounds.rows == 0 => witness,
         _ => identity::testify(&feed.inner.writer).await?,
@@ -171,9 +171,13 @@ impl Ask {
         Ok(())
     }
 
-    /// The witness that covers all that this poll was sent before this page.
+    /// The witness that covers all that was sent before this page, and the horizon that the poll ends at: the cursor's in the
+    /// middle of a poll, and under a head that is older than the cursor, else the head's. A position never moves under the witness of an older one: a history
+    /// that forked in between knows that one, and has other rows below the new position.
     fn witness(&self) -> Option<Uuid> {
-        self.cursor.as_ref().map(|cursor| cursor.witness).or_else(|| self.head.as_ref().map(|head| head.witness))
+        let behind = |cursor: &Cursor| self.head.as_ref().is_some_and(|head| head.horizon < cursor.xid);
+        let kept = self.cursor.as_ref().filter(|cursor| cursor.floor.is_some() || behind(cursor));
+        kept.map(|cursor| cursor.witness).or_else(|| self.head.as_ref().map(|head| head.witness))
     }
 
     /// Looks at the witnesses and finds where the page ends, in the transaction that will read it.
@@ -191,7 +195,8 @@ impl Ask {
             }
         }
         // Horizons never go back in one history.
-        if self.floor.is_some_and(|floor| floor > horizon) {
+        let rests_at = self.cursor.as_ref().filter(|cursor| cursor.floor.is_none()).map(|cursor| cursor.xid);
+        if self.floor.max(rests_at).is_some_and(|passed| passed > horizon) {
             return Err(FeedError::OtherEpoch);
         }
         let statement = sql::full_page(self.dataset, self.after.as_ref(), self.limit);

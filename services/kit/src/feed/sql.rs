@@ -135,6 +135,8 @@ fn csv_value(column: &Column) -> String {
         Type::Timestamp => format!("({})::timestamp::text || 'Z'", column.sql),
         // Constants cost less than a cast to text does.
         Type::Bool => format!("CASE WHEN {0} THEN 'true' WHEN NOT ({0}) THEN 'false' END", column.sql),
+        // The session's date style is ISO: as a timestamp's text, without cast.
+        Type::Local => column.sql.to_owned(),
         _ => json_value(column),
     }
 }
@@ -142,6 +144,7 @@ fn csv_value(column: &Column) -> String {
 fn json_value(column: &Column) -> String {
     match column.ty {
         Type::Timestamp => format!(r#"to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#, column.sql),
+        Type::Local => format!(r#"to_char({}, 'YYYY-MM-DD"T"HH24:MI:SS.US')"#, column.sql),
         _ => column.sql.to_owned(),
     }
 }

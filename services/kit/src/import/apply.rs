@@ -1,8 +1,11 @@
 //! From staged rows to documents, judged and applied in bounded transactions.
 
+use futures_util::future::join_all;
 use sqlx::PgTransaction;
+use tokio::sync::Mutex;
 
 use super::column::{Cells, Columns as _};
+use super::page::{Page, Pages, StagedRow};
 use super::record::{Applying, Document, Kind, Record, Row};
 use super::report::{Outcome, RowError};
 use super::run::Lease;
@@ -10,8 +13,8 @@ use super::{DOCUMENT_ROWS, status};
 use crate::db::Fault as DatabaseFault;
 use crate::error::ApiError;
 
-/// Rows read and applied in one transaction.
-const PAGE: usize = DOCUMENT_ROWS + 1;
+/// Pages that are applied side by side. One session of PostgreSQL uses one processor, and applying is mostly its work.
+const APPLIERS: usize = 2;
 /// Times that a page is tried which others' writes got in the way of.
 const TRIES: usize = 5;
 
@@ -24,31 +27,10 @@ pub(super) struct Staged {
     pub(super) passes: u8,
 }
 
-#[derive(sqlx::FromRow)]
-struct StagedRow {
-    document: String,
-    line: i64,
-    pass: i16,
-    bad: bool,
-    cells: Vec<u8>,
-}
-
-/// The place behind which a page begins.
-#[derive(Clone, Default)]
-struct Place {
-    document: String,
-    line: i64,
-}
-
 /// Applies all that was staged, and ends the import.
-pub(super) async fn apply<K: Kind>(
-    lease: &Lease,
-    import: Applying,
-    mut kind: K,
-    staged: Staged,
-) -> Result<(), ApiError> {
+pub(super) async fn apply<K: Kind>(lease: &Lease, import: Applying, kind: K, staged: Staged) -> Result<(), ApiError> {
     let applied = if staged.complete || K::Row::ALONE {
-        passes(lease, import, &mut kind, &staged).await
+        passes(lease, import, &kind, &staged).await
     } else {
         // What is missing may belong to any document.
         refuse_all(lease, &staged).await
@@ -68,26 +50,40 @@ pub(super) async fn apply<K: Kind>(
     applied.and(ended)
 }
 
-async fn passes<K: Kind>(lease: &Lease, import: Applying, kind: &mut K, staged: &Staged) -> Result<(), ApiError> {
+async fn passes<K: Kind>(lease: &Lease, import: Applying, kind: &K, staged: &Staged) -> Result<(), ApiError> {
     for pass in 0..K::PASSES {
         // Pass 0 also sees documents whose rows are all bad, which are counted already.
         if staged.passes >> pass & 1 == 0 {
             continue;
         }
-        let mut place = Place::default();
+        let pages = Mutex::new(Pages::default());
+        let appliers = (0..APPLIERS).map(|_| applier(lease, import, kind, pass, &pages));
+        join_all(appliers).await.into_iter().collect::<Result<(), _>>()?;
+    }
+    Ok(())
+}
+
+/// Applies page after page, until there is none left; one that fails is the last for the other appliers, too.
+async fn applier<K: Kind>(
+    lease: &Lease,
+    import: Applying,
+    kind: &K,
+    pass: i16,
+    pages: &Mutex<Pages>,
+) -> Result<(), ApiError> {
+    loop {
+        let page = pages.lock().await.next(&lease.db).await?;
+        let Some(page) = page else { return Ok(()) };
         let mut tries = 0;
-        loop {
-            match page(lease, import, kind, pass, &place).await {
-                Ok(None) => break,
-                Ok(Some(next)) => (place, tries) = (next, 0),
-                Err(ApiError::Database(error)) if tries < TRIES && is_in_the_way(&error) => {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
+        while let Err(error) = apply_page(lease, import, kind, pass, &page).await {
+            tries += 1;
+            let again = matches!(&error, ApiError::Database(error) if is_in_the_way(error));
+            if !again || tries > TRIES {
+                pages.lock().await.end();
+                return Err(error);
             }
         }
     }
-    Ok(())
 }
 
 /// Whether others' writes got in the way: a lost race, or a name that was free a moment ago.
@@ -96,66 +92,53 @@ fn is_in_the_way(error: &sqlx::Error) -> bool {
     is_taken || DatabaseFault::of(error) == DatabaseFault::Contended
 }
 
-/// Applies the documents of one page. Answers where the next one begins, or nothing at the end.
-async fn page<K: Kind>(
+/// Applies the documents of one page, each of which stands on no other page.
+///
+/// Invariant: whatever a page wrote is committed if and only if its rows are counted, and that only while the import
+/// applies. Pages lock the documents that they depend on, as all writers do, and the row of the import last: until then
+/// they run side by side, and whoever ended the import in between has changed its state.
+async fn apply_page<K: Kind>(
     lease: &Lease,
     import: Applying,
-    kind: &mut K,
+    kind: &K,
     pass: i16,
-    place: &Place,
-) -> Result<Option<Place>, ApiError> {
+    page: &Page,
+) -> Result<(), ApiError> {
     let mut tx = crate::db::begin(&lease.db).await?;
-    lease.hold(&mut tx, "applying").await?;
-    // The planner knows nothing of a table that was just filled.
-    sqlx::query("SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")
-        .execute(&mut *tx)
-        .await?;
-    let rows: Vec<StagedRow> = sqlx::query_as(
-        "SELECT document, line, pass, bad, cells FROM import_rows WHERE (document, line) > ($1, $2) \
-         ORDER BY document, line LIMIT $3",
-    )
-    .bind(&place.document)
-    .bind(place.line)
-    .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
-    .fetch_all(&mut *tx)
-    .await?;
-    sqlx::query("SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true)")
-        .execute(&mut *tx)
-        .await?;
-    let full = rows.len() == PAGE;
-    let mut groups: Vec<&[StagedRow]> = rows.chunk_by(|a, b| a.document == b.document).collect();
     let mut outcome = Outcome::default();
-    if full && groups.len() == 1 {
-        let next = Place { document: rows[0].document.clone(), line: i64::MAX };
-        if rows[0].pass == pass {
-            refuse_long::<K>(&mut tx, &rows[0], &mut outcome).await?;
-        }
-        record(lease, &mut tx, outcome).await?;
-        tx.commit().await?;
-        return Ok(Some(next));
+    match page {
+        Page::Rows(rows) => apply_rows(&mut tx, import, kind, pass, rows, &mut outcome).await?,
+        Page::Long(first) if first.pass == pass => refuse_long::<K>(&mut tx, first, &mut outcome).await?,
+        Page::Long(_) => {}
     }
-    if full {
-        // Its other rows come with the next page.
-        groups.pop();
-    }
-    let next = groups.last().and_then(|rows| rows.last()).filter(|_| full);
-    let next = next.map(|row| Place { document: row.document.clone(), line: row.line });
-    let mut documents = Vec::with_capacity(groups.len());
-    for group in groups {
-        documents.extend(document::<K>(pass, group, &mut outcome)?);
-    }
-    let documents = known_zones::<K>(&mut tx, documents, &mut outcome).await?;
-    if !documents.is_empty() {
-        let told = outcome.rows();
-        kind.apply(&mut tx, import, &documents, &mut outcome).await?;
-        let rows: usize = documents.iter().map(|document| document.rows.len()).sum();
-        if outcome.rows() - told != rows as u64 {
-            return Err(ApiError::internal("an import does not account for each of its rows"));
-        }
-    }
-    record(lease, &mut tx, outcome).await?;
+    lease.record(&mut tx, outcome).await?;
     tx.commit().await?;
-    Ok(next)
+    Ok(())
+}
+
+async fn apply_rows<K: Kind>(
+    tx: &mut PgTransaction<'_>,
+    import: Applying,
+    kind: &K,
+    pass: i16,
+    rows: &[StagedRow],
+    outcome: &mut Outcome,
+) -> Result<(), ApiError> {
+    let mut documents = Vec::new();
+    for group in rows.chunk_by(|a, b| a.document == b.document) {
+        documents.extend(document::<K>(pass, group, outcome)?);
+    }
+    let documents = known_zones::<K>(tx, documents, outcome).await?;
+    if documents.is_empty() {
+        return Ok(());
+    }
+    let told = outcome.rows();
+    kind.apply(tx, import, &documents, outcome).await?;
+    let rows: usize = documents.iter().map(|document| document.rows.len()).sum();
+    if outcome.rows() - told != rows as u64 {
+        return Err(ApiError::internal("an import does not account for each of its rows"));
+    }
+    Ok(())
 }
 
 /// Puts a document together, if this is its pass and all its rows are good.
@@ -243,23 +226,8 @@ async fn refuse_long<K: Kind>(
 async fn refuse_all(lease: &Lease, staged: &Staged) -> Result<(), ApiError> {
     let outcome = Outcome { refused: staged.received - staged.refused, ..Outcome::default() };
     let mut tx = crate::db::begin(&lease.db).await?;
-    record(lease, &mut tx, outcome).await?;
+    lease.record(&mut tx, outcome).await?;
     tx.commit().await?;
-    Ok(())
-}
-
-/// Writes down what came of some documents, in the transaction that wrote them.
-async fn record(lease: &Lease, tx: &mut PgTransaction<'_>, outcome: Outcome) -> Result<(), ApiError> {
-    lease.note(tx, &outcome.errors).await?;
-    sqlx::query!(
-        "UPDATE imports SET applied = applied + $2, unchanged = unchanged + $3, refused = refused + $4 WHERE id = $1",
-        lease.id,
-        outcome.applied.cast_signed(),
-        outcome.unchanged.cast_signed(),
-        outcome.refused.cast_signed()
-    )
-    .execute(&mut **tx)
-    .await?;
     Ok(())
 }
 

@@ -126,7 +126,7 @@ impl<T> Document<T> {
 }
 
 /// A kind of import, made for one import and gone with it.
-pub trait Kind: Send + 'static {
+pub trait Kind: Send + Sync + 'static {
     type Row: Record;
     /// What is imported, in the plural: `sales`.
     const NAME: &'static str;
@@ -145,12 +145,12 @@ pub trait Kind: Send + 'static {
     }
 
     /// Judges and applies some documents, each whole or not at all, in a transaction of less than two seconds. Documents
-    /// come in the order of their keys, so that two writers lock in one order.
+    /// come in the order of their keys, so that two writers lock in one order: others of the file are applied meanwhile.
     ///
     /// # Errors
     /// The database's; then nothing of these documents is applied.
     fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<Self::Row>],

@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use super::apply::{Staged, apply};
 use super::body::{Incoming, Message};
 use super::record::{Applying, Kind, OnDifference, Rules};
-use super::report::RowError;
+use super::report::{Outcome, RowError};
 use super::{SMALL, status};
 use crate::error::ApiError;
 use crate::extract::Json;
@@ -228,6 +228,11 @@ async fn interrupt(tx: &mut sqlx::PgTransaction<'_>) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
+/// Whoever took the lease over has changed the import's state.
+fn let_go() -> ApiError {
+    ApiError::unavailable("the database let this import go; send the file again to finish it")
+}
+
 /// Another import runs.
 async fn busy(db: &PgPool) -> ApiError {
     let running = sqlx::query_as::<_, (i64, String)>(
@@ -280,8 +285,24 @@ impl Lease {
                 .bind(state)
                 .fetch_optional(&mut **tx)
                 .await?;
-        held.map(drop)
-            .ok_or_else(|| ApiError::unavailable("the database let this import go; send the file again to finish it"))
+        held.map(drop).ok_or_else(let_go)
+    }
+
+    /// Writes down what came of some documents, as the last statement of the transaction that wrote them: from here to its
+    /// end no other page is counted.
+    pub(super) async fn record(&self, tx: &mut sqlx::PgTransaction<'_>, outcome: Outcome) -> Result<(), ApiError> {
+        self.note(tx, &outcome.errors).await?;
+        let recorded = sqlx::query!(
+            "UPDATE imports SET applied = applied + $2, unchanged = unchanged + $3, refused = refused + $4 \
+             WHERE id = $1 AND state = 'applying'",
+            self.id,
+            outcome.applied.cast_signed(),
+            outcome.unchanged.cast_signed(),
+            outcome.refused.cast_signed()
+        )
+        .execute(&mut **tx)
+        .await?;
+        if recorded.rows_affected() == 0 { Err(let_go()) } else { Ok(()) }
     }
 
     /// Writes refusals down.

@@ -14,9 +14,9 @@ use crate::error::ApiError;
 use crate::id::ProductId;
 
 /// Rows of one piece, at most.
-const ROWS: u64 = 5_000;
+const ROWS: u64 = 2_500;
 /// Bytes of one piece, about.
-const BYTES: usize = 4 * 1024 * 1024;
+const BYTES: usize = 1024 * 1024;
 /// Bytes that a key may have; what is longer is none that a good row has.
 const KEY_BYTES: usize = 600;
 

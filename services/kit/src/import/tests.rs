@@ -290,7 +290,7 @@ async fn a_long_body_comes_in_bounded_pieces() {
     }
     body.push_str("s,x,1\n".repeat(300).as_str());
     let read = csv(body).await;
-    assert_eq!((read.good().len(), read.errors.len(), read.pieces), (11_000, 300, 3));
+    assert_eq!((read.good().len(), read.errors.len(), read.pieces), (11_000, 300, 5));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What stands in a cell: numbers, flags, days, moments, amounts and the checked texts of `kit`.
 
+use base::Tz;
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
-use chrono_tz::Tz;
 
 use super::column::{Form, Value};
 use super::report::Refusal;
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn local_time_is_that_of_the_zone_and_must_have_been_once() {
-        let at = |text: &str| Moment::parse(text).unwrap().at(chrono_tz::America::New_York);
+        let at = |text: &str| Moment::parse(text).unwrap().at("America/New_York".parse().unwrap());
         assert_eq!(at("2026-07-01 09:30").unwrap().to_rfc3339(), "2026-07-01T13:30:00+00:00");
         assert_eq!(at("2026-07-01T09:30:00+02:00").unwrap().to_rfc3339(), "2026-07-01T07:30:00+00:00");
         assert!(at("2026-03-08 02:30:00").unwrap_err().contains("never was in America/New_York"));

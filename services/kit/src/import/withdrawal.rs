@@ -1,6 +1,8 @@
 //! Takes back what an import wrote, as if its file had never come.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -17,8 +19,9 @@ pub trait Withdrawal: Send + 'static {
     /// The kinds of import whose documents can be taken back.
     const KINDS: &'static [&'static str];
 
-    /// Marks some documents of the import as deleted, under their locks, in a transaction of less than two seconds. A
-    /// document on which one outside of the import depends stays.
+    /// Marks some documents of the import as deleted, under their locks, in a transaction of less than two seconds; what they
+    /// had corrected is again what it was before. A document on which one outside of the import depends stays, and one whose
+    /// earlier version no longer fits.
     fn step(
         &mut self,
         tx: &mut PgTransaction<'_>,
@@ -33,6 +36,54 @@ pub struct Step {
     pub done: bool,
     /// The documents that stay, by name, and why.
     pub refused: Vec<String>,
+}
+
+/// Pieces and minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub pieces: i64,
+    pub cents: i64,
+}
+
+impl Sum {
+    /// Adds `other` so many times.
+    pub fn add(&mut self, other: Self, times: i64) {
+        self.pieces += times * other.pieces;
+        self.cents += times * other.cents;
+    }
+}
+
+/// A document that takes from others, and the earlier one that comes in its place: each by what it takes from.
+#[derive(Debug)]
+pub struct Exchange<K> {
+    pub gives: Vec<(K, Sum)>,
+    pub takes: Vec<(K, Sum)>,
+}
+
+impl<K> Default for Exchange<K> {
+    fn default() -> Self {
+        Self { gives: Vec::new(), takes: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Exchange<K> {
+    fn make(&self, left: &mut HashMap<K, Sum>, times: i64) {
+        self.gives.iter().for_each(|(key, sum)| left.entry(*key).or_default().add(*sum, times));
+        self.takes.iter().for_each(|(key, sum)| left.entry(*key).or_default().add(*sum, -times));
+    }
+}
+
+/// Which exchanges cannot be made, when all others are made at once: they would leave less than nothing of what is `left`.
+pub fn unfit<K: Copy + Eq + Hash>(mut left: HashMap<K, Sum>, exchanges: &[Exchange<K>]) -> Vec<bool> {
+    exchanges.iter().for_each(|exchange| exchange.make(&mut left, 1));
+    let mut unfit = vec![false; exchanges.len()];
+    loop {
+        let is_beyond = |(key, _): &(K, Sum)| left.get(key).is_some_and(|left| left.pieces < 0 || left.cents < 0);
+        let next = (0..exchanges.len()).rev().find(|at| !unfit[*at] && exchanges[*at].takes.iter().any(is_beyond));
+        let Some(at) = next else { return unfit };
+        unfit[at] = true;
+        exchanges[at].make(&mut left, -1);
+    }
 }
 
 impl Imports {
@@ -85,5 +136,22 @@ async fn run<W: Withdrawal>(lease: &Lease, withdrawal: &mut W) -> Result<(), Api
         if step.done {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_are_made_together_or_not() {
+        let sum = |pieces| Sum { pieces, cents: 100 * pieces };
+        let exchange = |gives, takes| Exchange { gives: vec![(1, sum(gives))], takes: vec![(1, sum(takes))] };
+        let left = |pieces| HashMap::from([(1, sum(pieces))]);
+        // Each alone would be too much for the moment.
+        assert_eq!(unfit(left(0), &[exchange(1, 2), exchange(2, 1)]), [false, false]);
+        assert_eq!(unfit(left(0), &[exchange(1, 2), exchange(1, 1), exchange(1, 2)]), [true, true, true]);
+        assert_eq!(unfit(left(1), &[exchange(1, 2), exchange(1, 1), exchange(1, 2)]), [false, false, true]);
+        assert_eq!(unfit(left(0), &[Exchange { gives: Vec::new(), takes: vec![(2, sum(1))] }]), [true]);
     }
 }

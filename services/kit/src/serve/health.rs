@@ -1,6 +1,9 @@
-//! `/health/live`: the process runs; also `/health/live/NAME`, which only the service of that name answers.
+//! `/health/live`: the process runs and each of its loops turns, else 503 naming those that have stopped.
+//! `/health/live/NAME`: it runs; only the service of that name answers. The gateway asks this one: a service whose loops have
+//! stopped still answers requests.
 //! `/health/ready`: all it depends on answers, else 503 naming what does not.
-//! Both are 503 as soon as the service is asked to stop.
+//! Each tells the version of its zone data.
+//! All are 503 as soon as the service is asked to stop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,12 +53,21 @@ impl Health {
 
     /// The paths of the service called `name`.
     pub(super) fn router(self, name: &str) -> Router {
-        let live = || async { axum::Json(json!({"status": "ok"})) };
         Router::new()
-            .route(LIVE, get(live))
-            .route(&format!("{LIVE}/{name}"), get(live))
+            .route(LIVE, get(async || alive(base::stopped())))
+            .route(
+                &format!("{LIVE}/{name}"),
+                get(async || axum::Json(json!({"status": "ok", "zone_data": base::ZONE_DATA}))),
+            )
             .route(READY, get(move || ready(self.clone())))
     }
+}
+
+fn alive(stopped: Vec<base::Stopped>) -> Response {
+    let stopped: Vec<String> = stopped.into_iter().map(|it| it.name).collect();
+    let (code, status) =
+        if stopped.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopped") };
+    (code, axum::Json(json!({"status": status, "failing": stopped, "zone_data": base::ZONE_DATA}))).into_response()
 }
 
 async fn ready(health: Health) -> Response {
@@ -75,5 +87,20 @@ async fn ready(health: Health) -> Response {
         .iter()
         .map(|(name, answer)| ((*name).to_owned(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" })))
         .collect();
-    (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks}))).into_response()
+    (code, axum::Json(json!({"status": status, "failing": failing, "checks": checks, "zone_data": base::ZONE_DATA})))
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_whose_loop_has_stopped_does_not_live() {
+        assert_eq!(alive(Vec::new()).status(), StatusCode::OK);
+        let answer = alive(vec![base::Stopped { name: "scheduler".to_owned(), silence: Duration::from_secs(16) }]);
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(r#""failing":["scheduler"]"#), "{body:?}");
+    }
 }

@@ -174,7 +174,10 @@ async fn readiness_names_the_dependency_that_fails() {
     assert_eq!(response.status(), 503);
     assert_eq!(
         response.text().await.unwrap(),
-        r#"{"status":"unavailable","failing":["warehouse"],"checks":{"warehouse":"unavailable","till":"ok"}}"#
+        format!(
+            r#"{{"status":"unavailable","failing":["warehouse"],"checks":{{"warehouse":"unavailable","till":"ok"}},"zone_data":"{}"}}"#,
+            base::ZONE_DATA
+        )
     );
     for (path, status) in [("/health/live", 200), ("/health/live/test", 200), ("/health/live/other", 404)] {
         assert_eq!(running.get(path).await.status(), status, "{path}");

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use base::Turns;
 use futures_util::{StreamExt, stream};
 use tokio::time::MissedTickBehavior;
 
@@ -18,6 +19,8 @@ use crate::metric;
 const CONCURRENCY: usize = 8;
 /// Messages claimed by one step.
 const BATCH: i64 = 100;
+/// The longest that claiming, or the delivery of one message, may take: what the network has forgotten ends with it.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What one step found and did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +38,11 @@ impl<D: Documents> Outbox<D> {
     pub async fn run(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let turns = Turns::of("outbox", interval.max(LIMIT));
         loop {
             ticks.tick().await;
-            match correlation::scope(correlation::fresh(), self.recover()).await {
+            turns.mark();
+            match correlation::scope(correlation::fresh(), self.recover_marking(&turns)).await {
                 Ok(Recovered { due: 0, .. }) => {}
                 Ok(done) => {
                     tracing::info!(
@@ -58,11 +63,16 @@ impl<D: Documents> Outbox<D> {
     /// # Errors
     /// The database's, while it claims.
     pub async fn recover(&self) -> Result<Recovered, ApiError> {
-        let claims = message::claim(&self.db, BATCH, self.limits.pending).await?;
+        self.recover_marking(&Turns::of("outbox step", LIMIT)).await
+    }
+
+    async fn recover_marking(&self, turns: &Turns) -> Result<Recovered, ApiError> {
+        let claims = in_time(async { Ok(message::claim(&self.db, BATCH, self.limits.pending).await?) }).await?;
         let mut done = Recovered { due: claims.len(), ..Recovered::default() };
-        let attempt = |claim: Claim| async move { (claim.document_id, self.resume(claim).await) };
+        let attempt = |claim: Claim| async move { (claim.document_id, in_time(self.resume(claim)).await) };
         let mut attempts = stream::iter(claims).map(attempt).buffer_unordered(CONCURRENCY);
         while let Some((document, attempted)) = attempts.next().await {
+            turns.mark();
             match attempted {
                 Ok((outcome, given_up)) => {
                     done.delivered += usize::from(outcome == Outcome::Delivered);
@@ -95,4 +105,8 @@ impl<D: Documents> Outbox<D> {
             Err(error) => tracing::debug!(%error, "cannot count the undelivered stock messages"),
         }
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    tokio::time::timeout(LIMIT, work).await.unwrap_or(Err(ApiError::Timeout { limit: LIMIT }))
 }

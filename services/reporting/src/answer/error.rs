@@ -6,6 +6,7 @@ use ::exports::Source;
 use ::jobs::engine::EngineError;
 use aggregator::{poll::PollError, publish::PublishError, report::ReportError, source::SourceError};
 use chrono::NaiveDate;
+use lake::LakeError;
 use serde::{Deserialize, Serialize};
 
 use super::spool::SpoolError;
@@ -51,6 +52,9 @@ pub enum AnswerError {
     /// As much is being computed or encoded as may be.
     #[error("{detail}")]
     Busy { detail: String },
+    /// A file of the lake is missing or damaged.
+    #[error("{detail}")]
+    Damaged { detail: String },
     /// Computing took longer than it may.
     #[error("{detail}")]
     TimedOut { detail: String },
@@ -63,6 +67,11 @@ pub enum AnswerError {
     /// The database is unavailable, and with it the lake's catalogue.
     #[error("the lake's catalogue cannot be read for the moment; try again")]
     Catalogue(#[source] BoxError),
+    /// The lake's folder is not there.
+    #[error(
+        "the lake's folder is not there, so nothing can be computed until it is back; what is published can be read"
+    )]
+    Lake(#[source] BoxError),
     /// The reporting database failed.
     #[error("the reporting database failed")]
     Database(#[from] sqlx::Error),
@@ -100,8 +109,10 @@ impl AnswerError {
             | Self::NotPublished { .. }
             | Self::Stale { .. }
             | Self::Busy { .. }
+            | Self::Damaged { .. }
             | Self::Spool(_)
             | Self::Catalogue(_)
+            | Self::Lake(_)
             | Self::Database(_)
             | Self::Internal(_) => false,
         }
@@ -206,11 +217,16 @@ impl From<ReportError> for AnswerError {
             ReportError::TooManyRows { .. } => Self::Request { detail: error.to_string() },
             ReportError::Broken { .. } => Self::ReportDisabled { detail: error.to_string() },
             ReportError::Busy | ReportError::Crashed { .. } => Self::Busy { detail: error.to_string() },
+            ReportError::Damaged { .. } => Self::Damaged { detail: error.to_string() },
             ReportError::OutOfMemory { .. } => Self::TooLarge { detail: error.to_string() },
             ReportError::TimedOut { .. } => Self::TimedOut { detail: error.to_string() },
             ReportError::File(reason) => {
                 serde_json::from_value::<FileFault>(reason).map_or_else(Self::internal, Self::from)
             }
+            ReportError::Lake(lake) if matches!(*lake, LakeError::Inlined { .. }) => {
+                Self::Damaged { detail: lake.to_string() }
+            }
+            ReportError::Lake(ref lake) if matches!(**lake, LakeError::Gone(_)) => Self::Lake(error.into()),
             unavailable if unavailable.is_unavailable() => Self::Catalogue(unavailable.into()),
             ReportError::Overflow { .. }
             | ReportError::MightOverflow { .. }

@@ -32,7 +32,7 @@ struct Row {
 
 impl Export {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
-        let day = self.day.unwrap_or_else(|| jobs::nightly::day_before(Utc::now(), config.time_zone));
+        let day = self.day.unwrap_or_else(|| jobs::nightly::day_before(Utc::now(), config.days()));
         let state = wiring::open(config).await?;
         let row = run_job(&state, "export-pack", &json!({ "business_day": day })).await?;
         if self.json {

@@ -26,7 +26,7 @@ pub(super) struct Publish {
 
 impl Publish {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
-        let day = self.day.unwrap_or_else(|| jobs::nightly::day_before(Utc::now(), config.time_zone));
+        let day = self.day.unwrap_or_else(|| jobs::nightly::day_before(Utc::now(), config.days()));
         let state = wiring::open(config).await?;
         let row = run_job(&state, "nightly", &json!({ "business_day": day, "wait": self.wait })).await?;
         let outcome = row.outcome.unwrap_or_default();

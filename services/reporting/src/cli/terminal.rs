@@ -86,10 +86,12 @@ pub(super) fn explained(error: AnswerError) -> anyhow::Error {
         | AnswerError::NotPublished { .. }
         | AnswerError::Stale { .. }
         | AnswerError::Busy { .. }
+        | AnswerError::Damaged { .. }
         | AnswerError::TimedOut { .. }
         | AnswerError::TooLarge { .. }
         | AnswerError::Spool(_)
         | AnswerError::Catalogue(_)
+        | AnswerError::Lake(_)
         | AnswerError::Database(_)
         | AnswerError::Internal(_) => "",
     };

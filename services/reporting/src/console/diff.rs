@@ -111,7 +111,7 @@ fn columns(diff: &Diff) -> Markup {
 
 /// How values are shown.
 struct Shown<'a> {
-    zone: chrono_tz::Tz,
+    zone: base::Tz,
     currency: &'a str,
     decimals: u8,
 }

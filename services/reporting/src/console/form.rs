@@ -34,7 +34,7 @@ pub(super) fn parameters(
     resolved: Option<&BTreeMap<String, Value>>,
     refused: Option<&Problem>,
 ) -> Markup {
-    let today = base::today(state.config.time_zone);
+    let today = state.config.days().today();
     let fields = ordered(report).into_iter().map(|(name, parameter)| {
         let entered = ask.parameters.get(name).map(|values| values.join("\n"));
         let value = match resolved {

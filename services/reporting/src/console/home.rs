@@ -263,7 +263,7 @@ fn published(state: &State, night: &Night) -> Markup {
     }
 }
 
-fn line(night: &Night, revision: &Revision, zone: chrono_tz::Tz, provisional: bool) -> Markup {
+fn line(night: &Night, revision: &Revision, zone: base::Tz, provisional: bool) -> Markup {
     let day: NaiveDate = revision.business_day;
     html! {
         tr {

@@ -121,7 +121,7 @@ pub(super) fn state(revision: &Revision) -> Markup {
 }
 
 /// Since when a revision is outdated, and by what.
-fn outdated(revision: &Revision, zone: chrono_tz::Tz) -> Markup {
+fn outdated(revision: &Revision, zone: base::Tz) -> Markup {
     html! {
         @if let Some(outdated) = &revision.outdated {
             p.small { "Outdated since " (show::moment(outdated.since, zone)) " by" }

@@ -1,7 +1,7 @@
 //! Values as people read them: figures, moments, spans, sizes.
 
+use base::Tz;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
-use chrono_tz::Tz;
 use exports::Kind;
 use maud::{Markup, html};
 use polars::prelude::{AnyValue, TimeUnit};

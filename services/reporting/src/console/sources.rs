@@ -39,8 +39,37 @@ pub(super) async fn page(Of(state): Of<State>, visitor: Visitor) -> Result<Html<
             p.lead { "What the services reported, and up to when. Every change before “complete through” is in the figures." }
         }
         div.grid { @for status in &statuses { (card(&state, &visitor, status)) } }
+        (rollups(&state).await?)
     };
     Ok(Html(Frame::new(&visitor, Room::Sources, "Sources").page(&content).into_string()))
+}
+
+/// What is kept of views, so that reports need not compute it.
+async fn rollups(state: &State) -> Result<Markup, Fault> {
+    let rollups = state.aggregator.reports().rollups().await.map_err(AnswerError::from)?;
+    Ok(html! {
+        section {
+            h2 #rollups { "Rollups" }
+            p.soft { "Rows of views that are kept for days that have ended. What has changed since is computed from the lines until it is kept again." }
+            @if !rollups.is_empty() {
+                div.scroll tabindex="0" role="region" aria-labelledby="rollups" {
+                    table {
+                        thead { tr { th scope="col" { "View" } th scope="col" { "Days" } th scope="col" { "Changed since" } th scope="col" { "Rows" } th scope="col" { "Bytes" } th scope="col" { "Read by" } } }
+                        tbody {
+                            @for it in &rollups {
+                                tr {
+                                    th scope="row" { (it.title) }
+                                    td.n { (show::integer(it.days)) } td.n { (show::integer(it.outdated)) }
+                                    td.n { (show::integer(it.rows)) } td.n { (show::integer(it.bytes)) }
+                                    td.wide { @for (place, report) in it.reports.iter().enumerate() { @if place > 0 { ", " } a href={ (BASE) "/reports/" (report) } { (report) } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    })
 }
 
 fn card(state: &State, visitor: &Visitor, status: &SourceStatus) -> Markup {
@@ -62,6 +91,10 @@ fn facts(state: &State, status: &SourceStatus) -> Markup {
             dt { "Age" } dd { @if let Some(age) = status.age_seconds { (show::span(age)) } @else { "–" } }
             dt { "Last good poll" } dd { (show::maybe(status.last_success, zone)) }
             dt { "Its own lag" } dd { @if let Some(lag) = status.lag_seconds { (show::span(lag)) } @else { "–" } }
+            @if let Some(version) = &status.zone_data {
+                dt { "Zone data" }
+                dd { (version) @if version != base::ZONE_DATA { " " (pill(Tone::Warn, &format!("{} here", base::ZONE_DATA))) } }
+            }
             dt { "Calls" } dd { (breaker(status.breaker)) }
             @if status.failures > 0 { dt { "Failed in a row" } dd { (show::integer(status.failures)) } }
             dt { "In quarantine" } dd { (show::count(status.quarantined, "row", "rows")) }

@@ -29,10 +29,12 @@ impl From<AnswerError> for ApiError {
                 }
                 Err(error) => Self::internal(error),
             },
-            AnswerError::Busy { detail } | AnswerError::TimedOut { detail } => Self::unavailable(detail),
+            AnswerError::Busy { detail } | AnswerError::TimedOut { detail } | AnswerError::Damaged { detail } => {
+                Self::unavailable(detail)
+            }
             AnswerError::TooLarge { detail } => Self::Unprocessable { code: "report-too-large", detail },
             AnswerError::Spool(source) => unavailable(detail, source),
-            AnswerError::Catalogue(source) => unavailable(detail, source),
+            AnswerError::Catalogue(source) | AnswerError::Lake(source) => unavailable(detail, source),
             AnswerError::Database(error) => Self::Database(error),
             AnswerError::Internal(source) => Self::Internal(source),
         }
@@ -66,9 +68,11 @@ mod tests {
             (AnswerError::Stale { sources: Vec::new() }, 503, "unavailable"),
             (AnswerError::Busy { detail: name() }, 503, "unavailable"),
             (AnswerError::TimedOut { detail: name() }, 503, "unavailable"),
+            (AnswerError::Damaged { detail: name() }, 503, "unavailable"),
             (AnswerError::TooLarge { detail: name() }, 422, "report-too-large"),
             (full().into(), 503, "unavailable"),
             (AnswerError::Catalogue("away".into()), 503, "unavailable"),
+            (AnswerError::Lake("gone".into()), 503, "unavailable"),
             (AnswerError::Database(sqlx::Error::PoolTimedOut), 503, "unavailable"),
             (AnswerError::internal("a bug"), 500, "internal"),
         ] {

@@ -23,7 +23,7 @@ use crate::{State, answer::AnswerError};
 pub struct IncidentView {
     /// Its number.
     pub id: i64,
-    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine`, `clock` or `outdated`.
+    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine`, `clock`, `outdated` or `damaged_file`.
     pub kind: String,
     /// The job, source or report that it is about.
     pub subject: String,
@@ -59,7 +59,7 @@ pub struct IncidentsQuery {
     after: Option<Cursor>,
 }
 
-/// What is or was wrong, the newest first: failed jobs, stale sources, drift, quarantine.
+/// What is or was wrong, the newest first: failed jobs, stale sources, drift, quarantine, damaged files.
 #[utoipa::path(get, path = "/jobs/incidents", tag = "jobs", params(IncidentsQuery),
     responses((status = 200, body = Page<IncidentView>)))]
 pub async fn list(

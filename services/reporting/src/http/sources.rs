@@ -22,8 +22,8 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
-    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "breaker": "closed", "quarantined": 0,
-    "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {},
+    "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "zone_data": "2026f",
+    "breaker": "closed", "quarantined": 0, "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {},
 }))]
 pub struct SourceView {
     /// The source.
@@ -41,6 +41,8 @@ pub struct SourceView {
     /// Seconds by which its clock was ahead of the reporting database's when last polled; beyond the tolerance no figure
     /// of it is final.
     pub clock_ahead_seconds: i64,
+    /// Version of the zone data that it computes local times by; null when it does not say.
+    pub zone_data: Option<String>,
     /// State of this process's circuit breaker.
     #[schema(value_type = String)]
     pub breaker: serde_json::Value,
@@ -105,6 +107,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
         last_success: status.last_success,
         lag_seconds: status.lag_seconds,
         clock_ahead_seconds: status.clock_ahead_seconds,
+        zone_data: status.zone_data,
         breaker: serde_json::to_value(status.breaker).map_err(ApiError::internal)?,
         quarantined: status.quarantined,
         quarantined_by_dataset: status.quarantined_by_dataset,

@@ -117,7 +117,7 @@ macro_rules! query_sales {
             Sale,
             r#"SELECT s.id, s.reference, s.kind AS "kind: _", s.status AS "status: _", s.receipt_number, s.store_id,
              s.register_id, s.original_sale_id AS "original_sale_id: _", s.occurred_at, s.time_zone,
-             s.business_day AS "business_day!", s.total_cents, s.offline, s.imported,
+             s.local_time::date AS "business_day!", s.total_cents, s.offline, s.imported,
              NOT EXISTS (SELECT FROM stock_tasks t WHERE t.document_id = s.id) AS "stock_settled!",
              s.refusal AS "refusal: _", s.created_at, s.voided_at FROM sales s "# + $rest,
             $($arguments)*

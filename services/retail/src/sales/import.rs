@@ -115,7 +115,7 @@ impl ImportKind for Sales {
     }
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         import: Applying,
         documents: &[Document<SaleRow>],

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kit::error::ApiError;
+use kit::fact;
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::KeyedRequest;
 use kit::stock::Step;
@@ -65,9 +66,9 @@ pub(super) async fn insert_pending(
            ON CONFLICT (register_id) DO UPDATE SET last = c.last + 1 RETURNING last),
          sale AS (
            INSERT INTO sales (reference, kind, status, receipt_number, store_id, register_id, location_id,
-             original_sale_id, occurred_at, time_zone, total_cents, idempotency_key, idempotency_digest, offline)
+             original_sale_id, occurred_at, time_zone, local_time, total_cents, idempotency_key, idempotency_digest, offline)
            SELECT $1, $2, 'pending', $3 || lpad(last::text, greatest(6, length(last::text)), '0'), $4, $5, $6, $7, $8, $9,
-             $10, $11, $12, $22
+             $24, $10, $11, $12, $22
            FROM drawn ON CONFLICT (idempotency_key) DO NOTHING RETURNING id),
          lines AS (
            INSERT INTO sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity,
@@ -99,7 +100,8 @@ pub(super) async fn insert_pending(
         &column(lines, |it| it.discount_cents),
         column(lines, |it| it.original_line_no) as _,
         draft.offline,
-        column(lines, |it| it.list_price_cents) as _
+        column(lines, |it| it.list_price_cents) as _,
+        fact::local_time(&place.time_zone, draft.occurred_at)?
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -49,7 +49,7 @@ impl Kind for Stores {
     const NAME: &'static str = "stores";
 
     async fn apply(
-        &mut self,
+        &self,
         tx: &mut PgTransaction<'_>,
         _: Applying,
         documents: &[Document<StoreRow>],

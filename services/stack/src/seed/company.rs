@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base::Tz;
 use chrono::{Days, NaiveDate};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -15,15 +15,15 @@ use crate::error::{Error, Result};
 pub(super) const WAREHOUSE: &str = "WH-MAIN";
 
 /// City and time zone of the stores, in order; a chain with more stores opens a second one in each city.
-const CITIES: [(&str, &str, Tz); 8] = [
-    ("MTL", "Montréal", Tz::America__Toronto),
-    ("VAN", "Vancouver", Tz::America__Vancouver),
-    ("TOR", "Toronto", Tz::America__Toronto),
-    ("HAL", "Halifax", Tz::America__Halifax),
-    ("CGY", "Calgary", Tz::America__Edmonton),
-    ("QUE", "Québec", Tz::America__Toronto),
-    ("WPG", "Winnipeg", Tz::America__Winnipeg),
-    ("STJ", "St. John's", Tz::America__St_Johns),
+const CITIES: [(&str, &str, &str); 8] = [
+    ("MTL", "Montréal", "America/Toronto"),
+    ("VAN", "Vancouver", "America/Vancouver"),
+    ("TOR", "Toronto", "America/Toronto"),
+    ("HAL", "Halifax", "America/Halifax"),
+    ("CGY", "Calgary", "America/Edmonton"),
+    ("QUE", "Québec", "America/Toronto"),
+    ("WPG", "Winnipeg", "America/Winnipeg"),
+    ("STJ", "St. John's", "America/St_Johns"),
 ];
 
 /// Category, its things, and the range of their prices in cents.
@@ -151,7 +151,7 @@ fn store(index: u32) -> Store {
     };
     // The first stores are the large ones; the smallest is a third of the largest.
     let size = 150 - (index % 8) * 14;
-    Store { index, code, name, city, zone, size }
+    Store { index, code, name, city, zone: zone.parse().unwrap_or(Tz::UTC), size }
 }
 
 fn product(seed: u64, index: u32) -> Product {

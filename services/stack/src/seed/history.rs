@@ -1,7 +1,7 @@
 //! What all documents of the history share: how busy a day is, when in the day things happen, what is bought.
 
+use base::Tz;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeZone, Utc};
-use chrono_tz::Tz;
 
 use super::company::{Company, Product};
 use super::random::Random;

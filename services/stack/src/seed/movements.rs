@@ -23,7 +23,7 @@ pub(super) struct Movement {
     /// Pieces; negative when goods leave.
     quantity: i64,
     at: DateTime<Utc>,
-    zone: chrono_tz::Tz,
+    zone: base::Tz,
 }
 
 /// Pieces on hand of a product at a location: SKU, location code, count.
@@ -63,7 +63,7 @@ pub(super) fn history(
     }
     for order in ordered.iter().filter(|order| order.took_stock()) {
         for line in &order.lines {
-            let day = base::date_in(order.zone, order.placed);
+            let day = order.zone.local(order.placed).date();
             ledger.entry((AT_WAREHOUSE, line.product)).or_default().push((day, line.quantity));
             movements.push(Movement {
                 reference: order.reference.clone(),
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn books_agree_but_for_the_deliberate_drift_and_no_shelf_is_below_empty() {
         let plan = plan(30, 3);
-        let company = Company::new(&plan, chrono_tz::America::Toronto);
+        let company = Company::new(&plan, "America/Toronto".parse().unwrap());
         let (sold, ordered) = (sales::history(&company, &plan), orders::history(&company, &plan));
         let (movements, stock) = history(&company, &plan, &sold, &ordered);
 
@@ -292,8 +292,8 @@ mod tests {
     #[test]
     fn a_longer_history_and_more_stores_add_documents_and_change_none() {
         let (small, large) = (plan(10, 2), plan(20, 4));
-        let company = Company::new(&large, chrono_tz::America::Toronto);
-        let few = sales::history(&Company::new(&small, chrono_tz::America::Toronto), &small);
+        let company = Company::new(&large, "America/Toronto".parse().unwrap());
+        let few = sales::history(&Company::new(&small, "America/Toronto".parse().unwrap()), &small);
         let many = sales::history(&company, &large);
         assert!(few.len() > 100);
         let without_returns = few.iter().filter(|document| document.original.is_none());
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn parts_split_no_document() {
         let plan = plan(60, 4);
-        let company = Company::new(&plan, chrono_tz::America::Toronto);
+        let company = Company::new(&plan, "America/Toronto".parse().unwrap());
         let sold = sales::history(&company, &plan);
         let (movements, _) = history(&company, &plan, &sold, &[]);
         let parts = parts(&movements);

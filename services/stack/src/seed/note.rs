@@ -27,7 +27,7 @@ impl Note {
     }
 
     /// The history to send: the noted one, where it is the one that is asked for, or else a new one, which is noted.
-    pub(super) fn begin(&self, asked: &Plan, zones: impl Iterator<Item = chrono_tz::Tz>) -> Result<Seeded> {
+    pub(super) fn begin(&self, asked: &Plan, zones: impl Iterator<Item = base::Tz>) -> Result<Seeded> {
         if let Some(seeded) = self.read()? {
             let open = Plan { until: asked.until.or(seeded.plan.until), ..asked.clone() };
             if open == seeded.plan {
@@ -41,7 +41,7 @@ impl Note {
             )));
         }
         let now = Utc::now();
-        let over = zones.map(|zone| base::date_in(zone, now) - Days::new(1)).min();
+        let over = zones.map(|zone| zone.local(now).date() - Days::new(1)).min();
         let seeded = Seeded { plan: Plan { until: asked.until.or(over), ..asked.clone() }, complete: false };
         self.write(&seeded)?;
         Ok(seeded)

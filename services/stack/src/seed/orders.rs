@@ -18,7 +18,7 @@ pub(super) struct Order {
     pub(super) customer: u32,
     pub(super) status: &'static str,
     pub(super) payment: &'static str,
-    pub(super) zone: chrono_tz::Tz,
+    pub(super) zone: base::Tz,
     pub(super) placed: DateTime<Utc>,
     pub(super) confirmed: Option<DateTime<Utc>>,
     pub(super) shipped: Option<DateTime<Utc>>,
@@ -121,5 +121,5 @@ fn advance(random: &mut Random, mut order: Order, age: u32) -> Order {
 /// One delivered order in 25 is refunded in part some days later.
 fn refunded(random: &mut Random, order: &Order, last: NaiveDate) -> Option<DateTime<Utc>> {
     let at = order.delivered? + Duration::hours(random.between(20, 90).into());
-    (random.between(0, 24) == 0 && order.allowance() > 0 && base::date_in(order.zone, at) <= last).then_some(at)
+    (random.between(0, 24) == 0 && order.allowance() > 0 && order.zone.local(at).date() <= last).then_some(at)
 }

@@ -59,6 +59,12 @@ impl Relation {
         Self { rows: extent.rows, columns, unique }
     }
 
+    /// What is known of it, as of a dataset.
+    pub(super) fn extent(self) -> Extent {
+        let key = self.unique.into_iter().next().unwrap_or_default().into_iter().collect();
+        Extent { rows: self.rows, key, columns: self.columns.into_iter().map(|it| (it.name, it.range)).collect() }
+    }
+
     /// The rows of both, as UNION ALL gives them: columns by their place.
     pub(super) fn above(mut self, below: Self) -> Self {
         self.rows += below.rows;

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use base::Tz;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::import::history::{self, ResolvedLine};
 use kit::import::{Applying, Document, Fault, Given, Outcome, Rules};
@@ -21,6 +21,8 @@ pub(super) struct Resolved<'a> {
     pub(super) customer_id: CustomerId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// Of `occurred_at` in `time_zone`; of a document that is corrected and happened when it did, what it was.
+    pub(super) local_time: NaiveDateTime,
     /// `confirmed_at`, `shipped_at`, `delivered_at`, `cancelled_at`.
     pub(super) steps: [Option<DateTime<Utc>>; 4],
     /// The stored order whose place it takes.
@@ -122,6 +124,7 @@ fn resolve<'a>(
     let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(kind.company_zone.name()).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let local_time = tz.local(occurred_at);
     let mut steps = [None; 4];
     for (step, (field, given)) in steps.iter_mut().zip(head.steps()) {
         let Given::Value(moment) = given else { continue };
@@ -132,8 +135,16 @@ fn resolve<'a>(
         let line = row.value.line.resolve(row.line, row.value.quantity, &kind.catalogue, rules);
         lines.push(line.map_err(|refusal| row.fault(refusal.field, refusal.reason))?);
     }
-    let mut resolved =
-        Resolved { document, customer_id: *customer_id, occurred_at, time_zone, steps, replaces: None, lines };
+    let mut resolved = Resolved {
+        document,
+        customer_id: *customer_id,
+        occurred_at,
+        time_zone,
+        local_time,
+        steps,
+        replaces: None,
+        lines,
+    };
     if let Some(stored) = stored {
         stored.keep(&mut resolved)?;
     }

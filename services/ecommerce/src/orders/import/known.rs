@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::import::history::{self, Line};
 use kit::import::{Document, Fault};
@@ -24,6 +24,7 @@ pub(super) struct Known {
     payment_status: PaymentStatus,
     occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    local_time: NaiveDateTime,
     confirmed_at: Option<DateTime<Utc>>,
     shipped_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
@@ -41,7 +42,7 @@ pub(super) async fn known(
     let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
     let mut known: Vec<Known> = sqlx::query_as(
         "SELECT o.id, o.reference, o.customer_id, c.reference AS customer_reference, o.status, o.payment_status, \
-         o.occurred_at, o.time_zone, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.imported \
+         o.occurred_at, o.time_zone, o.local_time, o.confirmed_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.imported \
          FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.reference = ANY($1) AND NOT o.deleted \
          ORDER BY o.id FOR NO KEY UPDATE OF o",
     )
@@ -67,6 +68,9 @@ pub(super) async fn known(
 impl Known {
     /// Keeps what is stored where the file does not say it.
     pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        if (self.occurred_at, &self.time_zone) == (resolved.occurred_at, &resolved.time_zone) {
+            resolved.local_time = self.local_time;
+        }
         for ((step, (_, given)), stored) in
             resolved.steps.iter_mut().zip(resolved.document.head().steps()).zip(self.steps())
         {

@@ -34,6 +34,7 @@ pub(super) async fn write(
             Field::Text(head.payment_status.as_str()),
             Field::Moment(it.occurred_at),
             Field::Text(&it.time_zone),
+            Field::Local(it.local_time),
             confirmed,
             shipped,
             delivered,
@@ -41,11 +42,13 @@ pub(super) async fn write(
             Field::Int8(it.lines.iter().map(|resolved| resolved.line.net()).sum()),
             Field::Bool(true),
             Field::Int8(import.id),
+            it.replaces.map_or(Field::Null, |replaced| Field::Int8(replaced.0)),
         ]);
         it.lines.iter().for_each(|resolved| resolved.line.push(id, &mut lines));
     }
-    let headers_to = "COPY orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at, \
-                      shipped_at, delivered_at, cancelled_at, total_cents, imported, import_id) FROM STDIN WITH (FORMAT binary)";
+    let headers_to = "COPY orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, local_time, \
+                      confirmed_at, shipped_at, delivered_at, cancelled_at, total_cents, imported, import_id, replaces) \
+                      FROM STDIN WITH (FORMAT binary)";
     let lines_to = "COPY order_lines (order_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
                     unit_cost_cents, discount_cents) FROM STDIN WITH (FORMAT binary)";
     history::write(tx, (headers, headers_to), (lines, lines_to)).await?;

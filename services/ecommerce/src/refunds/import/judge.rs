@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use base::Tz;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
 use sqlx::PgTransaction;
@@ -21,6 +21,8 @@ pub(super) struct Resolved<'a> {
     pub(super) order_id: OrderId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// Of `occurred_at` in `time_zone`; of a document that is corrected and happened when it did, what it was.
+    pub(super) local_time: NaiveDateTime,
     /// The stored refund whose place it takes.
     pub(super) replaces: Option<RefundId>,
     pub(super) lines: Vec<ResolvedLine>,
@@ -146,6 +148,7 @@ fn resolve<'a>(
     let time_zone = head.time_zone.as_ref().map_or(zone, |zone| zone.as_str()).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let local_time = tz.local(occurred_at);
     if occurred_at < order.occurred_at {
         let reason = format!("is before the order {reference}, which was at {}", order.occurred_at);
         return Err(first.fault("occurred_at", reason));
@@ -153,7 +156,7 @@ fn resolve<'a>(
     let of_order = left.of(order.id);
     let lines = document.rows.iter().map(|row| resolve_line(row, of_order, rules)).collect::<Result<_, _>>()?;
     let order_id = order.id;
-    Ok(Resolved { document, order_id, occurred_at, time_zone, replaces: None, lines, parts: Vec::new() })
+    Ok(Resolved { document, order_id, occurred_at, time_zone, local_time, replaces: None, lines, parts: Vec::new() })
 }
 
 fn resolve_line(row: &Row<RefundRow>, of_order: &[PaidLine], rules: Rules) -> Result<ResolvedLine, Fault> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::import::{Document, Fault};
 use sqlx::PgTransaction;
@@ -21,6 +21,7 @@ pub(super) struct Known {
     order_reference: String,
     occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    local_time: NaiveDateTime,
     pub(super) imported: bool,
     rejected: bool,
     #[sqlx(skip)]
@@ -43,7 +44,7 @@ pub(super) async fn known(
 ) -> Result<HashMap<String, Known>, ApiError> {
     let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
     let mut known: Vec<Known> = sqlx::query_as(
-        "SELECT r.id, r.reference, r.order_id, o.reference AS order_reference, r.occurred_at, r.time_zone, r.imported, \
+        "SELECT r.id, r.reference, r.order_id, o.reference AS order_reference, r.occurred_at, r.time_zone, r.local_time, r.imported, \
          r.status = 'rejected' AS rejected FROM refunds r JOIN orders o ON o.id = r.order_id \
          WHERE r.reference = ANY($1) AND NOT r.deleted ORDER BY r.id",
     )
@@ -69,6 +70,9 @@ pub(super) async fn known(
 impl Known {
     /// Keeps the amounts that are stored where the file does not say them, and the same pieces of the same line came back.
     pub(super) fn keep(&self, resolved: &mut Resolved<'_>) {
+        if (self.occurred_at, &self.time_zone) == (resolved.occurred_at, &resolved.time_zone) {
+            resolved.local_time = self.local_time;
+        }
         let stored: HashMap<i32, &Line> = self.lines.iter().map(|line| (line.line_no, line)).collect();
         for new in resolved.lines.iter_mut().filter(|_| resolved.order_id == self.order_id) {
             let same = |part: &Part| part.order_line_no == new.order_line_no && -part.quantity == new.wanted.pieces;

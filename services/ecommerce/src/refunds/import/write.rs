@@ -33,10 +33,12 @@ pub(super) async fn write(
             Field::Text("completed"),
             Field::Moment(it.occurred_at),
             Field::Text(&it.time_zone),
+            Field::Local(it.local_time),
             Field::Int8(it.parts.iter().map(|part| part.net_cents).sum()),
             Field::Bool(true),
             Field::Moment(now),
             Field::Int8(import.id),
+            it.replaces.map_or(Field::Null, |replaced| Field::Int8(replaced.0)),
         ]);
         for (line, part) in it.lines.iter().zip(&it.parts) {
             lines.push(&[
@@ -49,8 +51,8 @@ pub(super) async fn write(
             ]);
         }
     }
-    let headers_to = "COPY refunds (id, reference, order_id, status, occurred_at, time_zone, total_cents, imported, settled_at, \
-                      import_id) FROM STDIN WITH (FORMAT binary)";
+    let headers_to = "COPY refunds (id, reference, order_id, status, occurred_at, time_zone, local_time, total_cents, imported, \
+                      settled_at, import_id, replaces) FROM STDIN WITH (FORMAT binary)";
     let lines_to = "COPY refund_lines (refund_id, line_no, order_line_no, quantity, discount_cents, net_cents) \
                     FROM STDIN WITH (FORMAT binary)";
     history::write(tx, (headers, headers_to), (lines, lines_to)).await

@@ -31,7 +31,7 @@ pub(super) async fn judge<'a>(
     let known = known(tx, documents).await?;
     let (mut new, mut replaced) = (Vec::new(), Vec::new());
     for document in documents {
-        let resolved = match resolve(&names, document) {
+        let mut resolved = match resolve(&names, document) {
             Ok(resolved) => resolved,
             Err(fault) => {
                 outcome.refuse(document, fault);
@@ -52,11 +52,23 @@ pub(super) async fn judge<'a>(
             outcome
                 .refuse(document, Fault::new("reference", "this document was reversed, and is not corrected any more"));
         } else if import.replaces(document, stored.imported, difference, outcome) {
+            resolved.keep(&stored.movements);
             replaced.push(reference);
             new.push(resolved);
         }
     }
     Ok((new, replaced))
+}
+
+impl Resolved<'_> {
+    /// Movements that happened when and where they did keep the local time that they have.
+    fn keep(&mut self, stored: &ByPlace<Movement>) {
+        for (place, (_, new)) in &mut self.movements {
+            if let Some(old) = stored.get(place).filter(|old| old.at == new.at && old.zone == new.zone) {
+                new.local = old.local;
+            }
+        }
+    }
 }
 
 /// Puts a document together, or says which of its lines cannot be.
@@ -67,7 +79,9 @@ fn resolve<'a>(names: &Names, document: &'a Document<MovementRow>) -> Result<Res
         let (product, location) =
             names.ids(&it.sku, &it.location_code).map_err(|fault| Fault { line: Some(row.line), ..fault })?;
         let at = it.at().map_err(|refusal| row.fault(refusal.field, refusal.reason))?;
-        let movement = Movement { quantity: 0, reason: it.reason, at, zone: it.time_zone.as_str().to_owned() };
+        let zone = it.time_zone.as_str().to_owned();
+        let local = it.time_zone.tz().local(at);
+        let movement = Movement { quantity: 0, reason: it.reason, at, zone, local };
         let (_, sum) = movements.entry((location, product)).or_insert_with(|| (row.line, movement.clone()));
         let differs = [
             ("reason", sum.reason != movement.reason),

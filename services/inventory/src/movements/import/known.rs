@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{LocationId, ProductId};
 use kit::import::Document;
@@ -28,6 +28,7 @@ struct StoredMovement {
     reason: Reason,
     occurred_at: DateTime<Utc>,
     time_zone: String,
+    local_time: NaiveDateTime,
 }
 
 /// The stored documents by reference; withdrawn ones are none.
@@ -51,16 +52,17 @@ pub(super) async fn known(
         return Ok(known);
     }
     let movements: Vec<StoredMovement> = sqlx::query_as(
-        "SELECT reference, location_id, product_id, quantity, reason, occurred_at, time_zone FROM stock_movements
+        "SELECT reference, location_id, product_id, quantity, reason, occurred_at, time_zone, local_time FROM stock_movements
          WHERE reference = ANY($1) AND NOT reversal AND NOT deleted",
     )
     .bind(known.keys().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(&mut **tx)
     .await?;
     for it in movements {
-        let StoredMovement { reference, location_id, product_id, quantity, reason, occurred_at, time_zone } = it;
+        let StoredMovement { reference, location_id, product_id, quantity, reason, occurred_at, time_zone, local_time } =
+            it;
         if let Some(document) = known.get_mut(&reference) {
-            let movement = Movement { quantity, reason, at: occurred_at, zone: time_zone };
+            let movement = Movement { quantity, reason, at: occurred_at, zone: time_zone, local: local_time };
             document.movements.insert((location_id, product_id), movement);
         }
     }

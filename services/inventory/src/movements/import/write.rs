@@ -22,6 +22,16 @@ pub(super) async fn write(
     }
     if !replaced.is_empty() {
         sqlx::query!(
+            "INSERT INTO movement_corrections (reference, import_id, earlier_import_id, reason, occurred_at, time_zone, movements)
+             SELECT d.reference, $2, d.import_id, d.reason, d.occurred_at, d.time_zone,
+                    ARRAY(SELECT m.id FROM stock_movements m WHERE m.reference = d.reference AND NOT m.deleted)
+             FROM movement_documents d WHERE d.reference = ANY($1) ORDER BY d.reference",
+            replaced as _,
+            import.id
+        )
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query!(
             "UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted",
             replaced as _
         )
@@ -65,11 +75,12 @@ pub(super) async fn write(
                 Field::Text(movement.reason.as_str()),
                 Field::Moment(movement.at),
                 Field::Text(&movement.zone),
+                Field::Local(movement.local),
                 Field::Bool(true),
             ]);
         }
     }
-    let copy = "COPY stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, imported) \
+    let copy = "COPY stock_movements (reference, product_id, location_id, quantity, reason, occurred_at, time_zone, local_time, imported) \
                 FROM STDIN WITH (FORMAT binary)";
     rows.copy(tx, copy).await?;
     Ok(())

@@ -47,7 +47,7 @@ pub(super) struct Night {
 
 impl Night {
     pub(super) async fn read(state: &State) -> Result<Self, Fault> {
-        let due = base::today(state.config.time_zone) - Days::new(1);
+        let due = state.config.days().today() - Days::new(1);
         let since = Utc::now() - Days::new(1);
         let published = async {
             let day = publish::last_day(&state.pool, due).await?;

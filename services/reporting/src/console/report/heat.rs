@@ -70,7 +70,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(document: &Document, [down, across, of]: [&exports::Column; 3], zone: chrono_tz::Tz) -> Result<Self, Fault> {
+    fn of(document: &Document, [down, across, of]: [&exports::Column; 3], zone: base::Tz) -> Result<Self, Fault> {
         let frame = document.frame();
         let values = frame.column(&of.name).and_then(|cells| cells.cast(&DataType::Float64)).map_err(broken)?;
         let values = values.f64().map_err(broken)?;

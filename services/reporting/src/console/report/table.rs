@@ -77,7 +77,7 @@ pub(super) fn unit(report: Option<&Report>, column: &Column, currency: &str) -> 
 struct Sheet<'a> {
     columns: &'a [Column],
     units: Vec<Option<String>>,
-    zone: chrono_tz::Tz,
+    zone: base::Tz,
 }
 
 impl Sheet<'_> {
@@ -131,7 +131,7 @@ fn short(text: &str) -> Option<&'static str> {
 }
 
 /// A value as text. A number that only names something is not grouped.
-pub(in crate::console) fn text(value: &polars::prelude::AnyValue<'_>, column: &Column, zone: chrono_tz::Tz) -> String {
+pub(in crate::console) fn text(value: &polars::prelude::AnyValue<'_>, column: &Column, zone: base::Tz) -> String {
     let text = show::cell(value, column.kind, zone);
     if is_name(column) { text.replace(',', "") } else { text }
 }

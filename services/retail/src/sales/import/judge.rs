@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use base::Tz;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::id::{ProductId, StoreId};
 use kit::import::history::{self, ResolvedLine};
-use kit::import::{Applying, Document, Fault, Outcome, Row, Rules};
+use kit::import::{Applying, Document, Fault, Outcome, Row, Rules, Sum};
 use kit::stock::Catalogue;
-use kit::text::Tz;
 use sqlx::PgTransaction;
 
 use super::SaleRow;
 use super::known::{Known, known};
 use crate::ids::SaleId;
 use crate::sales::document::Kind;
+use crate::sales::left::left_to_return;
 
 /// A document with all that its codes stand for.
 pub(super) struct Resolved<'a> {
@@ -22,19 +23,14 @@ pub(super) struct Resolved<'a> {
     pub(super) store_id: StoreId,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    /// Of `occurred_at` in `time_zone`; of a document that is corrected and happened when it did, what it was.
+    pub(super) local_time: NaiveDateTime,
     /// The sale that a return gives back, as the file says it or as it is stored.
     pub(super) original_reference: Option<String>,
     pub(super) original: Option<SaleId>,
     /// The stored document whose place it takes.
     pub(super) replaces: Option<SaleId>,
     pub(super) lines: Vec<ResolvedLine>,
-}
-
-/// Pieces and minor units.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    pieces: i64,
-    cents: i64,
 }
 
 /// What came back of a product of a sale.
@@ -107,6 +103,7 @@ fn resolve<'a>(
     let time_zone = zone.or(stored.map(|it| it.time_zone.as_str())).unwrap_or(store_zone).to_owned();
     let tz: Tz = time_zone.parse().map_err(|_| Fault::new("time_zone", format!("{time_zone} is not known")))?;
     let occurred_at = head.occurred_at.within(tz).map_err(|reason| first.fault("occurred_at", reason))?;
+    let local_time = tz.local(occurred_at);
     let mixed = document.rows.iter().any(|row| row.value.quantity > 0)
         && document.rows.iter().any(|row| row.value.quantity < 0);
     let sign = if head.kind == Kind::Return { -1 } else { 1 };
@@ -119,8 +116,17 @@ fn resolve<'a>(
     goes_its_way(head.kind, &lines)?;
     let original_reference = head.original_reference.value().map(|reference| reference.as_str().to_owned());
     let (store_id, original, replaces) = (*store_id, None, None);
-    let mut resolved =
-        Resolved { document, store_id, occurred_at, time_zone, original_reference, original, replaces, lines };
+    let mut resolved = Resolved {
+        document,
+        store_id,
+        occurred_at,
+        time_zone,
+        local_time,
+        original_reference,
+        original,
+        replaces,
+        lines,
+    };
     if let Some(stored) = stored {
         stored.keep(&mut resolved)?;
     }
@@ -273,7 +279,8 @@ async fn originals_allow<'a>(
     let originals: HashMap<String, (SaleId, DateTime<Utc>)> =
         originals.into_iter().map(|(reference, id, at)| (reference, (id, at))).collect();
     let replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
-    let mut left = left_to_return(tx, &originals, &replaced).await?;
+    let ids: Vec<SaleId> = originals.values().map(|(id, _)| *id).collect();
+    let mut left = left_to_return(tx, &ids, &replaced).await?;
     let mut allowed = Vec::with_capacity(resolved.len());
     for mut it in resolved {
         let document = it.document;
@@ -302,28 +309,6 @@ fn original_of(
         }
         Some((id, _)) => Ok(Some(*id)),
     }
-}
-
-/// What is left to return of each sale and product.
-async fn left_to_return(
-    tx: &mut PgTransaction<'_>,
-    originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
-    replaced: &[SaleId],
-) -> Result<HashMap<(SaleId, ProductId), Sum>, ApiError> {
-    let left: Vec<(SaleId, ProductId, i64, i64)> = sqlx::query_as(
-        "SELECT sale_id, product_id, sum(quantity)::bigint, sum(net_cents)::bigint FROM ( \
-           SELECT l.sale_id, l.product_id, l.quantity, l.net_cents FROM sale_lines l \
-            WHERE l.sale_id = ANY($1) AND l.quantity > 0 \
-           UNION ALL \
-           SELECT r.original_sale_id, l.product_id, l.quantity, l.net_cents FROM sales r JOIN sale_lines l ON l.sale_id = r.id \
-            WHERE r.original_sale_id = ANY($1) AND r.status IN ('pending', 'completed') AND NOT r.deleted \
-            AND r.id <> ALL($2) AND l.quantity < 0) AS moved GROUP BY sale_id, product_id",
-    )
-    .bind(originals.values().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind(replaced)
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(left.into_iter().map(|(sale, product, pieces, cents)| ((sale, product), Sum { pieces, cents })).collect())
 }
 
 /// Takes what a return gives back from what is left of its sale; all of it or nothing.

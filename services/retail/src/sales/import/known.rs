@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::error::ApiError;
 use kit::import::history::{self, Line};
 use kit::import::{Document, Fault};
@@ -24,6 +24,7 @@ pub(super) struct Known {
     register_number: i32,
     occurred_at: DateTime<Utc>,
     pub(super) time_zone: String,
+    local_time: NaiveDateTime,
     pub(super) imported: bool,
     original_reference: Option<String>,
     #[sqlx(skip)]
@@ -38,7 +39,7 @@ pub(super) async fn known(
     let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
     let mut known: Vec<Known> = sqlx::query_as(
         "SELECT s.id, s.reference, s.kind, s.status, st.code AS store_code, r.number AS register_number, s.occurred_at, \
-         s.time_zone, s.imported, o.reference AS original_reference \
+         s.time_zone, s.local_time, s.imported, o.reference AS original_reference \
          FROM sales s JOIN stores st ON st.id = s.store_id JOIN registers r ON r.id = s.register_id \
          LEFT JOIN sales o ON o.id = s.original_sale_id WHERE s.reference = ANY($1) AND NOT s.deleted ORDER BY s.id",
     )
@@ -64,6 +65,9 @@ pub(super) async fn known(
 impl Known {
     /// Keeps what is stored where the file does not say it.
     pub(super) fn keep(&self, resolved: &mut Resolved<'_>) -> Result<(), Fault> {
+        if (self.occurred_at, &self.time_zone) == (resolved.occurred_at, &resolved.time_zone) {
+            resolved.local_time = self.local_time;
+        }
         let head = resolved.document.head();
         if !head.original_reference.is_said() && head.kind == self.kind {
             resolved.original_reference.clone_from(&self.original_reference);

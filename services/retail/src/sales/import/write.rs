@@ -47,15 +47,18 @@ pub(super) async fn write(
             it.original.map_or(Field::Null, |original| Field::Int8(original.0)),
             Field::Moment(it.occurred_at),
             Field::Text(&it.time_zone),
+            Field::Local(it.local_time),
             Field::Int8(it.lines.iter().map(|resolved| resolved.line.net()).sum()),
             Field::Bool(true),
             Field::Moment(now),
             Field::Int8(import.id),
+            it.replaces.map_or(Field::Null, |replaced| Field::Int8(replaced.0)),
         ]);
         it.lines.iter().for_each(|resolved| resolved.line.push(id, &mut lines));
     }
     let headers_to = "COPY sales (id, reference, kind, status, receipt_number, store_id, register_id, original_sale_id, \
-                      occurred_at, time_zone, total_cents, imported, settled_at, import_id) FROM STDIN WITH (FORMAT binary)";
+                      occurred_at, time_zone, local_time, total_cents, imported, settled_at, import_id, replaces) \
+                      FROM STDIN WITH (FORMAT binary)";
     let lines_to = "COPY sale_lines (sale_id, line_no, product_id, sku, product_name, category, quantity, unit_price_cents, \
                     unit_cost_cents, discount_cents) FROM STDIN WITH (FORMAT binary)";
     history::write(tx, (headers, headers_to), (lines, lines_to)).await?;

@@ -64,7 +64,7 @@ fn work_of(lake: &Path, statement: &str) -> Arc<Work> {
     let bytes = path.metadata().unwrap().len();
     let files: FileSet = serde_json::from_value(json!({
         "columns": calendar::columns(), "has_days": false, "rows": 29_950, "farthest": {},
-        "parts": [{ "days": null, "files": [{ "path": path, "bytes": bytes, "deletes": null }] }],
+        "parts": [{ "days": [], "files": [{ "path": path, "bytes": bytes, "deletes": null }] }],
     }))
     .unwrap();
     let key = vec![calendar::KEY.to_owned()];
@@ -76,7 +76,7 @@ fn work_of(lake: &Path, statement: &str) -> Arc<Work> {
         most_rows: 9,
     };
     let datasets = BTreeMap::from([(calendar::NAME.to_owned(), Dataset { key, files })]);
-    Arc::new(Work { shape, statement: statement.into(), datasets })
+    Arc::new(Work { shape, statement: statement.into(), datasets, kept: BTreeMap::new() })
 }
 
 /// Waits for the end of a child.

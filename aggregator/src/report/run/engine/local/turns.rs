@@ -186,7 +186,7 @@ mod tests {
             key: Vec::new(),
             most_rows: 9,
         };
-        Work { shape, statement: statement.into(), datasets: BTreeMap::new() }
+        Work { shape, statement: statement.into(), datasets: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     #[tokio::test]

@@ -1,0 +1,148 @@
+//! Keeping the rows of days. A month of a view is one file, written anew when a day of it is kept again, so that a stranger
+//! who reads the table sees each day whole and once.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use base::AdvisoryLock;
+use chrono::NaiveDate;
+use polars::prelude::*;
+
+use super::KeptView;
+use crate::commit::{self, Ended, TableChange};
+use crate::file::{self, Name};
+use crate::snapshot::{self, DataFile};
+use crate::{BUSINESS_DAY, Lake, LakeError, Table, pending, scan};
+
+impl Lake {
+    /// The lock under which rows are kept.
+    ///
+    /// # Errors
+    /// [`LakeError::Busy`] while they are being kept, here or in another replica.
+    pub async fn keeping(&self) -> Result<Arc<AdvisoryLock>, LakeError> {
+        AdvisoryLock::take(self.db(), "keeping").await?.ok_or(LakeError::Busy("keeping of rows"))
+    }
+
+    /// Keep the rows that a view has for days of one month, computed of a snapshot: all of its rows of these days. The
+    /// lock is that of [`Lake::keeping`].
+    ///
+    /// # Errors
+    /// [`LakeError::UnknownSnapshot`] when the snapshot that was read has expired meanwhile: what has changed since may be
+    /// forgotten. When the database or a file fails.
+    pub async fn keep(
+        &self,
+        lock: &Arc<AdvisoryLock>,
+        table: &Arc<Table>,
+        read: i64,
+        days: &BTreeSet<NaiveDate>,
+        rows: DataFrame,
+    ) -> Result<(), LakeError> {
+        let Some(first) = days.first().copied() else { return Ok(()) };
+        let of_month = file::month(first);
+        let newest = snapshot::current(self.db()).await?;
+        let files = snapshot::files(self.db(), newest, table.table_id, Some(of_month.clone())).await?;
+        let sql = "SELECT business_day FROM sync.kept_day
+                   WHERE table_id = $1 AND end_snapshot IS NULL AND business_day BETWEEN $2 AND $3";
+        let live = sqlx::query_scalar(sql).bind(table.table_id).bind(of_month.start()).bind(of_month.end());
+        let live: Vec<NaiveDate> = live.fetch_all(self.db()).await?;
+        let stay: HashSet<i32> = live.iter().filter(|day| !days.contains(day)).map(NaiveDate::to_epoch_days).collect();
+        let counts = count(&rows, days)?;
+        let written = self.write_kept(lock, table, first, &files, stay, rows).await?;
+        let mut tx = base::begin(self.db()).await?;
+        let head = commit::lock(&mut tx).await?;
+        let sql = "SELECT EXISTS (SELECT FROM lake.ducklake_snapshot WHERE snapshot_id = $1)";
+        if !sqlx::query_scalar(sql).bind(read).fetch_one(&mut *tx).await? {
+            return Err(LakeError::UnknownSnapshot(read));
+        }
+        let change = TableChange {
+            add: written.into_iter().collect(),
+            end: files.iter().map(Ended::of).collect(),
+            ..TableChange::of(table)
+        };
+        // Days without rows need no file, and so no snapshot.
+        let begin = if change.is_empty() {
+            read
+        } else {
+            commit::apply(&mut tx, &head, &[&change], "", &format!("kept rows of {}", table.name)).await?
+        };
+        let all: Vec<NaiveDate> = days.iter().copied().collect();
+        sqlx::query!(
+            "UPDATE sync.kept_day SET end_snapshot = greatest($3, begin_snapshot)
+             WHERE table_id = $1 AND business_day = ANY ($2) AND end_snapshot IS NULL",
+            table.table_id,
+            &all,
+            begin
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO sync.kept_day (table_id, business_day, read_snapshot, begin_snapshot, rows)
+             SELECT $1, day, $2, $3, rows FROM unnest($4::date[], $5::bigint[]) AS t (day, rows)",
+            table.table_id,
+            read,
+            begin,
+            &all,
+            &counts
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The month's new file: the days that stay as they were, and the new rows. Nothing is written of a month without rows.
+    async fn write_kept(
+        &self,
+        lock: &Arc<AdvisoryLock>,
+        table: &Arc<Table>,
+        first: NaiveDate,
+        files: &[DataFile],
+        stay: HashSet<i32>,
+        mut rows: DataFrame,
+    ) -> Result<Option<file::NewFile>, LakeError> {
+        let name = Name::of(table, Some(first));
+        let paths = file::pending([&name]);
+        let (table, files) = (Arc::clone(table), files.to_vec());
+        let write = move || {
+            let columns: Vec<&str> = table.columns().map(|column| column.name.as_str()).collect();
+            let held = scan::of_files(&table, &files)?.collect()?;
+            let days = held.column(BUSINESS_DAY)?.date()?.physical();
+            let stays: BooleanChunked = days.iter().map(|day| day.is_some_and(|day| stay.contains(&day))).collect();
+            rows = held.filter(&stays)?.vstack(&rows.select(columns.iter().copied())?)?;
+            if rows.height() == 0 {
+                return Ok(None);
+            }
+            file::write(&table, &name, &mut file::by_day(&rows)?).map(Some)
+        };
+        pending::write(self, lock, paths, write).await
+    }
+
+    /// Forget that days of a view are kept: they are computed from the datasets until they are kept again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_kept(&self, view: &KeptView, days: &[NaiveDate]) -> Result<(), LakeError> {
+        sqlx::query!(
+            "DELETE FROM sync.kept_day WHERE business_day = ANY ($2) AND end_snapshot IS NULL
+               AND table_id IN (SELECT table_id FROM sync.kept_view WHERE digest = $1)",
+            &view.digest,
+            days
+        )
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+}
+
+/// How many rows each of some days has.
+fn count(rows: &DataFrame, days: &BTreeSet<NaiveDate>) -> PolarsResult<Vec<i64>> {
+    let first = days.first().map_or(0, NaiveDate::to_epoch_days);
+    let span = days.last().map_or(0, |last| last.to_epoch_days() - first);
+    let mut counts = vec![0; usize::try_from(span).unwrap_or_default() + 1];
+    for day in rows.column(BUSINESS_DAY)?.date()?.physical().iter().flatten() {
+        if let Some(count) = usize::try_from(day - first).ok().and_then(|at| counts.get_mut(at)) {
+            *count += 1;
+        }
+    }
+    let of = |day: &NaiveDate| usize::try_from(day.to_epoch_days() - first).ok().and_then(|at| counts.get(at)).copied();
+    Ok(days.iter().map(|day| of(day).unwrap_or_default()).collect())
+}

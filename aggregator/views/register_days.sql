@@ -1,0 +1,12 @@
+/*---
+title = "Sales by day and register"
+description = "One row per day, channel, store and register with a line: what was sold there. sold_cents are without returns, tickets and returns are documents; a document is of one day and register, so that they may be added up over all of these."
+keep = "day"
+key = ["business_day", "channel", "store_id", "register_id"]
+---*/
+SELECT business_day, channel, store_id, register_id, COUNT(*) AS lines, COUNT(DISTINCT CASE WHEN NOT is_return THEN document_key END) AS tickets,
+       COUNT(DISTINCT CASE WHEN is_return THEN document_key END) AS returns, SUM(quantity) AS pieces, SUM(net_cents) AS net_cents,
+       SUM(CASE WHEN is_return THEN 0 ELSE net_cents END) AS sold_cents, SUM(discount_cents) AS discount_cents,
+       SUM(cost_cents) AS cost_cents, SUM(margin_cents) AS margin_cents
+FROM sales
+GROUP BY business_day, channel, store_id, register_id
