@@ -16,6 +16,11 @@ use super::{
 };
 use crate::metric;
 
+/// So many attempts an occurrence has at least while what fails is our own connection to the database.
+const LOST_CONNECTION_ATTEMPTS: i32 = 3;
+/// How soon the next one follows: on a connection of its own.
+const LOST_CONNECTION_WAIT: Duration = Duration::from_secs(2);
+
 /// How long a lease lasts without a heartbeat, and who we are.
 #[derive(Debug, Clone)]
 pub struct RunnerSettings {
@@ -185,17 +190,33 @@ impl Runner {
 fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Done, JobError>) -> Option<Ending> {
     match result {
         Ok(Done { outcome, quiet }) => Some(Ending::Succeeded { outcome, quiet }),
-        Err(JobError::Failed(error)) => retry_or_fail(entry, attempt, format!("{error:#}")),
+        Err(JobError::Failed(error)) => failed(entry, attempt, &error),
         // Whoever asked reads the run and can ask better. A scheduled run reports to the operator alone.
         Err(JobError::Refused(error)) if row.origin == "request" => Some(Ending::Refused(error)),
         Err(JobError::Refused(error)) => Some(Ending::Failed(error)),
         Err(JobError::NotYet { reason, again_in }) => Some(Ending::Postponed { note: reason, wait: again_in }),
         Err(JobError::Lease(LeaseLost::Cancelled { .. })) => Some(Ending::Cancelled),
         Err(JobError::Lease(LeaseLost::TakenOver { .. })) => None,
-        Err(JobError::Lease(LeaseLost::Database(error))) => {
-            retry_or_fail(entry, attempt, format!("the run's row could not be locked: {error}"))
-        }
+        Err(JobError::Lease(lost @ LeaseLost::Database(_))) => failed(entry, attempt, &lost.into()),
     }
+}
+
+fn failed(entry: &Entry, attempt: i32, error: &anyhow::Error) -> Option<Ending> {
+    let text = format!("{error:#}");
+    if attempt < LOST_CONNECTION_ATTEMPTS && is_lost_connection(error) {
+        return Some(Ending::Retry { error: text, wait: LOST_CONNECTION_WAIT });
+    }
+    retry_or_fail(entry, attempt, text)
+}
+
+/// Whether what failed was a connection of this process to its own database, which says nothing about the job.
+fn is_lost_connection(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref()).any(|error| match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
+        // The server ended the session (PostgreSQL manual, appendix A).
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    })
 }
 
 fn retry_or_fail(entry: &Entry, attempt: i32, error: String) -> Option<Ending> {

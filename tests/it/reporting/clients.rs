@@ -1,5 +1,7 @@
 //! Clients that go away, or ask nonsense on the wire: the service keeps its memory, its files and its temper.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 use system_tests::raw::{Raw, get};
 use system_tests::{Api, Stack, eventually};
@@ -13,8 +15,20 @@ fn process(stack: &Stack) -> u32 {
     stack.state().services["reporting"].pid
 }
 
+/// Files, pipes and connections of clients that the process holds; its connections to databases are its pools' affair.
 fn open_files(stack: &Stack) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", process(stack))).unwrap().count()
+    let port = format!(":{:04X}", stack.upstream("reporting").0.port());
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let clients: BTreeSet<String> = connections
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields[1].ends_with(&port))
+        .map(|fields| format!("socket:[{}]", fields[9]))
+        .collect();
+    let held = std::fs::read_dir(format!("/proc/{}/fd", process(stack))).unwrap();
+    // One may be closed meanwhile.
+    let links = held.filter_map(|it| std::fs::read_link(it.unwrap().path()).ok());
+    links.filter(|it| it.to_str().is_none_or(|it| !it.starts_with("socket:") || clients.contains(it))).count()
 }
 
 async fn none_in_flight(api: &Api) {
