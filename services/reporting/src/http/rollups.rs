@@ -39,7 +39,7 @@ pub struct RollupView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rollups {
     /// By name.
-    pub rollups: Vec<RollupView>,
+    pub items: Vec<RollupView>,
 }
 
 /// List what is kept of views.
@@ -57,5 +57,5 @@ pub async fn list(Of(state): Of<State>) -> Result<Json<Rollups>, ApiError> {
         bytes: it.bytes,
         reports: it.reports,
     };
-    Ok(Json(Rollups { rollups: rollups.into_iter().map(view).collect() }))
+    Ok(Json(Rollups { items: rollups.into_iter().map(view).collect() }))
 }
