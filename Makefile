@@ -34,7 +34,8 @@ test: setup build ## Every test, on real PostgreSQL and real processes
 soak: setup build ## The same fault campaigns at their full counts, and what each of them measured
 	TRIBUTARY_SOAK=1 $(CARGO) test --workspace -- --show-output
 
-bench: setup ## Figures beside their peers, as a table and JSON (release build); TOPICS="a b" runs only those
+bench: ## Figures beside their peers, as a table and JSON (release build); TOPICS="a b" runs only those
+	@tools/setup.sh --bench
 	$(CARGO) build --workspace --release
 	$(CARGO) bench --workspace --bench bench -- $(TOPICS)
 

@@ -9,8 +9,11 @@ use serde_json::Value;
 use crate::binaries;
 use crate::stack::Stack;
 
-/// A file of the virtual environment.
-fn of_environment(path: &str) -> PathBuf {
+/// A file or folder of the virtual environment.
+///
+/// # Panics
+/// When it is not there.
+pub fn folder(path: &str) -> PathBuf {
     let target = binaries::folder().parent().expect("target/debug lies in target").to_owned();
     let path = target.join("venv").join(path);
     assert!(path.exists(), "{} is not there: run `make setup` (the tests do not skip)", path.display());
@@ -18,7 +21,7 @@ fn of_environment(path: &str) -> PathBuf {
 }
 
 fn interpreter() -> PathBuf {
-    of_environment("bin/python")
+    folder("bin/python")
 }
 
 /// Runs a Python program; `args` are its `sys.argv[1:]`. Returns what it printed.
@@ -44,10 +47,10 @@ pub fn python(program: &str, args: &[&str]) -> String {
 /// When it fails, with its message.
 #[track_caller]
 pub fn node(program: &str, args: &[&str]) -> String {
-    let output = Command::new(of_environment("bin/node"))
+    let output = Command::new(folder("bin/node"))
         .args(["--input-type=module", "--eval", program, "--"])
         .args(args)
-        .current_dir(of_environment("javascript"))
+        .current_dir(folder("javascript"))
         .env("TZ", "UTC")
         .output()
         .expect("Node starts");

@@ -161,7 +161,10 @@ async fn every_kind_of_field_says_what_is_wrong_with_it() {
     for (row, field, says) in [
         ("a b,1,1,,,", "reference", "letters"),
         ("a,x,1,,,", "line_no", "whole number"),
-        ("a,99999999999999999999,1,,,", "line_no", "64 bits"),
+        ("a,2147483648,1,,,", "line_no", "at most 2147483647"),
+        ("a,-99999999999999999999,1,,,", "line_no", "at least -2147483648"),
+        ("a,1-2,1,,,", "line_no", "must be a whole number"),
+        ("a,1,9223372036854775808,,,", "price_cents", "at most 9223372036854775807"),
         ("a,1,12.50,,,", "price_cents", "without _cents"),
         ("a,1,-1,,,", "price_cents", "from 0"),
         ("a,1,,\"12,50\",,", "price", "point"),

@@ -1,5 +1,8 @@
 //! What stands in a cell: numbers, flags, days, moments, amounts and the checked texts of `kit`.
 
+use std::fmt::Display;
+use std::num::{IntErrorKind, ParseIntError};
+
 use base::Tz;
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
 
@@ -13,7 +16,7 @@ impl Value for i64 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| no_integer(text))
+        text.parse().map_err(|error| no_integer(text, &error, Self::MIN, Self::MAX))
     }
 }
 
@@ -21,20 +24,19 @@ impl Value for i32 {
     const FORM: Form = Form::Whole;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| no_integer(text))
+        text.parse().map_err(|error| no_integer(text, &error, Self::MIN, Self::MAX))
     }
 }
 
-/// Why a text is no whole number of a column.
-fn no_integer(text: &str) -> String {
-    if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b',')) {
-        "must be a whole number".to_owned()
-    } else if text.contains(',') {
-        "must be a whole number; a comma separates nothing in a number".to_owned()
-    } else if text.contains('.') {
-        "must be a whole number, not one with a decimal point".to_owned()
-    } else {
-        "is larger than 64 bits hold".to_owned()
+/// Why a text is no whole number of a column that holds those from `least` to `most`.
+fn no_integer(text: &str, error: &ParseIntError, least: impl Display, most: impl Display) -> String {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b','));
+    match error.kind() {
+        IntErrorKind::PosOverflow => format!("must be at most {most}"),
+        IntErrorKind::NegOverflow => format!("must be at least {least}"),
+        _ if is_number && text.contains(',') => "must be a whole number; a comma separates nothing in a number".to_owned(),
+        _ if is_number && text.contains('.') => "must be a whole number, not one with a decimal point".to_owned(),
+        _ => "must be a whole number".to_owned(),
     }
 }
 
@@ -132,6 +134,8 @@ impl Value for Major {
         if whole.is_empty() || !is_number(whole) || !is_number(fraction) || bare.ends_with('.') {
             return Err("must be an amount such as 12.50".to_owned());
         }
+        // Zeros at the end say nothing.
+        let fraction = fraction.trim_end_matches('0');
         let digits: i64 = format!("{whole}{fraction}").parse().map_err(|_| "is larger than 64 bits hold".to_owned())?;
         let decimals = u32::try_from(fraction.len()).map_err(|_| "has too many decimals".to_owned())?;
         Ok(Self { digits: if bare.len() == text.len() { digits } else { -digits }, decimals })

@@ -1,19 +1,27 @@
 //! Which forms stand in which, so that a count of statements is not mistaken for a proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, JoinOperator, Query, Select, SetExpr, Visit as _, Visitor, WindowType};
 
-/// Pairs of a form and the one around it, with how often they stood in statements.
+/// A form, and the one around it.
+pub(super) type Pair = (String, String);
+
+/// Pairs, with how often they stood in statements.
 #[derive(Debug, Default)]
-pub(super) struct Forms(BTreeMap<(String, String), usize>);
+pub(super) struct Forms(BTreeMap<Pair, usize>);
+
+/// The pairs of a statement.
+pub(super) fn pairs_of(query: &Query) -> Vec<Pair> {
+    let mut walk = Walk { around: vec!["statement".to_owned()], found: Vec::new() };
+    assert!(query.visit(&mut walk).is_continue());
+    walk.found
+}
 
 impl Forms {
     pub(super) fn add(&mut self, query: &Query) {
-        let mut walk = Walk { around: vec!["statement".to_owned()], found: Vec::new() };
-        assert!(query.visit(&mut walk).is_continue());
-        for pair in walk.found {
+        for pair in pairs_of(query) {
             *self.0.entry(pair).or_default() += 1;
         }
     }
@@ -24,12 +32,13 @@ impl Forms {
         }
     }
 
-    pub(super) fn pairs(&self) -> usize {
-        self.0.len()
+    /// Those of some pairs that stood less often.
+    pub(super) fn below(&self, least: usize, of: impl Iterator<Item = Pair>) -> BTreeSet<Pair> {
+        of.filter(|pair| self.0.get(pair).is_none_or(|count| *count < least)).collect()
     }
 
-    pub(super) fn below(&self, least: usize) -> Vec<(&(String, String), &usize)> {
-        self.0.iter().filter(|(_, count)| **count < least).collect()
+    pub(super) fn all(&self) -> BTreeSet<Pair> {
+        self.0.keys().cloned().collect()
     }
 
     /// How often each form stood anywhere.
@@ -44,7 +53,7 @@ impl Forms {
 
 struct Walk {
     around: Vec<String>,
-    found: Vec<(String, String)>,
+    found: Vec<Pair>,
 }
 
 impl Walk {
