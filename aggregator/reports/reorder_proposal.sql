@@ -28,8 +28,8 @@ x = "product"
 y = "propose"
 ---*/
 WITH sold AS (
-    SELECT product_id, SUM(quantity) AS sold
-    FROM sales
+    SELECT product_id, SUM(pieces) AS sold
+    FROM product_days
     WHERE business_day BETWEEN $start AND $as_of
     GROUP BY product_id
 ),

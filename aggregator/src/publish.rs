@@ -20,7 +20,6 @@ use base::Currency;
 use chrono::NaiveDate;
 use metrics::counter;
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, PgTransaction};
 
 pub use diff::{Changed, Diff, Total, diff};
@@ -159,8 +158,10 @@ impl Publisher {
             }
             let days = self.reports.days_behind(report, business_day);
             let scope = if difference == Difference::None { CauseScope::Days } else { CauseScope::AllRead };
-            let came = outdated::came(&mut tx, report, &days, (current.snapshot, result.snapshot), scope).await?;
-            cause = came.map(|came| came.by);
+            let marked = outdated::counted_through(&mut tx, current).await?;
+            let before = outdated::came(&mut tx, report, &days, (current.snapshot, marked), scope).await?;
+            let since = outdated::came(&mut tx, report, &days, (marked, result.snapshot), scope).await?;
+            cause = Outdated::of(current, before, since)?.map(|came| came.by);
         }
         published.revision = current.map_or(0, |current| current.revision) + 1;
         published.changed = true;
@@ -228,20 +229,17 @@ impl Publisher {
         lock.check(&mut tx).await?;
         lock_day(&mut tx, &report.name, business_day).await?;
         let Some(current) = read::current(&mut tx, &report.name, business_day).await? else { return Ok(false) };
-        let marked_through = outdated::newest_mark(&mut tx, &current).await?;
-        let (after, through) = (marked_through.map_or(after, |marked| marked.max(after)), gate.snapshot());
+        let counted_through = outdated::counted_through(&mut tx, &current).await?;
+        let (after, through) = (counted_through.max(after), gate.snapshot());
         if after >= through {
             return Ok(false);
         }
         let days = self.reports.days_behind(report, business_day);
         let came = outdated::came(&mut tx, report, &days, (after, through), CauseScope::Days).await?;
-        let Some(came) = came else { return Ok(false) };
-        // The rows of an earlier mark are kept: the lake may no longer record that they came.
-        let all = match &current.outdated {
-            Some(Json(marked)) => came.and(marked)?,
-            None => came,
-        };
-        outdated::mark(&mut tx, &current, through, Some(&all)).await?;
+        if came.is_none() {
+            return Ok(false);
+        }
+        outdated::mark(&mut tx, &current, through, Outdated::of(&current, None, came)?.as_ref()).await?;
         tx.commit().await?;
         Ok(true)
     }

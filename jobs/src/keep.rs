@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use aggregator::report::ReportError;
 use anyhow::Context as _;
 use lake::LakeError;
 use serde::Serialize;
@@ -24,8 +25,6 @@ pub struct Outcome {
     pub days: usize,
     /// Their rows.
     pub rows: usize,
-    /// Views of which a month could not be kept, with the reason.
-    pub failed: Vec<String>,
 }
 
 /// Keeps rows of views.
@@ -64,11 +63,11 @@ impl Keep {
         let reports = self.context.aggregator.reports();
         reports.tidy_rollups().await.context("the lake's views could not be brought in line with the catalogue")?;
         let as_of = reports.ended().await.context("the lake could not be read")?;
-        let (mut outcome, mut failed) = (Outcome::default(), BTreeSet::new());
+        let (mut outcome, mut left, mut failures) = (Outcome::default(), BTreeSet::new(), Vec::new());
         loop {
             run.check().await?;
-            let next = reports.next_to_keep(as_of, &failed).await.context("what is to be kept could not be found")?;
-            let Some((kept, due)) = next else { return Ok(outcome) };
+            let next = reports.next_to_keep(as_of, &left).await.context("what is to be kept could not be found")?;
+            let Some((kept, due)) = next else { break };
             match reports.keep(lock, as_of.0, &kept, &due.days).await {
                 Ok(month) => {
                     outcome.days += month.days;
@@ -77,11 +76,16 @@ impl Keep {
                     run.log(format!("{view}, {}: {days} days, {rows} rows", month.first.format("%Y-%m"))).await;
                 }
                 Err(error) => {
-                    let name = &kept.view.name;
-                    outcome.failed.push(format!("{name}: {:#}", anyhow::Error::new(error)));
-                    failed.insert(name.clone());
+                    let (view, month) = (kept.view.name.clone(), due.month());
+                    // What was overtaken is for the next run.
+                    if !matches!(&error, ReportError::Lake(error) if matches!(**error, LakeError::Overtaken)) {
+                        let error = anyhow::Error::new(error);
+                        failures.push(format!("{view}, {}: {error:#}", month.format("%Y-%m")));
+                    }
+                    left.insert((view, month));
                 }
             }
         }
+        if failures.is_empty() { Ok(outcome) } else { Err(anyhow::anyhow!("{}", failures.join("; ")).into()) }
     }
 }

@@ -113,11 +113,16 @@ impl Job for Restate {
         // What comes meanwhile is in none of what is published here, and looked at by the next run.
         let gate = self.context.gate().await?;
         let changed = ChangedDays::read(aggregator.db()).await?;
+        let marked = if arguments.outdated { marked_days(aggregator.db()).await? } else { BTreeMap::new() };
         for report in publishing::reports(aggregator, None, Grains::All)? {
-            let looks = match report.grain {
+            let mut looks = match report.grain {
                 Grain::Day => self.days_to_look_at(&report, &gate, &changed, window).await?,
                 Grain::Snapshot => self.moment_to_make_final(&report, &gate).await?,
             };
+            // What they changed may have been forgotten with the snapshots: the mark says that they are wrong.
+            let known: BTreeSet<NaiveDate> = looks.iter().map(|look| look.day).collect();
+            let marked = marked.get(&report.name).into_iter().flatten().filter(|day| !known.contains(day));
+            looks.extend(marked.map(|day| Look { day: *day, after: gate.snapshot(), late: false }));
             for Look { day, after, late } in looks {
                 if day < window {
                     outcome.beyond_window.insert(day);
@@ -147,6 +152,16 @@ impl Job for Restate {
         }
         Ok(outcome)
     }
+}
+
+/// The days of each report of which what is published is marked as outdated.
+async fn marked_days(db: &PgPool) -> Result<BTreeMap<String, BTreeSet<NaiveDate>>, JobError> {
+    let found = publish::outdated(db).await.context("what is outdated could not be read")?;
+    let mut days = BTreeMap::<_, BTreeSet<_>>::new();
+    for it in found {
+        days.entry(it.report).or_default().insert(it.business_day);
+    }
+    Ok(days)
 }
 
 /// The newest snapshot that changed each day of each dataset, as long as snapshots are kept. `None`: of no day.

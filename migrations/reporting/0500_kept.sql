@@ -8,10 +8,12 @@ CREATE TABLE sync.kept_view (
     view      text NOT NULL,
     inputs    text[] NOT NULL,
     wanted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_snapshot bigint NOT NULL DEFAULT 0,
     CONSTRAINT kept_view_has_inputs CHECK (cardinality(inputs) > 0)
 );
 COMMENT ON TABLE sync.kept_view IS 'The tables of the lake that hold the rows of a view; one for each SELECT that the view has had';
-COMMENT ON COLUMN sync.kept_view.digest IS 'Of the SELECT with the views that it reads in their place';
+COMMENT ON COLUMN sync.kept_view.digest IS 'Of its name and of the SELECT with the views that it reads in their place';
+COMMENT ON COLUMN sync.kept_view.ended_snapshot IS 'The last snapshot that ended all of its days; what was read before it is not kept after it';
 COMMENT ON COLUMN sync.kept_view.inputs IS 'The datasets that the SELECT comes down to';
 COMMENT ON COLUMN sync.kept_view.wanted_at IS 'When a catalogue last had this SELECT; long after it, the table is dropped';
 CREATE INDEX kept_view_by_digest ON sync.kept_view (digest);
@@ -48,3 +50,27 @@ END
 $$;
 CREATE TRIGGER changed_day_forgets_outdated_days AFTER DELETE ON sync.changed_day
     REFERENCING OLD TABLE AS forgotten FOR EACH STATEMENT EXECUTE FUNCTION sync.forget_outdated_days();
+
+-- A change that names no days ends all that is kept of a dataset's views, from its snapshot on; the answer is how many days.
+CREATE FUNCTION sync.end_kept_days(since bigint, datasets text[]) RETURNS bigint LANGUAGE sql AS $$
+    UPDATE sync.kept_view SET ended_snapshot = greatest(ended_snapshot, since) WHERE inputs && datasets;
+    WITH ended AS (
+        UPDATE sync.kept_day AS kept SET end_snapshot = greatest(since, kept.begin_snapshot)
+          FROM sync.kept_view AS view
+         WHERE view.table_id = kept.table_id AND view.inputs && datasets AND kept.end_snapshot IS NULL
+        RETURNING kept.business_day)
+    SELECT count(*) FROM ended;
+$$;
+
+-- What DuckDB writes with the owner's password names no days.
+CREATE FUNCTION sync.end_days_of_others() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM sync.end_kept_days(NEW.snapshot_id, array_agg(DISTINCT t.table_name::text))
+       FROM regexp_matches(NEW.changes_made, '[a-z_]+:([0-9]+)', 'g') AS touched (id)
+       JOIN lake.ducklake_table t ON t.table_id = touched.id[1]::bigint
+     HAVING count(*) > 0;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER changes_of_others_end_kept_days AFTER INSERT ON lake.ducklake_snapshot_changes
+    FOR EACH ROW WHEN (NEW.author IS DISTINCT FROM 'tributary') EXECUTE FUNCTION sync.end_days_of_others();

@@ -39,6 +39,8 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     }
     year(&stack, lines).await?;
     let day = company::last_day().succ_opt().context("a day after the last")?;
+    // As on every morning before: the rows of views are kept of the year.
+    ended(&stack, "/reporting/api/v1/jobs/keep/runs", &json!({})).await?;
     new_day(&stack, day).await?;
 
     let begun = Instant::now();

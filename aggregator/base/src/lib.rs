@@ -5,6 +5,7 @@ mod advisory_lock;
 mod backoff;
 mod begin;
 mod compute;
+pub mod copy;
 mod currency;
 mod day;
 mod digest;

@@ -2,8 +2,9 @@
 //!
 //! The rows of a view for a day were computed of one snapshot, the one that was read. **They count in a snapshot when
 //! they are live in it and no input of the view has changed that day since what was read**: late rows, vanished days,
-//! whole re-reads, compaction and time travel need no rule of their own, and another SELECT is another view. What does
-//! not count is computed from the datasets, so that kept rows are never wrong and never missing.
+//! whole re-reads, compaction and time travel need no rule of their own, and another SELECT is another view. What names no
+//! days, a column that goes or a write of DuckDB's, ends all that is kept of it. What does not count is computed from the
+//! datasets, so that kept rows are never wrong and never missing.
 
 mod keep;
 mod public;
@@ -16,7 +17,7 @@ use chrono::{Datelike as _, Days, NaiveDate};
 use sqlx::FromRow;
 
 use crate::table::{Ids, Place};
-use crate::{Column, FileSet, Lake, LakeError, Table, TableDefinition, snapshot};
+use crate::{Column, FileSet, Lake, LakeError, Table, TableDefinition, file, snapshot};
 
 /// The lake's schema of kept rows.
 const SCHEMA: &str = "kept";
@@ -26,7 +27,7 @@ const SCHEMA: &str = "kept";
 pub struct KeptView {
     /// Its name among the views.
     pub name: String,
-    /// Of its SELECT with the views that it reads in their place, hexadecimal: another one means other rows.
+    /// Of its name and of its SELECT with the views that it reads in their place, hexadecimal: another one means other rows.
     pub digest: String,
     /// That SELECT.
     pub select: String,
@@ -69,6 +70,14 @@ pub struct Due {
     pub days: BTreeSet<NaiveDate>,
     /// The oldest snapshot that changed one of them since it was kept; 0 when that is forgotten, or there is none.
     pub since: i64,
+}
+
+impl Due {
+    /// The first day of the month.
+    #[must_use]
+    pub fn month(&self) -> NaiveDate {
+        *file::month(self.days.first().copied().unwrap_or_default()).start()
+    }
 }
 
 /// What is kept of a view.

@@ -309,6 +309,11 @@ async fn widen(
         .execute(&mut *tx)
         .await?;
         note_schema_version(tx, snapshot, head, table_id).await?;
+        if !removed.is_empty() {
+            sqlx::query_scalar!(r#"SELECT sync.end_kept_days($1, ARRAY[$2]) AS "ended!""#, snapshot, &definition.name)
+                .fetch_one(&mut *tx)
+                .await?;
+        }
     }
     let mapping_id = mapping_id.unwrap_or(head.next_file_id);
     Ok(Ids { table_id, partition_id, mapping_id, columns: columns.into_iter().map(|(id, _)| id).collect() })

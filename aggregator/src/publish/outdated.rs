@@ -2,6 +2,7 @@
 //! again by itself. A mark is added and never changed; the newest of a revision counts.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -33,22 +34,45 @@ struct OfDataset {
 }
 
 impl Outdated {
-    /// These rows and others, which came at other times.
-    pub(super) fn and(self, others: &Self) -> serde_json::Result<Self> {
+    /// All that came for a revision, as its mark counts it and since; `before` is what the lake still records of the time up
+    /// to the mark, and tells of datasets that the mark does not name.
+    pub(super) fn of(
+        revision: &Revision,
+        before: Option<Self>,
+        since: Option<Self>,
+    ) -> serde_json::Result<Option<Self>> {
+        let marked = revision.outdated.as_ref().map(|Json(marked)| marked.clone());
+        let known = match (marked, before) {
+            (Some(marked), Some(before)) => Some(marked.and(&before, |_, _| ())?),
+            (marked, before) => marked.or(before),
+        };
+        match (known, since) {
+            (Some(known), Some(since)) => known.and(&since, OfDataset::add).map(Some),
+            (known, since) => Ok(known.or(since)),
+        }
+    }
+
+    /// These rows and others; `both` says what becomes of a dataset that is in both.
+    fn and(self, others: &Self, both: fn(&mut OfDataset, OfDataset)) -> serde_json::Result<Self> {
         let mut of_datasets = BTreeMap::<_, OfDataset>::new();
         for by in [&self.by, &others.by] {
             for came in Vec::<OfDataset>::deserialize(by)? {
-                let sum = of_datasets.entry((came.source.clone(), came.dataset.clone()));
-                sum.and_modify(|sum| {
-                    sum.added += came.added;
-                    sum.changed += came.changed;
-                    sum.removed += came.removed;
-                })
-                .or_insert(came);
+                match of_datasets.entry((came.source.clone(), came.dataset.clone())) {
+                    Entry::Vacant(entry) => drop(entry.insert(came)),
+                    Entry::Occupied(mut entry) => both(entry.get_mut(), came),
+                }
             }
         }
         let by = serde_json::to_value(of_datasets.into_values().collect::<Vec<_>>())?;
         Ok(Self { since: self.since.min(others.since), by })
+    }
+}
+
+impl OfDataset {
+    fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.removed += other.removed;
     }
 }
 
@@ -102,8 +126,8 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// The snapshot up to which the newest mark of a revision counts rows.
-pub(super) async fn newest_mark(tx: &mut PgConnection, revision: &Revision) -> Result<Option<i64>, sqlx::Error> {
+/// The snapshot up to which the rows are counted that came for a revision: its own, or that of its newest mark.
+pub(super) async fn counted_through(tx: &mut PgConnection, revision: &Revision) -> Result<i64, sqlx::Error> {
     let newest = sqlx::query_scalar!(
         r#"SELECT snapshot AS "snapshot!" FROM published.newest_mark
             WHERE report = $1 AND business_day = $2 AND revision = $3"#,
@@ -111,7 +135,7 @@ pub(super) async fn newest_mark(tx: &mut PgConnection, revision: &Revision) -> R
         revision.business_day,
         revision.revision
     );
-    newest.fetch_optional(tx).await
+    Ok(newest.fetch_optional(tx).await?.map_or(revision.snapshot, |marked| marked.max(revision.snapshot)))
 }
 
 /// Which rows are counted as the cause of a change.

@@ -9,7 +9,6 @@
 pub mod amount;
 pub mod client;
 pub mod config;
-pub mod copy;
 pub mod correlation;
 pub mod db;
 pub mod error;
@@ -28,3 +27,5 @@ pub mod serve;
 pub mod stock;
 pub mod telemetry;
 pub mod text;
+
+pub use base::copy;

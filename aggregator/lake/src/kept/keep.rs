@@ -2,13 +2,16 @@
 //! who reads the table sees each day whole and once.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base::AdvisoryLock;
 use chrono::NaiveDate;
 use polars::prelude::*;
+use sqlx::PgConnection;
 
 use super::KeptView;
+use crate::checksum::{Damage, paths};
 use crate::commit::{self, Ended, TableChange};
 use crate::file::{self, Name};
 use crate::snapshot::{self, DataFile};
@@ -26,9 +29,12 @@ impl Lake {
     /// Keep the rows that a view has for days of one month, computed of a snapshot: all of its rows of these days. The
     /// lock is that of [`Lake::keeping`].
     ///
+    /// A month whose file is damaged is kept anew without it: its other days count no more.
+    ///
     /// # Errors
     /// [`LakeError::UnknownSnapshot`] when the snapshot that was read has expired meanwhile: what has changed since may be
-    /// forgotten. When the database or a file fails.
+    /// forgotten. [`LakeError::Overtaken`] when somebody else has kept days of the month meanwhile, or what has no days has
+    /// changed. When the database or a file fails.
     pub async fn keep(
         &self,
         lock: &Arc<AdvisoryLock>,
@@ -45,7 +51,15 @@ impl Lake {
                    WHERE table_id = $1 AND end_snapshot IS NULL AND business_day BETWEEN $2 AND $3";
         let live = sqlx::query_scalar(sql).bind(table.table_id).bind(of_month.start()).bind(of_month.end());
         let live: Vec<NaiveDate> = live.fetch_all(self.db()).await?;
-        let stay: HashSet<i32> = live.iter().filter(|day| !days.contains(day)).map(NaiveDate::to_epoch_days).collect();
+        let mut stay: HashSet<i32> =
+            live.iter().filter(|day| !days.contains(day)).map(NaiveDate::to_epoch_days).collect();
+        let mut ended: BTreeSet<NaiveDate> = days.clone();
+        if let Err(error) = self.examine_unread(table, &files).await {
+            let LakeError::Damaged(damage) = error else { return Err(error) };
+            tracing::warn!(%damage, "kept rows are damaged: their days are computed anew");
+            stay.clear();
+            ended.extend(live);
+        }
         let counts = count(&rows, days)?;
         let written = self.write_kept(lock, table, first, &files, stay, rows).await?;
         let mut tx = base::begin(self.db()).await?;
@@ -53,6 +67,9 @@ impl Lake {
         let sql = "SELECT EXISTS (SELECT FROM lake.ducklake_snapshot WHERE snapshot_id = $1)";
         if !sqlx::query_scalar(sql).bind(read).fetch_one(&mut *tx).await? {
             return Err(LakeError::UnknownSnapshot(read));
+        }
+        if self.is_overtaken(&mut tx, table, read, newest, &of_month).await? {
+            return Err(LakeError::Overtaken);
         }
         let change = TableChange {
             add: written.into_iter().collect(),
@@ -65,16 +82,17 @@ impl Lake {
         } else {
             commit::apply(&mut tx, &head, &[&change], "", &format!("kept rows of {}", table.name)).await?
         };
-        let all: Vec<NaiveDate> = days.iter().copied().collect();
+        let ended: Vec<NaiveDate> = ended.into_iter().collect();
         sqlx::query!(
             "UPDATE sync.kept_day SET end_snapshot = greatest($3, begin_snapshot)
              WHERE table_id = $1 AND business_day = ANY ($2) AND end_snapshot IS NULL",
             table.table_id,
-            &all,
+            &ended,
             begin
         )
         .execute(&mut *tx)
         .await?;
+        let all: Vec<NaiveDate> = days.iter().copied().collect();
         sqlx::query!(
             "INSERT INTO sync.kept_day (table_id, business_day, read_snapshot, begin_snapshot, rows)
              SELECT $1, day, $2, $3, rows FROM unnest($4::date[], $5::bigint[]) AS t (day, rows)",
@@ -87,6 +105,23 @@ impl Lake {
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Whether days of the month were kept by another after this one looked at its files, or something ended what is kept of
+    /// the view after the snapshot that was read.
+    async fn is_overtaken(
+        &self,
+        tx: &mut PgConnection,
+        table: &Table,
+        read: i64,
+        newest: i64,
+        of_month: &RangeInclusive<NaiveDate>,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = "SELECT EXISTS (SELECT FROM sync.kept_day
+                                  WHERE table_id = $1 AND begin_snapshot > $3 AND business_day BETWEEN $4 AND $5)
+                       OR EXISTS (SELECT FROM sync.kept_view WHERE table_id = $1 AND ended_snapshot > $2)";
+        let asked = sqlx::query_scalar(sql).bind(table.table_id).bind(read).bind(newest);
+        asked.bind(of_month.start()).bind(of_month.end()).fetch_one(tx).await
     }
 
     /// The month's new file: the days that stay as they were, and the new rows. Nothing is written of a month without rows.
@@ -103,17 +138,35 @@ impl Lake {
         let paths = file::pending([&name]);
         let (table, files) = (Arc::clone(table), files.to_vec());
         let write = move || {
-            let columns: Vec<&str> = table.columns().map(|column| column.name.as_str()).collect();
-            let held = scan::of_files(&table, &files)?.collect()?;
-            let days = held.column(BUSINESS_DAY)?.date()?.physical();
-            let stays: BooleanChunked = days.iter().map(|day| day.is_some_and(|day| stay.contains(&day))).collect();
-            rows = held.filter(&stays)?.vstack(&rows.select(columns.iter().copied())?)?;
+            rows = rows.select(table.columns().map(|column| column.name.as_str()))?;
+            if !stay.is_empty() {
+                let held = scan::of_files(&table, &files)?.collect()?;
+                let days = held.column(BUSINESS_DAY)?.date()?.physical();
+                let stays: BooleanChunked = days.iter().map(|day| day.is_some_and(|day| stay.contains(&day))).collect();
+                rows = held.filter(&stays)?.vstack(&rows)?;
+            }
             if rows.height() == 0 {
                 return Ok(None);
             }
             file::write(&table, &name, &mut file::by_day(&rows)?).map(Some)
         };
         pending::write(self, lock, paths, write).await
+    }
+
+    /// Forget the days of a view whose kept rows are in a damaged file.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_damaged(&self, view: &KeptView, damage: &Damage) -> Result<(), LakeError> {
+        let newest = snapshot::current(self.db()).await?;
+        let Some(table) = self.kept_table(newest, view).await? else { return Ok(()) };
+        let files = snapshot::files(self.db(), newest, table.table_id, None).await?;
+        let damaged = files.iter().filter(|file| paths(&table, std::slice::from_ref(file)).contains(&damage.path));
+        for (first, last) in damaged.filter_map(|file| file.first_day.zip(file.last_day)) {
+            let days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).collect();
+            self.forget_kept(view, &days).await?;
+        }
+        Ok(())
     }
 
     /// Forget that days of a view are kept: they are computed from the datasets until they are kept again.

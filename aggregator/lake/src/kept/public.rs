@@ -12,21 +12,27 @@ struct Public {
     view_id: i64,
     view_name: String,
     sql: String,
+    is_ours: bool,
 }
 
 impl Lake {
-    /// Make the public views those of a catalogue; the answer is how many were made, changed or dropped.
+    /// Make the public views those of a catalogue; the answer is how many were made, changed or dropped. A view that somebody
+    /// else made stays, unless its name is needed.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn publish_views(&self, views: &[KeptView]) -> Result<u64, LakeError> {
         let mut tx = base::begin(self.db()).await?;
         let mut head = commit::lock(&mut tx).await?;
-        let sql = "SELECT view_id, view_name, sql FROM lake.ducklake_view WHERE end_snapshot IS NULL ORDER BY view_id";
+        let sql =
+            "SELECT view_id, view_name, sql, EXISTS (SELECT FROM sync.kept_view WHERE view = view_name) AS is_ours
+                   FROM lake.ducklake_view WHERE end_snapshot IS NULL ORDER BY view_id";
         let public: Vec<Public> = sqlx::query_as(sql).fetch_all(&mut *tx).await?;
         let is_same = |public: &Public, view: &KeptView| public.view_name == view.name && public.sql == view.select;
         let mut changes = 0;
-        for old in public.iter().filter(|old| !views.iter().any(|view| is_same(old, view))) {
+        let is_named = |old: &Public| views.iter().any(|view| view.name == old.view_name);
+        let stays = |old: &Public| views.iter().any(|view| is_same(old, view)) || !(old.is_ours || is_named(old));
+        for old in public.iter().filter(|old| !stays(old)) {
             let token = format!("dropped_view:{}", old.view_id);
             let snapshot =
                 commit::snapshot_of_schema(&mut tx, &head, head.next_catalog_id, head.next_file_id, &token).await?;

@@ -88,7 +88,7 @@ pub(crate) fn kept(
         return Err(Fault::new(format!("`key` lacks {column}, by which the rows are grouped")));
     }
     let select = printed(select);
-    let digest = base::sha256_hex(format!("{MEANING}\n{columns:?}\n{select}"));
+    let digest = base::sha256_hex(format!("{MEANING}\n{name}\n{columns:?}\n{select}"));
     let view = KeptView { name: name.to_owned(), digest, select, columns, inputs: inputs.into_iter().collect() };
     Ok(Kept { view, key, is_proved: !proved.is_empty() })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use futures_util::TryStreamExt as _;
+use lake::FileSet;
 use polars::prelude::DataFrame;
 use serde_json::Value;
 
@@ -69,6 +70,13 @@ enum ViewRows {
     Kept,
     /// From the datasets alone.
     Computed,
+}
+
+/// Why a computation failed.
+enum Blame {
+    /// Kept rows are damaged: the datasets have the answer.
+    Kept,
+    Other(ReportError),
 }
 
 impl Question {
@@ -184,7 +192,10 @@ impl Reports {
         };
         match computed {
             Ok(computed) => Ok(question.answer(computed)),
-            Err(error) => Err(self.blame(error, question, &work).await),
+            Err(error) => match self.blame(error, question, &work).await {
+                Blame::Kept => Box::pin(self.compute(&question.clone().on_datasets(), bounds)).await,
+                Blame::Other(error) => Err(error),
+            },
         }
     }
 
@@ -204,7 +215,7 @@ impl Reports {
         if let Some(known) = known {
             return Ok(Filed::Rows(question.answer(known?)));
         }
-        let order = Order { how, few: bounds.kept.then_some(FEW) };
+        let order = Order { how: how.clone(), few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
         let rows = match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
             Ok(Filed::File(told)) => return Ok(Filed::File(told)),
@@ -217,20 +228,30 @@ impl Reports {
         };
         match computed {
             Ok(computed) => Ok(Filed::Rows(question.answer(computed))),
-            Err(error) => Err(self.blame(error, question, &work).await),
+            Err(error) => match self.blame(error, question, &work).await {
+                Blame::Kept => Box::pin(self.file(&question.clone().on_datasets(), bounds, how)).await,
+                Blame::Other(error) => Err(error),
+            },
         }
     }
 
-    /// Why computing failed: where a file that it read is damaged, that.
-    async fn blame(&self, error: ReportError, question: &Question, work: &Work) -> ReportError {
+    /// Why computing failed: where a file that it read is damaged, that. Kept rows that are damaged count no more.
+    async fn blame(&self, error: ReportError, question: &Question, work: &Work) -> Blame {
         if !matches!(error, ReportError::Engine { .. } | ReportError::Crashed { .. } | ReportError::Lake(_)) {
-            return error;
+            return Blame::Other(error);
         }
         let below = |path: &Path| Some(path.strip_prefix(self.lake.dir()).ok()?.to_string_lossy().into_owned());
-        let paths: Vec<String> = work.datasets.values().flat_map(|it| it.files.paths()).filter_map(below).collect();
-        let Ok(Some(damage)) = self.lake.find_damage(&paths).await else { return error };
+        let paths: Vec<String> = work.files().flat_map(FileSet::paths).filter_map(below).collect();
+        let Ok(Some(damage)) = self.lake.find_damage(&paths).await else { return Blame::Other(error) };
+        if let Some(kept) = question.report.kept.values().find(|kept| kept.view.table() == damage.dataset) {
+            tracing::error!(%damage, "kept rows are damaged: their days are computed from the datasets");
+            return match self.lake.forget_damaged(&kept.view, &damage).await {
+                Ok(()) => Blame::Kept,
+                Err(error) => Blame::Other(error.into()),
+            };
+        }
         let (report, cure) = (question.report.name.clone(), self.sources.cure(&damage));
-        ReportError::Damaged { report, snapshot: question.snapshot, damage: Box::new(damage), cure }
+        Blame::Other(ReportError::Damaged { report, snapshot: question.snapshot, damage: Box::new(damage), cure })
     }
 
     async fn kept_rows(&self, key: &Key) -> Option<Arc<Computed>> {
@@ -244,6 +265,8 @@ impl Reports {
         let Question { report, bound, snapshot, .. } = question;
         let mut kept = BTreeMap::new();
         if question.views == ViewRows::Kept {
+            // Of kept rows no dataset is opened, which would say so.
+            self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
             for (name, view) in &report.kept {
                 kept.insert(name.clone(), self.kept_input(*snapshot, view, &bound.days).await?);
             }

@@ -98,6 +98,17 @@ pub(crate) struct Work {
     pub(crate) kept: BTreeMap<String, KeptInput>,
 }
 
+impl Work {
+    /// The files that computing may read.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileSet> {
+        let kept = self.kept.values().flat_map(|input| {
+            let others = input.others.iter().flat_map(|others| others.datasets.values());
+            input.rows.iter().chain(others.map(|dataset| &dataset.files))
+        });
+        self.datasets.values().map(|dataset| &dataset.files).chain(kept)
+    }
+}
+
 /// A view whose rows are kept: those that count in the snapshot, and its SELECT over the other days. One of them is there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct KeptInput {

@@ -96,10 +96,11 @@ impl Reports {
     /// When the database fails.
     pub async fn tidy_rollups(&self) -> Result<(), ReportError> {
         let views: Vec<_> = self.catalogue().kept().map(|kept| kept.view.clone()).collect();
-        self.lake.publish_views(&views).await?;
+        // First what tells our views from those of others.
         for view in &views {
             self.lake.table_to_keep(view).await?;
         }
+        self.lake.publish_views(&views).await?;
         self.lake.drop_unwanted().await?;
         Ok(())
     }
@@ -116,18 +117,20 @@ impl Reports {
         Ok((snapshot, ended.unwrap_or(today - Days::new(3))))
     }
 
-    /// What is to be kept as of a snapshot, up to a day: the month of a view with the oldest change.
+    /// What is to be kept as of a snapshot, up to a day: the month of a view with the oldest change, but for some months,
+    /// each named by its view and first day.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn next_to_keep(
         &self,
         (snapshot, last): (i64, NaiveDate),
-        not_of: &BTreeSet<String>,
+        but: &BTreeSet<(String, NaiveDate)>,
     ) -> Result<Option<(Arc<Kept>, Due)>, ReportError> {
         let mut next: Option<(Arc<Kept>, Due)> = None;
-        for kept in self.catalogue().kept().filter(|kept| !not_of.contains(&kept.view.name)) {
-            let oldest = self.lake.due(snapshot, &kept.view, last).await?.into_iter().next();
+        for kept in self.catalogue().kept() {
+            let due = self.lake.due(snapshot, &kept.view, last).await?;
+            let oldest = due.into_iter().find(|due| !but.contains(&(kept.view.name.clone(), due.month())));
             if let Some(due) = oldest
                 && next.as_ref().is_none_or(|(_, held)| due.since < held.since)
             {
@@ -197,7 +200,7 @@ impl Reports {
     }
 
     /// Compares the rows that are kept of a view and count with what its definition gives, and with `repair` forgets the
-    /// days that differ: they are computed from the datasets until they are kept again.
+    /// days that differ or are in a damaged file: they are computed from the datasets until they are kept again.
     ///
     /// # Errors
     /// When the rows cannot be read or computed.
@@ -214,7 +217,23 @@ impl Reports {
             let held = self.lake.kept(snapshot, &kept.view, &of_days).await?;
             let Some(files) = held.map(|rows| rows.files) else { continue };
             let held = move || Ok::<_, LakeError>(files.frame(&lake::References::default())?.collect()?);
-            let held = self.lake.compute().run(held).await?;
+            let held = match self.lake.compute().run(held).await {
+                Ok(held) => held,
+                Err(error) => {
+                    tracing::warn!(
+                        view = kept.view.name,
+                        error = base::error_chain(&error),
+                        "kept rows cannot be read"
+                    );
+                    found.days += days.len();
+                    let days: Vec<NaiveDate> = days.into_iter().collect();
+                    if repair {
+                        self.lake.forget_kept(&kept.view, &days).await?;
+                    }
+                    found.wrong.extend(days);
+                    continue;
+                }
+            };
             let right = self.computed(snapshot, kept, &days).await?;
             found.days += days.len();
             found.rows += right.height();

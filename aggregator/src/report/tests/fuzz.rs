@@ -95,7 +95,8 @@ fn run_on_both(first: u64, count: u64, pairs: Option<&Arc<BTreeSet<Pair>>>) -> F
         let seeds = (first..first + count).filter(move |seed| (seed ^ (seed >> 2)) % 2 == of);
         let pairs = pairs.cloned();
         let is_wanted = move |sql: &str| {
-            let has = |pairs: &BTreeSet<Pair>| parse(sql).is_ok_and(|it| pairs_of(&it).iter().any(|it| pairs.contains(it)));
+            let has =
+                |pairs: &BTreeSet<Pair>| parse(sql).is_ok_and(|it| pairs_of(&it).iter().any(|it| pairs.contains(it)));
             pairs.as_deref().is_none_or(has)
         };
         deep(move || run(seeds, is_wanted, false))

@@ -34,7 +34,9 @@ fn no_integer(text: &str, error: &ParseIntError, least: impl Display, most: impl
     match error.kind() {
         IntErrorKind::PosOverflow => format!("must be at most {most}"),
         IntErrorKind::NegOverflow => format!("must be at least {least}"),
-        _ if is_number && text.contains(',') => "must be a whole number; a comma separates nothing in a number".to_owned(),
+        _ if is_number && text.contains(',') => {
+            "must be a whole number; a comma separates nothing in a number".to_owned()
+        }
         _ if is_number && text.contains('.') => "must be a whole number, not one with a decimal point".to_owned(),
         _ => "must be a whole number".to_owned(),
     }
@@ -75,13 +77,13 @@ impl Value for ProductId {
 
 /// Amounts in minor units, whose columns end in `_cents`.
 fn minor(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| {
+    text.parse().map_err(|error| {
         if text.contains(['.', ',']) {
             "is in minor units (cents), a whole number; for amounts such as 12.50 use the column of the same name \
              without _cents"
                 .to_owned()
         } else {
-            no_integer(text)
+            no_integer(text, &error, i64::MIN, i64::MAX)
         }
     })
 }

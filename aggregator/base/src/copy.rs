@@ -34,6 +34,13 @@ pub enum Field<'a> {
     Int4(i32),
     /// `bigint`.
     Int8(i64),
+    /// `double precision`.
+    Float8(f64),
+    /// `numeric`: so many units of the last of its decimals.
+    Numeric {
+        units: i64,
+        decimals: u8,
+    },
     /// `text`.
     Text(&'a str),
     /// `bytea`.
@@ -59,6 +66,8 @@ impl Tuples {
                 Field::Int2(value) => self.value(&value.to_be_bytes()),
                 Field::Int4(value) => self.value(&value.to_be_bytes()),
                 Field::Int8(value) => self.value(&value.to_be_bytes()),
+                Field::Float8(value) => self.value(&value.to_be_bytes()),
+                Field::Numeric { units, decimals } => self.value(&numeric(*units, *decimals)),
                 Field::Text(value) => self.value(value.as_bytes()),
                 Field::Bytes(value) => self.value(value),
                 Field::Moment(at) => self.micros(*at),
@@ -114,5 +123,64 @@ impl Tuples {
         }
         copy.finish().await?;
         Ok(())
+    }
+}
+
+/// The binary form of a `numeric` (PostgreSQL's source, `numeric_send`): how many digits to the base of 10,000, the power of
+/// the first of them, the sign, how many decimals are shown, and the digits.
+fn numeric(units: i64, decimals: u8) -> Vec<u8> {
+    const BASE: u128 = 10_000;
+    let behind = decimals.div_ceil(4);
+    let mut left = u128::from(units.unsigned_abs()) * 10_u128.pow((behind * 4 - decimals).into());
+    let mut digits = Vec::new();
+    while left > 0 {
+        digits.push(u16::try_from(left % BASE).unwrap_or_default());
+        left /= BASE;
+    }
+    digits.reverse();
+    let count = i16::try_from(digits.len()).unwrap_or_default();
+    let weight = if count == 0 { 0 } else { count - i16::from(behind) - 1 };
+    let sign: u16 = if units < 0 { 0x4000 } else { 0 };
+    let mut bytes = Vec::with_capacity(8 + 2 * digits.len());
+    bytes.extend(count.to_be_bytes());
+    bytes.extend(weight.to_be_bytes());
+    bytes.extend(sign.to_be_bytes());
+    bytes.extend(u16::from(decimals).to_be_bytes());
+    bytes.extend(digits.into_iter().flat_map(u16::to_be_bytes));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numeric;
+
+    /// As text: what PostgreSQL makes of the binary form.
+    fn shown(bytes: &[u8]) -> String {
+        let numbers: Vec<i16> = bytes.chunks(2).map(|it| i16::from_be_bytes([it[0], it[1]])).collect();
+        let (weight, decimals) = (i32::from(numbers[1]), usize::try_from(numbers[3]).unwrap());
+        let digit = |power: i32| usize::try_from(weight - power).ok().and_then(|at| numbers[4..].get(at)).copied();
+        let group = |power: i32| format!("{:04}", digit(power).unwrap_or(0));
+        let whole: String = (0..=weight.max(0)).rev().map(group).collect();
+        let fraction: String = (1..=5).map(|power| group(-power)).collect();
+        let sign = if numbers[2] == 0x4000 { "-" } else { "" };
+        let whole = whole.trim_start_matches('0');
+        format!("{sign}{}.{}", if whole.is_empty() { "0" } else { whole }, &fraction[..decimals])
+    }
+
+    #[test]
+    fn a_numeric_is_its_units() {
+        for (units, decimals, text) in [
+            (0, 2, "0.00"),
+            (1, 2, "0.01"),
+            (-1, 3, "-0.001"),
+            (123_456, 2, "1234.56"),
+            (-1_000_000, 2, "-10000.00"),
+            (7, 0, "7."),
+            (100_000_001, 4, "10000.0001"),
+            (i64::MAX, 3, "9223372036854775.807"),
+            (i64::MIN, 2, "-92233720368547758.08"),
+        ] {
+            assert_eq!(shown(&numeric(units, decimals)), text);
+        }
     }
 }
