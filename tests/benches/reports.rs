@@ -1,4 +1,4 @@
-//! Every report of the catalogue, not cached, over a year of eleven million lines, beside two DuckDBs: the same files, the
+//! Every report of the catalogue, not cached, over a year of eleven million lines, beside DuckDB in two versions: the same files, the
 //! statement with all views put in place, the same two threads, in turn, each at its best of three; once through the rows of
 //! views that are kept, and once from the lines alone. Those by store, category or channel also over the last month.
 //!

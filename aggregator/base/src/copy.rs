@@ -162,9 +162,10 @@ mod tests {
         let group = |power: i32| format!("{:04}", digit(power).unwrap_or(0));
         let whole: String = (0..=weight.max(0)).rev().map(group).collect();
         let fraction: String = (1..=5).map(|power| group(-power)).collect();
+        let fraction: String = fraction.chars().take(decimals).collect();
         let sign = if numbers[2] == 0x4000 { "-" } else { "" };
         let whole = whole.trim_start_matches('0');
-        format!("{sign}{}.{}", if whole.is_empty() { "0" } else { whole }, &fraction[..decimals])
+        format!("{sign}{}.{}", if whole.is_empty() { "0" } else { whole }, fraction)
     }
 
     #[test]

@@ -196,7 +196,7 @@ pub(super) async fn came(
 mod tests {
     use serde_json::json;
 
-    use super::Outdated;
+    use super::{OfDataset, Outdated};
 
     #[test]
     fn the_rows_of_a_mark_are_kept_beside_those_that_came_later() {
@@ -204,7 +204,7 @@ mod tests {
         let of = |dataset: &str, added: i64, changed: i64| json!({"source": "retail", "dataset": dataset, "added": added, "changed": changed, "removed": 0});
         let marked = came("2026-11-01T00:00:00Z", json!([of("sale", 2, 0), of("sale_line", 5, 1)]));
         let later = came("2026-11-03T00:00:00Z", json!([of("refund", 1, 0), of("sale_line", 4, 0)]));
-        let all = later.and(&marked).unwrap();
+        let all = later.and(&marked, OfDataset::add).unwrap();
         assert_eq!(all.since, marked.since);
         assert_eq!(all.by, json!([of("refund", 1, 0), of("sale", 2, 0), of("sale_line", 9, 1)]));
     }
