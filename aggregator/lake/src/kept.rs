@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use chrono::{Datelike as _, Days, NaiveDate};
+pub(crate) use keep::end_days;
 use sqlx::FromRow;
 
 use crate::table::{Ids, Place};

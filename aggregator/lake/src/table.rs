@@ -6,7 +6,7 @@ use polars::prelude::{Field, Schema};
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::{BUSINESS_DAY, Column, LakeError, commit};
+use crate::{BUSINESS_DAY, Column, LakeError, commit, kept};
 
 /// Catalogue id of the schema of the datasets.
 pub(crate) const MAIN: i64 = 0;
@@ -282,11 +282,8 @@ async fn widen(
     let last_id: i64 = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
 
     let (columns, added) = with_ids(definition, &existing, last_id)?;
-    let removed: Vec<i64> = existing
-        .iter()
-        .filter(|it| !declared.iter().any(|column| column.name == it.column_name))
-        .map(|it| it.column_id)
-        .collect();
+    let is_declared = |it: &ExistingColumn| declared.iter().any(|column| column.name == it.column_name);
+    let removed: Vec<i64> = existing.iter().filter(|it| !is_declared(it)).map(|it| it.column_id).collect();
     let sql = "SELECT max(mapping_id) FROM lake.ducklake_column_mapping WHERE table_id = $1";
     let mut mapping_id: Option<i64> = sqlx::query_scalar(sql).bind(table_id).fetch_one(&mut *tx).await?;
     if !added.is_empty() || !removed.is_empty() || mapping_id.is_none() {
@@ -310,9 +307,7 @@ async fn widen(
         .await?;
         note_schema_version(tx, snapshot, head, table_id).await?;
         if !removed.is_empty() {
-            sqlx::query_scalar!(r#"SELECT sync.end_kept_days($1, ARRAY[$2]) AS "ended!""#, snapshot, &definition.name)
-                .fetch_one(&mut *tx)
-                .await?;
+            kept::end_days(tx, snapshot, &definition.name).await?;
         }
     }
     let mapping_id = mapping_id.unwrap_or(head.next_file_id);

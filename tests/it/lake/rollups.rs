@@ -1,10 +1,12 @@
 //! Rows of views that are kept: whatever happened to the days since, a report that reads them says what the lines say, in
 //! each snapshot that can be read, and so does DuckDB.
 
+mod lost;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aggregator::report::{Bounds, Given, Kept, ReportError, Verified};
+use aggregator::report::{Bounds, Given, Kept, Verified};
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -118,6 +120,14 @@ impl Fixture {
 
     fn is_live(&self, visit: i64) -> bool {
         self.source.model().live("visits").iter().any(|line| line.starts_with(&format!("{visit},1,")))
+    }
+
+    /// Removes the files of what is kept.
+    async fn lose_kept_rows(&self) {
+        let kept = self.aggregator.lake().kept(self.snapshot().await, &self.kept_view().view, &[]).await.unwrap();
+        for path in kept.unwrap().files.paths() {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     async fn verify(&self, repair: bool) -> Verified {
@@ -242,67 +252,6 @@ async fn with_what_changed_a_day_is_forgotten_that_it_was_kept_and_what_is_wrong
     assert_eq!(it.verify(false).await.wrong, [day]);
     assert_eq!(it.verify(true).await.wrong, [day]);
     assert_eq!((it.newest().await, it.keep().await, it.verify(false).await.wrong), (right, 1, vec![]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn kept_rows_that_are_lost_or_that_others_write_past_are_computed() {
-    let mut it = Fixture::with_view().await;
-    // Another view with the same SELECT has rows of its own.
-    it.write("views/twin_days.sql", VIEW);
-    it.aggregator.reload().await.unwrap();
-    let mut right = Vec::new();
-    for day in 1..=3 {
-        let date = format!("2026-02-0{day}");
-        it.visit(day, 1, &noon(&date), 100);
-        right.push((date, 1, 100));
-    }
-    it.poll().await;
-    assert_eq!((it.keep().await, it.days().await, it.newest().await), (6, (3, 0), right.clone()));
-
-    // A report goes on without what is lost, and so does the next keeping, of some days and of all.
-    let folder = it.aggregator.lake().dir().join("main/kept").join(it.kept_view().view.table());
-    let lose = || std::fs::read_dir(&folder).unwrap().for_each(|it| std::fs::remove_file(it.unwrap().path()).unwrap());
-    lose();
-    assert_eq!((it.newest().await, it.days().await), (right.clone(), (0, 0)));
-    assert_eq!((it.keep().await, it.verify(false).await.wrong, it.newest().await), (3, vec![], right.clone()));
-    lose();
-    let found = it.verify(true).await;
-    assert_eq!((found.wrong.len(), it.days().await, it.keep().await), (3, (0, 0), 3));
-    assert_eq!((it.verify(false).await.wrong, it.newest().await), (vec![], right.clone()));
-    lose();
-    it.aggregator.lake().examine_share(1).await.unwrap();
-    it.visit(9, 1, &noon("2026-02-02"), 5);
-    it.poll().await;
-    right[1] = ("2026-02-02".to_owned(), 2, 105);
-    assert_eq!((it.keep().await, it.days().await, it.newest().await), (2, (1, 0), right.clone()));
-    assert_eq!((it.keep().await, it.days().await, it.newest().await), (2, (3, 0), right.clone()));
-
-    // What DuckDB leaves in the catalogue when it writes with the owner's password names no days.
-    let table = it.aggregator.lake().table("visits").unwrap().table_id;
-    let read = it.snapshot().await;
-    sqlx::query(
-        "WITH newest AS (SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM lake.ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1), next AS (
-             INSERT INTO lake.ducklake_snapshot (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)
-             SELECT snapshot_id + 1, now(), schema_version, next_catalog_id, next_file_id FROM newest RETURNING snapshot_id)
-         INSERT INTO lake.ducklake_snapshot_changes (snapshot_id, changes_made)
-         SELECT snapshot_id, 'inserted_into_table:' || $1 FROM next",
-    )
-    .bind(table.to_string())
-    .execute(&it.db)
-    .await
-    .unwrap();
-    assert_eq!((it.days().await, it.newest().await), ((0, 0), right.clone()));
-    assert_eq!(it.visits(read, &[]).await.height(), 3);
-    let (lock, days) = (it.aggregator.lake().keeping().await.unwrap(), BTreeSet::from(["2026-02-01".parse().unwrap()]));
-    let kept = it.aggregator.reports().keep(&lock, read, &it.kept_view(), &days).await;
-    assert!(matches!(kept, Err(ReportError::Lake(ref error)) if matches!(**error, LakeError::Overtaken)), "{kept:?}");
-    lock.release().await;
-    assert_eq!((it.keep().await, it.days().await, it.newest().await), (6, (3, 0), right.clone()));
-
-    // Nor does a column that goes.
-    it.reopen(&DECLARATION.replace("good = \"bool?\"\n", "")).await.unwrap();
-    assert_eq!((it.days().await, it.newest().await), ((0, 0), right.clone()));
-    assert_eq!((it.keep().await, it.newest().await), (6, right));
 }
 
 /// A random write: new, corrected and removed visits of a few days.

@@ -186,6 +186,14 @@ impl Lake {
     }
 }
 
+/// Ends all that is kept of the views over a dataset, after a change that names no days.
+pub(crate) async fn end_days(tx: &mut PgConnection, snapshot: i64, dataset: &str) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT sync.end_kept_days($1, ARRAY[$2]) AS "ended!""#, snapshot, dataset)
+        .fetch_one(tx)
+        .await?;
+    Ok(())
+}
+
 /// How many rows each of some days has.
 fn count(rows: &DataFrame, days: &BTreeSet<NaiveDate>) -> PolarsResult<Vec<i64>> {
     let first = days.first().map_or(0, NaiveDate::to_epoch_days);
