@@ -63,9 +63,8 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     }
     rows.append(&mut raced(&best));
     let years: Vec<&Times> = best.iter().filter(|((_, span), _)| *span == Span::Year).map(|(_, it)| it).collect();
-    let mean = |ratio: &dyn Fn(&Times) -> f64| {
-        (years.iter().map(|it| ratio(it).ln()).sum::<f64>() / years.len() as f64).exp()
-    };
+    let mean =
+        |ratio: &dyn Fn(&Times) -> f64| (years.iter().map(|it| ratio(it).ln()).sum::<f64>() / years.len() as f64).exp();
     let what = format!("geometric mean of {} reports, {lines} lines", years.len());
     for (at, version) in PEERS.into_iter().enumerate() {
         let target = |most| if at == 0 { Target::AtMost(most) } else { Target::Informative };

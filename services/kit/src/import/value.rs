@@ -34,7 +34,9 @@ fn no_integer(text: &str, error: &ParseIntError, least: impl Display, most: impl
     match error.kind() {
         IntErrorKind::PosOverflow => format!("must be at most {most}"),
         IntErrorKind::NegOverflow => format!("must be at least {least}"),
-        _ if is_number && text.contains(',') => "must be a whole number; a comma separates nothing in a number".to_owned(),
+        _ if is_number && text.contains(',') => {
+            "must be a whole number; a comma separates nothing in a number".to_owned()
+        }
         _ if is_number && text.contains('.') => "must be a whole number, not one with a decimal point".to_owned(),
         _ => "must be a whole number".to_owned(),
     }
