@@ -280,8 +280,13 @@ impl Generator {
             scope.columns.iter().map(|it| Col { sql: it.sql.rsplit('.').next().unwrap().to_owned(), kind: it.kind });
         let columns = columns.chain([counted.clone()]).collect();
         let keys: Vec<&str> = scope.columns.iter().map(|it| it.sql.as_str()).collect();
-        let sql =
-            format!("SELECT *, COUNT(*) AS {} FROM {}{filter} GROUP BY {}", counted.sql, scope.sql, keys.join(", "));
+        let star = "*";
+        let sql = format!(
+            "SELECT {star}, COUNT(*) AS {} FROM {}{filter} GROUP BY {}",
+            counted.sql,
+            scope.sql,
+            keys.join(", ")
+        );
         (sql, columns, scope)
     }
 
