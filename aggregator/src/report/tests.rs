@@ -158,6 +158,66 @@ fn a_text_parameter_is_only_ever_a_text() {
     }
 }
 
+/// A report of shops by a condition, with the declaration of its parameter.
+fn with(declaration: &str, sql: &str) -> Catalogue {
+    let parameter = GOOD.replace("store = { type = \"string\", default = \"x\" }", declaration);
+    one(&parameter.replace("name <> $store ORDER BY store_id", sql))
+}
+
+#[test]
+fn a_value_that_the_statement_cannot_take_is_told_with_its_parameter() {
+    let frames = frames();
+    let cases = [
+        ("n = { type = \"int\", default = 2 }", "store_id > 0 ORDER BY store_id LIMIT $n", "n", "-1", "LIMIT takes"),
+        (
+            "n = { type = \"int\", default = 2 }",
+            "store_id > 0 ORDER BY store_id LIMIT $n",
+            "n",
+            "5000000000",
+            "LIMIT takes",
+        ),
+        ("n = { type = \"int\" }", "SUBSTR(name, $n) <> '' ORDER BY store_id", "n", "0", "SUBSTR takes"),
+        (
+            "a = { type = \"int\", default = 1 }\nt = { type = \"string\", default = \"2026-01-01\" }",
+            "store_id <> $a AND CAST('2026-01-01' AS DATE) = $t ORDER BY store_id",
+            "t",
+            "abc",
+            "'abc' is no date",
+        ),
+        ("n = { type = \"int\" }", "store_id = CAST($n AS INTEGER) ORDER BY store_id", "n", "5000000000", "conversion"),
+    ];
+    for (declaration, sql, name, value, reason) in cases {
+        let catalogue = with(declaration, sql);
+        let error = compute(&catalogue, &frames, "one", &[(name, value)]).unwrap_err();
+        assert!(matches!(&error, ReportError::Parameter(wrong) if wrong.name() == name), "{error:?}");
+        assert!(error.is_callers() && error.to_string().contains(reason), "{error}");
+        assert!(compute(&catalogue, &frames, "one", &[(name, if name == "t" { "2026-02-02" } else { "1" })]).is_ok());
+    }
+    // What no value of a list could be is the file's fault.
+    let catalogue =
+        with("names = { type = \"list\", of = \"string\", default = [] }", "store_id IN ($names) ORDER BY store_id");
+    let fault = catalogue.broken()["one"][0].to_string();
+    assert!(fault.contains("a whole number stands beside a text"), "{fault}");
+}
+
+#[test]
+fn views_that_come_down_to_themselves_again_and_again_are_refused() {
+    let source = |name: &str, text: String| {
+        (name.to_owned(), Source { name: name.into(), label: format!("views/{name}.sql"), text, origin: Origin::Own })
+    };
+    let view = |of: &str| {
+        format!(
+            "/*---\ntitle = \"V\"\ndescription = \"D\"\n---*/\nSELECT a.store_id FROM {of} AS a JOIN {of} AS b ON a.store_id = b.store_id\n"
+        )
+    };
+    let name = |at: usize| if at == 0 { "stores".to_owned() } else { format!("v{at}") };
+    let views = (1..30).map(|at| source(&name(at), view(&name(at - 1)))).collect();
+    let text = GOOD.replace("FROM stores WHERE name <> $store", "FROM v29 WHERE CAST(store_id AS VARCHAR) <> $store");
+    let catalogue = Catalogue::compile(views, BTreeMap::from([source("one", text)]), BTreeMap::new(), &schemas());
+    let fault = catalogue.broken()["one"][0].to_string();
+    assert!(fault.contains(":12:1: with the views that it reads: the plan is too large"), "{fault}");
+}
+
 #[test]
 fn runs_give_the_same_rows_in_the_same_order() {
     let (catalogue, frames) = (catalogue(), frames());

@@ -192,7 +192,7 @@ fn is_no_zero(divisor: &Expr) -> bool {
         | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner }
         | Expr::Cast { data_type: DataType::Double(_), expr: inner, .. } => is_no_zero(inner),
         Expr::Value(value) => {
-            matches!(&value.value, Literal::Number(digits, _) if digits.contains(|it| ('1'..='9').contains(&it)))
+            matches!(&value.value, Literal::Number(digits, _) if digits.parse::<f64>().is_ok_and(|it| it != 0.0))
         }
         Expr::Function(function) => {
             let text = function.to_string().to_ascii_lowercase();
@@ -315,6 +315,11 @@ mod tests {
         let text = bound("SELECT a / b, 1.5 / 0.5 FROM t WHERE a = $p ORDER BY a DESC", Value::Int(1)).unwrap();
         let expected = "SELECT a / NULLIF(b, 0), CAST(1.5 AS DOUBLE) / CAST(0.5 AS DOUBLE) FROM t WHERE a = 1 \
                         ORDER BY a DESC NULLS LAST";
+        assert_eq!(text, expected);
+        // Zero, however it is written.
+        let text = bound("SELECT a / 0e5, a / 0.0, a / 1e5 FROM t WHERE a = $p", Value::Int(1)).unwrap();
+        let expected = "SELECT a / NULLIF(CAST(0e5 AS DOUBLE), 0), a / NULLIF(CAST(0.0 AS DOUBLE), 0), \
+                        a / CAST(1e5 AS DOUBLE) FROM t WHERE a = 1";
         assert_eq!(text, expected);
         // Whatever the value, its type is one.
         let text = bound("SELECT a FROM t WHERE a = $p", Value::Decimal(Decimal::parse("5").unwrap())).unwrap();

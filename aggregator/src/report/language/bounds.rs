@@ -12,7 +12,7 @@ mod scope;
 use std::collections::BTreeMap;
 
 use polars::prelude::DataType;
-use sqlparser::ast::{Distinct, Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
+use sqlparser::ast::{Distinct, Expr, GroupByExpr, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr};
 
 use expression::{aggregates, name_of};
 use scope::{Named, Relation, Scope};
@@ -120,19 +120,20 @@ impl Prover<'_> {
             let relation = self.query(&cte.query, outer)?;
             self.ctes.insert(cte.alias.name.value.clone(), relation);
         }
-        let relation = self.body(&query.body, outer)?;
-        if let Some(OrderByKind::Expressions(by)) = query.order_by.as_ref().map(|order| &order.kind) {
-            let scope = relation.clone().scope("", outer);
-            for by in by {
-                self.range(&by.expr, &scope)?;
-            }
+        let by = match query.order_by.as_ref().map(|order| &order.kind) {
+            Some(OrderByKind::Expressions(by)) => by.as_slice(),
+            _ => &[],
+        };
+        match query.body.as_ref() {
+            SetExpr::Select(select) => self.select(select, by, outer),
+            // Its order is by columns that it gives.
+            body => self.body(body, outer),
         }
-        Ok(relation)
     }
 
     fn body(&mut self, body: &SetExpr, outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
         match body {
-            SetExpr::Select(select) => self.select(select, outer),
+            SetExpr::Select(select) => self.select(select, &[], outer),
             SetExpr::Query(query) => self.query(query, outer),
             SetExpr::SetOperation { left, right, .. } => {
                 let (left, right) = (self.body(left, outer)?, self.body(right, outer)?);
@@ -143,7 +144,7 @@ impl Prover<'_> {
         }
     }
 
-    fn select(&mut self, select: &Select, outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
+    fn select(&mut self, select: &Select, by: &[OrderByExpr], outer: Option<&Scope<'_>>) -> Result<Relation, Overflow> {
         let scope = self.from(&select.from, outer)?;
         for condition in select.selection.iter().chain(&select.having) {
             self.range(condition, &scope)?;
@@ -152,6 +153,9 @@ impl Prover<'_> {
             GroupByExpr::Expressions(keys, _) => keys.as_slice(),
             GroupByExpr::All(_) => &[],
         };
+        for key in keys {
+            self.range(key, &scope)?;
+        }
         let (mut columns, mut is_grouped, mut of_groups) = (Vec::new(), !keys.is_empty(), Vec::new());
         for item in &select.projection {
             let (expr, name) = match item {
@@ -175,11 +179,19 @@ impl Prover<'_> {
             }
             columns.push(column);
         }
+        self.order(by, &scope, &columns)?;
         let rows = if is_grouped && keys.is_empty() { 1.0 } else { scope.rows };
         let mut unique = if is_grouped { scope::unique_by_group(keys, &of_groups) } else { scope.unique_in(&columns) };
         if matches!(select.distinct, Some(Distinct::Distinct)) {
             unique.push(columns.iter().map(|column| column.name.clone()).collect());
         }
         Ok(Relation::new(rows, columns, unique))
+    }
+
+    /// An order is by columns of the FROM and by those that the SELECT gives.
+    fn order(&mut self, by: &[OrderByExpr], scope: &Scope<'_>, given: &[Named]) -> Result<(), Overflow> {
+        let mut both = scope.clone();
+        both.columns.extend_from_slice(given);
+        by.iter().try_for_each(|by| self.range(&by.expr, &both).map(drop))
     }
 }

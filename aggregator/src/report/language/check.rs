@@ -89,8 +89,10 @@ impl Visitor for Checker<'_> {
                 if cte.from.is_some() || cte.materialized.is_some() || !cte.alias.columns.is_empty() {
                     return refuse(&Expr::Identifier(name.clone()), "a CTE is written `name AS (SELECT …)`");
                 }
-                // polars would prefer the dataset to the CTE, silently.
-                if self.known.contains(&name.value) || !self.ctes.insert(name.value.clone()) {
+                // To other engines, names that differ in case alone are one, and which of two counts is theirs to say.
+                let is_like = |other: &String| other.eq_ignore_ascii_case(&name.value);
+                let is_taken = self.known.iter().any(is_like) || self.ctes.iter().any(is_like);
+                if is_taken || !self.ctes.insert(name.value.clone()) {
                     return refuse(
                         &Expr::Identifier(name.clone()),
                         format!("the name \"{}\" is taken already", name.value),

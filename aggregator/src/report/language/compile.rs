@@ -53,6 +53,8 @@ pub struct Report {
     pub(crate) days: Vec<DayRange>,
     pub(crate) engine: Engine,
     pub(crate) query: Query,
+    /// A value of each parameter and derived day with which the statement is sound.
+    pub(crate) samples: BTreeMap<String, Value>,
 }
 
 impl Report {
@@ -106,7 +108,11 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
     // As it was written, so that what is wrong has a place in this file; the views were looked at before.
     let (bound, _) = bind(&query, &values).map_err(unfaithful)?;
     let mut columns = match_columns(&header, &output(&bound, schemas, &views.schemas())?)?;
-    bind(&expanded, &values).map_err(unfaithful)?;
+    let (whole, _) = bind(&expanded, &values).map_err(unfaithful)?;
+    output(&whole, schemas, &Schemas::new()).map_err(|fault| Fault {
+        hint: fault.hint,
+        ..Fault::at(query.body.span().start, format!("with the views that it reads: {}", fault.message))
+    })?;
     for column in columns.iter_mut().filter(|column| column.note.is_none()) {
         column.note = views.measure(&references.tables, &column.name).cloned();
     }
@@ -139,6 +145,7 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         days: header.days,
         engine: header.engine,
         query: expanded,
+        samples: values,
     };
     if report.publish.is_some() {
         if let Some(column) = report.columns.iter().find(|column| RESERVED.contains(&column.name.as_str())) {
@@ -219,7 +226,12 @@ fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<Stri
     for (name, parameter) in &header.params {
         let value = match &parameter.default {
             Some(default) => parameter.read_toml(default, anchors).map_err(Fault::new)?,
-            None => sample(parameter),
+            None => sample(parameter.kind, parameter),
+        };
+        // An empty list leaves its condition out, and that must be sound too.
+        let value = match value {
+            Value::List(items) if items.is_empty() => sample(ParamType::List, parameter),
+            value => value,
         };
         if let Value::Date(day) = value {
             anchors.insert(format!("${name}"), day);
@@ -237,15 +249,15 @@ fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<Stri
     Ok(values)
 }
 
-fn sample(parameter: &Parameter) -> Value {
-    match parameter.kind {
+fn sample(kind: ParamType, parameter: &Parameter) -> Value {
+    match kind {
         ParamType::Date => Value::Date(sample_day()),
         ParamType::Int => Value::Int(1),
         ParamType::Decimal => Decimal::parse("1").map_or(Value::Int(1), Value::Decimal),
         ParamType::String => Value::Text(String::new()),
         ParamType::Bool => Value::Bool(true),
         ParamType::Choice => Value::Text(parameter.choices.first().cloned().unwrap_or_default()),
-        ParamType::List => Value::List(Vec::new()),
+        ParamType::List => Value::List(vec![sample(parameter.of.unwrap_or(ParamType::String), parameter)]),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Values by the names of parameters, as text.
 ///
 /// A list is given by repeating its name, so that a value may hold any character. Given once and empty, it is a list
-/// without values.
+/// without values, unless it is of texts: then it is one empty text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Given(BTreeMap<String, Values>);

@@ -84,13 +84,16 @@ impl Parameter {
         (day(&self.min), day(&self.max))
     }
 
-    /// The value of what a caller gave; one empty text is an empty list.
+    /// The value of what a caller gave. One empty text is an empty list where no value is an empty text; of texts it is one
+    /// value, and a list without values is no text at all.
     ///
     /// # Errors
     /// What it should have been.
     pub(crate) fn read(&self, given: &[String], anchors: &Anchors) -> Result<Value, String> {
         match (self.kind, given) {
-            (ParamType::List, [only]) if only.is_empty() => Ok(Value::List(Vec::new())),
+            (ParamType::List, [only]) if only.is_empty() && self.of != Some(ParamType::String) => {
+                Ok(Value::List(Vec::new()))
+            }
             (ParamType::List, values) => {
                 let of = self.of.unwrap_or(ParamType::String);
                 self.list(values.iter().map(|value| self.scalar(of, value, anchors)).collect()).map_err(|reason| {
@@ -224,6 +227,9 @@ mod tests {
         let names = parameter("type = \"list\"\nof = \"string\"\ndefault = []");
         let texts = [" a, b ", "", "'"].map(|text| Value::Text(text.to_owned()));
         assert_eq!(read(&names, &[" a, b ", "", "'"]), Ok(Value::List(texts.to_vec())));
+        // Rows without a category are asked for by an empty text, and all rows by no text.
+        assert_eq!(read(&names, &[""]), Ok(Value::List(vec![Value::Text(String::new())])));
+        assert_eq!(read(&names, &[]), Ok(Value::List(vec![])));
         assert!(read(&parameter("type = \"string\""), &["a\u{0}b"]).is_err());
         assert!(read(&parameter("type = \"bool\""), &["1"]).is_err());
     }

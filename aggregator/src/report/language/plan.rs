@@ -5,11 +5,12 @@
 //! types, and what has none is refused by line and column. A statement is planned twice: over empty tables when it is
 //! checked, and over a snapshot when it is computed.
 
-mod aggregate;
+pub(crate) mod aggregate;
 pub(crate) mod cure;
 mod expression;
 mod from;
 mod function;
+mod items;
 mod numbers;
 mod scope;
 mod select;
@@ -17,6 +18,9 @@ mod subquery;
 pub(crate) mod typed;
 pub(crate) mod walk;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -44,9 +48,9 @@ pub(crate) fn plan<'s>(
         let columns = schema.iter().filter_map(|(name, kind)| {
             Some(Column { table: None, name: name.to_string(), held: name.clone(), kind: Kind::of(kind)? })
         });
-        planner.tables.insert(name.clone(), Scope { frame, columns: columns.collect() });
+        planner.tables.insert(name.clone(), Scope::new(frame, columns.collect(), 1));
     }
-    let Scope { frame, columns } = planner.query(query)?;
+    let Scope { frame, columns, .. } = planner.query(query)?;
     let names = columns.iter().map(|column| {
         let value = column.typed();
         // A bare NULL is of some type to whoever reads it.
@@ -65,7 +69,14 @@ pub(crate) fn plan<'s>(
 #[derive(Default)]
 struct Fresh(Cell<u32>);
 
+/// Names of columns of one plan: subqueries are planned more than once, and those within them more often.
+const MOST_NAMES: u32 = 10_000;
+
 impl Fresh {
+    fn is_used_up(&self) -> bool {
+        self.0.get() > MOST_NAMES
+    }
+
     fn name(&self) -> PlSmallStr {
         self.0.set(self.0.get() + 1);
         format!("#{}", self.0.get()).into()
@@ -128,23 +139,24 @@ impl Planner {
             return Err(fault(at, format!("UNION of {one} columns and {two}")));
         }
         let (mut columns, mut of_above, mut of_below) = (Vec::new(), Vec::new(), Vec::new());
-        for (one, two) in above.columns.into_iter().zip(below.columns) {
+        for (one, two) in above.columns.iter().zip(&below.columns) {
             let (left, right, kind) = typed::united(at, one.typed(), two.typed())?;
             let held = self.fresh.name();
             of_above.push(left.alias(held.clone()));
             of_below.push(right.alias(held.clone()));
-            columns.push(Column { table: None, name: one.name, held, kind });
+            columns.push(Column { table: None, name: one.name.clone(), held, kind });
         }
+        above.weigh(at, below.weight.get() + 2 * columns.len())?;
         let frames = [above.frame.select(of_above), below.frame.select(of_below)];
         let frame = concat(frames, UnionArgs::default()).map_err(|error| fault(at, error.to_string()))?;
-        Ok(Scope { frame, columns })
+        Ok(Scope { frame, columns, weight: above.weight })
     }
 }
 
 fn distinct(rows: Scope) -> Scope {
     let held: Vec<Px> = rows.columns.iter().map(|column| col(column.held.clone())).collect();
     let frame = rows.frame.select(held).unique(None, polars::prelude::UniqueKeepStrategy::Any);
-    Scope { frame, columns: rows.columns }
+    Scope { frame, ..rows }
 }
 
 /// Rows in the order of columns that they have.
@@ -159,13 +171,20 @@ fn ordered_by_output(rows: Scope, by: &[OrderByExpr]) -> Result<Scope, Fault> {
         })?;
         keys.push(column.typed().expr);
     }
-    Ok(Scope { frame: sorted(rows.frame, keys, by), columns: rows.columns })
+    Ok(Scope { frame: sorted(rows.frame, keys, by), ..rows })
 }
 
 /// The column of a result that an expression of ORDER BY names, by its name or its place.
 fn output<'c>(columns: &'c [Column], expr: &Expr) -> Result<Option<&'c Column>, Fault> {
     match expr {
-        Expr::Identifier(Ident { value, .. }) => Ok(columns.iter().find(|column| column.name == *value)),
+        Expr::Identifier(Ident { value, .. }) => {
+            let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(value));
+            match found.filter(|column| column.name != *value) {
+                Some(other) => Err(fault(expr, format!("ORDER BY {value}: the SELECT names it {}", other.name))
+                    .hint("other engines take these for one name: write both alike")),
+                None => Ok(found),
+            }
+        }
         Expr::Value(value) => match &value.value {
             Value::Number(place, _) => {
                 let found = place.parse::<usize>().ok().and_then(|place| columns.get(place.checked_sub(1)?));
@@ -177,14 +196,22 @@ fn output<'c>(columns: &'c [Column], expr: &Expr) -> Result<Option<&'c Column>, 
     }
 }
 
-/// NULL comes last, whatever the direction, unless the statement says otherwise.
+/// NULL comes last, whatever the direction, unless the statement says otherwise. A key that stands before decides nothing
+/// again, and the streaming engine's first rows of an order fail on it.
 fn sorted(frame: LazyFrame, keys: Vec<Px>, by: &[OrderByExpr]) -> LazyFrame {
-    if keys.is_empty() {
+    let mut apart: Vec<(Px, &OrderByExpr)> = Vec::with_capacity(keys.len());
+    for (key, by) in keys.into_iter().zip(by) {
+        if !apart.iter().any(|(known, _)| *known == key) {
+            apart.push((key, by));
+        }
+    }
+    if apart.is_empty() {
         return frame;
     }
+    let (keys, by): (Vec<Px>, Vec<&OrderByExpr>) = apart.into_iter().unzip();
     let options = SortMultipleOptions::default()
         .with_order_descending_multi(by.iter().map(|by| by.options.asc == Some(false)).collect::<Vec<_>>())
-        .with_nulls_last_multi(by.iter().map(nulls_last).collect::<Vec<_>>());
+        .with_nulls_last_multi(by.iter().map(|by| nulls_last(by)).collect::<Vec<_>>());
     frame.sort_by_exprs(keys, options)
 }
 

@@ -9,16 +9,19 @@ use chrono::NaiveDate;
 use lake::TableDefinition;
 use moka::future::Cache;
 use polars::error::set_warning_function;
+use sqlparser::ast::Query;
 
-use super::deep::deep;
+use super::deep::{deep, thread};
 use super::error::ReportError;
 use crate::metric;
 use crate::report::language::bind::bind;
 use crate::report::language::catalogue::{Catalogue, Listing, Schemas, listing};
 use crate::report::language::check::check;
 use crate::report::language::compile::Report;
+use crate::report::language::diagnostic::Fault;
 use crate::report::language::given::Given;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
+use crate::report::language::schema::output;
 
 /// Statements that are kept ready, of a few kilobytes each.
 const BINDINGS: u64 = 2_000;
@@ -117,9 +120,18 @@ impl Statements {
         if let Some(kept) = self.bindings.get(&key).await {
             return Ok(kept);
         }
-        let fresh = Arc::new(bound(report, &resolve::for_caller(report, params, clock)?)?);
+        let fresh = Arc::new(self.bind(report, &resolve::for_caller(report, params, clock)?)?);
         self.bindings.insert(key, Arc::clone(&fresh)).await;
         Ok(fresh)
+    }
+
+    /// A report bound to resolved parameters.
+    pub(crate) fn bind(&self, report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
+        Ok(Bound {
+            parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
+            statement: statement(report, resolved, &self.schemas)?.into(),
+            days: resolved.days.clone(),
+        })
     }
 }
 
@@ -138,25 +150,44 @@ async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, 
     Ok(Arc::new(catalogue))
 }
 
-/// A report bound to resolved parameters.
-pub(crate) fn bound(report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
-    Ok(Bound {
-        parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
-        statement: statement(report, resolved)?.into(),
-        days: resolved.days.clone(),
-    })
-}
-
-/// The bound statement, after the second look that design demands: what will be executed is checked again, not what
-/// was read from the file.
-pub(crate) fn statement(report: &Report, resolved: &Resolved) -> Result<String, ParameterError> {
+/// The bound statement, after the second look that design demands: what will be executed is checked and planned again,
+/// not what was read from the file.
+pub(crate) fn statement(report: &Report, resolved: &Resolved, schemas: &Schemas) -> Result<String, ParameterError> {
     let refused = |detail: String| ParameterError::Bad { name: culprit(resolved), detail };
     let (query, text) = bind(&report.query, &resolved.bindings)
         .map_err(|_| refused("holds a combination of quotes and backslashes that cannot be bound safely".to_owned()))?;
     let references = check(&query, &report.datasets).map_err(|fault| refused(fault.message))?;
-    match references.placeholders.first() {
-        Some(name) => Err(ParameterError::Bad { name: name.clone(), detail: "has no value".to_owned() }),
-        None => Ok(text),
+    if let Some(name) = references.placeholders.first() {
+        return Err(ParameterError::Bad { name: name.clone(), detail: "has no value".to_owned() });
+    }
+    match on_deep_stack(|| planned(&query, schemas).map_err(|fault| misfit(report, resolved, schemas, &fault))) {
+        Some(Err(error)) => Err(error),
+        // Without a thread, what computes the statement plans it first.
+        Some(Ok(())) | None => Ok(text),
+    }
+}
+
+/// Runs work on a stack on which a plan can be made; `None` when there is no thread for it.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| thread().spawn_scoped(scope, work).ok()?.join().ok())
+}
+
+fn planned(query: &Query, schemas: &Schemas) -> Result<(), Fault> {
+    output(query, schemas, &Schemas::new()).map(drop)
+}
+
+/// What is wrong with the values of a statement that is sound with others: the parameter is the one with whose sound value
+/// it is.
+fn misfit(report: &Report, resolved: &Resolved, schemas: &Schemas, fault: &Fault) -> ParameterError {
+    let is_sound_with = |name: &&String| {
+        let mut bindings = resolved.bindings.clone();
+        bindings.extend(report.samples.get(*name).map(|sound| ((*name).clone(), sound.clone())));
+        bind(&report.query, &bindings).is_ok_and(|(query, _)| planned(&query, schemas).is_ok())
+    };
+    let name = resolved.parameters.keys().find(is_sound_with);
+    ParameterError::Bad {
+        name: name.map_or_else(|| "parameters".to_owned(), Clone::clone),
+        detail: format!("has a value that the statement cannot take: {}", fault.message),
     }
 }
 

@@ -56,6 +56,11 @@ fn sums_of_real_trade_are_proved() {
         "SELECT SUM(cents * 1.0 * cents) AS squares FROM lines",
         "SELECT SUM(cents) / COUNT(*) AS average FROM lines",
         "SELECT SUM(cents) AS total FROM (SELECT cents FROM lines UNION ALL SELECT cents FROM lines) AS twice",
+        // By columns of the FROM, by what the SELECT gives, and by both.
+        "SELECT shop, SUM(cents) AS total FROM lines GROUP BY shop ORDER BY SUM(cents) DESC, shop",
+        "SELECT line FROM lines ORDER BY cents + 1, line",
+        "SELECT shop, SUM(cents) AS total FROM lines GROUP BY shop ORDER BY total + shop, shop LIMIT 5",
+        "SELECT shop FROM lines UNION ALL SELECT shop FROM shops ORDER BY shop",
     ] {
         assert_eq!(proved(sql), Ok(()), "{sql}");
     }
@@ -83,6 +88,13 @@ fn what_could_wrap_is_named() {
             "shop * 100000000000000000",
         ),
         ("SELECT SUM(unheard_of) AS c FROM lines", "SUM(unheard_of)"),
+        // Wherever an expression may stand.
+        ("SELECT COUNT(*) FILTER (WHERE hour * 100000000 > 0) AS c FROM lines", "hour * 100000000"),
+        ("SELECT COUNT(*) AS c FROM lines GROUP BY hour * 200000000", "hour * 200000000"),
+        ("SELECT line FROM lines ORDER BY hour * 200000000, line", "hour * 200000000"),
+        ("SELECT shop, SUM(cents) AS c FROM lines GROUP BY shop ORDER BY c * c, shop", "c * c"),
+        ("SELECT SUBSTR(CAST(hour * 200000000 AS VARCHAR), 1, 2) AS c FROM lines", "hour * 200000000"),
+        ("SELECT RANK() OVER (ORDER BY hour * 200000000) AS c FROM lines", "hour * 200000000"),
     ];
     for (sql, expression) in cases {
         assert_eq!(proved(sql).map_err(|overflow| overflow.expression), Err(expression.to_owned()), "{sql}");

@@ -53,7 +53,7 @@ pub(crate) fn compute_within(
     let report = crate::report::run::find(catalogue, name)?;
     let given = params.iter().copied().collect();
     let resolved = for_caller(&report, &given, clock())?;
-    let query = read_back(&statement(&report, &resolved)?).unwrap();
+    let query = read_back(&statement(&report, &resolved, &schemas_of(frames))?).unwrap();
     let inputs = report.datasets.iter().map(|name| (name.clone(), input(name, &frames[name]))).collect();
     deep(move || over(&Shape::of(&report, rows), &query, &inputs)).blocking_recv().unwrap()
 }
@@ -73,7 +73,11 @@ fn input(dataset: &str, frame: &DataFrame) -> Input {
 
 /// The datasets as the shipped sources declare them, without rows.
 pub(crate) fn schemas() -> Schemas {
-    frames().into_iter().map(|(name, frame)| (name, frame.schema().clone())).collect()
+    schemas_of(&frames())
+}
+
+fn schemas_of(frames: &Frames) -> Schemas {
+    frames.iter().map(|(name, frame)| (name.clone(), frame.schema().clone())).collect()
 }
 
 /// The shipped catalogue over these schemas.

@@ -112,7 +112,7 @@ const CASES: [Case; 10] = [
         &["Alpha\nBeta", "', 'x", "Alpha,Beta", "\\'\nAlpha\n", ""],
         |text| {
             let items: Vec<&str> = text.split('\n').collect();
-            Some(chosen(|at| items == [""] || items.contains(&NAMES[at])))
+            Some(chosen(|at| items.contains(&NAMES[at])))
         },
     ),
     ("type = \"list\", of = \"int\", default = []", "s.store_id IN ($p)", &["1\n-2\n3", ""], |text| {

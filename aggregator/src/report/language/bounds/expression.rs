@@ -7,6 +7,8 @@ use sqlparser::ast::{
     UnaryOperator, Value, Visit as _, Visitor, WindowType,
 };
 
+use super::super::plan::aggregate::is_aggregate;
+use super::super::plan::walk::parts;
 use super::scope::Scope;
 use super::{NARROW, Overflow, Prover, ValueRange, WIDE};
 
@@ -107,6 +109,9 @@ impl Prover<'_> {
                 }
             }
         }
+        if let Some(filter) = &function.filter {
+            self.range(filter, scope)?;
+        }
         if let Some(WindowType::WindowSpec(window)) = &function.over {
             for expr in window.partition_by.iter().chain(window.order_by.iter().map(|by| &by.expr)) {
                 self.range(expr, scope)?;
@@ -189,23 +194,6 @@ fn either(one: Option<ValueRange>, two: Option<ValueRange>) -> Option<ValueRange
     Some(one?.or(two?))
 }
 
-/// The operands of what is true or false.
-fn parts(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsFalse(inner)
-        | Expr::IsNotFalse(inner)
-        | Expr::UnaryOp { expr: inner, .. } => vec![inner],
-        Expr::Between { expr: inner, low, high, .. } => vec![inner, low, high],
-        Expr::InList { expr: inner, list, .. } => std::iter::once(&**inner).chain(list).collect(),
-        Expr::Like { expr: inner, pattern, .. } => vec![inner, pattern],
-        _ => Vec::new(),
-    }
-}
-
 /// The name that a column has when no alias names it.
 pub(super) fn name_of(expr: &Expr) -> String {
     match expr {
@@ -240,8 +228,7 @@ impl Visitor for Aggregates {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        let name = function.name.to_string().to_ascii_lowercase();
-        let is_one = ["avg", "count", "max", "median", "min", "stddev", "sum"].contains(&name.as_str());
+        let is_one = is_aggregate(&function.name.to_string().to_ascii_lowercase());
         if self.depth == 0 && is_one && function.over.is_none() {
             ControlFlow::Break(())
         } else {

@@ -7,6 +7,7 @@ use sqlparser::ast::{
     WindowFrameUnits, WindowSpec, WindowType,
 };
 
+use super::super::plan::aggregate::is_aggregate;
 use super::{Checked, functions, refuse, refuse_with};
 
 pub(super) fn call(at: &Expr, function: &Function) -> Checked {
@@ -32,11 +33,31 @@ pub(super) fn call(at: &Expr, function: &Function) -> Checked {
     if !plain || !arguments {
         return refuse(at, format!("{} takes plain arguments only", name.value));
     }
+    aggregate_alone(at, function, &lower)?;
     match &function.over {
         None => ControlFlow::Continue(()),
         Some(WindowType::WindowSpec(spec)) => window(at, spec),
         Some(WindowType::NamedWindow(_)) => refuse(at, "named windows are not in the shared subset"),
     }
+}
+
+/// What only aggregates take, and no engine of ours reads elsewhere: FILTER, DISTINCT, and the `*` of COUNT.
+fn aggregate_alone(at: &Expr, function: &Function, lower: &str) -> Checked {
+    let shown = lower.to_uppercase();
+    let FunctionArguments::List(list) = &function.args else { return ControlFlow::Continue(()) };
+    if !is_aggregate(lower) && function.filter.is_some() {
+        let hint = "FILTER stands behind an aggregate: COALESCE(SUM(x) FILTER (WHERE …), 0)";
+        return refuse_with(at, format!("{shown} takes no FILTER"), hint);
+    }
+    if !is_aggregate(lower) && list.duplicate_treatment.is_some() {
+        return refuse_with(at, format!("{shown} takes no DISTINCT"), "SELECT DISTINCT in a CTE first");
+    }
+    let is_all = |argument: &FunctionArg| matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
+    let counts = lower == "count" && list.args.len() == 1 && list.duplicate_treatment.is_none();
+    if list.args.iter().any(is_all) && !counts {
+        return refuse_with(at, format!("{shown} takes values, not `*`"), "only COUNT(*) counts rows");
+    }
+    ControlFlow::Continue(())
 }
 
 fn window(at: &Expr, spec: &WindowSpec) -> Checked {

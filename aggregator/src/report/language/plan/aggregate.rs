@@ -11,7 +11,8 @@ use super::typed::{Kind, Typed, fault};
 
 const NAMES: [&str; 7] = ["avg", "count", "max", "median", "min", "stddev", "sum"];
 
-pub(super) fn is_aggregate(name: &str) -> bool {
+/// Whether a function, in lower case, makes one value of many rows.
+pub(crate) fn is_aggregate(name: &str) -> bool {
     NAMES.contains(&name)
 }
 

@@ -15,7 +15,11 @@ type Planned = Result<Typed, Fault>;
 pub(super) fn plan(expr: &Expr, env: Env<'_>) -> Planned {
     match env.known(expr) {
         Some(known) => Ok(known),
-        None => meaning(expr, env)?.folded(expr),
+        None => {
+            let value = meaning(expr, env)?;
+            env.scope.weigh_expr(expr, &value.expr)?;
+            value.folded(expr)
+        }
     }
 }
 
@@ -46,7 +50,7 @@ fn meaning(expr: &Expr, env: Env<'_>) -> Planned {
         Expr::Case { operand, conditions, else_result, .. } => {
             case(expr, operand.as_deref(), conditions, else_result.as_deref(), env)
         }
-        Expr::Cast { expr: inner, data_type, .. } => cast(expr, plan(inner, env)?, data_type),
+        Expr::Cast { expr: inner, data_type, .. } => cast(expr, plan(inner, env)?, data_type, env),
         Expr::Floor { expr: inner, .. } => {
             Ok(Typed::new(fraction(expr, plan(inner, env)?, "FLOOR")?.floor(), Kind::Float))
         }
@@ -267,13 +271,19 @@ fn case(at: &Expr, operand: Option<&Expr>, whens: &[CaseWhen], other: Option<&Ex
     let operand = operand.map(|operand| plan(operand, env)).transpose()?;
     let mut conditions = Vec::with_capacity(whens.len());
     let mut results = Vec::with_capacity(whens.len() + 1);
+    let mut left = env.guard.cloned();
     for CaseWhen { condition: holds, result } in whens {
-        conditions.push(match &operand {
+        let env = Env { guard: left.as_ref(), ..env };
+        let holds = match &operand {
             Some(operand) => compare(holds, operand.clone(), &BinaryOperator::Eq, plan(holds, env)?)?,
             None => condition(holds, env)?,
-        });
-        results.push(plan(result, env)?);
+        };
+        let here = both(left.clone(), holds.clone());
+        results.push(plan(result, Env { guard: Some(&here), ..env })?);
+        left = Some(both(left, holds.clone().fill_null(lit(false)).not()));
+        conditions.push(holds);
     }
+    let env = Env { guard: left.as_ref(), ..env };
     results.push(other.map_or_else(|| Ok(Typed::null()), |other| plan(other, env))?);
     let (mut results, kind) = all_united(at, results)?;
     let mut value = results.pop().unwrap_or_else(|| lit(NULL));
@@ -283,7 +293,27 @@ fn case(at: &Expr, operand: Option<&Expr>, whens: &[CaseWhen], other: Option<&Ex
     Ok(if kind == Kind::Null { Typed::null() } else { Typed::new(value, kind) })
 }
 
-fn cast(at: &Expr, value: Typed, to: &DataType) -> Planned {
+/// The rows of a guard for which a condition holds too.
+pub(super) fn both(guard: Option<Px>, holds: Px) -> Px {
+    match guard {
+        Some(guard) => guard.and(holds),
+        None => holds,
+    }
+}
+
+/// A cast that fails where a value does not fit; of rows that do not come to it, it sees nothing.
+fn strict(value: Typed, to: Kind, env: Env<'_>) -> Px {
+    let seen = match env.guard {
+        Some(guard) if !value.is_constant() => {
+            when(guard.clone()).then(value.expr).otherwise(lit(NULL).cast(value.kind.data_type()))
+        }
+        _ => value.expr,
+    };
+    let seen = if value.kind == Kind::Float { numbers::rounded(seen) } else { seen };
+    seen.strict_cast(to.data_type())
+}
+
+fn cast(at: &Expr, value: Typed, to: &DataType, env: Env<'_>) -> Planned {
     let to = match to {
         DataType::Date => Kind::Date,
         DataType::BigInt(_) => Kind::Int64,
@@ -303,8 +333,7 @@ fn cast(at: &Expr, value: Typed, to: &DataType) -> Planned {
         },
         (Kind::Text, _) => return Err(unreadable(at, to.name())),
         (_, Kind::Text) => as_text(at, value)?,
-        (Kind::Float, Kind::Int32 | Kind::Int64) => numbers::rounded(value.expr).strict_cast(to.data_type()),
-        (Kind::Int64, Kind::Int32) => value.expr.strict_cast(to.data_type()),
+        (Kind::Float, Kind::Int32 | Kind::Int64) | (Kind::Int64, Kind::Int32) => strict(value, to, env),
         (Kind::Int32 | Kind::Int64, Kind::Int64 | Kind::Float) => value.widened(to),
         (Kind::Bool, Kind::Int32 | Kind::Int64 | Kind::Float) | (Kind::Moment, Kind::Date) => value.widened(to),
         (from, to) => return Err(fault(at, format!("{} is not cast to {}", from.name(), to.name()))),

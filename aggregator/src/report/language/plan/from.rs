@@ -32,24 +32,25 @@ impl Planner {
         for table in tables {
             let next = self.table(table)?;
             joined = Some(match joined {
-                Some(before) => self.join(before, next, Kind::Inner, None)?,
+                Some(before) => self.join(&table.relation, before, next, (Kind::Inner, None))?,
                 None => next,
             });
         }
         // A SELECT without FROM is over one row.
         let one = || df!("#one" => [true]).unwrap_or_else(|_| DataFrame::empty()).lazy();
-        Ok(joined.unwrap_or_else(|| Scope { frame: one(), columns: Vec::new() }))
+        Ok(joined.unwrap_or_else(|| Scope::new(one(), Vec::new(), 1)))
     }
 
     fn table(&mut self, table: &TableWithJoins) -> Result<Scope, Fault> {
         let mut scope = self.factor(&table.relation)?;
         for next in &table.joins {
             let right = self.factor(&next.relation)?;
-            let known = |name: &Option<String>| scope.columns.iter().any(|column| column.table == *name);
-            if let Some(name) = right.columns.first().map(|column| &column.table).filter(|name| name.is_some())
+            let known = |name: &str| {
+                scope.columns.iter().any(|it| it.table.as_deref().is_some_and(|of| of.eq_ignore_ascii_case(name)))
+            };
+            if let Some(name) = right.columns.first().and_then(|column| column.table.as_deref())
                 && known(name)
             {
-                let name = name.as_deref().unwrap_or_default();
                 return Err(fault(&next.relation, format!("the name \"{name}\" is taken already in this FROM"))
                     .hint("give one of them an alias: AS other"));
             }
@@ -60,7 +61,7 @@ impl Planner {
                 _ => return Err(fault(&next.relation, "this kind of join is not in the shared subset")),
             };
             let on = if let JoinConstraint::On(on) = on { Some(on) } else { None };
-            scope = self.join(scope, right, kind, on)?;
+            scope = self.join(&next.relation, scope, right, (kind, on))?;
         }
         Ok(scope)
     }
@@ -94,16 +95,26 @@ impl Planner {
         }
     }
 
-    fn join(&self, mut left: Scope, right: Scope, kind: Kind, on: Option<&Expr>) -> Result<Scope, Fault> {
+    fn join(
+        &self,
+        at: &TableFactor,
+        mut left: Scope,
+        right: Scope,
+        (kind, on): (Kind, Option<&Expr>),
+    ) -> Result<Scope, Fault> {
         let mut right = self.apart(&left, right);
-        let both = Scope { frame: left.frame.clone(), columns: [left.columns.clone(), right.columns.clone()].concat() };
+        let both = Scope::new(left.frame.clone(), [left.columns.clone(), right.columns.clone()].concat(), 1);
         let (mut of_left, mut of_right, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for part in on.map(conjuncts).unwrap_or_default() {
             if let Some((one, two)) = equality(part, &left, &right) {
                 let (one, two) = (plan(one, Env::plain(&left))?, plan(two, Env::plain(&right))?);
                 let (one, two, _) = united(part, one, two)?;
-                of_left.push(self.key(&mut left, one));
-                of_right.push(self.key(&mut right, two));
+                let (one, two) = (self.key(&mut left, one), self.key(&mut right, two));
+                // The engine refuses an equality that is said twice.
+                if !of_left.iter().zip(&of_right).any(|known| known == (&one, &two)) {
+                    of_left.push(one);
+                    of_right.push(two);
+                }
                 continue;
             }
             match (sides(part, &left, &right), kind) {
@@ -120,6 +131,8 @@ impl Planner {
             }
         }
         let rest = rest.into_iter().reduce(Px::and);
+        let sides = left.weight.get().saturating_add(right.weight.get());
+        both.weigh(at, sides)?;
         let frame = match (kind, rest) {
             (Kind::Inner, rest) => {
                 let matched = matched(left.frame, right.frame, of_left, of_right);
@@ -138,9 +151,13 @@ impl Planner {
             (_, Some(rest)) if is_reverted(Cure::RangeJoin) && of_left.is_empty() => {
                 matched(left.frame, right.frame, of_left, of_right).filter(rest)
             }
-            (_, rest) => self.outer(&right, left.frame, kind, (of_left, of_right), rest.unwrap_or_else(|| lit(true))),
+            (_, rest) => {
+                // Both sides stand twice in the plan.
+                both.weigh(at, sides)?;
+                self.outer(&right, left.frame, kind, (of_left, of_right), rest.unwrap_or_else(|| lit(true)))
+            }
         };
-        Ok(Scope { frame, columns: both.columns })
+        Ok(Scope { frame, ..both })
     }
 
     /// An outer join by any condition: the pairs that match first, then the rows that none has.

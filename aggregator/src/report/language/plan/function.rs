@@ -5,7 +5,7 @@ use polars::prelude::{Expr as Px, NULL, coalesce, lit, when};
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::super::diagnostic::Fault;
-use super::expression::{as_text, plan as value};
+use super::expression::{as_text, both, plan as value};
 use super::numbers;
 use super::scope::Env;
 use super::typed::{Kind, Literal, Typed, all_united, fault, united};
@@ -33,7 +33,9 @@ pub(super) fn plan(at: &Expr, function: &Function, env: Env<'_>) -> Result<Typed
             .hint("compute it in a CTE, and use its column"));
     }
     let exprs = arguments(function);
-    let arguments: Vec<Typed> = exprs.iter().map(|expr| value(expr, env)).collect::<Result<_, _>>()?;
+    let arguments =
+        if name == "coalesce" { alternatives(&exprs, env) } else { exprs.iter().map(|it| value(it, env)).collect() };
+    let arguments: Vec<Typed> = arguments?;
     let count = arguments.len();
     let takes = |least: usize, most: usize, what: &str| {
         if (least..=most).contains(&count) {
@@ -112,6 +114,17 @@ pub(super) fn substring(at: &Expr, text: Typed, place: Typed, length: Option<Typ
     let length = length.map(|length| integer(at, length, 0)).transpose()?;
     let length = length.map_or_else(|| lit(NULL).cast(Kind::Int64.data_type()), lit);
     Ok(Typed::new(text.str().slice(lit(place - 1), length), Kind::Text))
+}
+
+/// Values of which each counts only where those before it are nothing.
+fn alternatives(exprs: &[&Expr], env: Env<'_>) -> Result<Vec<Typed>, Fault> {
+    let (mut found, mut left) = (Vec::with_capacity(exprs.len()), env.guard.cloned());
+    for expr in exprs {
+        let next = value(expr, Env { guard: left.as_ref(), ..env })?;
+        left = Some(both(left, next.expr.clone().is_null()));
+        found.push(next);
+    }
+    Ok(found)
 }
 
 fn first(arguments: Vec<Typed>) -> Typed {

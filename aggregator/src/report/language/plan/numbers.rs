@@ -72,9 +72,16 @@ fn upper(letter: char) -> char {
     let mut letters = letter.to_uppercase();
     match (letters.next(), letters.next()) {
         (Some(only), None) => only,
+        // With an iota below, which is two letters in full, and one as a title has it.
+        _ if matches!(letter, 'ᾀ'..='ᾇ' | 'ᾐ'..='ᾗ' | 'ᾠ'..='ᾧ') => after(letter, 8),
+        _ if matches!(letter, 'ᾳ' | 'ῃ' | 'ῳ') => after(letter, 9),
         _ if letter == 'ß' => 'ẞ',
         _ => letter,
     }
+}
+
+fn after(letter: char, places: u32) -> char {
+    char::from_u32(u32::from(letter) + places).unwrap_or(letter)
 }
 
 fn lower(letter: char) -> char {

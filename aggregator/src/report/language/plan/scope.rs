@@ -1,10 +1,11 @@
 //! Which columns an expression can name.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use polars::prelude::{LazyFrame, PlSmallStr, col};
-use sqlparser::ast::{Expr, Ident, Spanned as _, VisitMut as _, VisitorMut};
+use polars::prelude::{Expr as Px, LazyFrame, PlSmallStr, col};
+use sqlparser::ast::{Expr, Ident, Spanned, VisitMut as _, VisitorMut};
 
 use super::super::diagnostic::Fault;
 use super::typed::{Kind, Typed, fault};
@@ -25,9 +26,36 @@ pub(crate) struct Column {
 pub(crate) struct Scope {
     pub(super) frame: LazyFrame,
     pub(super) columns: Vec<Column>,
+    /// Steps and parts of expressions of the plan, each as often as it stands in it.
+    pub(super) weight: Cell<usize>,
 }
 
+/// Steps and parts of expressions of a plan: a text of a few lines can double one some forty times.
+const HEAVIEST: usize = 100_000;
+
 impl Scope {
+    pub(super) const fn new(frame: LazyFrame, columns: Vec<Column>, weight: usize) -> Self {
+        Self { frame, columns, weight: Cell::new(weight) }
+    }
+
+    /// Counts what the plan gets more of.
+    ///
+    /// # Errors
+    /// When it would be larger than any that people write.
+    pub(super) fn weigh(&self, at: &impl Spanned, more: usize) -> Result<(), Fault> {
+        let weight = self.weight.get().saturating_add(more);
+        if weight > HEAVIEST {
+            return Err(too_large(at));
+        }
+        self.weight.set(weight);
+        Ok(())
+    }
+
+    /// Counts an expression, each part as often as it is computed.
+    pub(super) fn weigh_expr(&self, at: &Expr, expr: &Px) -> Result<(), Fault> {
+        self.weigh(at, expr.into_iter().take(HEAVIEST + 1).count())
+    }
+
     /// As a table under an alias.
     pub(super) fn under(mut self, alias: Option<&str>) -> Self {
         for column in &mut self.columns {
@@ -36,17 +64,34 @@ impl Scope {
         self
     }
 
-    /// The column of that name, if one is; two of them are a fault.
+    /// The column of that name, if one is; two of them are a fault, and one that is written otherwise is too: to other
+    /// engines `Id` and `id` are one name.
     pub(super) fn find(&self, at: &Expr, path: &[Ident]) -> Result<Option<&Column>, Fault> {
-        let mut found = self.columns.iter().filter(|column| match path {
-            [name] => column.name == name.value,
-            [table, name] => column.table.as_ref() == Some(&table.value) && column.name == name.value,
-            _ => false,
-        });
+        let (table, name) = match path {
+            [name] => (None, name),
+            [table, name] => (Some(table), name),
+            _ => return Ok(None),
+        };
+        let is_of = |column: &&Column| match (table, &column.table) {
+            (None, _) => true,
+            (Some(table), Some(of)) => of.eq_ignore_ascii_case(&table.value),
+            (Some(_), None) => false,
+        };
+        let mut found = self.columns.iter().filter(is_of).filter(|it| it.name.eq_ignore_ascii_case(&name.value));
         match (found.next(), found.next()) {
             (Some(_), Some(_)) => Err(fault(at, format!("the column {at} is ambiguous"))
                 .hint("say which table it is of: name the table before it")),
-            (found, _) => Ok(found),
+            (Some(column), None) => {
+                let table = table.and(column.table.as_deref());
+                let is_as_written = column.name == name.value && table.is_none_or(|of| path[0].value == of);
+                if is_as_written {
+                    return Ok(Some(column));
+                }
+                let table = table.map(|table| format!("{table}.")).unwrap_or_default();
+                Err(fault(at, format!("unknown column: {at}"))
+                    .hint(format!("names are written as they are declared: {table}{}", column.name)))
+            }
+            (None, _) => Ok(None),
         }
     }
 
@@ -70,6 +115,14 @@ impl Column {
     }
 }
 
+/// The fault of a statement that is short, and whose plan is not.
+pub(super) fn too_large(at: &impl Spanned) -> Fault {
+    fault(at, "the plan is too large: the same stands in it again and again").hint(
+        "NULLIF, BETWEEN, IN and CASE x compute what stands before them for each comparison, and a table is computed as \
+         often as it is named: compute it once, in a CTE that is named once",
+    )
+}
+
 /// What an expression is planned in.
 #[derive(Clone, Copy)]
 pub(super) struct Env<'a> {
@@ -78,11 +131,14 @@ pub(super) struct Env<'a> {
     pub(super) computed: &'a [(String, Typed)],
     /// Rows are groups, so that no other column can be named.
     pub(super) is_grouped: bool,
+    /// For which rows the value counts, if not for all: those that come to this branch of a CASE or COALESCE. The engine
+    /// computes every branch for all rows.
+    pub(super) guard: Option<&'a Px>,
 }
 
 impl<'a> Env<'a> {
     pub(super) const fn plain(scope: &'a Scope) -> Self {
-        Self { scope, computed: &[], is_grouped: false }
+        Self { scope, computed: &[], is_grouped: false, guard: None }
     }
 
     /// What was computed before.

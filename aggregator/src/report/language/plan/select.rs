@@ -1,17 +1,15 @@
 //! SELECT: rows, groups, windows, columns, order.
 
-use polars::prelude::{Expr as Px, col, lit};
-use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, Value,
-};
-
 use super::super::diagnostic::Fault;
 use super::aggregate::Over;
 use super::expression::{filter, plan};
 use super::function::name_of;
-use super::scope::{Column, Env, Scope, bare};
+use super::items::{Item, items, one_name};
+use super::scope::{Column, Env, Scope, bare, too_large};
 use super::typed::{Typed, fault};
 use super::{Planner, aggregate, distinct, ordered_by_output, output, sorted, walk, window};
+use polars::prelude::{Expr as Px, col, lit};
+use sqlparser::ast::{Distinct, Expr, GroupByExpr, Ident, OrderByExpr, Select, SelectItem, Spanned as _, Value};
 
 /// Rows as groups; what stands for their keys and aggregates, by text; and the keys that are items, by their place.
 type Grouped = (Scope, Vec<(String, Typed)>, Vec<(usize, Typed)>);
@@ -24,15 +22,11 @@ struct Keys {
     of_items: Vec<(usize, Typed)>,
 }
 
-/// A column that a SELECT gives.
-enum Item<'q> {
-    /// Of a `*`.
-    Held(Column),
-    Expr(String, &'q Expr),
-}
-
 impl Planner {
     pub(super) fn select(&mut self, select: &Select, by: &[OrderByExpr]) -> Result<Scope, Fault> {
+        if self.fresh.is_used_up() {
+            return Err(too_large(select));
+        }
         let mut scope = self.from(&select.from)?;
         if let Some(by) = &select.selection {
             scope = self.filter(scope, by)?;
@@ -55,19 +49,19 @@ impl Planner {
             (scope, computed, of_items) = self.group(scope, keys, &items, &aggregates)?;
         }
         if let Some(having) = &select.having {
-            let env = Env { scope: &scope, computed: &computed, is_grouped };
+            let env = Env { scope: &scope, computed: &computed, is_grouped, guard: None };
             let holds = filter(having, env)?;
             scope.frame = scope.frame.filter(holds);
         }
         let windows = calls(&exprs, is_windowed);
         if !windows.is_empty() {
-            let env = Env { scope: &scope, computed: &computed, is_grouped };
+            let env = Env { scope: &scope, computed: &computed, is_grouped, guard: None };
             let windows: Vec<(String, &Expr)> = unique(windows.into_iter().map(|it| (env.canonical(it), it)));
             let (frame, added) = window::add(scope.frame.clone(), &windows, env, &self.fresh)?;
             computed.extend(added);
             scope.frame = frame;
         }
-        let env = Env { scope: &scope, computed: &computed, is_grouped };
+        let env = Env { scope: &scope, computed: &computed, is_grouped, guard: None };
         self.project(select, items, &of_items, by, env)
     }
 
@@ -176,28 +170,31 @@ impl Planner {
         for (place, item) in items.into_iter().enumerate() {
             let key = of_items.iter().find(|(of, _)| *of == place).map(|(_, value)| value.clone());
             let (name, value, at, text) = match item {
-                Item::Held(column) => {
-                    let text =
-                        Expr::Identifier(sqlparser::ast::Ident::with_quote('"', column.held.as_str())).to_string();
-                    (column.name.clone(), column.typed(), None, text)
+                Item::Held(column, star) => {
+                    let text = Expr::Identifier(Ident::with_quote('"', column.held.as_str())).to_string();
+                    let key = env.computed.iter().find(|(known, _)| *known == text).map(|(_, key)| key.clone());
+                    let value = match key {
+                        None if env.is_grouped => {
+                            let message = format!("{} is not in GROUP BY, and `*` names it", column.name);
+                            return Err(fault(star, message).hint("name the keys one by one instead of `*`"));
+                        }
+                        key => key.unwrap_or_else(|| column.typed()),
+                    };
+                    (column.name, value, star.span().start, text)
                 }
                 Item::Expr(name, expr) => {
                     let value = key.map_or_else(|| plan(expr, env), Ok)?;
-                    (name, value, Some(expr), env.canonical(expr))
+                    (name, value, expr.span().start, env.canonical(expr))
                 }
             };
-            if columns.iter().any(|column| column.name == name) {
-                let message = format!("two columns of the SELECT are named {name}");
-                return Err(Fault::at(at.map_or_else(|| select.span(), |at| at.span()).start, message)
-                    .hint("give one of them another name: … AS name"));
-            }
+            one_name(at, &name, &columns, env.scope)?;
             let held = self.fresh.name();
             given.push(value.expr.alias(held.clone()));
             texts.push(text);
             columns.push(Column { table: None, name, held, kind: value.kind });
         }
         if matches!(select.distinct, Some(Distinct::Distinct)) {
-            let rows = self.rows(env, given, columns);
+            let rows = rows(env, given, columns);
             return ordered_by_output(distinct(rows), by);
         }
         let mut order = Vec::with_capacity(by.len());
@@ -220,29 +217,29 @@ impl Planner {
             });
         }
         if order.is_empty() {
-            return Ok(self.rows(env, given, columns));
+            return Ok(rows(env, given, columns));
         }
         let held: Vec<Px> = columns.iter().map(|column| col(column.held.clone())).collect();
         given.extend(hidden);
-        let rows = self.rows(env, given, columns);
-        Ok(Scope { frame: sorted(rows.frame, order, by).select(held), columns: rows.columns })
+        let rows = rows(env, given, columns);
+        Ok(Scope { frame: sorted(rows.frame, order, by).select(held), ..rows })
     }
+}
 
-    /// The rows of a SELECT: as many as of its FROM, also when no column of it is named.
-    fn rows(&self, env: Env<'_>, given: Vec<Px>, columns: Vec<Column>) -> Scope {
-        let frame = env.scope.frame.clone();
-        let names_one = |expr: &Px| expr.into_iter().any(|part| matches!(part, Px::Column(_)));
-        let frame = if given.iter().any(names_one) {
-            frame.select(given)
-        } else {
-            let names: Vec<Px> = given
-                .iter()
-                .filter_map(|expr| if let Px::Alias(_, name) = expr { Some(col(name.clone())) } else { None })
-                .collect();
-            frame.with_columns(given).select(names)
-        };
-        Scope { frame, columns }
-    }
+/// The rows of a SELECT: as many as of its FROM, also when no column of it is named.
+fn rows(env: Env<'_>, given: Vec<Px>, columns: Vec<Column>) -> Scope {
+    let frame = env.scope.frame.clone();
+    let names_one = |expr: &Px| expr.into_iter().any(|part| matches!(part, Px::Column(_)));
+    let frame = if given.iter().any(names_one) {
+        frame.select(given)
+    } else {
+        let names: Vec<Px> = given
+            .iter()
+            .filter_map(|expr| if let Px::Alias(_, name) = expr { Some(col(name.clone())) } else { None })
+            .collect();
+        frame.with_columns(given).select(names)
+    };
+    Scope { frame, columns, weight: env.scope.weight.clone() }
 }
 
 /// What ORDER BY can name besides the columns of the FROM: those of the result, by names that the FROM has not.
@@ -256,7 +253,7 @@ fn with_outputs(
     let names = walk::all(by, |expr| matches!(expr, Expr::Identifier(_)));
     let mut computed = env.computed.to_vec();
     for ((column, text), value) in columns.iter().zip(texts).zip(given) {
-        let name = Expr::Identifier(sqlparser::ast::Ident::new(column.name.as_str()));
+        let name = Expr::Identifier(Ident::new(column.name.as_str()));
         let Some(named) = names.iter().find(|named| named.to_string() == name.to_string()) else { continue };
         if env.scope.columns.iter().any(|known| known.name == column.name) {
             if env.canonical(named) != *text {
@@ -272,35 +269,6 @@ fn with_outputs(
         computed.push((name.to_string(), Typed::new(value, column.kind)));
     }
     Ok(computed)
-}
-
-/// What a SELECT names, with `*` spelt out.
-fn items<'q>(select: &'q Select, scope: &Scope) -> Result<Vec<Item<'q>>, Fault> {
-    let mut items = Vec::new();
-    for item in &select.projection {
-        match item {
-            SelectItem::ExprWithAlias { expr, alias } => items.push(Item::Expr(alias.value.clone(), expr)),
-            SelectItem::UnnamedExpr(expr) => match bare(expr) {
-                Expr::Identifier(name) => items.push(Item::Expr(name.value.clone(), expr)),
-                Expr::CompoundIdentifier(path) => {
-                    let name = path.last().map(|name| name.value.clone()).unwrap_or_default();
-                    items.push(Item::Expr(name, expr));
-                }
-                other => items.push(Item::Expr(other.to_string(), expr)),
-            },
-            SelectItem::Wildcard(_) => items.extend(scope.columns.iter().cloned().map(Item::Held)),
-            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), _) => {
-                let name = table.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone());
-                let before = items.len();
-                items.extend(scope.columns.iter().filter(|it| it.table == name).cloned().map(Item::Held));
-                if items.len() == before {
-                    return Err(fault(item, format!("there is no table {table} in this FROM")));
-                }
-            }
-            other => return Err(fault(other, "only columns, expressions and a plain `*` may be selected")),
-        }
-    }
-    Ok(items)
 }
 
 /// What a key of GROUP BY is: an expression, the name of a column of the result, or its place.

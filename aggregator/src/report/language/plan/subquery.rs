@@ -1,11 +1,12 @@
 //! `IN (SELECT …)` and `EXISTS`, in WHERE.
 
 use polars::prelude::{Expr as Px, JoinArgs, JoinType, NULL, UniqueKeepStrategy, col, len, lit, when};
-use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SetExpr, UnaryOperator};
+use sqlparser::ast::{Expr, GroupByExpr, OrderByKind, Query, Select, SetExpr, UnaryOperator};
 
 use super::super::diagnostic::Fault;
 use super::expression::{filter, plan};
 use super::from::{Sides, equality, joined, sides};
+use super::items::looked_at;
 use super::scope::{Env, Scope, bare, canonical, path};
 use super::typed::{Typed, fault, united};
 use super::{Planner, conjuncts, walk};
@@ -28,7 +29,7 @@ impl Planner {
                 computed.push((canonical(&scope, inner), value));
                 scope = marked;
             }
-            let env = Env { scope: &scope, computed: &computed, is_grouped: false };
+            let env = Env { scope: &scope, computed: &computed, is_grouped: false, guard: None };
             let holds = filter(part, env)?;
             rest = Some(match rest {
                 Some(rest) => rest.and(holds),
@@ -62,8 +63,9 @@ impl Planner {
             }
             _ => return Ok(None),
         };
+        outer.weigh(part, inner.weight.get())?;
         let frame = outer.frame.join(inner.frame, keys.0, keys.1, JoinArgs::new(how));
-        Ok(Some(Scope { frame, columns: outer.columns }))
+        Ok(Some(Scope { frame, ..outer }))
     }
 
     /// The rows with the value of a subquery predicate in a column.
@@ -73,6 +75,7 @@ impl Planner {
             Expr::Exists { subquery, negated } => {
                 let frame = match self.correlated(&mut outer, subquery)? {
                     Some((inner, of_outer, of_inner)) => {
+                        outer.weigh(part, inner.weight.get())?;
                         let marked = inner.frame.select(of_inner.clone());
                         let marked = marked.unique(None, UniqueKeepStrategy::Any);
                         let marked = marked.with_columns([lit(true).alias(mark.clone())]);
@@ -80,6 +83,7 @@ impl Planner {
                     }
                     None => {
                         let rows = self.query(subquery)?;
+                        outer.weigh(part, rows.weight.get())?;
                         let found = rows.frame.select([len().gt(lit(0)).alias(mark.clone())]);
                         outer.frame.cross_join(found, None)
                     }
@@ -93,6 +97,8 @@ impl Planner {
                 let (one, two, _) = united(part, plan(expr, Env::plain(&outer))?, value)?;
                 let (one, two) = (self.key(&mut outer, one), self.key(&mut inner, two));
                 let (some, empty) = (self.fresh.name(), self.fresh.name());
+                // Once for its values, and once for what is about them.
+                outer.weigh(part, inner.weight.get().saturating_mul(2))?;
                 let key = self.fresh.name();
                 let inner = inner.frame.select([two.alias(key.clone())]);
                 let about = inner.clone().select([
@@ -143,6 +149,12 @@ impl Planner {
         };
         if !conjuncts(by).into_iter().any(outside) {
             return Ok(None);
+        }
+        looked_at(select, &inner, outer)?;
+        if let Some(OrderByKind::Expressions(by)) = subquery.order_by.as_ref().map(|order| &order.kind)
+            && let Some(by) = by.first()
+        {
+            return Err(fault(&by.expr, "an order within EXISTS changes nothing").hint("leave out ORDER BY"));
         }
         let (mut of_outer, mut of_inner, mut own) = (Vec::new(), Vec::new(), None::<Px>);
         for part in conjuncts(by) {

@@ -211,6 +211,7 @@ impl Generator {
             2 => format!("({} * {})", self.expression(K::Whole, depth, scope), self.rng.below(9)),
             3 => format!("(-{})", self.expression(K::Whole, depth, scope)),
             4 => format!("ABS({})", self.expression(K::Whole, depth, scope)),
+            5 if self.rng.one_in(2) => self.guarded_cast(depth, scope),
             5 => format!("CAST({} AS BIGINT)", self.expression(K::Fraction, depth, scope)),
             6 => format!("LENGTH({})", self.expression(K::Text, depth, scope)),
             7 => format!(
@@ -222,6 +223,18 @@ impl Generator {
         }
     }
 
+    /// A cast that would fail for the rows that do not come to it.
+    fn guarded_cast(&mut self, depth: usize, scope: &Scope) -> String {
+        let of = *self.rng.pick(&[K::Whole, K::Fraction]);
+        let (value, other) = (self.expression(of, depth, scope), self.expression(K::Whole, depth, scope));
+        let cast = format!("CAST({value} AS INTEGER)");
+        match self.rng.below(3) {
+            0 => format!("CASE WHEN {value} BETWEEN -1000 AND 1000 THEN {cast} ELSE {other} END"),
+            1 => format!("CASE WHEN {value} < -1000 OR {value} > 1000 THEN {other} ELSE {cast} END"),
+            _ => format!("CASE WHEN {value} < -1000 OR {value} > 1000 THEN 0 WHEN {cast} > 7 THEN {other} END"),
+        }
+    }
+
     fn fraction(&mut self, depth: usize, scope: &Scope) -> String {
         let numeric = |it: &mut Self| *it.rng.pick(&[K::Whole, K::Whole, K::Fraction]);
         let (first, second) = (numeric(self), numeric(self));
@@ -229,7 +242,7 @@ impl Generator {
             0..=2 => {
                 let dividend = self.expression(first, depth, scope);
                 let divisor = match self.rng.below(3) {
-                    0 => self.rng.pick(&["49", "98", "7", "100.0", "3", "60", "0", "(-7)", "0.1"]).to_string(),
+                    0 => self.rng.pick(&["49", "98", "7", "100.0", "3", "60", "0", "(-7)", "0.1", "0e5"]).to_string(),
                     _ => self.expression(second, depth, scope),
                 };
                 format!("({dividend} / {divisor})")
@@ -314,7 +327,12 @@ impl Generator {
             }
             10 => {
                 let pattern = *self.rng.pick(&["a%", "%", "_", "a_b", "%a%", "", "é", "\\%", "a\\_b", "%''%"]);
-                format!("({} {}LIKE '{pattern}')", self.expression(K::Text, depth, scope), self.rng.pick(&["", "NOT "]))
+                let pattern = if self.rng.one_in(3) {
+                    self.parameter(Value::Text(pattern.replace("''", "'")))
+                } else {
+                    format!("'{pattern}'")
+                };
+                format!("({} {}LIKE {pattern})", self.expression(K::Text, depth, scope), self.rng.pick(&["", "NOT "]))
             }
             _ => {
                 let [one, two] = [K::Text; 2].map(|of| self.expression(of, depth, scope));

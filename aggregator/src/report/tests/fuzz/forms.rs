@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, JoinOperator, Query, Select, SetExpr, Visit as _, Visitor, WindowType};
+use sqlparser::ast::{
+    Expr, JoinOperator, OrderByExpr, OrderByKind, Query, Select, SetExpr, Visit as _, Visitor, WindowType,
+};
 
 /// A form, and the one around it.
 pub(super) type Pair = (String, String);
@@ -72,6 +74,12 @@ impl Visitor for Walk {
             _ => "SELECT".to_owned(),
         };
         self.enter(form);
+        let is_plain = |by: &OrderByExpr| matches!(by.expr, Expr::Identifier(_) | Expr::Value(_));
+        if let Some(OrderByKind::Expressions(by)) = query.order_by.as_ref().map(|order| &order.kind)
+            && !by.iter().all(is_plain)
+        {
+            self.found.push(("ORDER BY expression".to_owned(), self.around.last().unwrap().clone()));
+        }
         ControlFlow::Continue(())
     }
 

@@ -42,7 +42,9 @@ pub(super) struct Generator {
     pub(super) values: BTreeMap<String, Value>,
     names: usize,
     /// CTEs that can be named from here on.
-    ctes: Vec<(String, Vec<Col>)>,
+    pub(super) ctes: Vec<(String, Vec<Col>)>,
+    /// What an order of the statement generated last can be by, besides its columns.
+    ordering: Scope,
 }
 
 pub(super) fn statement(seed: u64) -> Statement {
@@ -51,6 +53,7 @@ pub(super) fn statement(seed: u64) -> Statement {
         values: BTreeMap::new(),
         names: 0,
         ctes: Vec::new(),
+        ordering: Scope::default(),
     };
     let mut with = Vec::new();
     for _ in 0..[0, 0, 0, 1][generator.rng.below(4)] {
@@ -65,7 +68,7 @@ pub(super) fn statement(seed: u64) -> Statement {
     let limit = match generator.rng.below(6) {
         0 => format!(" LIMIT {}", generator.rng.below(6)),
         1 => {
-            let rows = i64::try_from(generator.rng.below(9)).unwrap();
+            let rows = *generator.rng.pick(&[0_i64, 1, 2, 3, 5, 8, 13, -1, 5_000_000_000]);
             let name = generator.parameter(Value::Int(rows));
             format!(" LIMIT {name}")
         }
@@ -76,6 +79,11 @@ pub(super) fn statement(seed: u64) -> Statement {
         values: generator.values,
         tolerant: columns.iter().map(|column| column.kind == K::Tolerant).collect(),
     }
+}
+
+/// Whether an expression names a column of a scope, so that it is no constant.
+fn is_of(expr: &str, scope: &Scope) -> bool {
+    scope.columns.iter().any(|it| expr.contains(&it.sql))
 }
 
 impl Generator {
@@ -106,20 +114,37 @@ impl Generator {
                 self.rng.pick(&["", "", "", " NULLS FIRST", " NULLS LAST"])
             )
         });
-        let by: Vec<String> = by.collect();
+        let mut by: Vec<String> = by.collect();
+        let scope = if self.rng.one_in(3) {
+            Scope { columns: columns.to_vec(), ..Scope::default() }
+        } else {
+            self.ordering.clone()
+        };
+        if self.rng.one_in(3) && !self.ordering.columns.is_empty() {
+            let kind = self.kind(&K::EXACT, &scope);
+            let first = self.expression(kind, 1, &scope);
+            if is_of(&first, &scope) {
+                by.insert(0, format!("{first}{}", self.rng.pick(&["", " DESC"])));
+            }
+        }
         format!(" ORDER BY {}", by.join(", "))
     }
 
     /// A query without order, and its columns by their bare names.
     pub(super) fn query(&mut self, depth: usize) -> (String, Vec<Col>) {
-        if depth < 3 && self.rng.one_in(6) {
-            return self.union(depth);
-        }
-        match self.rng.below(6) {
-            0 | 1 => self.grouped(depth),
-            2 => self.windowed(depth),
-            _ => self.plain(depth),
-        }
+        let (sql, columns, ordering) = if depth < 3 && self.rng.one_in(6) {
+            let (sql, columns) = self.union(depth);
+            (sql, columns, Scope::default())
+        } else {
+            match self.rng.below(12) {
+                0..=2 => self.grouped(depth),
+                3 => self.star_of_groups(depth),
+                4 | 5 => self.windowed(depth),
+                _ => self.plain(depth),
+            }
+        };
+        self.ordering = if sql.starts_with("SELECT DISTINCT") { Scope::default() } else { ordering };
+        (sql, columns)
     }
 
     fn union(&mut self, depth: usize) -> (String, Vec<Col>) {
@@ -170,10 +195,10 @@ impl Generator {
         (items, columns)
     }
 
-    fn plain(&mut self, depth: usize) -> (String, Vec<Col>) {
+    fn plain(&mut self, depth: usize) -> (String, Vec<Col>, Scope) {
         if self.rng.one_in(12) {
             let (items, columns) = self.items(&Scope::default(), 1);
-            return (format!("SELECT {}", items.join(", ")), columns);
+            return (format!("SELECT {}", items.join(", ")), columns, Scope::default());
         }
         let scope = self.from(depth + 1);
         let filter = self.filter(&scope);
@@ -188,12 +213,12 @@ impl Generator {
             } else {
                 format!("{}.*", scope.columns[0].sql.split('.').next().unwrap())
             };
-            return (format!("SELECT {star} FROM {}{filter}", scope.sql), columns);
+            return (format!("SELECT {star} FROM {}{filter}", scope.sql), columns, scope);
         }
         let (items, columns) = self.items(&scope, 1);
         let distinct =
             if self.rng.one_in(5) && !columns.iter().any(|it| it.kind == K::Tolerant) { "DISTINCT " } else { "" };
-        (format!("SELECT {distinct}{} FROM {}{filter}", items.join(", "), scope.sql), columns)
+        (format!("SELECT {distinct}{} FROM {}{filter}", items.join(", "), scope.sql), columns, scope)
     }
 
     fn filter(&mut self, scope: &Scope) -> String {
@@ -243,7 +268,29 @@ impl Generator {
         format!("{not}EXISTS (SELECT 1 AS x FROM {table} AS {alias} WHERE {key} = {outer}{own})")
     }
 
-    fn grouped(&mut self, depth: usize) -> (String, Vec<Col>) {
+    /// Every column as a key, by `*`.
+    fn star_of_groups(&mut self, depth: usize) -> (String, Vec<Col>, Scope) {
+        let scope = self.from(depth + 1);
+        if scope.tables > 1 || scope.has(K::Tolerant) {
+            return self.grouped(depth);
+        }
+        let filter = self.filter(&scope);
+        let counted = Col { sql: self.name("o"), kind: K::Whole };
+        let columns =
+            scope.columns.iter().map(|it| Col { sql: it.sql.rsplit('.').next().unwrap().to_owned(), kind: it.kind });
+        let columns = columns.chain([counted.clone()]).collect();
+        let keys: Vec<&str> = scope.columns.iter().map(|it| it.sql.as_str()).collect();
+        let star = "*";
+        let sql = format!(
+            "SELECT {star}, COUNT(*) AS {} FROM {}{filter} GROUP BY {}",
+            counted.sql,
+            scope.sql,
+            keys.join(", ")
+        );
+        (sql, columns, scope)
+    }
+
+    fn grouped(&mut self, depth: usize) -> (String, Vec<Col>, Scope) {
         let scope = self.from(depth + 1);
         let filter = self.filter(&scope);
         let (mut keys, mut by, mut items, mut columns) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -252,7 +299,7 @@ impl Generator {
             let depth = self.rng.below(2);
             let key = self.expression(kind, depth, &scope);
             // A constant groups nothing: GROUP BY 1 is a place.
-            if !key.contains('.') && !scope.columns.iter().any(|it| key.contains(&it.sql)) {
+            if !is_of(&key, &scope) {
                 continue;
             }
             let name = self.name("o");
@@ -270,7 +317,11 @@ impl Generator {
             let aggregate = self.aggregate(&scope);
             groups.columns.push(aggregate);
         }
-        let (more, others) = self.items(&groups, 1);
+        let mut shown = groups.clone();
+        if self.rng.one_in(4) && !by.is_empty() {
+            shown.columns.extend(self.window(&groups));
+        }
+        let (more, others) = self.items(&shown, 1);
         items.extend(more);
         columns.extend(others);
         if !groups.columns.iter().any(|it| items.iter().any(|item| item.contains(&it.sql) && it.sql.ends_with(')')))
@@ -286,10 +337,12 @@ impl Generator {
         };
         let by = if by.is_empty() { String::new() } else { format!(" GROUP BY {}", by.join(", ")) };
         // As a key and as a column: the texts of both must be equal.
-        (format!("SELECT {} FROM {}{filter}{by}{having}", items.join(", "), scope.sql), columns)
+        let sql = format!("SELECT {} FROM {}{filter}{by}{having}", items.join(", "), scope.sql);
+        let ordering = if by.is_empty() { Scope::default() } else { groups };
+        (sql, columns, ordering)
     }
 
-    fn windowed(&mut self, depth: usize) -> (String, Vec<Col>) {
+    fn windowed(&mut self, depth: usize) -> (String, Vec<Col>, Scope) {
         let mut scope = self.from(depth + 1);
         let filter = self.filter(&scope);
         let rows = scope.clone();
@@ -302,81 +355,6 @@ impl Generator {
         let (items, columns) = self.items(&scope, 2);
         let distinct =
             if self.rng.one_in(8) && !columns.iter().any(|it| it.kind == K::Tolerant) { "DISTINCT " } else { "" };
-        (format!("SELECT {distinct}{} FROM {}{filter}", items.join(", "), scope.sql), columns)
-    }
-
-    /// A FROM with its columns.
-    pub(super) fn from(&mut self, depth: usize) -> Scope {
-        let mut scope = self.factor(depth);
-        let joins = [0, 0, 0, 1, 1, 2][self.rng.below(6)];
-        for _ in 0..joins {
-            let other = self.factor(depth + 1);
-            let both = Scope { columns: [scope.columns.clone(), other.columns.clone()].concat(), ..Scope::default() };
-            let kind = *self.rng.pick(&[
-                "JOIN",
-                "INNER JOIN",
-                "LEFT JOIN",
-                "LEFT JOIN",
-                "LEFT OUTER JOIN",
-                "FULL JOIN",
-                "FULL OUTER JOIN",
-                "CROSS JOIN",
-                ",",
-            ]);
-            let on = if kind == "CROSS JOIN" || kind == "," {
-                String::new()
-            } else {
-                format!(" ON {}", self.on(&scope, &other, &both))
-            };
-            let kind = if kind == "," { ", ".to_owned() } else { format!(" {kind} ") };
-            let sql = format!("{}{kind}{}{on}", scope.sql, other.sql);
-            scope = Scope {
-                sql,
-                columns: both.columns,
-                unique: scope.unique.zip(other.unique).map(|(one, two)| [one, two].concat()),
-                tables: scope.tables + other.tables,
-            };
-            // What follows a comma joins to its own table alone.
-            if kind == ", " {
-                break;
-            }
-        }
-        scope
-    }
-
-    fn factor(&mut self, depth: usize) -> Scope {
-        let alias = self.name("x");
-        if depth < 3 && self.rng.one_in(6) {
-            let (sql, columns) = self.query(depth + 1);
-            return Scope::of(&format!("({sql}) AS {alias}"), &alias, &columns, None);
-        }
-        if !self.ctes.is_empty() && self.rng.one_in(2) {
-            let (name, columns) = self.rng.pick(&self.ctes).clone();
-            return Scope::of(&format!("{name} AS {alias}"), &alias, &columns, None);
-        }
-        let table = *self.rng.pick(&["t", "t", "t", "u", "u", "v", "e"]);
-        Scope::of_table(table, &alias)
-    }
-
-    fn on(&mut self, left: &Scope, right: &Scope, both: &Scope) -> String {
-        let kind = *self.rng.pick(&[K::Whole, K::Whole, K::Text, K::Day]);
-        let equal = format!("{} = {}", self.expression(kind, 0, left), self.expression(kind, 0, right));
-        match self.rng.below(9) {
-            0..=2 => equal,
-            3 => format!("{equal} AND {}", self.expression(K::Condition, 1, right)),
-            4 => format!("{equal} AND {}", self.expression(K::Condition, 1, left)),
-            5 => format!("{equal} AND {}", self.expression(K::Condition, 1, both)),
-            6 => {
-                let operator = *self.rng.pick(&["<", ">=", "<>", "<=", ">"]);
-                format!("{} {operator} {}", self.expression(kind, 0, left), self.expression(kind, 0, right))
-            }
-            7 => format!(
-                "{} BETWEEN {} AND {}",
-                self.expression(kind, 0, right),
-                self.expression(kind, 0, left),
-                self.expression(kind, 0, both)
-            ),
-            _ => self.expression(K::Condition, 2, both),
-        }
+        (format!("SELECT {distinct}{} FROM {}{filter}", items.join(", "), scope.sql), columns, scope)
     }
 }

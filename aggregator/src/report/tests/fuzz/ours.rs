@@ -9,6 +9,7 @@ use sqlparser::ast::Query;
 
 use super::generate::Statement;
 use crate::report::language::bind::{bind, parse};
+use crate::report::language::bounds::prove;
 use crate::report::language::check::check;
 use crate::report::language::plan::plan;
 use crate::report::language::plan::typed::Kind;
@@ -43,6 +44,8 @@ pub(super) fn sound(statement: &Statement, frames: &BTreeMap<String, DataFrame>)
         assert!(fault.line >= 1 && fault.column >= 1 && !fault.message.is_empty());
         fault.message
     })?;
+    // What our engine would compute without a wrapped number: the judge has it in wider types.
+    prove(&query, &super::tables::extents(frames)).map_err(|_| "a number might overflow".to_owned())?;
     Ok(Sound { query, text })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use serde_json::{Value, json};
 
+use crate::report::language::bounds::{Extent, ValueRange};
 use crate::report::language::catalogue::Schemas;
 use crate::report::language::plan::typed::Kind;
 
@@ -17,7 +18,7 @@ pub(super) struct Table {
 }
 
 const NUMBERS: [i64; 12] = [0, 98, 49, -1, 147, 7, 1, 98, 100, -25, 3, 86];
-const TEXTS: [&str; 12] = ["", "a", "A", "é", "ß", "a%b", "a_b", "O'Hara", "\\' OR 1=1", "Aa", "İx", "a"];
+const TEXTS: [&str; 12] = ["", "a", "A", "é", "ß", "a%b", "a_b", "O'Hara", "\\' OR 1=1", "Aa", "İᾳ", "a"];
 const DAYS: [i64; 8] = [20_520, 20_521, 20_520, 19_782, 20_527, 20_454, 0, 20_521];
 
 pub(super) fn tables() -> Vec<Table> {
@@ -102,6 +103,21 @@ pub(super) fn frames(tables: &[Table]) -> BTreeMap<String, DataFrame> {
 
 pub(super) fn schemas(frames: &BTreeMap<String, DataFrame>) -> Schemas {
     frames.iter().map(|(name, frame)| (name.clone(), frame.schema().clone())).collect()
+}
+
+/// How far their numbers reach.
+pub(super) fn extents(frames: &BTreeMap<String, DataFrame>) -> BTreeMap<String, Extent> {
+    let extent = |frame: &DataFrame| {
+        let rows = frame.height() as f64;
+        let range = |column: &Column| {
+            let values = column.cast(&DataType::Float64).ok()?;
+            let farthest = values.f64().ok()?.iter().flatten().fold(0.0, |held: f64, value| held.max(value.abs()));
+            ValueRange::of(column.dtype(), farthest, rows)
+        };
+        let columns = frame.columns().iter().map(|column| (column.name().to_string(), range(column)));
+        Extent { rows, key: vec!["id".to_owned()], columns: columns.collect() }
+    };
+    frames.iter().map(|(name, frame)| (name.clone(), extent(frame))).collect()
 }
 
 /// As the judge is told of them.

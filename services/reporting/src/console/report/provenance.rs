@@ -48,10 +48,9 @@ pub(super) fn section(state: &State, document: &Document) -> Markup {
     }
 }
 
-/// The values of a resolved parameter, as a query string has them: an empty list is one empty value.
+/// The values of a resolved parameter, as a query string has them: an empty list has none, for on a page it is the default.
 pub(in crate::console) fn values(value: &serde_json::Value) -> Vec<String> {
     match value {
-        serde_json::Value::Array(items) if items.is_empty() => vec![String::new()],
         serde_json::Value::Array(items) => items.iter().map(plain).collect(),
         other => vec![plain(other)],
     }
