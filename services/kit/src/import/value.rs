@@ -75,13 +75,13 @@ impl Value for ProductId {
 
 /// Amounts in minor units, whose columns end in `_cents`.
 fn minor(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| {
+    text.parse().map_err(|error| {
         if text.contains(['.', ',']) {
             "is in minor units (cents), a whole number; for amounts such as 12.50 use the column of the same name \
              without _cents"
                 .to_owned()
         } else {
-            no_integer(text)
+            no_integer(text, &error, i64::MIN, i64::MAX)
         }
     })
 }
