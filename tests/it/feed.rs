@@ -23,4 +23,7 @@ fn the_sql_of_kit_is_the_same_in_every_database() {
     let first = include_str!("../../migrations/inventory/0006_imports.sql");
     assert_eq!(first, include_str!("../../migrations/ecommerce/0006_imports.sql"));
     assert_eq!(first, include_str!("../../migrations/retail/0006_imports.sql"));
+    let first = include_str!("../../migrations/inventory/0022_files.sql");
+    assert_eq!(first, include_str!("../../migrations/ecommerce/0022_files.sql"));
+    assert_eq!(first, include_str!("../../migrations/retail/0022_files.sql"));
 }

@@ -5,6 +5,7 @@ mod masters;
 mod offline;
 mod property;
 mod refunds;
+mod returns;
 mod running;
 mod sales;
 

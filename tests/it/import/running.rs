@@ -103,15 +103,69 @@ async fn an_import_that_was_killed_is_finished_by_sending_it_again() {
     .await;
     assert_eq!(report["state"], "interrupted", "{report}");
     assert!(held(&stack).await, "a half-applied file is not final");
+    let another = retail.import("/api/v1/sales/import", HEADER.to_owned() + &rows("other", 0..5)).await;
+    assert_eq!(counts(&another), [10, 10, 0, 0]);
+    assert!(held(&stack).await, "another file does not finish it");
     let applied = report["applied"].as_i64().unwrap();
     let report = retail.import("/api/v1/sales/import", file).await;
     assert_eq!(counts(&report), [80_000, 80_000 - applied, applied, 0]);
     assert!(!held(&stack).await);
     let stored: (i64, i64) =
         sqlx::query_as("SELECT count(*), (SELECT count(*) FROM sale_lines) FROM sales").fetch_one(&pool).await.unwrap();
-    assert_eq!(stored, (40_000, 80_000));
+    assert_eq!(stored, (40_005, 80_010));
     let staged: i64 = sqlx::query_scalar("SELECT count(*) FROM import_rows").fetch_one(&pool).await.unwrap();
     assert_eq!(staged, 0, "staging is given back");
+}
+
+/// A crash of PostgreSQL empties the staging table; here it is emptied.
+#[tokio::test]
+async fn rows_that_the_database_lost_are_missed() {
+    let stack = Stack::builder().only(&["retail"]).start().await;
+    let retail = stack.direct("retail");
+    retail.import("/api/v1/stores/import", STORE).await;
+    let pool = stack.pool("retail_db").await;
+    let text = rows("l", 0..12_000);
+    let (send, heard) = tokio::sync::mpsc::channel::<String>(1);
+    let body = stream::unfold(heard, async |mut heard| Some((Ok::<_, std::io::Error>(heard.recv().await?), heard)));
+    let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
+    let sent = tokio::spawn(call.body(Body::wrap_stream(body)).send());
+    let (half, rest) = text.split_at(text.len() / 2);
+    send.send(HEADER.to_owned() + half).await.unwrap();
+    let staged = async |least: i64| {
+        eventually("some rows to be staged", async || {
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM import_rows").fetch_one(&pool).await.unwrap() >= least
+        })
+        .await;
+    };
+    staged(10_000).await;
+    sqlx::query("TRUNCATE import_rows").execute(&pool).await.unwrap();
+    send.send(rest.to_owned()).await.unwrap();
+    drop(send);
+    sent.await.unwrap().expect(503);
+    let ended = async || {
+        let last = "SELECT id, state, applied FROM imports ORDER BY id DESC LIMIT 1";
+        sqlx::query_as::<_, (i64, String, i64)>(last).fetch_one(&pool).await.unwrap()
+    };
+    let (first, state, applied) = ended().await;
+    assert_eq!((state.as_str(), applied), ("interrupted", 0));
+
+    // The pages that are read already wait for the registers, and those behind them are lost.
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE registers IN EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
+    let sent = tokio::spawn(call.body(HEADER.to_owned() + &text).send());
+    eventually("two pages to wait", async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'registers'::regclass AND NOT granted";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 2
+    })
+    .await;
+    sqlx::query("TRUNCATE import_rows").execute(&pool).await.unwrap();
+    tx.commit().await.unwrap();
+    sent.await.unwrap().expect(503);
+    let (second, state, applied) = ended().await;
+    assert!(second > first && state == "interrupted" && (1..24_000).contains(&applied), "{state} {applied}");
+    let report = retail.import("/api/v1/sales/import", HEADER.to_owned() + &text).await;
+    assert_eq!(counts(&report), [24_000, 24_000 - applied, applied, 0]);
 }
 
 #[tokio::test]

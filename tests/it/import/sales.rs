@@ -9,25 +9,25 @@ use crate::refusals::named;
 use crate::shop::{PATIENCE, Shop, shared_services};
 
 const PATH: &str = "/retail/api/v1/sales/import";
-const HEADER: &str =
+pub(super) const HEADER: &str =
     "reference,kind,store_code,register_number,occurred_at,original_reference,line_no,sku,quantity,unit_price";
 
 /// A shop, and a prefix that no other test's references have.
-struct Till {
-    stack: &'static Stack,
-    shop: Shop,
+pub(super) struct Till {
+    pub stack: &'static Stack,
+    pub shop: Shop,
     mark: String,
 }
 
 impl Till {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let stack = shared_services().await;
         let mark = Uuid::new_v4().simple().to_string().split_off(20);
         Self { stack, shop: Shop::open(stack, 2, 0).await, mark }
     }
 
     /// A row of the usual columns; `changes` by column.
-    fn row(&self, reference: &str, line_no: u32, changes: &[(&str, &str)]) -> String {
+    pub(super) fn row(&self, reference: &str, line_no: u32, changes: &[(&str, &str)]) -> String {
         let (reference, sku) = (format!("{}-{reference}", self.mark), format!("{}-0", self.shop.code));
         let line_no = line_no.to_string();
         let usual = [&reference, "sale", &self.shop.code, "1", "2026-01-02 10:00:00", "", &line_no, &sku, "1", "10.00"];
@@ -37,19 +37,19 @@ impl Till {
         HEADER.split(',').enumerate().map(value).collect::<Vec<_>>().join(",")
     }
 
-    fn named(&self, reference: &str) -> String {
+    pub(super) fn named(&self, reference: &str) -> String {
         format!("{}-{reference}", self.mark)
     }
 
-    async fn import(&self, rows: &[String]) -> Value {
+    pub(super) async fn import(&self, rows: &[String]) -> Value {
         self.import_with("", HEADER, rows).await
     }
 
-    async fn import_with(&self, query: &str, header: &str, rows: &[String]) -> Value {
+    pub(super) async fn import_with(&self, query: &str, header: &str, rows: &[String]) -> Value {
         self.shop.backoffice.import(&format!("{PATH}{query}"), format!("{header}\n{}\n", rows.join("\n"))).await
     }
 
-    async fn withdraw(&self, import: &Value) -> Value {
+    pub(super) async fn withdraw(&self, import: &Value) -> Value {
         let path = format!("/retail/api/v1/imports/{}", import["id"]);
         self.shop.backoffice.post(&format!("{path}/withdrawal"), &json!({})).await.expect(202);
         wait_until("an import to be withdrawn", PATIENCE, async || {
@@ -60,7 +60,7 @@ impl Till {
     }
 
     /// Pieces, minor units and lines of a document that is not deleted.
-    async fn stored(&self, reference: &str) -> Option<(i64, i64, i64)> {
+    pub(super) async fn stored(&self, reference: &str) -> Option<(i64, i64, i64)> {
         sqlx::query_as(
             "SELECT sum(l.quantity)::bigint, sum(l.net_cents)::bigint, count(*) FROM sales s \
              JOIN sale_lines l ON l.sale_id = s.id WHERE s.reference = $1 AND NOT s.deleted GROUP BY s.id",

@@ -49,6 +49,41 @@ async fn a_second_count_is_an_adjustment() {
 }
 
 #[tokio::test]
+async fn a_count_without_a_moment_is_of_now() {
+    for (counted, expected) in [(8, [1, 1, 0, 0]), (10, [1, 0, 1, 0])] {
+        let shelf = Shelf::with(10).await;
+        let count = async |row: String| {
+            let file = format!("sku,location_code,on_hand,counted_at\n{},{},{row}\n", shelf.sku, shelf.code);
+            counts(&shelf.api.import("/api/v1/stock/import", file).await)
+        };
+        assert_eq!(count(format!("{counted},")).await, expected);
+        // What a till that was offline sold before is in the count already, and so is what a later file counted before it.
+        let late = shelf.asks(&format!("late-{}", unique()), "sale", -2);
+        shelf.api.post_json("/api/v1/stock-movements", &late, 201).await;
+        assert_eq!(shelf.on_hand().await, counted);
+        assert_eq!(count("9,2026-03-09T00:00:00Z".to_owned()).await, [1, 0, 0, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_no_adjustment_can_bring_about_is_refused_and_no_other() {
+    let (shelf, other) = (Shelf::with(10_000_000).await, Shelf::with(3).await);
+    let more = shelf.asks(&format!("in-{}", unique()), "replenishment", 5_000_000);
+    shelf.api.post_json("/api/v1/stock-movements", &more, 201).await;
+    let count = async |pieces: i64| {
+        let rows = format!("{},{},{pieces}\n{},{},4\n", shelf.sku, shelf.code, other.sku, other.code);
+        shelf.api.import("/api/v1/stock/import", format!("sku,location_code,on_hand\n{rows}")).await
+    };
+    let report = count(42).await;
+    assert_eq!((counts(&report), &report["state"]), ([2, 1, 0, 1], &json!("finished")), "{report}");
+    assert_eq!((&report["errors"][0]["line"], &report["errors"][0]["field"]), (&json!(2), &json!("on_hand")));
+    assert_eq!((shelf.on_hand().await, other.on_hand().await), (15_000_000, 4));
+    assert_eq!(counts(&count(10_000_000).await), [2, 1, 1, 0]);
+    assert_eq!(counts(&count(42).await), [2, 1, 1, 0]);
+    assert_eq!(shelf.on_hand().await, 42);
+}
+
+#[tokio::test]
 async fn history_is_written_down_and_takes_no_stock() {
     let shelf = Shelf::with(5).await;
     let (history, live) = (format!("old-{}", unique()), format!("sale-{}", unique()));

@@ -105,6 +105,7 @@ struct Orders {
 impl Kind for Orders {
     type Row = OrderRow;
     const NAME: &'static str = "orders";
+    const WITHDRAWABLE: bool = true;
 
     async fn meet(&mut self, products: Vec<(Option<ProductId>, String)>) -> Result<(), ApiError> {
         self.catalogue.meet(products).await

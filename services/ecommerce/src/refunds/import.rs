@@ -97,6 +97,7 @@ struct Refunds {
 impl Kind for Refunds {
     type Row = RefundRow;
     const NAME: &'static str = "refunds";
+    const WITHDRAWABLE: bool = true;
 
     async fn apply(
         &self,

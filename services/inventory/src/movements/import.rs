@@ -87,6 +87,7 @@ type ByPlace<T> = BTreeMap<(LocationId, ProductId), T>;
 impl Kind for Movements {
     type Row = MovementRow;
     const NAME: &'static str = "stock-movements";
+    const WITHDRAWABLE: bool = true;
 
     async fn apply(
         &self,

@@ -28,7 +28,7 @@ kit::columns! {
         /// Pieces, from 0 to 10000000.
         on_hand: i64 = "42",
         /// When it was counted: what moved since is kept. With offset, or local time of `time_zone`. Now where absent or
-        /// empty.
+        /// empty; of a first count, which is opening stock, at no moment.
         counted_at: Option<Moment> = "2026-01-31T22:00:00-05:00",
         /// IANA zone of the location; UTC where absent or empty, and needed where `counted_at` has no offset.
         time_zone: Option<Zone> = "America/New_York",
@@ -119,10 +119,15 @@ impl Kind for Counts {
             };
             match judge(count, stored) {
                 Err(fault) => outcome.refuse(count.document, fault),
-                Ok(0) if count.at <= stored.counted_at => outcome.unchanged(count.document),
+                Ok(0) if count.at.is_some() && count.at <= stored.counted_at => outcome.unchanged(count.document),
                 Ok(delta) => {
                     off.push((count, delta));
-                    outcome.apply(count.document);
+                    // It is as it was, but is known to be so until now.
+                    if count.at.is_none() && delta == 0 {
+                        outcome.unchanged(count.document);
+                    } else {
+                        outcome.apply(count.document);
+                    }
                 }
             }
         }
@@ -163,7 +168,15 @@ fn judge(count: &Count<'_>, stored: &Stored) -> Result<i64, Fault> {
         let gone = -stored.since;
         return Err(Fault::new("on_hand", format!("{gone} pieces have left since, which is more than were counted")));
     }
-    Ok(target - stored.on_hand)
+    let off = target - stored.on_hand;
+    if off.abs() > MAX_QUANTITY {
+        let reason = format!(
+            "is {} pieces off what is on hand, and an adjustment is of at most {MAX_QUANTITY}; count in steps, or move the rest",
+            off.abs()
+        );
+        return Err(Fault::new("on_hand", reason));
+    }
+    Ok(off)
 }
 
 /// Counts as the statements take them.
@@ -281,7 +294,7 @@ async fn adjust(tx: &mut PgTransaction<'_>, off: &[(&Count<'_>, i64)]) -> Result
         .await?;
     }
     sqlx::query!(
-        "UPDATE stock SET on_hand = stock.on_hand + off.delta, counted_at = coalesce(off.at, stock.counted_at)
+        "UPDATE stock SET on_hand = stock.on_hand + off.delta, counted_at = greatest(coalesce(off.at, now()), stock.counted_at)
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS off (product, location, delta, at)
          WHERE stock.product_id = off.product AND stock.location_id = off.location",
         &products as _,

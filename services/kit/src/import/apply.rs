@@ -22,6 +22,8 @@ const TRIES: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Staged {
     pub(super) received: u64,
+    /// Rows of the staging table: bad ones of several documents are there for each, those of none not at all.
+    pub(super) rows: u64,
     pub(super) refused: u64,
     pub(super) complete: bool,
     pub(super) passes: u8,
@@ -231,10 +233,31 @@ async fn refuse_all(lease: &Lease, staged: &Staged) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Ends the import. A finished one also ends what earlier ones of its kind left half done.
+/// A crash of PostgreSQL empties the staging table, which is unlogged.
+pub(super) fn lost() -> ApiError {
+    ApiError::unavailable("the database restarted and lost rows of this file; send the file again to finish it")
+}
+
+/// Ends the import. One that is to be finished, but of some of whose rows nothing came, is interrupted all the same: a crash of
+/// PostgreSQL emptied the staging table. A finished one also ends what the same file left half done before, and where no file
+/// is noted, any of its kind.
+///
+/// # Errors
+/// The database's; 503 where rows were lost.
 async fn end(lease: &Lease, state: &str, detail: Option<String>) -> Result<(), ApiError> {
     let mut tx = crate::db::begin(&lease.db).await?;
     lease.hold(&mut tx, "applying").await?;
+    let whole: bool = sqlx::query_scalar!(
+        r#"SELECT received = applied + unchanged + refused AS "whole!" FROM imports WHERE id = $1"#,
+        lease.id
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let lost = (state == "finished" && !whole).then(lost);
+    let (state, detail) = match &lost {
+        Some(error) => ("interrupted", Some(error.to_string())),
+        None => (state, detail),
+    };
     sqlx::query!(
         "UPDATE imports i SET state = $2, detail = $3, ended_at = now(), \
          unfinished_since = CASE WHEN $2 = 'interrupted' AND i.applied > 0 THEN i.unfinished_since END WHERE i.id = $1",
@@ -246,8 +269,9 @@ async fn end(lease: &Lease, state: &str, detail: Option<String>) -> Result<(), A
     .await?;
     if state == "finished" {
         sqlx::query!(
-            "UPDATE imports SET unfinished_since = NULL WHERE unfinished_since IS NOT NULL AND state = 'interrupted' \
-             AND kind = (SELECT i.kind FROM imports i WHERE i.id = $1)",
+            "UPDATE imports SET unfinished_since = NULL FROM imports done WHERE done.id = $1 AND imports.kind = done.kind \
+             AND imports.unfinished_since IS NOT NULL AND imports.state = 'interrupted' \
+             AND (imports.file IS NULL OR imports.file = done.file)",
             lease.id
         )
         .execute(&mut *tx)
@@ -255,5 +279,5 @@ async fn end(lease: &Lease, state: &str, detail: Option<String>) -> Result<(), A
     }
     sqlx::query!("SELECT import_clear()").execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok(())
+    lost.map_or(Ok(()), Err)
 }

@@ -25,8 +25,8 @@ pub(super) enum Message {
     Refused(ApiError),
     /// Rows to stage.
     Piece(Piece),
-    /// The body ended; where it broke off, why.
-    Ended { broken: Option<RowError> },
+    /// The body ended; where it broke off, why. Its SHA-256, as far as it came.
+    Ended { broken: Option<RowError>, digest: [u8; 32] },
 }
 
 /// A body whose header was in order.
@@ -59,7 +59,12 @@ impl Incoming {
                 Format::Ndjson => read_ndjson::read(&mut source, &mut sink),
             });
             let told = match read {
-                Ok(broken) => sink.end().and_then(|()| sink.send(Message::Ended { broken })),
+                Ok(broken) => sink.end().and_then(|()| {
+                    if broken.is_some() {
+                        source.drain(MAX_BYTES);
+                    }
+                    sink.send(Message::Ended { broken, digest: source.digest() })
+                }),
                 Err(Stop::Refused(error)) => {
                     source.drain(MAX_BYTES);
                     sink.send(Message::Refused(error))

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use sqlx::PgTransaction;
 
 use super::report::Fault;
+use super::withdrawal::Sum;
 use crate::copy::{Field, Tuples};
 use crate::error::ApiError;
 use crate::id::ProductId;
@@ -57,6 +58,11 @@ impl Line {
     /// What was paid for it, in minor units; negative where it was paid back.
     pub fn net(&self) -> i64 {
         self.gross() - self.discount_cents
+    }
+
+    /// Its pieces, and what was paid for them.
+    pub fn sum(&self) -> Sum {
+        Sum { pieces: self.quantity, cents: self.net() }
     }
 
     /// Adds it to the lines of a COPY: the document's id, then the fields in their order.

@@ -19,7 +19,7 @@ pub struct Rules {
 }
 
 /// What a file does with a document that is stored otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDifference {
     /// It is refused, by line, field, old and new value.
@@ -132,6 +132,8 @@ pub trait Kind: Send + Sync + 'static {
     const NAME: &'static str;
     /// Passes over the file.
     const PASSES: i16 = 1;
+    /// Whether what it wrote can be withdrawn. Where it can, an import that ended in between is finished by the same file only.
+    const WITHDRAWABLE: bool = false;
 
     /// Learns what other services say of products, before anything is applied and outside of any transaction.
     ///

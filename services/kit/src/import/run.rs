@@ -15,13 +15,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
-use super::apply::{Staged, apply};
+use super::apply::{Staged, apply, lost};
 use super::body::{Incoming, Message};
 use super::record::{Applying, Kind, OnDifference, Rules};
 use super::report::{Outcome, RowError};
 use super::{SMALL, status};
 use crate::error::ApiError;
 use crate::extract::Json;
+use crate::idempotency::Digest;
 
 /// The lock of the import that runs.
 const LOCK: &str = "import";
@@ -115,7 +116,7 @@ impl Imports {
                 return Err(error);
             }
         };
-        let staged = match stage(&lease, &mut incoming, &mut kind).await {
+        let staged = match stage(&lease, &mut incoming, options.on_difference, &mut kind).await {
             Ok(staged) => staged,
             Err(error) => {
                 lease.refuse(&error).await;
@@ -250,22 +251,30 @@ async fn busy(db: &PgPool) -> ApiError {
 }
 
 /// Writes the body into the staging table, a piece in each transaction.
-async fn stage<K: Kind>(lease: &Lease, incoming: &mut Incoming, kind: &mut K) -> Result<Staged, ApiError> {
+async fn stage<K: Kind>(
+    lease: &Lease,
+    incoming: &mut Incoming,
+    on_difference: OnDifference,
+    kind: &mut K,
+) -> Result<Staged, ApiError> {
     let mut staged = Staged::default();
     loop {
         let piece = match incoming.next().await {
             Message::Begun => continue,
             Message::Refused(error) => return Err(error),
             Message::Piece(piece) => piece,
-            Message::Ended { broken } => {
+            Message::Ended { broken, digest } => {
                 staged.complete = broken.is_none();
-                lease.received(&mut staged, broken).await?;
+                // What an import that cannot be withdrawn leaves half done, any later one of its kind finishes.
+                let file = K::WITHDRAWABLE.then(|| Digest::of(&(digest, on_difference)));
+                lease.received(&staged, broken, file).await?;
                 return Ok(staged);
             }
         };
         kind.meet(piece.products.into_iter().collect()).await?;
         let mut tx = crate::db::begin(&lease.db).await?;
         lease.hold(&mut tx, "receiving").await?;
+        staged.rows += piece.tuples.rows();
         let copy = "COPY import_rows (document, line, pass, bad, cells) FROM STDIN WITH (FORMAT binary)";
         piece.tuples.copy(&mut tx, copy).await?;
         lease.note(&mut tx, &piece.errors).await?;
@@ -329,17 +338,22 @@ impl Lease {
     }
 
     /// The body is all there: from here on the import goes on without its client.
-    async fn received(&self, staged: &mut Staged, broken: Option<RowError>) -> Result<(), ApiError> {
+    async fn received(&self, staged: &Staged, broken: Option<RowError>, file: Option<Digest>) -> Result<(), ApiError> {
         let mut tx = crate::db::begin(&self.db).await?;
         self.hold(&mut tx, "receiving").await?;
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM import_rows").fetch_one(&mut *tx).await?;
+        if rows.cast_unsigned() != staged.rows {
+            return Err(lost());
+        }
         self.note(&mut tx, broken.as_slice()).await?;
         sqlx::query!(
-            "UPDATE imports SET state = 'applying', received = $2, refused = $3, complete = $4, \
+            "UPDATE imports SET state = 'applying', received = $2, refused = $3, complete = $4, file = $5, \
              unfinished_since = clock_timestamp() WHERE id = $1",
             self.id,
             staged.received.cast_signed(),
             staged.refused.cast_signed(),
-            staged.complete
+            staged.complete,
+            file.as_ref().map(Digest::as_bytes)
         )
         .execute(&mut *tx)
         .await?;
@@ -347,13 +361,14 @@ impl Lease {
         Ok(())
     }
 
-    /// Ends an import of which nothing was applied.
+    /// Ends an import of which nothing was applied: refused for what is wrong with it, interrupted for what went wrong here.
     async fn refuse(self, error: &ApiError) {
         let ended = sqlx::query!(
-            "UPDATE imports SET state = 'refused', detail = $2, ended_at = now(), unfinished_since = NULL \
-             WHERE id = $1 AND state IN ('receiving', 'applying')",
+            "UPDATE imports SET state = CASE WHEN $3 THEN 'interrupted' ELSE 'refused' END, detail = $2, \
+             ended_at = now(), unfinished_since = NULL WHERE id = $1 AND state IN ('receiving', 'applying')",
             self.id,
-            error.to_string()
+            error.to_string(),
+            error.problem().status >= 500
         )
         .execute(&self.db)
         .await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -25,22 +26,41 @@ pub(super) struct Source {
     tail: Vec<u8>,
     /// Bytes that came in.
     received: u64,
+    /// Of these bytes.
+    digest: Sha256,
+    /// Nothing comes any more: the body ended, broke off, or its client fell silent.
+    ended: bool,
 }
 
 impl Source {
     /// Must be called within the runtime, which drives the body.
     pub(super) fn new(body: Body) -> Self {
         let chunks = body.into_data_stream();
-        Self { chunks, chunk: Bytes::new(), runtime: Handle::current(), row: 0, tail: Vec::new(), received: 0 }
+        Self {
+            chunks,
+            chunk: Bytes::new(),
+            runtime: Handle::current(),
+            row: 0,
+            tail: Vec::new(),
+            received: 0,
+            digest: Sha256::new(),
+            ended: false,
+        }
     }
 
     /// The next bytes of the body; none at its proper end.
     fn next(&mut self) -> io::Result<Option<Bytes>> {
+        // Until something comes.
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(None);
+        }
         let next = self.runtime.block_on(async { timeout(CLIENT_TIMEOUT, self.chunks.next()).await });
         match next {
             Ok(Some(chunk)) => {
                 let chunk = chunk.map_err(io::Error::other)?;
+                self.ended = false;
                 self.received += chunk.len() as u64;
+                self.digest.update(&chunk);
                 Ok(Some(chunk))
             }
             Ok(None) => Ok(None),
@@ -69,6 +89,11 @@ impl Source {
     /// Bytes that came in.
     pub(super) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// SHA-256 of the bytes that came in.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest.clone().finalize().into()
     }
 
     /// Reads what is left, up to `limit` bytes of the body in all, and throws it away. An answer that is sent while the

@@ -32,6 +32,17 @@ pub(super) struct Wanted {
     pub quantity: Pieces,
 }
 
+/// What earlier returns gave back of a line, or of a product without naming a line.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub(super) struct Returned {
+    pub product_id: ProductId,
+    pub original_line_no: Option<i32>,
+    /// Pieces, above zero.
+    pub quantity: i64,
+    /// Minor units of the sold discount that they carried, with the sign of the price.
+    pub discount_cents: i64,
+}
+
 /// A line of the return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allotted {
@@ -72,13 +83,31 @@ pub(super) fn allot(sold: &mut [SoldLine], wanted: &[Wanted]) -> Result<Vec<Allo
     Ok(allotted)
 }
 
-/// Counts pieces that came back without naming a line (imported returns) against the sold lines.
-pub(super) fn count_returned(sold: &mut [SoldLine], product_id: ProductId, quantity: i64) {
-    let mut left = quantity;
-    for line in sold.iter_mut().filter(|line| line.product_id == product_id) {
-        let pieces = left.min(line.quantity - line.returned);
-        line.take(pieces);
-        left -= pieces;
+/// Counts what came back against the sold lines: on the line that a return names, as long as that is of its product and has
+/// so many pieces; else on any of the product. Imported returns name none, and a corrected sale may have other lines.
+pub(super) fn count_returned(sold: &mut [SoldLine], returned: &[Returned]) {
+    let mut elsewhere = Vec::new();
+    for back in returned {
+        let fits = |line: &&mut SoldLine| {
+            Some(line.line_no) == back.original_line_no
+                && line.product_id == back.product_id
+                && line.quantity - line.returned >= back.quantity
+        };
+        match sold.iter_mut().find(fits) {
+            Some(line) => {
+                line.returned += back.quantity;
+                line.returned_discount += back.discount_cents;
+            }
+            None => elsewhere.push(back),
+        }
+    }
+    for back in elsewhere {
+        let mut left = back.quantity;
+        for line in sold.iter_mut().filter(|line| line.product_id == back.product_id) {
+            let pieces = left.min(line.quantity - line.returned);
+            line.take(pieces);
+            left -= pieces;
+        }
     }
 }
 
@@ -113,6 +142,10 @@ mod tests {
             returned: 0,
             returned_discount: 0,
         }
+    }
+
+    fn returned(product_id: i64, original_line_no: Option<i32>, quantity: i64) -> Returned {
+        Returned { product_id: ProductId(product_id), original_line_no, quantity, discount_cents: 0 }
     }
 
     fn want(product_id: i64, quantity: i64) -> Wanted {
@@ -175,7 +208,19 @@ mod tests {
     #[test]
     fn returns_without_a_line_count_against_the_product() {
         let mut sold = vec![line(1, 7, 2, 0), line(2, 7, 2, 0)];
-        count_returned(&mut sold, ProductId(7), 3);
+        count_returned(&mut sold, &[returned(7, None, 3)]);
         assert_eq!(allot(&mut sold, &[want(7, 1)]).unwrap(), [Allotted { line_no: 2, quantity: 1, discount_cents: 0 }]);
+    }
+
+    #[test]
+    fn returns_count_once_however_the_lines_of_a_corrected_sale_are_numbered() {
+        // Line 1 was what is line 2 now, or line 1 was longer.
+        for lines in [[(1, 8, 1), (2, 7, 2)], [(1, 7, 1), (2, 7, 1)]] {
+            let mut sold: Vec<_> =
+                lines.map(|(line_no, product_id, pieces)| line(line_no, product_id, pieces, 0)).into();
+            count_returned(&mut sold, &[returned(7, Some(1), 2)]);
+            let left = TooMany { product_id: ProductId(7), asked: 1, left: 0 };
+            assert_eq!(allot(&mut sold, &[want(7, 1)]), Err(left), "{lines:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod judge;
 mod known;
+mod originals;
 mod write;
 
 use axum::extract::{Request, State};
@@ -108,6 +109,7 @@ struct Sales {
 impl ImportKind for Sales {
     type Row = SaleRow;
     const NAME: &'static str = "sales";
+    const WITHDRAWABLE: bool = true;
     const PASSES: i16 = 2;
 
     async fn meet(&mut self, products: Vec<(Option<ProductId>, String)>) -> Result<(), ApiError> {

@@ -13,7 +13,7 @@ use sqlx::PgTransaction;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::allot::{self, Allotted, SoldLine, TooMany, Wanted};
+use super::allot::{self, Allotted, Returned, SoldLine, TooMany, Wanted};
 use super::answer;
 use super::document::{self, Kind, Sale, SaleLine, SaleWithLines, Status};
 use super::place::{Place, ask, location_of, place};
@@ -136,9 +136,10 @@ async fn take_from_sold(
     // Every return and every void of this sale waits here, so what is counted below stays true.
     sqlx::query!("SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE", sale_id.0).execute(&mut **tx).await?;
     let status: Status =
-        sqlx::query_scalar!(r#"SELECT status AS "status: Status" FROM sales WHERE id = $1"#, sale_id.0)
-            .fetch_one(&mut **tx)
-            .await?;
+        sqlx::query_scalar!(r#"SELECT status AS "status: Status" FROM sales WHERE id = $1 AND NOT deleted"#, sale_id.0)
+            .fetch_optional(&mut **tx)
+            .await?
+            .ok_or_else(|| ApiError::not_found(format!("sale {sale_id}")))?;
     if status == Status::Voided {
         return Err(ApiError::conflict(
             "sale-voided",
@@ -146,9 +147,9 @@ async fn take_from_sold(
         ));
     }
     let lines = document::lines(&mut **tx, sale_id).await?;
-    let returned: Vec<(ProductId, Option<i32>, i64, i64)> = sqlx::query_as(
-        "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint, (-sum(l.discount_cents))::bigint \
-         FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
+    let returned: Vec<Returned> = sqlx::query_as(
+        "SELECT l.product_id, l.original_line_no, (-sum(l.quantity))::bigint AS quantity, \
+         (-sum(l.discount_cents))::bigint AS discount_cents FROM sales r JOIN sale_lines l ON l.sale_id = r.id WHERE r.original_sale_id = $1 AND r.status IN ('pending', 'completed') AND NOT r.deleted \
          AND l.quantity < 0 GROUP BY l.product_id, l.original_line_no ORDER BY l.original_line_no NULLS LAST, l.product_id",
     )
     .bind(sale_id)
@@ -158,22 +159,17 @@ async fn take_from_sold(
     let mut sold: Vec<SoldLine> = lines
         .iter()
         .filter(|line| line.quantity > 0)
-        .map(|line| {
-            let back = || returned.iter().filter(|it| it.1 == Some(line.line_no));
-            SoldLine {
-                line_no: line.line_no,
-                product_id: line.product_id,
-                quantity: line.quantity,
-                unit_price_cents: line.unit_price_cents,
-                discount_cents: line.discount_cents,
-                returned: back().map(|it| it.2).sum(),
-                returned_discount: back().map(|it| it.3).sum(),
-            }
+        .map(|line| SoldLine {
+            line_no: line.line_no,
+            product_id: line.product_id,
+            quantity: line.quantity,
+            unit_price_cents: line.unit_price_cents,
+            discount_cents: line.discount_cents,
+            returned: 0,
+            returned_discount: 0,
         })
         .collect();
-    for (product_id, _, quantity, _) in returned.iter().filter(|it| it.1.is_none()) {
-        allot::count_returned(&mut sold, *product_id, *quantity);
-    }
+    allot::count_returned(&mut sold, &returned);
     let allotted = allot::allot(&mut sold, wanted).map_err(|it| too_many(sale_id, it))?;
     let line = |line_no| lines.iter().find(|line| line.line_no == line_no).cloned();
     Ok(allotted.into_iter().filter_map(|it| Some((line(it.line_no)?, it))).collect())

@@ -27,6 +27,8 @@ use crate::metric;
 const MAX_LINES: usize = 500;
 /// How far a till's clock may run ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
+/// What is told within this time happens now: the till asks before the goods leave.
+const JUST_NOW: TimeDelta = TimeDelta::minutes(1);
 
 /// Goods that leave a store.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -35,8 +37,8 @@ pub(crate) struct SaleRequest {
     pub store_id: StoreId,
     /// A register of that store.
     pub register_id: RegisterId,
-    /// When it happened; default now, at most 5 minutes ahead of it. A till that was offline tells the moment, not more
-    /// than 30 days back (a setting), and on every line the price that was charged: then neither a product discontinued since
+    /// When it happened; default now, at most 5 minutes ahead of it. A till that was offline tells the moment, more than a
+    /// minute and not more than 30 days back (a setting), and on every line the price that was charged: then neither a product discontinued since
     /// nor stock is a reason to refuse, and what was not there is booked at Inventory as an adjustment.
     pub occurred_at: Option<DateTime<Utc>>,
     #[schema(min_items = 1, max_items = 500)]
@@ -77,7 +79,7 @@ pub(super) async fn create_sale(
     }
     check_count(request.lines.len())?;
     let occurred_at = check_moment(request.occurred_at)?;
-    let offline = was_offline(&app, &request, occurred_at)?;
+    let offline = was_offline(&request.lines, Utc::now() - occurred_at, app.offline)?;
     let place = place(&app, request.register_id).await?;
     if place.store_id != request.store_id {
         let detail = format!("register {} stands in store {}", request.register_id, place.store_id);
@@ -123,19 +125,24 @@ pub(super) fn check_moment(occurred_at: Option<DateTime<Utc>>) -> Result<DateTim
     }
 }
 
-/// Whether a till sends later what it sold: at its own prices, and at a moment that has passed.
-fn was_offline(app: &App, request: &SaleRequest, occurred_at: DateTime<Utc>) -> Result<bool, ApiError> {
-    let priced = request.lines.iter().all(|line| line.unit_price_cents.is_some());
-    let age = Utc::now() - occurred_at;
-    if !priced || request.occurred_at.is_none() || age <= CLOCK_SKEW {
+/// Whether a till sends later what it sold: at its own prices, and at a moment that has passed, of `age`.
+fn was_offline(lines: &[SaleLineRequest], age: TimeDelta, reach: TimeDelta) -> Result<bool, ApiError> {
+    if age <= JUST_NOW || lines.iter().all(|line| line.unit_price_cents.is_none()) {
         return Ok(false);
     }
-    if age > app.offline {
-        let days = app.offline.num_days();
+    if age > reach {
+        let days = reach.num_days();
         let detail = format!("it is more than {days} days back; what is older comes by an import");
         return Err(ApiError::invalid("occurred_at", detail));
     }
-    Ok(true)
+    match lines.iter().position(|line| line.unit_price_cents.is_none()) {
+        None => Ok(true),
+        Some(at) => {
+            let detail =
+                "other lines say what was charged; today's price may be another, so each line of a past sale says it";
+            Err(ApiError::invalid(format!("lines[{at}].unit_price_cents"), detail))
+        }
+    }
 }
 
 /// Bounds the number of lines.
@@ -190,4 +197,32 @@ fn freeze_line(
         discount_cents: discount,
         original_line_no: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_till_was_offline_where_it_says_what_it_charged_a_minute_ago_or_earlier() {
+        let told = |prices: &[Option<i64>], age| {
+            let lines = prices
+                .iter()
+                .map(|price| serde_json::json!({"product_id": 1, "quantity": 1, "unit_price_cents": price}));
+            let lines: Vec<SaleLineRequest> = lines.map(|line| serde_json::from_value(line).unwrap()).collect();
+            was_offline(&lines, age, TimeDelta::days(30)).map_err(|error| error.problem().field.unwrap_or_default())
+        };
+        for (age, offline) in
+            [(TimeDelta::seconds(59), false), (TimeDelta::minutes(4), true), (TimeDelta::days(30), true)]
+        {
+            assert_eq!(told(&[Some(900), Some(1)], age), Ok(offline), "{age}");
+            assert_eq!(told(&[None, None], age), Ok(false), "{age}");
+        }
+        let old = TimeDelta::days(31);
+        assert_eq!(told(&[Some(900), Some(1)], old), Err("occurred_at".to_owned()));
+        assert_eq!(told(&[Some(900), None], old), Err("occurred_at".to_owned()));
+        assert_eq!(told(&[Some(900), None], TimeDelta::hours(1)), Err("lines[1].unit_price_cents".to_owned()));
+        assert_eq!(told(&[Some(900), None], TimeDelta::zero()), Ok(false));
+        assert_eq!(told(&[None], old), Ok(false), "without prices there is nothing that was charged");
+    }
 }

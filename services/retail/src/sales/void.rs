@@ -45,7 +45,7 @@ async fn decide(app: &App, id: SaleId) -> Result<(), ApiError> {
         Locked,
         r#"SELECT kind AS "kind: _", status AS "status: _", imported,
              ARRAY(SELECT r.id FROM sales r WHERE r.original_sale_id = s.id
-               AND r.status IN ('pending', 'completed') ORDER BY r.id) AS "returns!: _"
+               AND r.status IN ('pending', 'completed') AND NOT r.deleted ORDER BY r.id) AS "returns!: _"
              FROM sales s WHERE id = $1 AND NOT deleted"#,
         id.0
     )

@@ -1,6 +1,6 @@
 //! Which documents of a file can have happened, given what is stored.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use base::Tz;
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -13,9 +13,9 @@ use sqlx::PgTransaction;
 
 use super::SaleRow;
 use super::known::{Known, known};
+use super::originals::originals_allow;
 use crate::ids::SaleId;
 use crate::sales::document::Kind;
-use crate::sales::left::left_to_return;
 
 /// A document with all that its codes stand for.
 pub(super) struct Resolved<'a> {
@@ -78,7 +78,7 @@ pub(super) async fn judge<'a>(
     }
     let resolved = free_receipts(tx, resolved, outcome).await?;
     let resolved = returns_fit(tx, resolved, outcome).await?;
-    originals_allow(tx, resolved, outcome).await
+    originals_allow(tx, resolved, &known, outcome).await
 }
 
 /// A fault of a row, by what it says itself.
@@ -251,98 +251,7 @@ async fn returns_fit<'a>(
 fn sold(resolved: &Resolved<'_>) -> HashMap<ProductId, Sum> {
     let mut sums: HashMap<ProductId, Sum> = HashMap::new();
     for line in resolved.lines.iter().map(|resolved| &resolved.line).filter(|line| line.quantity > 0) {
-        let sum = sums.entry(line.product_id).or_default();
-        sum.pieces += line.quantity;
-        sum.cents += line.net();
+        sums.entry(line.product_id).or_default().add(line.sum(), 1);
     }
     sums
-}
-
-/// Refuses returns whose sale there is not, is later, or has not so much left: neither pieces nor what was paid.
-async fn originals_allow<'a>(
-    tx: &mut PgTransaction<'_>,
-    resolved: Vec<Resolved<'a>>,
-    outcome: &mut Outcome,
-) -> Result<Vec<Resolved<'a>>, ApiError> {
-    let references: HashSet<&str> = resolved.iter().filter_map(|it| it.original_reference.as_deref()).collect();
-    if references.is_empty() {
-        return Ok(resolved);
-    }
-    // Locked, so that no other return or void of them comes in between.
-    let originals: Vec<(String, SaleId, DateTime<Utc>)> = sqlx::query_as(
-        "SELECT reference, id, occurred_at FROM sales WHERE reference = ANY($1) AND kind = 'sale' \
-         AND status = 'completed' AND NOT deleted ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind(references.into_iter().collect::<Vec<_>>())
-    .fetch_all(&mut **tx)
-    .await?;
-    let originals: HashMap<String, (SaleId, DateTime<Utc>)> =
-        originals.into_iter().map(|(reference, id, at)| (reference, (id, at))).collect();
-    let replaced: Vec<SaleId> = resolved.iter().filter_map(|it| it.replaces).collect();
-    let ids: Vec<SaleId> = originals.values().map(|(id, _)| *id).collect();
-    let mut left = left_to_return(tx, &ids, &replaced).await?;
-    let mut allowed = Vec::with_capacity(resolved.len());
-    for mut it in resolved {
-        let document = it.document;
-        match original_of(&it, &originals)
-            .and_then(|original| original.map_or(Ok(()), |original| take(&it, original, &mut left)).map(|()| original))
-        {
-            Ok(original) => {
-                it.original = original;
-                allowed.push(it);
-            }
-            Err(fault) => outcome.refuse(document, fault),
-        }
-    }
-    Ok(allowed)
-}
-
-fn original_of(
-    resolved: &Resolved<'_>,
-    originals: &HashMap<String, (SaleId, DateTime<Utc>)>,
-) -> Result<Option<SaleId>, Fault> {
-    let Some(reference) = &resolved.original_reference else { return Ok(None) };
-    match originals.get(reference) {
-        None => Err(Fault::new("original_reference", format!("there is no completed sale {reference}"))),
-        Some((_, at)) if *at > resolved.occurred_at => {
-            Err(Fault::new("occurred_at", format!("is before the sale {reference}, which was at {at}")))
-        }
-        Some((id, _)) => Ok(Some(*id)),
-    }
-}
-
-/// Takes what a return gives back from what is left of its sale; all of it or nothing.
-fn take(resolved: &Resolved<'_>, original: SaleId, left: &mut HashMap<(SaleId, ProductId), Sum>) -> Result<(), Fault> {
-    let mut wanted: BTreeMap<ProductId, (u64, Sum)> = BTreeMap::new();
-    for resolved in resolved.lines.iter().filter(|resolved| resolved.line.quantity < 0) {
-        let (_, sum) = wanted.entry(resolved.line.product_id).or_insert((resolved.at, Sum::default()));
-        sum.pieces -= resolved.line.quantity;
-        sum.cents -= resolved.line.net();
-    }
-    for (product_id, (line, sum)) in &wanted {
-        let rest = left.get(&(original, *product_id)).copied().unwrap_or_default();
-        let fault = |field, reason| Err(Fault { line: Some(*line), field, reason });
-        if sum.pieces > rest.pieces {
-            let (asked, left) = (sum.pieces, rest.pieces);
-            return fault(
-                "quantity",
-                format!("{asked} of product {product_id} come back, but only {left} of the sale are left to return"),
-            );
-        }
-        if sum.cents > rest.cents {
-            let (asked, left) = (sum.cents, rest.cents);
-            return fault(
-                "unit_price_cents",
-                format!(
-                    "{asked} cents are paid back for product {product_id}, but only {left} of what was paid are left"
-                ),
-            );
-        }
-    }
-    for (product_id, (_, sum)) in wanted {
-        let rest = left.entry((original, product_id)).or_default();
-        rest.pieces -= sum.pieces;
-        rest.cents -= sum.cents;
-    }
-    Ok(())
 }

@@ -26,9 +26,10 @@ pub(super) struct Known {
     pub(super) time_zone: String,
     local_time: NaiveDateTime,
     pub(super) imported: bool,
+    pub(super) original_sale_id: Option<SaleId>,
     original_reference: Option<String>,
     #[sqlx(skip)]
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
 }
 
 /// The stored documents by reference.
@@ -39,7 +40,7 @@ pub(super) async fn known(
     let references: Vec<&str> = documents.iter().map(|document| document.head().reference.as_str()).collect();
     let mut known: Vec<Known> = sqlx::query_as(
         "SELECT s.id, s.reference, s.kind, s.status, st.code AS store_code, r.number AS register_number, s.occurred_at, \
-         s.time_zone, s.local_time, s.imported, o.reference AS original_reference \
+         s.time_zone, s.local_time, s.imported, s.original_sale_id, o.reference AS original_reference \
          FROM sales s JOIN stores st ON st.id = s.store_id JOIN registers r ON r.id = s.register_id \
          LEFT JOIN sales o ON o.id = s.original_sale_id WHERE s.reference = ANY($1) AND NOT s.deleted ORDER BY s.id",
     )
