@@ -49,7 +49,7 @@ async fn a_return_of_a_sale_that_goes_meanwhile_is_refused() {
     let till = Till::open().await;
     let import = till.import(&[till.row("S", 1, &[])]).await;
     let pool = till.stack.pool("retail_db").await;
-    let mut tx = pool.begin().await.unwrap();
+    let mut tx = base::begin(&pool).await.unwrap();
     let sale: i64 = sqlx::query_scalar("SELECT id FROM sales WHERE reference = $1 FOR UPDATE")
         .bind(till.named("S"))
         .fetch_one(&mut *tx)

@@ -150,7 +150,7 @@ async fn rows_that_the_database_lost_are_missed() {
     assert_eq!((state.as_str(), applied), ("interrupted", 0));
 
     // The pages that are read already wait for the registers, and those behind them are lost.
-    let mut tx = pool.begin().await.unwrap();
+    let mut tx = base::begin(&pool).await.unwrap();
     sqlx::query("LOCK TABLE registers IN EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
     let call = retail.call(Method::POST, "/api/v1/sales/import").header("content-type", "text/csv");
     let sent = tokio::spawn(call.body(HEADER.to_owned() + &text).send());
