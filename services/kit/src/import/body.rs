@@ -25,8 +25,8 @@ pub(super) enum Message {
     Refused(ApiError),
     /// Rows to stage.
     Piece(Piece),
-    /// The body ended; where it broke off, why. Its SHA-256, as far as it came.
-    Ended { broken: Option<RowError>, digest: [u8; 32] },
+    /// The body ended; where it broke off, why. The digest of its rows is the same in whatever order they stand.
+    Ended { broken: Option<RowError>, digest: [u64; 4] },
 }
 
 /// A body whose header was in order.
@@ -63,7 +63,7 @@ impl Incoming {
                     if broken.is_some() {
                         source.drain(MAX_BYTES);
                     }
-                    sink.send(Message::Ended { broken, digest: source.digest() })
+                    sink.send(Message::Ended { broken, digest: sink.digest() })
                 }),
                 Err(Stop::Refused(error)) => {
                     source.drain(MAX_BYTES);

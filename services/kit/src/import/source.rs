@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -26,8 +25,6 @@ pub(super) struct Source {
     tail: Vec<u8>,
     /// Bytes that came in.
     received: u64,
-    /// Of these bytes.
-    digest: Sha256,
     /// Nothing comes any more: the body ended, broke off, or its client fell silent.
     ended: bool,
 }
@@ -43,7 +40,7 @@ impl Source {
             row: 0,
             tail: Vec::new(),
             received: 0,
-            digest: Sha256::new(),
+
             ended: false,
         }
     }
@@ -60,7 +57,6 @@ impl Source {
                 let chunk = chunk.map_err(io::Error::other)?;
                 self.ended = false;
                 self.received += chunk.len() as u64;
-                self.digest.update(&chunk);
                 Ok(Some(chunk))
             }
             Ok(None) => Ok(None),
@@ -89,11 +85,6 @@ impl Source {
     /// Bytes that came in.
     pub(super) fn received(&self) -> u64 {
         self.received
-    }
-
-    /// SHA-256 of the bytes that came in.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        self.digest.clone().finalize().into()
     }
 
     /// Reads what is left, up to `limit` bytes of the body in all, and throws it away. An answer that is sent while the

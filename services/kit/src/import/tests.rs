@@ -53,6 +53,7 @@ struct Read {
     received: u64,
     pieces: usize,
     broken: Option<RowError>,
+    digest: [u64; 4],
 }
 
 impl Read {
@@ -83,8 +84,8 @@ async fn read(kind: &str, coding: Option<&str>, body: Body) -> Result<Read, ApiE
                 read.pieces += 1;
                 read.rows.extend(tuples(&piece.tuples.finish()));
             }
-            Message::Ended { broken, .. } => {
-                read.broken = broken;
+            Message::Ended { broken, digest } => {
+                (read.broken, read.digest) = (broken, digest);
                 return Ok(read);
             }
         }
@@ -276,6 +277,19 @@ async fn ndjson_rows_name_their_fields_too() {
     ];
     assert_eq!(read.faults(), fields);
     assert_eq!(read.broken.unwrap().line, 13);
+}
+
+#[tokio::test]
+async fn a_file_is_the_same_in_whatever_order_it_is_told() {
+    let digest = async |body: &'static str| csv(body).await.digest;
+    let told = digest("reference,line_no,price\na,1,1\na,2,1\nb,1,1\n").await;
+    assert_eq!(digest("price,line_no,reference\n1,1,b\n1,2,a\n1,1,a\n").await, told);
+    let ndjson = [("a", 1), ("b", 1), ("a", 2)]
+        .map(|(reference, line)| format!("{{\"price\":\"1\",\"reference\":\"{reference}\",\"line_no\":{line}}}\n"));
+    assert_eq!(read("application/x-ndjson", None, ndjson.concat().into()).await.unwrap().digest, told);
+    for other in ["a,1,1\na,2,1\n", "a,1,1\na,2,1\nb,1,2\n", "a,1,1\na,2,1\nb,1,1\nb,1,1\n"] {
+        assert_ne!(csv(format!("reference,line_no,price\n{other}")).await.digest, told, "{other}");
+    }
 }
 
 #[tokio::test]
