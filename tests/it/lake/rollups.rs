@@ -247,7 +247,7 @@ async fn with_what_changed_a_day_is_forgotten_that_it_was_kept_and_what_is_wrong
     lake.keep(&lock, &table, it.snapshot().await, &BTreeSet::from([day]), rows).await.unwrap();
     lock.release().await;
     let asked: Given = [("from", "2026-02-03"), ("to", "2026-02-03")].into_iter().collect();
-    let shown = it.aggregator.reports().run("visits_by_day", &asked, None).await.unwrap();
+    let shown = it.aggregator.reports().run("visits_by_day", &asked, Some(it.snapshot().await)).await.unwrap();
     assert_eq!(shown.frame.column("cents").unwrap().i64().unwrap().get(0), Some(105), "kept rows are what is read");
     assert_eq!(it.verify(false).await.wrong, [day]);
     assert_eq!(it.verify(true).await.wrong, [day]);
