@@ -16,10 +16,10 @@ use super::{
 };
 use crate::metric;
 
-/// So many attempts an occurrence has at least while what fails is our own connection to the database.
-const LOST_CONNECTION_ATTEMPTS: i32 = 3;
-/// How soon the next one follows: on a connection of its own.
-const LOST_CONNECTION_WAIT: Duration = Duration::from_secs(2);
+/// So many attempts an occurrence has at least while what fails is our own database, and not the job.
+const DATABASE_AWAY_ATTEMPTS: i32 = 3;
+/// How soon the next one follows: on connections of its own.
+const DATABASE_AWAY_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a lease lasts without a heartbeat, and who we are.
 #[derive(Debug, Clone)]
@@ -203,20 +203,12 @@ fn ending_of(entry: &Entry, row: &RunRow, attempt: i32, result: Result<Done, Job
 
 fn failed(entry: &Entry, attempt: i32, error: &anyhow::Error) -> Option<Ending> {
     let text = format!("{error:#}");
-    if attempt < LOST_CONNECTION_ATTEMPTS && is_lost_connection(error) {
-        return Some(Ending::Retry { error: text, wait: LOST_CONNECTION_WAIT });
+    let is_away =
+        error.chain().filter_map(|it| it.downcast_ref()).any(|error| base::Fault::of(error) == base::Fault::Away);
+    if is_away && attempt < DATABASE_AWAY_ATTEMPTS {
+        return Some(Ending::Retry { error: text, wait: DATABASE_AWAY_WAIT });
     }
     retry_or_fail(entry, attempt, text)
-}
-
-/// Whether what failed was a connection of this process to its own database, which says nothing about the job.
-fn is_lost_connection(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|it| it.downcast_ref()).any(|error| match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
-        // The server ended the session (PostgreSQL manual, appendix A).
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
-        _ => false,
-    })
 }
 
 fn retry_or_fail(entry: &Entry, attempt: i32, error: String) -> Option<Ending> {
