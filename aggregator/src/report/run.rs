@@ -152,7 +152,7 @@ impl Reports {
         snapshot: i64,
     ) -> Result<Arc<ReportResult>, ReportError> {
         let resolved = resolve::for_day(&report, business_day, self.today())?;
-        let bound = Arc::new(self.statements.bind(&report, &resolved)?);
+        let bound = Arc::new(self.statements.bind(&report, resolved).await?);
         self.compute(&self.question(report, bound, Some(snapshot)).await?, Bounds::PUBLISHING).await
     }
 

@@ -263,10 +263,10 @@ impl Reports {
     /// What computing the answer to a question takes.
     async fn work(&self, question: &Question, bounds: Bounds) -> Result<Arc<Work>, ReportError> {
         let Question { report, bound, snapshot, .. } = question;
+        // Also those beneath kept rows, which tell nothing of them.
+        self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
         let mut kept = BTreeMap::new();
         if question.views == ViewRows::Kept {
-            // Of kept rows no dataset is opened, which would say so.
-            self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
             for (name, view) in &report.kept {
                 kept.insert(name.clone(), self.kept_input(*snapshot, view, &bound.days).await?);
             }
@@ -277,7 +277,7 @@ impl Reports {
         Ok(Arc::new(Work { shape, statement, datasets, kept }))
     }
 
-    /// Datasets in a snapshot, of some days; none means all.
+    /// Datasets in a snapshot, of some days; none means all. Who reads them refuses inlined rows first.
     pub(super) async fn datasets(
         &self,
         snapshot: i64,
@@ -286,8 +286,6 @@ impl Reports {
     ) -> Result<BTreeMap<String, Dataset>, ReportError> {
         self.lake.is_there().await?;
         let mut datasets = BTreeMap::new();
-        let names: Vec<&String> = names.into_iter().collect();
-        self.lake.refuse_inlined(names.iter().map(|name| name.as_str())).await?;
         for name in names {
             let files = self.lake.files(snapshot, name, days).await?;
             let key = match self.sources.dataset(name) {

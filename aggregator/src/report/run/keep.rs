@@ -117,27 +117,18 @@ impl Reports {
         Ok((snapshot, ended.unwrap_or(today - Days::new(3))))
     }
 
-    /// What is to be kept as of a snapshot, up to a day: the month of a view with the oldest change, but for some months,
-    /// each named by its view and first day.
+    /// What is to be kept as of a snapshot, up to a day: months of views, that with the oldest change first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn next_to_keep(
-        &self,
-        (snapshot, last): (i64, NaiveDate),
-        but: &BTreeSet<(String, NaiveDate)>,
-    ) -> Result<Option<(Arc<Kept>, Due)>, ReportError> {
-        let mut next: Option<(Arc<Kept>, Due)> = None;
+    pub async fn to_keep(&self, (snapshot, last): (i64, NaiveDate)) -> Result<Vec<(Arc<Kept>, Due)>, ReportError> {
+        let mut found = Vec::new();
         for kept in self.catalogue().kept() {
             let due = self.lake.due(snapshot, &kept.view, last).await?;
-            let oldest = due.into_iter().find(|due| !but.contains(&(kept.view.name.clone(), due.month())));
-            if let Some(due) = oldest
-                && next.as_ref().is_none_or(|(_, held)| due.since < held.since)
-            {
-                next = Some((Arc::clone(kept), due));
-            }
+            found.extend(due.into_iter().map(|due| (Arc::clone(kept), due)));
         }
-        Ok(next)
+        found.sort_by_key(|(_, due)| due.since);
+        Ok(found)
     }
 
     /// Computes and keeps the rows of days of a month, as they are in a snapshot.
@@ -168,6 +159,7 @@ impl Reports {
             key: kept.key.clone(),
             most_rows: MONTH.rows,
         };
+        self.lake.refuse_inlined(kept.view.inputs.iter().map(String::as_str)).await?;
         let datasets = self.datasets(snapshot, &kept.view.inputs, &lake::kept::ranges(days.iter().copied())).await?;
         let (statement, kept) = (kept.view.select.as_str().into(), BTreeMap::new());
         let work = Work { shape, statement, datasets, kept };

@@ -11,7 +11,7 @@ use moka::future::Cache;
 use polars::error::set_warning_function;
 use sqlparser::ast::Query;
 
-use super::deep::{deep, thread};
+use super::deep::deep;
 use super::error::ReportError;
 use crate::metric;
 use crate::report::language::bind::bind;
@@ -22,6 +22,7 @@ use crate::report::language::diagnostic::Fault;
 use crate::report::language::given::Given;
 use crate::report::language::resolve::{self, ParameterError, Resolved};
 use crate::report::language::schema::output;
+use crate::report::language::value::Value;
 
 /// Statements that are kept ready, of a few kilobytes each.
 const BINDINGS: u64 = 2_000;
@@ -112,7 +113,7 @@ impl Statements {
     /// The statement for what a caller gave: printing and checking one costs more than a kept answer.
     pub(crate) async fn bound(
         &self,
-        report: &Report,
+        report: &Arc<Report>,
         params: &Given,
         clock: resolve::Clock,
     ) -> Result<Arc<Bound>, ReportError> {
@@ -120,18 +121,22 @@ impl Statements {
         if let Some(kept) = self.bindings.get(&key).await {
             return Ok(kept);
         }
-        let fresh = Arc::new(self.bind(report, &resolve::for_caller(report, params, clock)?)?);
+        let fresh = Arc::new(self.bind(report, resolve::for_caller(report, params, clock)?).await?);
         self.bindings.insert(key, Arc::clone(&fresh)).await;
         Ok(fresh)
     }
 
     /// A report bound to resolved parameters.
-    pub(crate) fn bind(&self, report: &Report, resolved: &Resolved) -> Result<Bound, ReportError> {
-        Ok(Bound {
-            parameters: resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
-            statement: statement(report, resolved, &self.schemas)?.into(),
-            days: resolved.days.clone(),
-        })
+    pub(crate) async fn bind(&self, report: &Arc<Report>, resolved: Resolved) -> Result<Bound, ReportError> {
+        let parameters = resolved.parameters.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+        let days = resolved.days.clone();
+        let statement = if has_new_value(report, &resolved) {
+            let (report, schemas) = (Arc::clone(report), self.schemas.clone());
+            deep(move || statement(&report, &resolved, &schemas)).await.map_err(|_| ReportError::Stopped)??
+        } else {
+            statement(report, &resolved, &self.schemas)?
+        };
+        Ok(Bound { parameters, statement: statement.into(), days })
     }
 }
 
@@ -150,8 +155,8 @@ async fn read(own: Option<PathBuf>, schemas: Schemas) -> Result<Arc<Catalogue>, 
     Ok(Arc::new(catalogue))
 }
 
-/// The bound statement, after the second look that design demands: what will be executed is checked and planned again,
-/// not what was read from the file.
+/// The bound statement, after the second look that design demands: what will be executed is checked again, not what was read
+/// from the file, and planned again where a value is new. That takes a deep stack.
 pub(crate) fn statement(report: &Report, resolved: &Resolved, schemas: &Schemas) -> Result<String, ParameterError> {
     let refused = |detail: String| ParameterError::Bad { name: culprit(resolved), detail };
     let (query, text) = bind(&report.query, &resolved.bindings)
@@ -160,16 +165,20 @@ pub(crate) fn statement(report: &Report, resolved: &Resolved, schemas: &Schemas)
     if let Some(name) = references.placeholders.first() {
         return Err(ParameterError::Bad { name: name.clone(), detail: "has no value".to_owned() });
     }
-    match on_deep_stack(|| planned(&query, schemas).map_err(|fault| misfit(report, resolved, schemas, &fault))) {
-        Some(Err(error)) => Err(error),
-        // Without a thread, what computes the statement plans it first.
-        Some(Ok(())) | None => Ok(text),
+    if has_new_value(report, resolved) {
+        planned(&query, schemas).map_err(|fault| misfit(report, resolved, schemas, &fault))?;
     }
+    Ok(text)
 }
 
-/// Runs work on a stack on which a plan can be made; `None` when there is no thread for it.
-fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| thread().spawn_scoped(scope, work).ok()?.join().ok())
+/// Whether a value is another than the one with which the statement was planned when it was read. Days and flags are all
+/// alike, and a list without values leaves its condition out.
+fn has_new_value(report: &Report, resolved: &Resolved) -> bool {
+    resolved.bindings.iter().any(|(name, value)| match value {
+        Value::Date(_) | Value::Bool(_) => false,
+        Value::List(items) if items.is_empty() => false,
+        other => report.samples.get(name) != Some(other),
+    })
 }
 
 fn planned(query: &Query, schemas: &Schemas) -> Result<(), Fault> {

@@ -53,7 +53,8 @@ pub(crate) fn compute_within(
     let report = crate::report::run::find(catalogue, name)?;
     let given = params.iter().copied().collect();
     let resolved = for_caller(&report, &given, clock())?;
-    let query = read_back(&statement(&report, &resolved, &schemas_of(frames))?).unwrap();
+    let (of, schemas) = (Arc::clone(&report), schemas_of(frames));
+    let query = read_back(&deep(move || statement(&of, &resolved, &schemas)).blocking_recv().unwrap()?).unwrap();
     let inputs = report.datasets.iter().map(|name| (name.clone(), input(name, &frames[name]))).collect();
     deep(move || over(&Shape::of(&report, rows), &query, &inputs)).blocking_recv().unwrap()
 }

@@ -16,8 +16,9 @@ pub(super) fn plan(expr: &Expr, env: Env<'_>) -> Planned {
     match env.known(expr) {
         Some(known) => Ok(known),
         None => {
+            let before = env.scope.weight.get();
             let value = meaning(expr, env)?;
-            env.scope.weigh_expr(expr, &value.expr)?;
+            env.scope.weigh_expr(expr, &value.expr, before)?;
             value.folded(expr)
         }
     }

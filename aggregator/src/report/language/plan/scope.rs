@@ -51,8 +51,10 @@ impl Scope {
         Ok(())
     }
 
-    /// Counts an expression, each part as often as it is computed.
-    pub(super) fn weigh_expr(&self, at: &Expr, expr: &Px) -> Result<(), Fault> {
+    /// Counts an expression in the place of its operands, which weighed something `before` they were planned: each part as
+    /// often as it is computed.
+    pub(super) fn weigh_expr(&self, at: &Expr, expr: &Px, before: usize) -> Result<(), Fault> {
+        self.weight.set(before);
         self.weigh(at, expr.into_iter().take(HEAVIEST + 1).count())
     }
 

@@ -1,5 +1,8 @@
 //! SELECT: rows, groups, windows, columns, order.
 
+use polars::prelude::{Expr as Px, col, lit};
+use sqlparser::ast::{Distinct, Expr, GroupByExpr, Ident, OrderByExpr, Select, SelectItem, Spanned as _, Value};
+
 use super::super::diagnostic::Fault;
 use super::aggregate::Over;
 use super::expression::{filter, plan};
@@ -8,8 +11,6 @@ use super::items::{Item, items, one_name};
 use super::scope::{Column, Env, Scope, bare, too_large};
 use super::typed::{Typed, fault};
 use super::{Planner, aggregate, distinct, ordered_by_output, output, sorted, walk, window};
-use polars::prelude::{Expr as Px, col, lit};
-use sqlparser::ast::{Distinct, Expr, GroupByExpr, Ident, OrderByExpr, Select, SelectItem, Spanned as _, Value};
 
 /// Rows as groups; what stands for their keys and aggregates, by text; and the keys that are items, by their place.
 type Grouped = (Scope, Vec<(String, Typed)>, Vec<(usize, Typed)>);
