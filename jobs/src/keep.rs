@@ -3,8 +3,6 @@
 //! What a run keeps is as of the snapshot in which it began; what changes a day meanwhile makes it one for the next run.
 //! Nothing waits for it: of a day that is not kept, or has changed since, every answer is computed from the datasets.
 
-use std::collections::BTreeSet;
-
 use aggregator::report::ReportError;
 use anyhow::Context as _;
 use lake::LakeError;
@@ -63,11 +61,10 @@ impl Keep {
         let reports = self.context.aggregator.reports();
         reports.tidy_rollups().await.context("the lake's views could not be brought in line with the catalogue")?;
         let as_of = reports.ended().await.context("the lake could not be read")?;
-        let (mut outcome, mut left, mut failures) = (Outcome::default(), BTreeSet::new(), Vec::new());
-        loop {
+        let due = reports.to_keep(as_of).await.context("what is to be kept could not be found")?;
+        let (mut outcome, mut failures) = (Outcome::default(), Vec::new());
+        for (kept, due) in due {
             run.check().await?;
-            let next = reports.next_to_keep(as_of, &left).await.context("what is to be kept could not be found")?;
-            let Some((kept, due)) = next else { break };
             match reports.keep(lock, as_of.0, &kept, &due.days).await {
                 Ok(month) => {
                     outcome.days += month.days;
@@ -75,14 +72,12 @@ impl Keep {
                     let (view, days, rows) = (&month.view, month.days, month.rows);
                     run.log(format!("{view}, {}: {days} days, {rows} rows", month.first.format("%Y-%m"))).await;
                 }
+                // For the next run.
+                Err(ReportError::Lake(error)) if matches!(*error, LakeError::Overtaken) => {}
                 Err(error) => {
-                    let (view, month) = (kept.view.name.clone(), due.month());
-                    // What was overtaken is for the next run.
-                    if !matches!(&error, ReportError::Lake(error) if matches!(**error, LakeError::Overtaken)) {
-                        let error = anyhow::Error::new(error);
-                        failures.push(format!("{view}, {}: {error:#}", month.format("%Y-%m")));
-                    }
-                    left.insert((view, month));
+                    let (view, month) = (&kept.view.name, due.days.first().map(|day| day.format("%Y-%m").to_string()));
+                    let (month, error) = (month.unwrap_or_default(), anyhow::Error::new(error));
+                    failures.push(format!("{view}, {month}: {error:#}"));
                 }
             }
         }

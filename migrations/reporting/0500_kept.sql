@@ -51,15 +51,12 @@ $$;
 CREATE TRIGGER changed_day_forgets_outdated_days AFTER DELETE ON sync.changed_day
     REFERENCING OLD TABLE AS forgotten FOR EACH STATEMENT EXECUTE FUNCTION sync.forget_outdated_days();
 
--- A change that names no days ends all that is kept of a dataset's views, from its snapshot on; the answer is how many days.
-CREATE FUNCTION sync.end_kept_days(since bigint, datasets text[]) RETURNS bigint LANGUAGE sql AS $$
+-- A change that names no days ends all that is kept of a dataset's views, from its snapshot on.
+CREATE FUNCTION sync.end_kept_days(since bigint, datasets text[]) RETURNS void LANGUAGE sql AS $$
     UPDATE sync.kept_view SET ended_snapshot = greatest(ended_snapshot, since) WHERE inputs && datasets;
-    WITH ended AS (
-        UPDATE sync.kept_day AS kept SET end_snapshot = greatest(since, kept.begin_snapshot)
-          FROM sync.kept_view AS view
-         WHERE view.table_id = kept.table_id AND view.inputs && datasets AND kept.end_snapshot IS NULL
-        RETURNING kept.business_day)
-    SELECT count(*) FROM ended;
+    UPDATE sync.kept_day AS kept SET end_snapshot = greatest(since, kept.begin_snapshot)
+      FROM sync.kept_view AS view
+     WHERE view.table_id = kept.table_id AND view.inputs && datasets AND kept.end_snapshot IS NULL;
 $$;
 
 -- What DuckDB writes with the owner's password names no days.

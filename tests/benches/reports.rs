@@ -6,7 +6,7 @@
 
 pub(crate) mod company;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::Arc;
@@ -121,7 +121,7 @@ async fn keep(aggregator: &Arc<Aggregator>) -> Result<Vec<Row>> {
     let lock = aggregator.lake().keeping().await?;
     reports.tidy_rollups().await?;
     let as_of = reports.ended().await?;
-    while let Some((kept, due)) = reports.next_to_keep(as_of, &BTreeSet::new()).await? {
+    for (kept, due) in reports.to_keep(as_of).await? {
         reports.keep(&lock, as_of.0, &kept, &due.days).await?;
     }
     lock.release().await;

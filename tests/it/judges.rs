@@ -4,7 +4,7 @@
 mod company;
 mod own_reports;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ impl Court {
         let lock = lake.keeping().await.unwrap();
         reports.tidy_rollups().await.unwrap();
         let as_of = reports.ended().await.unwrap();
-        while let Some((kept, due)) = reports.next_to_keep(as_of, &BTreeSet::new()).await.unwrap() {
+        for (kept, due) in reports.to_keep(as_of).await.unwrap() {
             reports.keep(&lock, as_of.0, &kept, &due.days).await.unwrap();
         }
         lock.release().await;

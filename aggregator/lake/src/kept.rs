@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use chrono::{Datelike as _, Days, NaiveDate};
-pub(crate) use keep::end_days;
 use sqlx::FromRow;
 
+pub(crate) use self::keep::end_days;
 use crate::table::{Ids, Place};
-use crate::{Column, FileSet, Lake, LakeError, Table, TableDefinition, file, snapshot};
+use crate::{Column, FileSet, Lake, LakeError, Table, TableDefinition, snapshot};
 
 /// The lake's schema of kept rows.
 const SCHEMA: &str = "kept";
@@ -71,14 +71,6 @@ pub struct Due {
     pub days: BTreeSet<NaiveDate>,
     /// The oldest snapshot that changed one of them since it was kept; 0 when that is forgotten, or there is none.
     pub since: i64,
-}
-
-impl Due {
-    /// The first day of the month.
-    #[must_use]
-    pub fn month(&self) -> NaiveDate {
-        *file::month(self.days.first().copied().unwrap_or_default()).start()
-    }
 }
 
 /// What is kept of a view.

@@ -83,7 +83,7 @@ impl Fixture {
         let lock = self.aggregator.lake().keeping().await.unwrap();
         reports.tidy_rollups().await.unwrap();
         let as_of = reports.ended().await.unwrap();
-        while let Some((kept, due)) = reports.next_to_keep(as_of, &BTreeSet::new()).await.unwrap() {
+        for (kept, due) in reports.to_keep(as_of).await.unwrap() {
             days += reports.keep(&lock, as_of.0, &kept, &due.days).await.unwrap().days;
         }
         lock.release().await;

@@ -188,9 +188,7 @@ impl Lake {
 
 /// Ends all that is kept of the views over a dataset, after a change that names no days.
 pub(crate) async fn end_days(tx: &mut PgConnection, snapshot: i64, dataset: &str) -> Result<(), sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT sync.end_kept_days($1, ARRAY[$2]) AS "ended!""#, snapshot, dataset)
-        .fetch_one(tx)
-        .await?;
+    sqlx::query!("SELECT sync.end_kept_days($1, ARRAY[$2])", snapshot, dataset).execute(tx).await?;
     Ok(())
 }
 
