@@ -158,10 +158,8 @@ impl Publisher {
             }
             let days = self.reports.days_behind(report, business_day);
             let scope = if difference == Difference::None { CauseScope::Days } else { CauseScope::AllRead };
-            let marked = outdated::counted_through(&mut tx, current).await?;
-            let before = outdated::came(&mut tx, report, &days, (current.snapshot, marked), scope).await?;
-            let since = outdated::came(&mut tx, report, &days, (marked, result.snapshot), scope).await?;
-            cause = Outdated::of(current, before, since)?.map(|came| came.by);
+            let came = outdated::known_to_have_come(&mut tx, report, current, &days, result.snapshot, scope).await?;
+            cause = came.map(|came| came.by);
         }
         published.revision = current.map_or(0, |current| current.revision) + 1;
         published.changed = true;
@@ -236,10 +234,8 @@ impl Publisher {
         }
         let days = self.reports.days_behind(report, business_day);
         let came = outdated::came(&mut tx, report, &days, (after, through), CauseScope::Days).await?;
-        if came.is_none() {
-            return Ok(false);
-        }
-        outdated::mark(&mut tx, &current, through, Outdated::of(&current, None, came)?.as_ref()).await?;
+        let Some(came) = came else { return Ok(false) };
+        outdated::mark(&mut tx, &current, through, Some(&came.beside_mark_of(&current)?)).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -34,21 +34,11 @@ struct OfDataset {
 }
 
 impl Outdated {
-    /// All that came for a revision, as its mark counts it and since; `before` is what the lake still records of the time up
-    /// to the mark, and tells of datasets that the mark does not name.
-    pub(super) fn of(
-        revision: &Revision,
-        before: Option<Self>,
-        since: Option<Self>,
-    ) -> serde_json::Result<Option<Self>> {
-        let marked = revision.outdated.as_ref().map(|Json(marked)| marked.clone());
-        let known = match (marked, before) {
-            (Some(marked), Some(before)) => Some(marked.and(&before, |_, _| ())?),
-            (marked, before) => marked.or(before),
-        };
-        match (known, since) {
-            (Some(known), Some(since)) => known.and(&since, OfDataset::add).map(Some),
-            (known, since) => Ok(known.or(since)),
+    /// These rows, and those of the mark of a revision: the lake may no longer record that they came.
+    pub(super) fn beside_mark_of(self, revision: &Revision) -> serde_json::Result<Self> {
+        match &revision.outdated {
+            Some(Json(marked)) => marked.clone().and(&self, OfDataset::add),
+            None => Ok(self),
         }
     }
 
@@ -190,6 +180,30 @@ pub(super) async fn came(
     .fetch_optional(tx)
     .await?;
     Ok(found.map(|Json(found)| found))
+}
+
+/// All that came for a revision through a snapshot. What its mark counts is believed, for the lake may no longer record it;
+/// of the time up to the mark the lake tells what the mark does not name.
+pub(super) async fn known_to_have_come(
+    tx: &mut PgConnection,
+    report: &Report,
+    revision: &Revision,
+    days: &[RangeInclusive<NaiveDate>],
+    through: i64,
+    scope: CauseScope,
+) -> Result<Option<Outdated>, PublishError> {
+    let Some(Json(marked)) = &revision.outdated else {
+        return Ok(came(tx, report, days, (revision.snapshot, through), scope).await?);
+    };
+    let marked_through = counted_through(tx, revision).await?;
+    let mut all = marked.clone();
+    if let Some(before) = came(tx, report, days, (revision.snapshot, marked_through), scope).await? {
+        all = all.and(&before, |_, _| ())?;
+    }
+    if let Some(since) = came(tx, report, days, (marked_through, through), scope).await? {
+        all = all.and(&since, OfDataset::add)?;
+    }
+    Ok(Some(all))
 }
 
 #[cfg(test)]
