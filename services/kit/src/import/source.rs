@@ -40,7 +40,6 @@ impl Source {
             row: 0,
             tail: Vec::new(),
             received: 0,
-
             ended: false,
         }
     }

@@ -113,25 +113,20 @@ impl Left {
         }
         for (product_id, (line, sum)) in &wanted {
             let rest = self.0.get(&(original, *product_id)).copied().unwrap_or_default();
-            let fault = |field, reason| Err(Fault { line: Some(*line), field, reason });
-            if sum.pieces > rest.pieces {
+            let (field, reason) = if sum.pieces > rest.pieces {
                 let (asked, left) = (sum.pieces, rest.pieces);
-                return fault(
-                    "quantity",
-                    format!(
-                        "{asked} of product {product_id} come back, but only {left} of the sale are left to return"
-                    ),
+                let reason = format!(
+                    "{asked} of product {product_id} come back, but only {left} of the sale are left to return"
                 );
-            }
-            if sum.cents > rest.cents {
+                ("quantity", reason)
+            } else if sum.cents > rest.cents {
                 let (asked, left) = (sum.cents, rest.cents);
-                return fault(
-                    "unit_price_cents",
-                    format!(
-                        "{asked} cents are paid back for product {product_id}, but only {left} of what was paid are left"
-                    ),
-                );
-            }
+                let paid = format!("{asked} cents are paid back for product {product_id}");
+                ("unit_price_cents", format!("{paid}, but only {left} of what was paid are left"))
+            } else {
+                continue;
+            };
+            return Err(Fault { line: Some(*line), field, reason });
         }
         wanted.into_iter().for_each(|(product_id, (_, sum))| self.entry(original, product_id).add(sum, -1));
         Ok(())
