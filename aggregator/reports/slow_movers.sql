@@ -7,7 +7,7 @@ lookback = 364
 key = ["product_id"]
 [params]
 as_of = { type = "date", title = "As of", default = "yesterday" }
-since = { type = "date", title = "Without a sale since", default = "today-28d" }
+since = { type = "date", title = "Without a sale since", default = "$as_of - 27d" }
 [derived]
 year_start = "$as_of - 364d"
 [publish]

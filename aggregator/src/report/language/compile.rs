@@ -64,6 +64,12 @@ impl Report {
         datasets.iter().any(|dataset| self.datasets.contains(dataset))
     }
 
+    /// The datasets that it reads itself: those beneath kept views only where it names them, too.
+    #[must_use]
+    pub fn reads(&self) -> &BTreeSet<String> {
+        &self.beside
+    }
+
     /// Whether its rows would be others if a source offered what is absent: a dataset, or a column of it.
     pub(crate) fn lacks(&self, (dataset, column): (&str, Option<&str>)) -> bool {
         let is_named = |column: &str| {
@@ -223,9 +229,12 @@ fn check_order(query: &Query, key: &[String]) -> Result<(), Fault> {
 /// A value of each parameter, to try the statement with.
 fn samples(header: &ReportHeader, anchors: &mut Anchors) -> Result<BTreeMap<String, Value>, Fault> {
     let mut values = BTreeMap::new();
-    for (name, parameter) in &header.params {
+    let (following, others): (Vec<_>, Vec<_>) = header.params.iter().partition(|(_, parameter)| parameter.follows());
+    for (name, parameter) in others.into_iter().chain(following) {
         let value = match &parameter.default {
-            Some(default) => parameter.read_toml(default, anchors).map_err(Fault::new)?,
+            Some(default) => parameter
+                .read_toml(default, anchors)
+                .map_err(|reason| Fault::new(format!("[params] {name}: the default {reason}")))?,
             None => sample(parameter.kind, parameter),
         };
         // An empty list leaves its condition out, and that must be sound too.

@@ -70,10 +70,16 @@ impl Parameter {
         if !bounded && (self.min.is_some() || self.max.is_some()) {
             return Err("`min` and `max` belong to dates and numbers".to_owned());
         }
-        if let Some(default) = &self.default {
+        if let Some(default) = self.default.as_ref().filter(|_| !self.follows()) {
             self.read_toml(default, anchors).map_err(|reason| format!("the default {reason}"))?;
         }
         Ok(())
+    }
+
+    /// Whether its default is counted from another parameter's day (`$as_of - 27d`).
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.default.as_ref().and_then(toml::Value::as_str).is_some_and(|it| it.starts_with('$'))
     }
 
     /// The first and last day that a date may be, for a form's control.

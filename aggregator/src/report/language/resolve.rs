@@ -9,6 +9,7 @@ use super::compile::Report;
 use super::dates::{self, Anchors};
 use super::given::Given;
 use super::header::DayRange;
+use super::param::Parameter;
 use super::value::Value;
 
 /// What is wrong with a parameter.
@@ -60,16 +61,8 @@ pub(crate) fn for_caller(report: &Report, given: &Given, clock: Clock) -> Result
         return Err(ParameterError::Unknown { name: name.to_owned(), known });
     }
     let anchors = dates::anchors(clock.today, clock.complete);
-    let mut parameters = BTreeMap::new();
-    for (name, parameter) in &report.params {
-        let value = match (given.get(name), &parameter.default) {
-            (Some(values), _) => parameter.read(values, &anchors),
-            (None, Some(default)) => parameter.read_toml(default, &anchors),
-            (None, None) => Err("is required".to_owned()),
-        };
-        let value = value.map_err(|detail| ParameterError::Bad { name: name.clone(), detail })?;
-        parameters.insert(name.clone(), value);
-    }
+    let given = |name: &str, parameter: &Parameter| Some(parameter.read(given.get(name)?, &anchors));
+    let parameters = values(report, &anchors, given)?;
     complete(report, parameters, anchors)
 }
 
@@ -97,17 +90,30 @@ pub(crate) fn for_day(report: &Report, business_day: NaiveDate, today: NaiveDate
             anchors.insert(format!("$business_{bound}"), *day);
         }
     }
-    let bound = report.publish.as_ref();
-    let mut parameters = BTreeMap::new();
-    for (name, parameter) in &report.params {
-        let value = match bound.and_then(|bound| bound.get(name)).or(parameter.default.as_ref()) {
-            Some(value) => parameter.read_toml(value, &anchors),
-            None => Err("has neither a default nor a binding".to_owned()),
-        };
-        let value = value.map_err(|detail| ParameterError::Bad { name: name.clone(), detail })?;
-        parameters.insert(name.clone(), value);
-    }
+    let bound =
+        |name: &str, parameter: &Parameter| Some(parameter.read_toml(report.publish.as_ref()?.get(name)?, &anchors));
+    let parameters = values(report, &anchors, bound)?;
     complete(report, parameters, anchors)
+}
+
+/// The value of each parameter: as it was given, or its default, which may be counted from another's day.
+fn values(
+    report: &Report,
+    anchors: &Anchors,
+    given: impl Fn(&str, &Parameter) -> Option<Result<Value, String>>,
+) -> Result<BTreeMap<String, Value>, ParameterError> {
+    let (mut values, mut days) = (BTreeMap::new(), anchors.clone());
+    let (following, others): (Vec<_>, Vec<_>) = report.params.iter().partition(|(_, parameter)| parameter.follows());
+    for (name, parameter) in others.into_iter().chain(following) {
+        let default = || parameter.default.as_ref().map(|default| parameter.read_toml(default, &days));
+        let value = given(name, parameter).or_else(default).unwrap_or_else(|| Err("is required".to_owned()));
+        let value = value.map_err(|detail| ParameterError::Bad { name: name.clone(), detail })?;
+        if let Value::Date(day) = value {
+            days.insert(format!("${name}"), day);
+        }
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
 }
 
 fn complete(
@@ -158,8 +164,27 @@ fn apart(mut ranges: Vec<RangeInclusive<NaiveDate>>) -> Vec<RangeInclusive<Naive
 
 #[cfg(test)]
 mod tests {
-    use super::{apart, days_behind};
+    use super::{Clock, apart, days_behind, for_caller, for_day};
+    use crate::report::language::value::Value;
     use crate::report::tests::company::{catalogue, day};
+
+    #[test]
+    fn a_default_follows_the_day_that_it_is_counted_from() {
+        let catalogue = catalogue();
+        let report = catalogue.get("slow_movers").unwrap();
+        let clock = Clock { today: day("2026-03-12"), complete: day("2026-03-11") };
+        let since = |given: &[(&str, &str)]| {
+            for_caller(report, &given.iter().copied().collect(), clock).unwrap().parameters["since"].clone()
+        };
+        assert_eq!(since(&[]), Value::Date(day("2026-02-12")));
+        assert_eq!(since(&[("as_of", "2026-01-31")]), Value::Date(day("2026-01-04")));
+        assert_eq!(since(&[("as_of", "2026-01-31"), ("since", "2026-01-01")]), Value::Date(day("2026-01-01")));
+        assert!(for_caller(report, &[("since", "$as_of - 3d")].into_iter().collect(), clock).is_err());
+        let mut unbound = report.as_ref().clone();
+        unbound.publish.as_mut().unwrap().remove("since");
+        let published = for_day(&unbound, day("2026-01-31"), clock.today).unwrap();
+        assert_eq!(published.parameters["since"], Value::Date(day("2026-01-04")));
+    }
 
     #[test]
     fn what_is_published_hangs_on_its_day_on_those_before_and_on_those_a_year_ago() {

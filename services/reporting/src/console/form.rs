@@ -39,7 +39,7 @@ pub(super) fn parameters(
         let entered = ask.parameters.get(name).map(|values| values.join("\n"));
         let value = match resolved {
             Some(resolved) => resolved.get(name).map(|it| values(it).join("\n")).or(entered),
-            None => entered.or_else(|| parameter.default.as_ref().map(default)),
+            None => entered.or_else(|| parameter.default.as_ref().filter(|_| !parameter.follows()).map(default)),
         };
         let wrong = refused.filter(|problem| problem.field.as_deref() == Some(name));
         Field { name, parameter, value: value.unwrap_or_default(), wrong: wrong.map(|it| it.detail.as_str()), today }
