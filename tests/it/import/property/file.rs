@@ -52,8 +52,8 @@ pub(super) trait Document: Clone {
     fn stored_rows(&self) -> usize {
         1
     }
-    /// Changes something of it that may be changed by itself.
-    fn correct(&mut self);
+    /// Changes something of it that may be changed by itself, also where a return names it.
+    fn correct(&mut self, is_returned: bool);
 }
 
 /// How a file is written.

@@ -66,7 +66,7 @@ impl Document for Movement {
         self.lines.iter().map(|(product, _)| product).collect::<BTreeSet<_>>().len()
     }
 
-    fn correct(&mut self) {
+    fn correct(&mut self, _: bool) {
         self.minute += 1;
         self.lines[0].1 *= 2;
     }

@@ -114,7 +114,7 @@ impl Document for Order {
         self.lines.iter().enumerate().map(told).collect()
     }
 
-    fn correct(&mut self) {
+    fn correct(&mut self, _: bool) {
         self.minute += 1;
         self.status = (self.status + 1) % STATUSES.len();
         self.paid = !self.paid;

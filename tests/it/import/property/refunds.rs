@@ -134,7 +134,7 @@ impl Document for Refund {
         self.lines.iter().enumerate().map(row).collect()
     }
 
-    fn correct(&mut self) {
+    fn correct(&mut self, _: bool) {
         self.minute += 1;
         let back = &mut self.lines[0];
         back.cents = Some(back.cents.map_or(500, |cents| (cents + 1) / 2));

@@ -28,7 +28,7 @@ impl Line {
             ("sku", teller.sku(self.product)),
             ("quantity", self.quantity.to_string()),
             shape.money("unit_price_cents", "unit_price", self.price),
-            shape.money("unit_cost_cents", "unit_cost", self.price / 2),
+            shape.money("unit_cost_cents", "unit_cost", self.price.max(0) / 2),
             shape.money("discount_cents", "discount", self.discount),
         ];
         if !shape.by_sku {
@@ -89,9 +89,12 @@ impl Document for Ticket {
             if random.random_ratio(1, 4) {
                 lines.push(Line { quantity: -1, discount: 0, ..Line::any(random) });
             }
+            if random.random_ratio(1, 4) {
+                lines.push(Line { quantity: 1, price: -random.random_range(1..500), discount: 0, ..Line::any(random) });
+            }
             let kind = if random.random_ratio(1, 8) { "return" } else { "sale" };
             if kind == "return" {
-                lines.retain(|it| it.quantity > 0);
+                lines.retain(|it| it.quantity > 0 && it.price >= 0);
                 lines.iter_mut().for_each(|it| it.quantity = -it.quantity);
             }
             let (register, minute) = (random.random_range(1..3), random.random_range(0..5_000));
@@ -144,9 +147,11 @@ impl Document for Ticket {
         self.lines.iter().enumerate().map(told).collect()
     }
 
-    fn correct(&mut self) {
+    fn correct(&mut self, is_returned: bool) {
         self.register += 1;
-        self.minute += 1;
+        if !is_returned {
+            self.minute += 1;
+        }
         if self.original.is_none() {
             self.lines[0].price += 1;
         }
