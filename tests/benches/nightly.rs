@@ -49,6 +49,9 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let seconds = begun.elapsed().as_secs_f64();
     let outcome = &run["outcome"];
     ensure!(outcome["failed"] == json!({}) && outcome["polls_failed"] == json!([]), "{run}");
+    let quarantined = stack.pool("reporting_db").await;
+    let quarantined: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.quarantine").fetch_one(&quarantined).await?;
+    ensure!(quarantined == 0, "{quarantined} rows of the new day are in quarantine");
     let (polled, published) = (told_at(&run, "rows read")?, told_at(&run, "reports looked at")?);
     let started = moment(&run["started_at"])?;
     let row = |work: String, value, peer: &str, beside, target| Row {
@@ -92,8 +95,11 @@ async fn year(stack: &Stack, lines: usize) -> Result<()> {
 
 /// The documents of one day and what they moved, written straight into the services' own databases.
 async fn new_day(stack: &Stack, day: NaiveDate) -> Result<()> {
-    let at =
-        |documents: u64| format!("timestamptz '{day} 10:00+00' + (interval '9 hours' / {documents}) * (g - {FIRST})");
+    // Moment, zone and local time; the triggers that would fill the last are left aside.
+    let at = |documents: u64| {
+        let moment = format!("timestamptz '{day} 10:00+00' + (interval '9 hours' / {documents}) * (g - {FIRST})");
+        format!("{moment}, 'Europe/Paris', ({moment}) AT TIME ZONE 'Europe/Paris'")
+    };
     let numbers = |documents: u64| format!("generate_series({FIRST}, {}) g", FIRST + documents - 1);
     let product = "1 + (g * 7 + l * 13) % 500";
     let lines = |table: &str, key: &str, documents: u64| {
@@ -107,30 +113,31 @@ async fn new_day(stack: &Stack, day: NaiveDate) -> Result<()> {
         )
     };
     let sales = format!(
-        "INSERT INTO sales (id, reference, kind, status, receipt_number, store_id, register_id, occurred_at, time_zone,
+        "INSERT INTO sales (id, reference, kind, status, receipt_number, store_id, register_id, occurred_at, time_zone, local_time,
                             total_cents, imported, location_id)
          OVERRIDING SYSTEM VALUE
-         SELECT g, 'sale-' || g, 'sale', 'completed', 'R-' || g, 1 + g % 300, 4 * (1 + g % 300), {}, 'Europe/Paris', 1000,
+         SELECT g, 'sale-' || g, 'sale', 'completed', 'R-' || g, 1 + g % 300, 4 * (1 + g % 300), {}, 1000,
                 false, 1 + g % 300
          FROM {}",
         at(SALES),
         numbers(SALES)
     );
     let orders = format!(
-        "INSERT INTO orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, confirmed_at,
+        "INSERT INTO orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone, local_time, confirmed_at,
                              total_cents, imported, location_id)
          OVERRIDING SYSTEM VALUE
-         SELECT g, 'order-' || g, 1 + g % 100000, 'confirmed', 'paid', {}, 'Europe/Paris', now(), 1000, false, 301
+         SELECT g, 'order-' || g, 1 + g % 100000, 'confirmed', 'paid', {}, now(), 1000, false, 301
          FROM {}",
         at(ORDERS),
         numbers(ORDERS)
     );
     let moved = |first: u64, kind: &str, place: &str, documents: u64| {
         format!(
-            "INSERT INTO stock_movements (id, reference, product_id, location_id, quantity, reason, occurred_at, time_zone)
+            "INSERT INTO stock_movements (id, reference, product_id, location_id, quantity, reason, occurred_at, time_zone,
+                                          local_time)
              OVERRIDING SYSTEM VALUE
              SELECT {first} + (g - {FIRST}) * {EACH} + l, '{kind}-' || g, {product}, {place}, -(1 + (g + l) % 3), 'sale',
-                    {}, 'Europe/Paris'
+                    {}
              FROM {}, generate_series(1, {EACH}) l",
             at(documents),
             numbers(documents)

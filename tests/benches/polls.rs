@@ -168,6 +168,7 @@ impl Shop {
             })
             .await;
             ensure!(ended["status"] == "succeeded", "{ended}");
+            ensure!(ended["outcome"]["rows_quarantined"] == 0, "{ended}");
             read += ended["outcome"]["rows_read"].as_u64().context("rows_read")?;
         }
         Ok((started.elapsed(), read))

@@ -23,13 +23,14 @@ pub(super) async fn history(stack: &Stack, rows: u64, lines: u64) -> Result<()> 
         let last = sales.min(first + AT_ONCE - 1);
         let documents = format!(
             "INSERT INTO sales (id, reference, kind, status, receipt_number, store_id, register_id, occurred_at,
-                                time_zone, total_cents, imported)
+                                time_zone, local_time, total_cents, imported)
              OVERRIDING SYSTEM VALUE
              SELECT g, 'import:' || g, 'sale', 'completed', 'R' || g % 50 || '-' || g, 1 + g % 50, 1 + g % 50 * 4,
-                    now() - interval '1 year' + (interval '1 year' / {sales}) * g,
-                    (ARRAY['America/St_Johns', 'America/Toronto', 'America/Vancouver'])[1 + (1 + g % 50) % 3],
-                    1000, true
-             FROM generate_series({first}, {last}) g"
+                    at, zone, at AT TIME ZONE zone, 1000, true
+             FROM generate_series({first}, {last}) g,
+                  LATERAL (SELECT now() - interval '1 year' + (interval '1 year' / {sales}) * g,
+                                  (ARRAY['America/St_Johns', 'America/Toronto', 'America/Vancouver'])[1 + (1 + g % 50) % 3])
+                    AS place (at, zone)"
         );
         let of_documents = lines_of("sale_lines", "sale_id", first, last, lines);
         run(&mut retail, &format!("BEGIN; {documents}; {of_documents}; COMMIT")).await?;
@@ -44,11 +45,12 @@ pub(super) async fn history(stack: &Stack, rows: u64, lines: u64) -> Result<()> 
         let last = orders.min(first + AT_ONCE - 1);
         let documents = format!(
             "INSERT INTO orders (id, reference, customer_id, status, payment_status, occurred_at, time_zone,
-                                 delivered_at, total_cents, imported)
+                                 local_time, delivered_at, total_cents, imported)
              OVERRIDING SYSTEM VALUE
-             SELECT g, 'import:' || g, 1 + g % 1000, 'delivered', 'paid',
-                    now() - interval '1 year' + (interval '1 year' / {orders}) * g, 'America/Toronto', now(), 1000, true
-             FROM generate_series({first}, {last}) g"
+             SELECT g, 'import:' || g, 1 + g % 1000, 'delivered', 'paid', at, 'America/Toronto',
+                    at AT TIME ZONE 'America/Toronto', now(), 1000, true
+             FROM generate_series({first}, {last}) g,
+                  LATERAL (SELECT now() - interval '1 year' + (interval '1 year' / {orders}) * g) AS place (at)"
         );
         let of_documents = lines_of("order_lines", "order_id", first, last, lines);
         run(&mut ecommerce, &format!("BEGIN; {documents}; {of_documents}; COMMIT")).await?;

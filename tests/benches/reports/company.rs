@@ -43,7 +43,8 @@ impl Dice {
 
 /// The processes that compute: of the service's own program.
 pub(crate) fn workers() -> Workers {
-    Workers { program: system_tests::binaries::program("reporting"), memory: 2 << 30 }
+    // The peers may take most of the machine's memory, too.
+    Workers { program: system_tests::binaries::program("reporting"), memory: 16 << 30 }
 }
 
 /// An aggregator beside a stack, on its lake; it polls nobody.
