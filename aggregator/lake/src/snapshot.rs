@@ -106,6 +106,9 @@ pub async fn files(
 ///
 /// A column in which all is NULL, and one that the files do not have, is 0 or not there.
 pub(crate) async fn farthest(db: &PgPool, files: &[i64]) -> Result<BTreeMap<String, f64>, LakeError> {
+    if files.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let sql =
         "SELECT c.column_name, coalesce(max(greatest(abs(s.min_value::numeric), abs(s.max_value::numeric))), 0)::float8
                FROM lake.ducklake_file_column_stats s

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use futures_util::TryStreamExt as _;
+use futures_util::future::try_join_all;
 use lake::FileSet;
 use polars::prelude::DataFrame;
 use serde_json::Value;
@@ -265,14 +266,16 @@ impl Reports {
         let Question { report, bound, snapshot, .. } = question;
         // Also those beneath kept rows, which tell nothing of them.
         self.lake.refuse_inlined(report.datasets.iter().map(String::as_str)).await?;
-        let mut kept = BTreeMap::new();
-        if question.views == ViewRows::Kept {
-            for (name, view) in &report.kept {
-                kept.insert(name.clone(), self.kept_input(*snapshot, view, &bound.days).await?);
-            }
-        }
-        let read = if kept.is_empty() { &report.datasets } else { &report.beside };
-        let datasets = self.datasets(*snapshot, read, &bound.days).await?;
+        let (views, read) = match question.views {
+            ViewRows::Kept => (&report.kept, &report.beside),
+            ViewRows::Computed => (&BTreeMap::new(), &report.datasets),
+        };
+        // Side by side, for each waits for the database several times.
+        let kept = try_join_all(views.iter().map(async |(name, view)| {
+            Ok::<_, ReportError>((name.clone(), self.kept_input(*snapshot, view, &bound.days).await?))
+        }));
+        let (kept, datasets) = tokio::try_join!(kept, self.datasets(*snapshot, read, &bound.days))?;
+        let kept = kept.into_iter().collect();
         let (shape, statement) = (Shape::of(report, bounds.rows), Arc::clone(&bound.statement));
         Ok(Arc::new(Work { shape, statement, datasets, kept }))
     }
@@ -285,16 +288,15 @@ impl Reports {
         days: &[RangeInclusive<NaiveDate>],
     ) -> Result<BTreeMap<String, Dataset>, ReportError> {
         self.lake.is_there().await?;
-        let mut datasets = BTreeMap::new();
-        for name in names {
+        let datasets = names.into_iter().map(async |name| {
             let files = self.lake.files(snapshot, name, days).await?;
             let key = match self.sources.dataset(name) {
                 Some((_, declared)) => declared.key.clone(),
                 None => vec![lake::calendar::KEY.to_owned()],
             };
-            datasets.insert(name.clone(), Dataset { key, files });
-        }
-        Ok(datasets)
+            Ok::<_, ReportError>((name.clone(), Dataset { key, files }))
+        });
+        Ok(try_join_all(datasets).await?.into_iter().collect())
     }
 
     /// The days that a caller's relative ones are counted from.
