@@ -18,7 +18,7 @@ from = "$business_day - 89d"
 to = "$business_day"
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
+sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period; of several at that moment, the one with the highest document and line of that day." }
 product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
 net_revenue = { type = "money", title = "Net revenue" }
 share = { type = "float", title = "Share", unit = "%", note = "Of the net revenue of all rows together; empty where that is not above zero." }
@@ -30,8 +30,8 @@ x = "product"
 y = "cumulative_share"
 ---*/
 WITH by_product AS (
-    SELECT product_id, MAX(occurred_at) AS labelled_at, SUM(net_cents) AS net_revenue, -SUM(net_cents) AS negative_revenue
-    FROM sales
+    SELECT product_id, MAX(last_at) AS labelled_at, SUM(net_cents) AS net_revenue, -SUM(net_cents) AS negative_revenue
+    FROM product_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY product_id
 ),
@@ -40,15 +40,16 @@ running AS (
            SUM(net_revenue) OVER (ORDER BY negative_revenue, product_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS running
     FROM by_product
 ),
-late_lines AS (
-    SELECT s.product_id AS labelled_id, s.sku AS sku, s.product_name AS product, -s.document_key AS late_document, -s.line_no AS late_line
-    FROM sales AS s
-    JOIN by_product AS b ON b.product_id = s.product_id AND b.labelled_at = s.occurred_at
-    WHERE s.business_day BETWEEN $from AND $to
+late_labels AS (
+    SELECT d.product_id AS labelled_id, d.sku AS sku, d.product_name AS product, d.category AS category,
+           -d.last_document AS late_document, -d.last_line AS late_line
+    FROM product_days AS d
+    JOIN by_product AS b ON b.product_id = d.product_id AND b.labelled_at = d.last_at
+    WHERE d.business_day BETWEEN $from AND $to
 ),
 labels AS (
-    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
-    FROM late_lines
+    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line, sku, product, category) AS lateness
+    FROM late_labels
 )
 SELECT r.product_id AS product_id, n.sku AS sku, n.product AS product, r.net_revenue AS net_revenue,
        CASE WHEN r.total > 0 THEN r.net_revenue * 100.0 / r.total END AS share,

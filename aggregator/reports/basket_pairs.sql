@@ -19,7 +19,7 @@ to = "$business_day"
 limit = 10000
 [columns]
 product_a = { type = "int64", title = "Product A", note = "Number of the product, the lower of the pair." }
-name_a = { type = "string", title = "Name A", note = "Names are those of the latest line in the period, by moment, document and line." }
+name_a = { type = "string", title = "Name A", note = "Names are those of the latest line in the period; of several at that moment, the one with the highest document and line of that day." }
 product_b = { type = "int64", title = "Product B", note = "Number of the product, the higher of the pair." }
 name_b = { type = "string", title = "Name B", note = "As name A." }
 baskets = { type = "int64", title = "Baskets", note = "Sales and orders with both; returns are none." }
@@ -59,20 +59,21 @@ frequent AS (
     SELECT product_a, product_b, baskets FROM pairs WHERE baskets >= $least
 ),
 latest AS (
-    SELECT product_id AS named_id, MAX(occurred_at) AS labelled_at
-    FROM sales
+    SELECT product_id, MAX(last_at) AS labelled_at
+    FROM product_days
     WHERE business_day BETWEEN $from AND $to
     GROUP BY product_id
 ),
-late_lines AS (
-    SELECT s.product_id AS labelled_id, s.product_name AS product, -s.document_key AS late_document, -s.line_no AS late_line
-    FROM sales AS s
-    JOIN latest AS b ON b.named_id = s.product_id AND b.labelled_at = s.occurred_at
-    WHERE s.business_day BETWEEN $from AND $to
+late_labels AS (
+    SELECT d.product_id AS labelled_id, d.sku AS sku, d.product_name AS product, d.category AS category,
+           -d.last_document AS late_document, -d.last_line AS late_line
+    FROM product_days AS d
+    JOIN latest AS b ON b.product_id = d.product_id AND b.labelled_at = d.last_at
+    WHERE d.business_day BETWEEN $from AND $to
 ),
 labels AS (
-    SELECT labelled_id, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
-    FROM late_lines
+    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line, sku, product, category) AS lateness
+    FROM late_labels
 ),
 names AS (
     SELECT labelled_id AS named_id, product FROM labels WHERE lateness = 1

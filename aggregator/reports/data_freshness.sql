@@ -14,39 +14,9 @@ last_day = { type = "date", title = "Last day", note = "Latest business day of a
 last_day_facts = { type = "int64", title = "Rows of the last day", note = "Rows of the latest business day." }
 ---*/
 WITH totals AS (
-    SELECT 'sale_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM sale_lines
-    UNION ALL
-    SELECT 'order_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM order_lines
-    UNION ALL
-    SELECT 'refund_lines' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM refund_lines
-    UNION ALL
-    SELECT 'orders' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM orders
-    UNION ALL
-    SELECT 'stock_movements' AS dataset, COUNT(*) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM stock_movements
-),
-last_days AS (
-    SELECT 'sale_lines' AS last_of, COUNT(*) AS facts
-    FROM sale_lines AS f
-    JOIN (SELECT MAX(business_day) AS last_day FROM sale_lines) AS m ON m.last_day = f.business_day
-    UNION ALL
-    SELECT 'order_lines' AS last_of, COUNT(*) AS facts
-    FROM order_lines AS f
-    JOIN (SELECT MAX(business_day) AS last_day FROM order_lines) AS m ON m.last_day = f.business_day
-    UNION ALL
-    SELECT 'refund_lines' AS last_of, COUNT(*) AS facts
-    FROM refund_lines AS f
-    JOIN (SELECT MAX(business_day) AS last_day FROM refund_lines) AS m ON m.last_day = f.business_day
-    UNION ALL
-    SELECT 'orders' AS last_of, COUNT(*) AS facts
-    FROM orders AS f
-    JOIN (SELECT MAX(business_day) AS last_day FROM orders) AS m ON m.last_day = f.business_day
-    UNION ALL
-    SELECT 'stock_movements' AS last_of, COUNT(*) AS facts
-    FROM stock_movements AS f
-    JOIN (SELECT MAX(business_day) AS last_day FROM stock_movements) AS m ON m.last_day = f.business_day
+    SELECT dataset, SUM(facts) AS facts, MIN(business_day) AS first_day, MAX(business_day) AS last_day FROM fact_days GROUP BY dataset
 )
-SELECT t.dataset AS dataset, t.facts AS facts, t.first_day AS first_day, t.last_day AS last_day, l.facts AS last_day_facts
+SELECT t.dataset AS dataset, t.facts AS facts, t.first_day AS first_day, t.last_day AS last_day, d.facts AS last_day_facts
 FROM totals AS t
-JOIN last_days AS l ON l.last_of = t.dataset
-WHERE t.facts > 0
+JOIN fact_days AS d ON d.dataset = t.dataset AND d.business_day = t.last_day
 ORDER BY dataset

@@ -25,23 +25,21 @@ x = "stage"
 y = "orders"
 ---*/
 WITH placed AS (
-    SELECT total_cents, confirmed_at, shipped_at, delivered_at, status
-    FROM orders
-    WHERE business_day BETWEEN $from AND $to
+    SELECT status, is_confirmed, is_shipped, is_delivered, orders, total_cents FROM order_days WHERE business_day BETWEEN $from AND $to
 ),
 stages AS (
-    SELECT CAST(1 AS INTEGER) AS step, 'placed' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed
+    SELECT CAST(1 AS INTEGER) AS step, 'placed' AS stage, COALESCE(SUM(orders), 0) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed
     UNION ALL
-    SELECT CAST(2 AS INTEGER) AS step, 'confirmed' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE confirmed_at IS NOT NULL
+    SELECT CAST(2 AS INTEGER) AS step, 'confirmed' AS stage, COALESCE(SUM(orders), 0) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE is_confirmed
     UNION ALL
-    SELECT CAST(3 AS INTEGER) AS step, 'shipped' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE shipped_at IS NOT NULL
+    SELECT CAST(3 AS INTEGER) AS step, 'shipped' AS stage, COALESCE(SUM(orders), 0) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE is_shipped
     UNION ALL
-    SELECT CAST(4 AS INTEGER) AS step, 'delivered' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE delivered_at IS NOT NULL
+    SELECT CAST(4 AS INTEGER) AS step, 'delivered' AS stage, COALESCE(SUM(orders), 0) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE is_delivered
     UNION ALL
-    SELECT CAST(5 AS INTEGER) AS step, 'cancelled' AS stage, COUNT(*) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE status = 'cancelled'
+    SELECT CAST(5 AS INTEGER) AS step, 'cancelled' AS stage, COALESCE(SUM(orders), 0) AS orders, COALESCE(SUM(total_cents), 0) AS value FROM placed WHERE status = 'cancelled'
 ),
 total AS (
-    SELECT COUNT(*) AS number FROM placed
+    SELECT COALESCE(SUM(orders), 0) AS number FROM placed
 )
 SELECT s.step AS step, s.stage AS stage, s.orders AS orders, s.value AS value, CASE WHEN t.number > 0 THEN s.orders * 100.0 / t.number END AS share
 FROM stages AS s

@@ -24,22 +24,22 @@ last_day = { type = "date", title = "Last day", note = "Of these lines, in the p
 [check]
 ---*/
 WITH unknown AS (
-    SELECT 'product' AS kind, s.product_id AS unknown_id, s.channel AS channel, s.business_day AS business_day, s.net_cents AS net_cents
-    FROM sales AS s
-    LEFT JOIN products AS p ON p.product_id = s.product_id
-    WHERE s.business_day BETWEEN $from AND $to AND p.sku IS NULL
+    SELECT 'product' AS kind, d.product_id AS unknown_id, d.channel AS channel, d.business_day AS business_day, d.lines AS lines, d.net_cents AS net_cents
+    FROM product_days AS d
+    LEFT JOIN products AS p ON p.product_id = d.product_id
+    WHERE d.business_day BETWEEN $from AND $to AND p.sku IS NULL
     UNION ALL
-    SELECT 'store' AS kind, s.store_id AS unknown_id, s.channel AS channel, s.business_day AS business_day, s.net_cents AS net_cents
-    FROM sales AS s
-    LEFT JOIN stores AS t ON t.store_id = s.store_id
-    WHERE s.business_day BETWEEN $from AND $to AND s.store_id IS NOT NULL AND t.code IS NULL
+    SELECT 'store' AS kind, d.store_id AS unknown_id, d.channel AS channel, d.business_day AS business_day, d.lines AS lines, d.net_cents AS net_cents
+    FROM store_days AS d
+    LEFT JOIN stores AS t ON t.store_id = d.store_id
+    WHERE d.business_day BETWEEN $from AND $to AND d.store_id IS NOT NULL AND t.code IS NULL
     UNION ALL
-    SELECT 'customer' AS kind, s.customer_id AS unknown_id, s.channel AS channel, s.business_day AS business_day, s.net_cents AS net_cents
-    FROM sales AS s
-    LEFT JOIN customers AS c ON c.customer_id = s.customer_id
-    WHERE s.business_day BETWEEN $from AND $to AND s.customer_id IS NOT NULL AND c.signup_day IS NULL
+    SELECT 'customer' AS kind, d.customer_id AS unknown_id, d.channel AS channel, d.business_day AS business_day, d.lines AS lines, d.net_cents AS net_cents
+    FROM customer_days AS d
+    LEFT JOIN customers AS c ON c.customer_id = d.customer_id
+    WHERE d.business_day BETWEEN $from AND $to AND d.customer_id IS NOT NULL AND c.signup_day IS NULL
 )
-SELECT kind, unknown_id, channel, COUNT(*) AS lines, SUM(net_cents) AS net_revenue, MIN(business_day) AS first_day, MAX(business_day) AS last_day
+SELECT kind, unknown_id, channel, SUM(lines) AS lines, SUM(net_cents) AS net_revenue, MIN(business_day) AS first_day, MAX(business_day) AS last_day
 FROM unknown
 GROUP BY kind, unknown_id, channel
 ORDER BY kind, unknown_id, channel

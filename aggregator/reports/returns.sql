@@ -11,7 +11,7 @@ limit = { type = "int", title = "Rows", default = 100, min = 1, max = 100000 }
 limit = 100000
 [columns]
 product_id = { type = "int64", title = "Product no." }
-sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period by moment, document and line." }
+sku = { type = "string", title = "SKU", note = "SKU and name are those of one line: the latest in the period; of several at that moment, the one with the highest document and line of that day." }
 product = { type = "string", title = "Product", note = "Of the same line as the SKU." }
 sold = { type = "int64", title = "Sold", unit = "pieces", note = "In the period; returns are not deducted, but lines that came back on a sale (exchanges) are." }
 returned = { type = "int64", title = "Returned", unit = "pieces", note = "On the day of the return, whenever it was sold; none where only money was refunded." }
@@ -26,33 +26,33 @@ kind = "bar"
 x = "product"
 y = "returned_value"
 ---*/
-WITH lines AS (
-    SELECT product_id, sku, product_name, occurred_at, document_key, line_no, is_return, quantity, net_cents, business_day BETWEEN $from AND $to AS is_now,
+WITH cells AS (
+    SELECT product_id, sku, product_name, category, last_at, last_document, last_line, pieces, returned_lines, returned, returned_cents, business_day BETWEEN $from AND $to AS is_now,
            business_day BETWEEN $before_from AND $before_to AS is_before, business_day BETWEEN $year_from AND $year_to AS is_year_ago
-    FROM sales
+    FROM product_days
     WHERE business_day BETWEEN $before_from AND $to OR business_day BETWEEN $year_from AND $year_to
 ),
 by_product AS (
-    SELECT product_id, MAX(CASE WHEN is_now THEN occurred_at END) AS labelled_at,
-           SUM(CASE WHEN is_now AND NOT is_return THEN quantity ELSE 0 END) AS sold,
-           SUM(CASE WHEN is_now AND is_return THEN 1 ELSE 0 END) AS lines_returned,
-           SUM(CASE WHEN is_now AND is_return THEN -quantity ELSE 0 END) AS returned,
-           SUM(CASE WHEN is_now AND is_return THEN -net_cents ELSE 0 END) AS returned_value,
-           SUM(CASE WHEN is_before AND is_return THEN -net_cents ELSE 0 END) AS previous_value,
-           SUM(CASE WHEN is_year_ago AND is_return THEN -net_cents ELSE 0 END) AS year_ago_value
-    FROM lines
+    SELECT product_id, MAX(CASE WHEN is_now THEN last_at END) AS labelled_at,
+           SUM(CASE WHEN is_now THEN pieces + returned ELSE 0 END) AS sold,
+           SUM(CASE WHEN is_now THEN returned_lines ELSE 0 END) AS lines_returned,
+           SUM(CASE WHEN is_now THEN returned ELSE 0 END) AS returned,
+           SUM(CASE WHEN is_now THEN returned_cents ELSE 0 END) AS returned_value,
+           SUM(CASE WHEN is_before THEN returned_cents ELSE 0 END) AS previous_value,
+           SUM(CASE WHEN is_year_ago THEN returned_cents ELSE 0 END) AS year_ago_value
+    FROM cells
     GROUP BY product_id
 ),
-late_lines AS (
-    SELECT l.product_id AS labelled_id, l.sku AS sku, l.product_name AS product,
-           -l.document_key AS late_document, -l.line_no AS late_line
-    FROM lines AS l
-    JOIN by_product AS b ON b.product_id = l.product_id AND b.labelled_at = l.occurred_at
-    WHERE l.is_now AND b.lines_returned > 0
+late_labels AS (
+    SELECT c.product_id AS labelled_id, c.sku AS sku, c.product_name AS product, c.category AS category,
+           -c.last_document AS late_document, -c.last_line AS late_line
+    FROM cells AS c
+    JOIN by_product AS b ON b.product_id = c.product_id AND b.labelled_at = c.last_at
+    WHERE c.is_now AND b.lines_returned > 0
 ),
 labels AS (
-    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line) AS lateness
-    FROM late_lines
+    SELECT labelled_id, sku, product, ROW_NUMBER() OVER (PARTITION BY labelled_id ORDER BY late_document, late_line, sku, product, category) AS lateness
+    FROM late_labels
 )
 SELECT p.product_id AS product_id, n.sku AS sku, n.product AS product, p.sold AS sold, p.returned AS returned,
        CASE WHEN p.sold > 0 THEN p.returned * 100.0 / p.sold END AS return_rate, p.returned_value AS returned_value,

@@ -3,11 +3,13 @@
 //! imports writing all the while.
 //!
 //! After the last fault and one clean poll of each source every dataset equals its source row for row and cent for
-//! cent, every snapshot that can still be read reads as it did, and no file is without a name.
+//! cent, every snapshot that can still be read reads as it did, and no file is without a name. All the while, and at
+//! the end beside DuckDB, reports that read kept rows are what the lines say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aggregator::report::{Bounds, ParamType, Report, ReportError};
 use futures_util::future::join_all;
 use kit::feed::Dataset;
 use rand::rngs::StdRng;
@@ -18,6 +20,7 @@ use system_tests::{campaign, feed_text, seed, wait_until};
 
 use super::*;
 use crate::agreement::clients::Crowd;
+use crate::judges::{compare, judge};
 use crate::shop::Shop;
 
 const MEMBERS: [&str; 10] = [
@@ -39,12 +42,15 @@ const SOURCES: [(&str, &str, &[Dataset]); 3] = [
 ];
 const CLIENTS: u64 = 2;
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Polls without pause, and housekeeping that lets go of what is twenty seconds old.
+/// Polls without pause, rows of views kept all the time, and housekeeping that lets go of what is twenty seconds old.
 const JOBS: &str = r#"
 [[job]]
 name = "housekeeping"
 every = "6s"
 with = { keep_snapshots = "20s", quiet = "1s" }
+[[job]]
+name = "keep"
+every = "4s"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +91,7 @@ async fn whatever_dies_and_whenever_the_lake_equals_its_sources() {
     stack.stop("reporting").await;
     witness.check_datasets(&stack, seed).await;
     witness.check_snapshots(seed).await;
+    witness.check_rollups(&stack, seed).await;
     witness.aggregator.lake().sweep().await.unwrap();
     super::commit::check_files(&witness.db, witness.aggregator.lake().dir()).await;
 }
@@ -150,6 +157,14 @@ async fn import_late(stack: &Stack, shop: &Shop, round: u64, random: &mut StdRng
     assert_eq!(report["refused"], json!(0), "{report}");
 }
 
+/// Dates of a report from half a year ago to today.
+fn half_a_year(report: &Report) -> BTreeMap<String, String> {
+    let today = chrono::Utc::now().date_naive();
+    let dates = report.params.iter().filter(|(_, parameter)| parameter.kind == ParamType::Date);
+    let back = |name: &str| if ["from", "since"].contains(&name) { 180 } else { 0 };
+    dates.map(|(name, _)| (name.clone(), (today - chrono::Days::new(back(name))).to_string())).collect()
+}
+
 /// Waits until no document waits for its stock.
 async fn settle(stack: &Stack) {
     for database in ["retail_db", "ecommerce_db"] {
@@ -167,13 +182,14 @@ struct Witness {
     db: PgPool,
     aggregator: Arc<Aggregator>,
     seen: BTreeMap<i64, BTreeMap<String, Vec<String>>>,
+    looks: usize,
 }
 
 impl Witness {
     async fn open(stack: &Stack) -> Self {
         let aggregator = super::days::beside(stack).await;
         let db = aggregator.db().clone();
-        Self { db, aggregator, seen: BTreeMap::new() }
+        Self { db, aggregator, seen: BTreeMap::new(), looks: 0 }
     }
 
     async fn polls(&self) -> i64 {
@@ -213,6 +229,53 @@ impl Witness {
         }
         let before = self.seen.entry(snapshot).or_insert_with(|| state.clone());
         assert_eq!(*before, state, "snapshot {snapshot} changed, seed {seed}");
+        let of_kept = self.reports_of_kept_rows();
+        let report = &of_kept[self.looks % of_kept.len()];
+        self.looks += 1;
+        match self.both_ways(report, snapshot).await {
+            Ok((kept, lines)) => {
+                assert!(kept.equals_missing(&lines), "{} at {snapshot}, seed {seed}: {kept}\n{lines}", report.name);
+            }
+            Err(error) => {
+                let expired = snapshot::require(&self.db, snapshot).await.is_err();
+                assert!(expired, "{} at {snapshot}, seed {seed}: {error}", report.name);
+            }
+        }
+    }
+
+    fn reports_of_kept_rows(&self) -> Vec<Arc<Report>> {
+        let catalogue = self.aggregator.reports().catalogue();
+        catalogue.reports().filter(|report| !report.kept.is_empty()).cloned().collect()
+    }
+
+    /// A report of half a year in a snapshot: through kept rows, and from the lines alone.
+    async fn both_ways(&self, report: &Report, snapshot: i64) -> Result<(DataFrame, DataFrame), ReportError> {
+        let reports = self.aggregator.reports();
+        let question = reports.ask(&report.name, &half_a_year(report), Some(snapshot)).await?;
+        let kept = reports.compute(&question, Bounds::IN_BACKGROUND).await?;
+        let lines = reports.compute(&question.on_datasets(), Bounds::IN_BACKGROUND).await?;
+        Ok((kept.frame.clone(), lines.frame.clone()))
+    }
+
+    /// What is kept is what the views say, and each report that reads it is what DuckDB says.
+    async fn check_rollups(&self, stack: &Stack, seed: u64) {
+        let (reports, newest) = (self.aggregator.reports(), snapshot::current(&self.db).await.unwrap());
+        let mut days = 0;
+        for kept in reports.catalogue().kept() {
+            let verified = reports.verify_rollup(kept, false).await.unwrap();
+            assert!(verified.wrong.is_empty(), "{verified:?}, seed {seed}");
+            days += verified.days;
+        }
+        assert!(days > 0, "nothing was kept, seed {seed}");
+        let (of_kept, mut statements) = (self.reports_of_kept_rows(), Vec::new());
+        for report in &of_kept {
+            statements.push(reports.statement(&report.name, &half_a_year(report)).await.unwrap().1);
+        }
+        for (report, verdict) in of_kept.iter().zip(judge(stack, &statements)) {
+            let (kept, lines) = self.both_ways(report, newest).await.unwrap();
+            assert!(kept.equals_missing(&lines), "{}, seed {seed}: {kept}\n{lines}", report.name);
+            compare(&kept, &report.columns, &verdict).unwrap_or_else(|it| panic!("{}, seed {seed}: {it}", report.name));
+        }
     }
 
     async fn check_snapshots(&self, seed: u64) {
