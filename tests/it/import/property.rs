@@ -170,8 +170,10 @@ async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut St
 /// Another value of a column.
 fn otherwise(column: &str, value: &str) -> String {
     match column {
-        "unit_price" if value.starts_with('-') => format!("-1{}", &value[1..]),
-        "unit_price" | "unit_cost" | "amount" | "discount" | "ticket_discount" => format!("1{value}"),
+        "unit_price" | "unit_cost" | "amount" | "discount" | "ticket_discount" => match value.strip_prefix('-') {
+            Some(digits) => format!("-1{digits}"),
+            None => format!("1{value}"),
+        },
         "line_no" => "77".to_owned(),
         "kind" => "return".to_owned(),
         "status" => if value == "pending" { "confirmed" } else { "pending" }.to_owned(),

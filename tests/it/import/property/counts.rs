@@ -71,7 +71,8 @@ async fn on_hand_is_the_last_count_and_what_moved_after_it_in_whatever_order_the
             })
             .collect();
         events.shuffle(&mut random);
-        let (mut moved, mut last): (Vec<(DateTime<Utc>, i64)>, Option<(DateTime<Utc>, i64)>) = (Vec::new(), None);
+        let mut moved: Vec<(DateTime<Utc>, i64)> = Vec::new();
+        let mut last: Option<(DateTime<Utc>, i64)> = None;
         for (number, (at, event)) in events.iter().enumerate() {
             match event {
                 Event::Moved(quantity) => {
