@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use aggregator::Aggregator;
 use base::{BusinessDays, Span};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -123,27 +124,24 @@ pub fn day_before(instant: DateTime<Utc>, days: BusinessDays) -> NaiveDate {
     today.checked_sub_days(Days::new(1)).unwrap_or(today)
 }
 
-/// Poll every source; one that fails is named and stops nobody.
+/// Polls every source, side by side; one that fails is named and stops nobody.
 async fn poll_all(aggregator: &Arc<Aggregator>, run: &Run) -> Vec<String> {
-    let mut failed = Vec::new();
-    for source in aggregator.sources().iter() {
+    let polls = aggregator.sources().iter().map(async |source| {
         let name = &source.declaration.name;
         match poll::one(Arc::clone(aggregator), name.clone(), PollArguments::default()).await {
             Ok(outcome) => {
-                run.log(format!(
-                    "{name}: {} rows read, complete through {}",
-                    outcome.rows_read, outcome.complete_through
-                ))
-                .await;
+                let (rows, through) = (outcome.rows_read, outcome.complete_through);
+                run.log(format!("{name}: {rows} rows read, complete through {through}")).await;
+                None
             }
             Err(error) => {
                 let line = format!("{name}: {:#}", anyhow::Error::new(error));
                 run.log(format!("poll failed: {line}")).await;
-                failed.push(line);
+                Some(line)
             }
         }
-    }
-    failed
+    });
+    join_all(polls).await.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
