@@ -150,13 +150,13 @@ impl Local {
 
     /// Gives a job to a worker. One that grows long goes on if no other long one runs, and makes room if one does.
     async fn attempt(&self, job: &Job, asker: &Asker, turn: &mut Turn) -> Result<Answer, Ended> {
-        let mut lent = self.pool.take().await?;
-        let process = lent.worker.id();
+        let mut borrowed = self.pool.take().await?;
+        let process = borrowed.worker.id();
         if turn.is_long() {
             worker::yield_to_short(process);
         }
         let answer = {
-            let mut answering = std::pin::pin!(lent.worker.answer(job));
+            let mut answering = std::pin::pin!(borrowed.worker.answer(job));
             match tokio::time::timeout(self.long, &mut answering).await {
                 Ok(answer) => {
                     if answer.is_ok() && turn.is_long() {
@@ -177,7 +177,7 @@ impl Local {
         };
         // One that yields to others cannot be made as quick as they again.
         if matches!(answer, Ok(_) | Err(Ended::Failed(_))) && !turn.is_long() {
-            lent.give_back();
+            borrowed.give_back();
         }
         answer
     }
@@ -205,7 +205,7 @@ impl Engine for Local {
     fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
         let filed = |Answer { file, frames, .. }| match file {
-            Some(told) => Filed::File(told),
+            Some(outcome) => Filed::File(outcome),
             None => Filed::Rows(stream::iter(frames).map(Ok).boxed()),
         };
         run.map(move |answer| answer.map(filed)).boxed()
