@@ -54,20 +54,19 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     ensure!(quarantined == 0, "{quarantined} rows of the new day are in quarantine");
     let (polled, published) = (told_at(&run, "rows read")?, told_at(&run, "reports looked at")?);
     let started = moment(&run["started_at"])?;
-    let row = |work: String, value, peer: &str, beside, target| Row {
-        work,
-        value,
-        unit: "s",
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     let fresh = (SALES + ORDERS) * EACH;
     let reports = &outcome["revisions"];
-    let part = |name: &str, value: f64| row(format!("of it: {name}"), value, "the night", seconds, Target::Informative);
+    let part = |name: &str, value: f64| {
+        Row::new(format!("of it: {name}"), (value, "s"), ("the night", seconds), Target::Informative)
+    };
     let between = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64();
     Ok(vec![
-        row(format!("{reports} reports, {fresh} new lines on {lines}"), seconds, "limit", LIMIT, Target::AtMost(1.0)),
+        Row::new(
+            format!("{reports} reports, {fresh} new lines on {lines}"),
+            (seconds, "s"),
+            ("limit", LIMIT),
+            Target::AtMost(1.0),
+        ),
         part("polls of three sources", between(started, polled)),
         part("computing and publishing", between(polled, published)),
         part("the export pack", between(published, moment(&run["finished_at"])?)),
