@@ -52,7 +52,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let quarantined = stack.pool("reporting_db").await;
     let quarantined: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.quarantine").fetch_one(&quarantined).await?;
     ensure!(quarantined == 0, "{quarantined} rows of the new day are in quarantine");
-    let (polled, published) = (told_at(&run, "rows read")?, told_at(&run, "reports looked at")?);
+    let (polled, published) = (logged_at(&run, "rows read")?, logged_at(&run, "reports looked at")?);
     let started = moment(&run["started_at"])?;
     let fresh = (SALES + ORDERS) * EACH;
     let reports = &outcome["revisions"];
@@ -171,11 +171,11 @@ pub(crate) async fn ended(stack: &Stack, path: &str, body: &Value) -> Result<Val
     Ok(ended)
 }
 
-/// When a run last told of something.
-fn told_at(run: &Value, what: &str) -> Result<DateTime<Utc>> {
+/// When a run last logged something.
+fn logged_at(run: &Value, what: &str) -> Result<DateTime<Utc>> {
     let lines = run["log"].as_array().context("a log")?;
     let line = lines.iter().rfind(|it| it["line"].as_str().is_some_and(|line| line.contains(what)));
-    moment(&line.with_context(|| format!("no line of the run tells of {what}: {run}"))?["at"])
+    moment(&line.with_context(|| format!("no line of the run says {what}: {run}"))?["at"])
 }
 
 pub(crate) fn moment(value: &Value) -> Result<DateTime<Utc>> {

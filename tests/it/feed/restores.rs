@@ -120,7 +120,7 @@ async fn a_cold_copy_restored_in_place_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
+async fn a_copy_taken_within_a_poll_is_distinguished_from_the_history_that_was_read() {
     let (mut cluster, _toy, writing, mut reader) = begun(4, 100).await;
     let head = head(&reader).await;
     // The copy knows the head's witness, but not what the pages after it deliver.
@@ -137,7 +137,7 @@ async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_position_that_moved_over_nothing_is_told_from_a_history_that_forked_before_it() {
+async fn a_position_that_moved_over_nothing_is_distinguished_from_a_history_that_forked_before_it() {
     let (mut cluster, _toy, writing, mut reader) = begun(4, 100).await;
     reader.poll(async || {}).await;
     let copy = copy_of(&mut cluster).await;
