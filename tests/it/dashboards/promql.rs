@@ -148,7 +148,7 @@ async fn every_query_parses_and_names_what_is_shown() {
     let faults: Vec<String> = named(&queries)
         .iter()
         .zip(places.iter().zip(&queries))
-        .filter_map(|(named, (place, query))| Some(format!("{place}: {}\n    {query}", fault(named, &held)?)))
+        .filter_map(|(named, (place, query))| Some(format!("{place}: {}\n    {query}", fault(named, &samples)?)))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -175,7 +175,7 @@ fn a_wrong_query_is_found() {
     ];
     let queries: Vec<String> = cases.iter().map(|(query, _)| (*query).to_owned()).collect();
     for ((query, wanted), named) in cases.iter().zip(named(&queries)) {
-        let found = fault(&named, &held);
+        let found = fault(&named, &samples);
         assert_eq!(found.is_some(), wanted.is_some(), "{query}: {found:?}");
         assert!(found.unwrap_or_default().starts_with(wanted.unwrap_or_default()), "{query}");
     }

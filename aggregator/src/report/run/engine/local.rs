@@ -98,12 +98,12 @@ impl Local {
             patience = patience.saturating_sub(asked.elapsed());
             metric::report_turn(asked.elapsed());
             let mut turn = turn.map_err(|_| ReportError::Busy)?;
-            let (began, mut asked_for) = (Instant::now(), AskedFor(true));
+            let (began, mut unfinished) = (Instant::now(), Unfinished(true));
             let ended = match tokio::time::timeout(time, self.attempt(&job, &asker, &mut turn)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(Ended::OutOfTime),
             };
-            asked_for.0 = false;
+            unfinished.0 = false;
             time = time.saturating_sub(began.elapsed());
             let report = &work.shape.report;
             let ended = match ended {
@@ -184,9 +184,9 @@ impl Local {
 }
 
 /// Whether an attempt has not come to its end: when it is dropped, nobody waits for it any more.
-struct AskedFor(bool);
+struct Unfinished(bool);
 
-impl Drop for AskedFor {
+impl Drop for Unfinished {
     fn drop(&mut self) {
         if self.0 {
             metric::computation_ended(metric::LEFT);
