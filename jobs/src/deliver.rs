@@ -140,9 +140,7 @@ impl Deliver {
     }
 
     async fn record(&self, run: &Run, pack: &Waiting, failure: Option<anyhow::Error>) -> Result<(), JobError> {
-        let mut tx =
-            base::begin(self.context.aggregator.db()).await.context("the exports tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         let attempts = pack.attempts + 1;
         sqlx::query!(
             "UPDATE exports.delivery

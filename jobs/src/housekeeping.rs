@@ -167,8 +167,7 @@ fn old_files(keep: Span) -> Forget {
 
 impl Housekeeping {
     async fn forget(&self, run: &Run, old: Forget) -> Result<u64, JobError> {
-        let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         let forgotten = old.execute(&mut *tx).await.context("old rows could not be removed")?;
         tx.commit().await.context("old rows could not be removed")?;
         Ok(forgotten.rows_affected())
@@ -178,8 +177,7 @@ impl Housekeeping {
     /// them finds what the next names. A run that dies in between is made up for by the next.
     async fn remove_superseded(&self, run: &Run) -> Result<u64, JobError> {
         let db = self.context.aggregator.db();
-        let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         sqlx::query!(
             "UPDATE exports.file f SET removed_at = clock_timestamp()
               WHERE f.id IN (
@@ -215,8 +213,7 @@ impl Housekeeping {
                 Err(error) => run.log(format!("{path} could not be removed: {error}")).await,
             }
         }
-        let mut tx = base::begin(db).await.context("the exports tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         sqlx::query!("UPDATE exports.file SET cleared_at = clock_timestamp() WHERE id = ANY($1)", &cleared)
             .execute(&mut *tx)
             .await

@@ -236,8 +236,7 @@ impl Restate {
                 return Ok(());
             }
         }
-        let mut tx = base::begin(aggregator.db()).await.context("the jobs tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         sqlx::query!(
             "INSERT INTO jobs.looked_at (report, business_day, snapshot) VALUES ($1, $2, $3)
              ON CONFLICT (report, business_day) DO UPDATE SET snapshot = excluded.snapshot",

@@ -66,8 +66,7 @@ impl Job for Watch {
     async fn run(&self, _: Nothing, run: &Run) -> Result<Outcome, JobError> {
         let mut outcome = Outcome::default();
         let seen = limits::look(&self.context.aggregator, &self.settings, run).await?;
-        let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         for (kind, findings) in &seen {
             for finding in findings {
                 if incident::open(&mut tx, finding).await.context("the incident could not be written")? {

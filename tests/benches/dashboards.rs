@@ -54,13 +54,13 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
                 }
             }
         }
-        out.extend(slowest.map(|(value, place)| Row {
-            work: format!("slowest query: {place}"),
-            value,
-            unit: "ms",
-            peer: format!("limit; {:.1} M rows published", f64::from(rows) / 1e6),
-            beside: LIMIT_MS,
-            target: Target::AtMost(1.0),
+        out.extend(slowest.map(|(value, place)| {
+            Row::new(
+                format!("slowest query: {place}"),
+                (value, "ms"),
+                (format!("limit; {:.1} M rows published", f64::from(rows) / 1e6), LIMIT_MS),
+                Target::AtMost(1.0),
+            )
         }));
     }
     Ok(out)

@@ -35,30 +35,24 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         let ours = encode_apart(format, rows, folder.path())?;
         let duckdb = copy_by_duckdb(copy, rows, folder.path())?;
         let name = format.name();
-        table.push(Row {
-            work: format!("{name} of {rows} rows, encoding alone"),
-            value: ours.seconds,
-            unit: "s",
-            peer: "DuckDB's COPY".to_owned(),
-            beside: duckdb,
-            target: Target::AtMost(target),
-        });
-        table.push(Row {
-            work: format!("peak memory of the process, {name}"),
-            value: ours.peak_mb,
-            unit: "MB",
-            peer: "limit".to_owned(),
-            beside: MOST_MB,
-            target: Target::AtMost(1.0),
-        });
-        table.push(Row {
-            work: format!("peak memory at ten times the rows, {name}"),
-            value: ours.peak_mb,
-            unit: "MB",
-            peer: format!("{} rows", rows / 10),
-            beside: small.peak_mb,
-            target: Target::AtMost(1.1),
-        });
+        table.push(Row::new(
+            format!("{name} of {rows} rows, encoding alone"),
+            (ours.seconds, "s"),
+            ("DuckDB's COPY", duckdb),
+            Target::AtMost(target),
+        ));
+        table.push(Row::new(
+            format!("peak memory of the process, {name}"),
+            (ours.peak_mb, "MB"),
+            ("limit", MOST_MB),
+            Target::AtMost(1.0),
+        ));
+        table.push(Row::new(
+            format!("peak memory at ten times the rows, {name}"),
+            (ours.peak_mb, "MB"),
+            (format!("{} rows", rows / 10), small.peak_mb),
+            Target::AtMost(1.1),
+        ));
     }
     Ok(table)
 }

@@ -26,14 +26,12 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let retail = stack.direct("retail");
     read(&retail).await?;
     let fed = read(&retail).await?;
-    Ok(vec![Row {
-        work: "change feed: 1.05 M sale lines, 22 columns, CSV".to_owned(),
-        value: fed,
-        unit: "rows/s",
-        peer: "COPY (same query) TO STDOUT".to_owned(),
-        beside: copied,
-        target: Target::AtLeast(0.5),
-    }])
+    Ok(vec![Row::new(
+        "change feed: 1.05 M sale lines, 22 columns, CSV",
+        (fed, "rows/s"),
+        ("COPY (same query) TO STDOUT", copied),
+        Target::AtLeast(0.5),
+    )])
 }
 
 /// Every page of the dataset; rows per second.

@@ -39,25 +39,25 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let crowd_through = crowd(gateway).await?;
 
     let (direct, through) = (median_ms(alone_direct), median_ms(alone_through));
-    let row = |work: &str, value, unit, peer: &str, beside, target| Row {
-        work: work.to_owned(),
-        value,
-        unit,
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     Ok(vec![
-        row(
+        Row::new(
             "what the gateway adds to the median call",
-            through - direct,
-            "ms",
-            "limit",
-            MAY_ADD_MS,
+            (through - direct, "ms"),
+            ("limit", MAY_ADD_MS),
             Target::AtMost(1.0),
         ),
-        row("median call through the gateway, one client", through, "ms", "direct", direct, Target::Informative),
-        row("100 clients through the gateway", crowd_through, "calls/s", "direct", crowd_direct, Target::Informative),
+        Row::new(
+            "median call through the gateway, one client",
+            (through, "ms"),
+            ("direct", direct),
+            Target::Informative,
+        ),
+        Row::new(
+            "100 clients through the gateway",
+            (crowd_through, "calls/s"),
+            ("direct", crowd_direct),
+            Target::Informative,
+        ),
     ])
 }
 

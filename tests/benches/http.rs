@@ -52,39 +52,25 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
         client.read(&mut body, head.length).await?;
     }
     let rate = |times: &[Duration]| times.len() as f64 / (ROUND * u32::try_from(ROUNDS).unwrap_or(1)).as_secs_f64();
-    let row = |work: &str, value, unit, peer: &str, beside, target| Row {
-        work: work.to_owned(),
-        value,
-        unit,
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     let size = body.len() / 1_000;
     Ok(vec![
-        row(
-            &format!("cached report of {size} kB, {CLIENTS} clients"),
-            rate(&of_ours),
-            "calls/s",
-            "bare axum handler",
-            rate(&of_bare),
+        Row::new(
+            format!("cached report of {size} kB, {CLIENTS} clients"),
+            (rate(&of_ours), "calls/s"),
+            ("bare axum handler", rate(&of_bare)),
             Target::AtLeast(0.5),
         ),
-        row("the same, 99th percentile", percentile(&of_ours, 99), "ms", "limit", P99_MS, Target::AtMost(1.0)),
-        row(
+        Row::new("the same, 99th percentile", (percentile(&of_ours, 99), "ms"), ("limit", P99_MS), Target::AtMost(1.0)),
+        Row::new(
             "the same, 99th percentile beside the handler's",
-            percentile(&of_ours, 99),
-            "ms",
-            "bare axum handler",
-            percentile(&of_bare, 99),
+            (percentile(&of_ours, 99), "ms"),
+            ("bare axum handler", percentile(&of_bare, 99)),
             Target::Informative,
         ),
-        row(
+        Row::new(
             "first byte of a report that nobody asked before",
-            median(&cold),
-            "ms",
-            "cached",
-            cached,
+            (median(&cold), "ms"),
+            ("cached", cached),
             Target::Informative,
         ),
     ])

@@ -25,14 +25,7 @@ fn resident(stack: &Stack, when: &str) -> Result<Vec<Row>> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(Row {
-            work: format!("{name}, {when}"),
-            value: kilobytes / 1024.0,
-            unit: "MB",
-            peer: "limit".to_owned(),
-            beside: limit,
-            target: Target::AtMost(1.0),
-        })
+        Ok(Row::new(format!("{name}, {when}"), (kilobytes / 1024.0, "MB"), ("limit", limit), Target::AtMost(1.0)))
     };
     LIMITS.into_iter().map(row).collect()
 }

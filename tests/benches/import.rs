@@ -38,10 +38,7 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let rates = rest(&stack, sales).await?;
     // The older build has none.
     let refunds = timed(&stack, REFUNDS).await?;
-    let row = |work: &str, value, peer: &str, beside, target| {
-        let (work, peer) = (work.to_owned(), peer.to_owned());
-        Row { work, value, unit: "rows/s", peer, beside, target }
-    };
+    let row = |work, value, peer, beside, target| Row::new(work, (value, "rows/s"), (peer, beside), target);
     let mut rows = vec![
         row(
             "import of 1.05 M sale lines in one request",
@@ -56,14 +53,12 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
         row("300,000 movements", rates.movements, "sale lines", rates.sales, Target::AtLeast(0.5)),
     ];
     for service in SERVICES {
-        rows.push(Row {
-            work: format!("most memory of {service} meanwhile"),
-            value: peak_megabytes(stack.state().services[service].pid)?,
-            unit: "MB",
-            peer: "limit".to_owned(),
-            beside: 40.0,
-            target: Target::AtMost(1.0),
-        });
+        rows.push(Row::new(
+            format!("most memory of {service} meanwhile"),
+            (peak_megabytes(stack.state().services[service].pid)?, "MB"),
+            ("limit", 40.0),
+            Target::AtMost(1.0),
+        ));
     }
     drop(stack);
     if let Some(older) = before::start().await? {

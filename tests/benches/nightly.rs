@@ -52,22 +52,21 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let quarantined = stack.pool("reporting_db").await;
     let quarantined: i64 = sqlx::query_scalar("SELECT count(*) FROM sync.quarantine").fetch_one(&quarantined).await?;
     ensure!(quarantined == 0, "{quarantined} rows of the new day are in quarantine");
-    let (polled, published) = (told_at(&run, "rows read")?, told_at(&run, "reports looked at")?);
+    let (polled, published) = (logged_at(&run, "rows read")?, logged_at(&run, "reports looked at")?);
     let started = moment(&run["started_at"])?;
-    let row = |work: String, value, peer: &str, beside, target| Row {
-        work,
-        value,
-        unit: "s",
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     let fresh = (SALES + ORDERS) * EACH;
     let reports = &outcome["revisions"];
-    let part = |name: &str, value: f64| row(format!("of it: {name}"), value, "the night", seconds, Target::Informative);
+    let part = |name: &str, value: f64| {
+        Row::new(format!("of it: {name}"), (value, "s"), ("the night", seconds), Target::Informative)
+    };
     let between = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64();
     Ok(vec![
-        row(format!("{reports} reports, {fresh} new lines on {lines}"), seconds, "limit", LIMIT, Target::AtMost(1.0)),
+        Row::new(
+            format!("{reports} reports, {fresh} new lines on {lines}"),
+            (seconds, "s"),
+            ("limit", LIMIT),
+            Target::AtMost(1.0),
+        ),
         part("polls of three sources", between(started, polled)),
         part("computing and publishing", between(polled, published)),
         part("the export pack", between(published, moment(&run["finished_at"])?)),
@@ -172,11 +171,11 @@ pub(crate) async fn ended(stack: &Stack, path: &str, body: &Value) -> Result<Val
     Ok(ended)
 }
 
-/// When a run last told of something.
-fn told_at(run: &Value, what: &str) -> Result<DateTime<Utc>> {
+/// When a run last logged something.
+fn logged_at(run: &Value, what: &str) -> Result<DateTime<Utc>> {
     let lines = run["log"].as_array().context("a log")?;
     let line = lines.iter().rfind(|it| it["line"].as_str().is_some_and(|line| line.contains(what)));
-    moment(&line.with_context(|| format!("no line of the run tells of {what}: {run}"))?["at"])
+    moment(&line.with_context(|| format!("no line of the run says {what}: {run}"))?["at"])
 }
 
 pub(crate) fn moment(value: &Value) -> Result<DateTime<Utc>> {

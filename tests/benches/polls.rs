@@ -56,36 +56,29 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let peer = dlt::rows_per_second(&shop.stack, rows / 50)?;
 
     let count = rows as f64;
-    let row = |work: String, value, unit, peer: &str, beside, target| Row {
-        work,
-        value,
-        unit,
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     let seconds = first.as_secs_f64();
     let whole = format!("first poll of {rows} lines, source to snapshot");
     Ok(vec![
-        row(whole.clone(), count / seconds, "rows/s", "bare COPY", count / copied.as_secs_f64(), Target::AtLeast(0.5)),
-        row(whole, count / seconds, "rows/s", "dlt 1.31, JSON", peer, Target::AtLeast(20.0)),
-        row(
+        Row::new(
+            whole.clone(),
+            (count / seconds, "rows/s"),
+            ("bare COPY", count / copied.as_secs_f64()),
+            Target::AtLeast(0.5),
+        ),
+        Row::new(whole, (count / seconds, "rows/s"), ("dlt 1.31, JSON", peer), Target::AtLeast(20.0)),
+        Row::new(
             format!("poll of {CHANGED} lines changed on the last day"),
-            recent.as_secs_f64(),
-            "s",
-            "first poll",
-            seconds,
+            (recent.as_secs_f64(), "s"),
+            ("first poll", seconds),
             Target::AtMost(0.02),
         ),
-        row(
+        Row::new(
             format!("poll of {CHANGED} lines changed all over the year"),
-            spread.as_secs_f64(),
-            "s",
-            "first poll",
-            seconds,
+            (spread.as_secs_f64(), "s"),
+            ("first poll", seconds),
             Target::AtMost(0.02),
         ),
-        row(format!("peak memory, {rows} lines"), peak, "MiB", "a fifth of them", few, Target::AtMost(1.2)),
+        Row::new(format!("peak memory, {rows} lines"), (peak, "MiB"), ("a fifth of them", few), Target::AtMost(1.2)),
     ])
 }
 

@@ -100,13 +100,8 @@ fn raced(best: &BTreeMap<Race, Times>) -> Vec<Row> {
             (false, false) => 0.5,
             (true, _) => 2.0,
         };
-        let row = |work, ours: f64, most| Row {
-            work,
-            value: ours * 1e3,
-            unit: "ms",
-            peer: duckdb(PEERS[0]),
-            beside: it.theirs[0] * 1e3,
-            target: Target::AtMost(most),
+        let row = |work, ours: f64, most| {
+            Row::new(work, (ours * 1e3, "ms"), (duckdb(PEERS[0]), it.theirs[0] * 1e3), Target::AtMost(most))
         };
         if it.reads_kept {
             rows.push(row(format!("{work}, from the lines"), it.from_lines, 2.0));
@@ -135,29 +130,29 @@ async fn keep(aggregator: &Arc<Aggregator>) -> Result<Vec<Row>> {
         let files = snapshot::files(aggregator.db(), newest, table, None).await?;
         lines += files.iter().map(|file| file.file_size_bytes).sum::<i64>();
     }
-    let row = |work: String, value, unit, peer: &str, beside, target| Row {
-        work,
-        value,
-        unit,
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     let kept: i64 = rollups.iter().map(|it| it.bytes).sum();
     let mut rows = vec![
-        row(format!("keeping a year of {} views", rollups.len()), seconds, "s", "a minute", 60.0, Target::Informative),
-        row(
-            "bytes of the lake with kept rows".to_owned(),
-            (lines + kept) as f64 / 1e6,
-            "MB",
-            "without",
-            lines as f64 / 1e6,
+        Row::new(
+            format!("keeping a year of {} views", rollups.len()),
+            (seconds, "s"),
+            ("a minute", 60.0),
+            Target::Informative,
+        ),
+        Row::new(
+            "bytes of the lake with kept rows",
+            ((lines + kept) as f64 / 1e6, "MB"),
+            ("without", lines as f64 / 1e6),
             Target::AtMost(1.25),
         ),
     ];
     for it in rollups {
         let work = format!("of it: {}, {} rows", it.view, it.rows);
-        rows.push(row(work, it.bytes as f64 / 1e6, "MB", "the lines", lines as f64 / 1e6, Target::Informative));
+        rows.push(Row::new(
+            work,
+            (it.bytes as f64 / 1e6, "MB"),
+            ("the lines", lines as f64 / 1e6),
+            Target::Informative,
+        ));
     }
     Ok(rows)
 }

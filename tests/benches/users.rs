@@ -48,33 +48,21 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     let (p50, p95, p99) = (total.percentile(50), total.percentile(95), total.percentile(99));
     let slowest = tally.actions.iter().max_by(|a, b| a.1.percentile(95).total_cmp(&b.1.percentile(95)));
     let (name, slowest) = slowest.ok_or_else(|| anyhow!("nobody came"))?;
-    let row = |work: String, value, unit, peer: &str, beside, target| Row {
-        work,
-        value,
-        unit,
-        peer: peer.to_owned(),
-        beside,
-        target,
-    };
     Ok(vec![
-        row(format!("p95 of {USERS} users' requests"), p95, "ms", "limit", WANTED_MS, Target::AtMost(1.0)),
-        row("p99 of the same".to_owned(), p99, "ms", "the decision's limit", DECISION_MS, Target::AtMost(1.0)),
-        row(
+        Row::new(format!("p95 of {USERS} users' requests"), (p95, "ms"), ("limit", WANTED_MS), Target::AtMost(1.0)),
+        Row::new("p99 of the same", (p99, "ms"), ("the decision's limit", DECISION_MS), Target::AtMost(1.0)),
+        Row::new(
             format!("p95 of the slowest kind ({name})"),
-            slowest.percentile(95),
-            "ms",
-            "the decision's limit",
-            DECISION_MS,
+            (slowest.percentile(95), "ms"),
+            ("the decision's limit", DECISION_MS),
             Target::AtMost(1.0),
         ),
-        row("p50 of the same".to_owned(), p50, "ms", "p95", p95, Target::Informative),
-        row("answered without an error".to_owned(), share(&total), "%", "all", 100.0, Target::AtLeast(1.0)),
-        row(
-            "requests answered".to_owned(),
-            count(total.answered()) / tally.seconds,
-            "per s",
-            "visits begun",
-            RATE,
+        Row::new("p50 of the same", (p50, "ms"), ("p95", p95), Target::Informative),
+        Row::new("answered without an error", (share(&total), "%"), ("all", 100.0), Target::AtLeast(1.0)),
+        Row::new(
+            "requests answered",
+            (count(total.answered()) / tally.seconds, "per s"),
+            ("visits begun", RATE),
             Target::Informative,
         ),
     ])

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use reqwest::{Client, header, redirect::Policy};
+use anyhow::{Context as _, Result};
 use serde_json::json;
 use sqlx::PgPool;
 use stack::seed::{self, Plan};
@@ -13,6 +12,7 @@ use system_tests::Stack;
 use system_tests::bench::{Row, Target};
 use system_tests::grafana::{Board, Query, scene};
 
+use crate::console::Console;
 use crate::dashboards::median_ms;
 use crate::{history, nightly};
 
@@ -44,28 +44,15 @@ pub(crate) async fn run() -> Result<Vec<Row>> {
     }
     let (years, large) = (times(&stack, &owner).await?, size(&owner).await?);
     let row = |work: &String, value: &f64| -> Option<Row> {
-        Some(Row {
-            work: work.clone(),
-            value: *value,
-            unit: "ms",
-            peer: "three months".to_owned(),
-            beside: *months.get(work)?,
-            target: Target::AtMost(MAY_TAKE),
-        })
+        Some(Row::new(work.clone(), (*value, "ms"), ("three months", *months.get(work)?), Target::AtMost(MAY_TAKE)))
     };
     let mut out: Vec<Row> = years.iter().filter_map(|(work, value)| row(work, value)).collect();
-    out.push(Row {
-        work: format!(
-            "reporting_db, growth a year ({} reports, {rows} rows of {} days)",
-            reports.len(),
-            YEARS - MONTHS
-        ),
-        value: (large - small) / f64::from(YEARS - MONTHS) * 365.0 / 1e6,
-        unit: "MB",
-        peer: "three months".to_owned(),
-        beside: small / 1e6,
-        target: Target::Informative,
-    });
+    out.push(Row::new(
+        format!("reporting_db, growth a year ({} reports, {rows} rows of {} days)", reports.len(), YEARS - MONTHS),
+        ((large - small) / f64::from(YEARS - MONTHS) * 365.0 / 1e6, "MB"),
+        ("three months", small / 1e6),
+        Target::Informative,
+    ));
     Ok(out)
 }
 
@@ -112,21 +99,11 @@ async fn times(stack: &Stack, owner: &PgPool) -> Result<BTreeMap<String, f64>> {
 }
 
 async fn home(stack: &Stack) -> Result<f64> {
-    let state = stack.state();
-    let console = format!("{}/reporting", state.gateway);
-    let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
-    let key = state.keys.get("analyst").context("the stack has an analyst's key")?;
-    let signing = client.post(format!("{console}/sign-in")).header("sec-fetch-site", "same-origin");
-    let signing = signing.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let signed = signing.body(format!("key={key}")).send().await?;
-    let cookie = signed.headers().get(header::SET_COOKIE).context("the key signs in")?.to_str()?;
-    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    let console = Console::sign_in(&stack.state()).await?;
     let mut took = Vec::new();
     for _ in 0..REPEATS * 3 {
         let began = Instant::now();
-        let answer = client.get(format!("{console}/")).header(header::COOKIE, &cookie).send().await?;
-        ensure!(answer.status().is_success(), "the page answers {}", answer.status());
-        answer.text().await?;
+        console.home().await?;
         took.push(began.elapsed().as_secs_f64() * 1e3);
     }
     Ok(median(took))

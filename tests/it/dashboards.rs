@@ -5,9 +5,9 @@
 //! gateway show. The files are held against Grafana's own types.
 
 mod alerts;
+mod company;
 mod files;
 mod links;
 mod metrics;
 mod promql;
 mod sql;
-mod told;

@@ -4,22 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use system_tests::many::DAYS;
 use system_tests::{Stack, eventually};
 
 use crate::jobs::desk::{ask, desk, jobs_file, run_job};
 use crate::jobs::service::ended;
-
-const DAYS: &str = r#"/*---
-title = "Days"
-description = "The days of a week."
-section = "Own"
-grain = "snapshot"
-key = ["day"]
-[columns]
-day = { type = "date", title = "Day" }
----*/
-SELECT business_day AS day FROM calendar WHERE year = 2026 AND iso_week = 10 ORDER BY day
-"#;
 
 fn folder(stack: &Stack, variable: &str) -> PathBuf {
     let found = stack.environment("reporting").into_iter().find(|(name, _)| name == variable);
@@ -54,12 +43,17 @@ async fn a_folder_that_is_not_mounted_is_not_written_into_and_is_named() {
     );
     let builder = desk(&file).only(&["inventory", "reporting"]);
     let stack = builder.env("reporting", "REPORTING_CATALOGUE_DIR", &catalogue.to_string_lossy()).start().await;
+    exports_are_written_again(&stack).await;
+    the_lake_is_not_read_beside_its_disk(&stack).await;
+    reports_stay_and_an_incident_opens(&stack, &catalogue).await;
+}
+
+/// Files that the disk has lost are written again, each of them, and none where the disk is not mounted.
+async fn exports_are_written_again(stack: &Stack) {
     let (api, day) = (stack.api("operator"), "2026-01-15");
     let night = json!({ "business_day": day, "wait": false });
-    run_job(&stack, "nightly", &night).await;
-
-    // Files that the disk has lost are written again, each of them.
-    let exports = folder(&stack, "REPORTING_EXPORTS_DIR");
+    run_job(stack, "nightly", &night).await;
+    let exports = folder(stack, "REPORTING_EXPORTS_DIR");
     let files = async || {
         let files = api.get_all(&format!("/reporting/api/v1/exports?business_day={day}")).await;
         let mut statuses = Vec::new();
@@ -71,12 +65,12 @@ async fn a_folder_that_is_not_mounted_is_not_written_into_and_is_named() {
     assert_eq!(files().await, [200, 200]);
     std::fs::remove_dir_all(exports.join(day)).unwrap();
     assert_eq!(files().await, [404, 404]);
-    let packed = run_job(&stack, "export-pack", &json!({ "business_day": day })).await;
+    let packed = run_job(stack, "export-pack", &json!({ "business_day": day })).await;
     assert_eq!((&packed["outcome"]["files"], &packed["outcome"]["kept"]), (&json!(2), &json!(0)), "{packed}");
     assert_eq!(files().await, [200, 200]);
 
     let away = unmount(&exports);
-    let run = ask(&stack, "export-pack", &json!({ "business_day": "2026-01-16" })).await;
+    let run = ask(stack, "export-pack", &json!({ "business_day": "2026-01-16" })).await;
     stack.api("operator").get(&format!("/reporting/api/v1/jobs/runs/{}", run["id"])).await.expect(200);
     eventually("the attempt to fail", async || {
         let run = api.get_json(&format!("/reporting/api/v1/jobs/runs/{}", run["id"])).await;
@@ -84,29 +78,32 @@ async fn a_folder_that_is_not_mounted_is_not_written_into_and_is_named() {
     })
     .await;
     api.post(&format!("/reporting/api/v1/jobs/runs/{}/cancel", run["id"]), &json!({})).await;
-    ended(&stack, &run).await;
+    ended(stack, &run).await;
     mount_again(&exports, &away);
-    run_job(&stack, "export-pack", &json!({ "business_day": day })).await;
+    run_job(stack, "export-pack", &json!({ "business_day": day })).await;
+}
 
-    // The lake's.
-    let lake = folder(&stack, "REPORTING_LAKE_DIR");
+async fn the_lake_is_not_read_beside_its_disk(stack: &Stack) {
+    let (api, lake) = (stack.api("operator"), folder(stack, "REPORTING_LAKE_DIR"));
     let away = unmount(&lake);
-    let asked = "/reporting/api/v1/reports/store_performance?from=2026-02-01&to=2026-02-02";
-    let refused = api.get(asked).await.expect(503);
+    let report = "/reporting/api/v1/reports/store_performance?from=2026-02-01&to=2026-02-02";
+    let refused = api.get(report).await.expect(503);
     assert!(refused.text().contains("the lake's folder is not there"), "{}", refused.text());
     let ready = stack.direct("reporting").get("/health/ready").await.expect(503).json();
     assert_eq!(ready["failing"], json!(["lake"]), "{ready}");
     mount_again(&lake, &away);
-    api.get(asked).await.expect(200);
+    api.get(report).await.expect(200);
+}
 
-    // The user's reports: what was read of them stays, and an incident tells.
+async fn reports_stay_and_an_incident_opens(stack: &Stack, catalogue: &Path) {
+    let api = stack.api("operator");
     let lost = async || {
         let open = api.get_all("/reporting/api/v1/jobs/incidents?open=true").await;
         open.iter().any(|it| it["kind"] == "catalogue_lost")
     };
     assert!(!lost().await);
-    let away = unmount(&catalogue);
+    let away = unmount(catalogue);
     eventually("an incident", lost).await;
     api.get("/reporting/api/v1/reports/days").await.expect(200);
-    mount_again(&catalogue, &away);
+    mount_again(catalogue, &away);
 }

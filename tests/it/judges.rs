@@ -14,31 +14,20 @@ use aggregator::{Aggregator, Settings};
 use chrono::DateTime;
 use polars::prelude::AnyValue;
 use serde_json::Value;
+use system_tests::python::ATTACH;
 use system_tests::source::FeedSource;
 use system_tests::{Stack, python};
 
-/// Runs many statements in one DuckDB, attached to the lake as a stranger would; rows as JSON arrays.
+/// Runs many statements in one DuckDB, attached to the lake as any user would; rows as JSON arrays.
 const JUDGE: &str = r#"
-import glob, importlib.util, json, sys
 from decimal import Decimal
-import duckdb
-url, data, statements = sys.argv[1:]
-con = duckdb.connect()
 con.execute("SET TimeZone = 'UTC'")
-# A statement that takes long would draw a bar into the answer.
-con.execute("SET enable_progress_bar = false")
-for name in ("postgres_scanner", "ducklake"):
-    package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
-    (extension,) = glob.glob(f"{package}/extensions/*/{name}.duckdb_extension")
-    con.execute(f"LOAD '{extension}'")
-con.execute(f"ATTACH 'ducklake:postgres:{url}' AS lake (DATA_PATH '{data}/', METADATA_SCHEMA 'lake', READ_ONLY)")
-con.execute("USE lake")
 def plain(value):
     if isinstance(value, Decimal):
         return float(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 answers = []
-for sql in json.load(open(statements)):
+for sql in json.load(open(asked)):
     try:
         rows = con.execute(sql).fetchall()
         names = [column[0] for column in con.description]
@@ -130,7 +119,7 @@ pub(crate) fn judge(stack: &Stack, statements: &[String]) -> Vec<Value> {
     std::fs::write(file.path(), serde_json::to_string(statements).unwrap()).unwrap();
     let url = stack.url("reporting_db", "lake_reader");
     let lake = stack.state().lake;
-    let answer = python(JUDGE, &[&url, &lake.to_string_lossy(), &file.path().to_string_lossy()]);
+    let answer = python(&format!("{ATTACH}{JUDGE}"), &[&url, &lake.to_string_lossy(), &file.path().to_string_lossy()]);
     serde_json::from_str(&answer).unwrap()
 }
 

@@ -136,7 +136,13 @@ async fn a_fact_is_on_one_day_in_its_service_the_feed_the_lake_reports_jobs_and_
     let shop = Shop::open(&stack, 1, 10).await;
     let facts = facts();
     import(&stack, &shop, &facts).await;
+    services_list(&shop, &facts).await;
+    feed_and_lake_have(&stack, &facts).await;
+    reports_count(&stack).await;
+    zone_data_is_watched(&stack).await;
+}
 
+async fn services_list(shop: &Shop, facts: &[Fact]) {
     for (path, prefix) in
         [("retail/api/v1/sales", ""), ("ecommerce/api/v1/orders", ""), ("ecommerce/api/v1/refunds", "back-")]
     {
@@ -151,12 +157,15 @@ async fn a_fact_is_on_one_day_in_its_service_the_feed_the_lake_reports_jobs_and_
             assert_eq!(found, expected, "{path} of {day}");
         }
     }
+}
+
+async fn feed_and_lake_have(stack: &Stack, facts: &[Fact]) {
     let feed =
         stack.api("aggregator").call(Method::GET, "/retail/api/v1/changes/sale_lines?columns=reference,local_time");
     let feed = feed.header("accept", "text/csv").send().await.expect(200).text();
-    for fact in &facts {
-        let told = format!("{},{}", fact.reference, fact.local.format("%Y-%m-%d %H:%M:%S"));
-        assert!(feed.contains(&told), "{told}: {feed}");
+    for fact in facts {
+        let row = format!("{},{}", fact.reference, fact.local.format("%Y-%m-%d %H:%M:%S"));
+        assert!(feed.contains(&row), "{row}: {feed}");
     }
     for (dataset, prefix) in
         [("sale_lines", ""), ("orders", ""), ("order_lines", ""), ("refund_lines", "back-"), ("stock_movements", "")]
@@ -174,16 +183,18 @@ async fn a_fact_is_on_one_day_in_its_service_the_feed_the_lake_reports_jobs_and_
             })
             .collect();
         expected.sort_by_key(ToString::to_string);
-        assert_eq!(json!(duckdb(&stack, &sql)), json!(expected), "{dataset}");
+        assert_eq!(json!(duckdb(stack, &sql)), json!(expected), "{dataset}");
     }
+}
 
-    // 13 sales at 10, 13 orders of two at 10, 13 refunds of one on each of the two days.
+/// 13 sales at 10, 13 orders of two at 10, 13 refunds of one on each of the two days.
+async fn reports_count(stack: &Stack) {
     let analyst = stack.api("analyst");
     let path = "/reporting/api/v1/reports/sales_by_day?from=2026-11-26&to=2026-11-29";
     let rows = analyst.get_json(path).await;
     let pieces: Vec<&Value> = rows["rows"].as_array().unwrap().iter().map(|it| &it["pieces"]).collect();
     assert_eq!(pieces, [0, 26, 26, 0].map(Value::from).iter().collect::<Vec<_>>(), "{rows}");
-    runs::nightly(&stack, "2026-11-28".parse().unwrap()).await;
+    runs::nightly(stack, "2026-11-28".parse().unwrap()).await;
     let published = "/reporting/api/v1/reports/sales_by_day?business_day=2026-11-28&revision=1";
     assert_eq!(analyst.get_json(published).await["rows"][0]["pieces"], 26);
     let browser = Browser::start().await;
@@ -191,12 +202,15 @@ async fn a_fact_is_on_one_day_in_its_service_the_feed_the_lake_reports_jobs_and_
     browser.write("#key", &stack.state().keys["analyst"]).await;
     browser.click("button.primary").await;
     browser.sees("260.00").await;
+}
 
-    // Each process says what zone data it has. One that differs is an incident, and over when it no longer does.
+/// Each process says what zone data it has. One that differs is an incident, and over when it no longer does.
+async fn zone_data_is_watched(stack: &Stack) {
+    let analyst = stack.api("analyst");
     let zone_data = async || {
         let operator = stack.api("operator");
         let run = operator.post_json("/reporting/api/v1/jobs/watch/runs", &json!({}), 202).await;
-        assert_eq!(runs::follow(&stack, &run).await["status"], "succeeded");
+        assert_eq!(runs::follow(stack, &run).await["status"], "succeeded");
         let open = analyst.get_all("/reporting/api/v1/jobs/incidents?open=true").await;
         let of_zones = open.iter().filter(|it| it["kind"] == "zone_data");
         of_zones.map(|it| (it["subject"].clone(), it["facts"].clone())).collect::<Vec<_>>()

@@ -25,6 +25,15 @@ fn yesterday() -> NaiveDate {
     Utc::now().with_timezone(&toronto()).date_naive() - Days::new(1)
 }
 
+/// Type and values of the column in a Parquet file, as pyarrow reads them.
+fn net_revenue(stack: &Stack, parquet: &[u8]) -> String {
+    let file = stack.folder().join("report.parquet");
+    std::fs::write(&file, parquet).unwrap();
+    let program = "import sys, pyarrow.parquet as p\nt = p.read_table(sys.argv[1])\n\
+                   print(t.schema.field('net_revenue').type, t['net_revenue'].to_pylist())";
+    python(program, &[&file.to_string_lossy()]).trim().to_owned()
+}
+
 #[tokio::test]
 async fn a_sale_reaches_every_form_of_the_report_to_the_cent() {
     let stack = Stack::start().await;
@@ -60,14 +69,7 @@ async fn a_sale_reaches_every_form_of_the_report_to_the_cent() {
     assert_eq!(&records[0][column], "44.38");
 
     let parquet = analyst.get(&format!("{path}&format=parquet")).await.expect(200);
-    let file = stack.folder().join("report.parquet");
-    std::fs::write(&file, &parquet.body).unwrap();
-    let read = python(
-        "import sys, pyarrow.parquet as p\nt = p.read_table(sys.argv[1])\n\
-         print(t.schema.field('net_revenue').type, t['net_revenue'].to_pylist())",
-        &[&file.to_string_lossy()],
-    );
-    assert_eq!(read.trim(), "decimal128(18, 2) [Decimal('44.38')]");
+    assert_eq!(net_revenue(&stack, &parquet.body), "decimal128(18, 2) [Decimal('44.38')]");
 
     let published: Vec<(String, NaiveDate, i32)> =
         sqlx::query_as("SELECT net_revenue::text, business_day, revision FROM reports.store_performance")

@@ -88,25 +88,24 @@ async fn what_the_first_version_imports_goes_in_beside_what_was_taken_back() {
     }
 
     let names = [format!("{code}-taken"), format!("{code}-kept")];
-    let known = |service: &'static str, beginning: &'static str| async move {
-        let pool = stack.pool_as(&format!("{service}_db"), service).await;
-        (pool, statement(service, beginning))
-    };
     for (service, beginning) in
         [("ecommerce", "SELECT reference FROM orders WHERE"), ("retail", "SELECT reference FROM sales WHERE")]
     {
-        let (pool, sql) = known(service, beginning).await;
-        let known: Vec<String> =
-            sqlx::query_scalar(AssertSqlSafe(sql)).bind(&names[..]).fetch_all(&pool).await.unwrap();
+        let pool = stack.pool_as(&format!("{service}_db"), service).await;
+        let sql = AssertSqlSafe(statement(service, beginning));
+        let known: Vec<String> = sqlx::query_scalar(sql).bind(&names[..]).fetch_all(&pool).await.unwrap();
         assert_eq!(known, names[1..], "{service}");
     }
+    assert_eq!(orders_inserted(&shop, &names).await, names[..1]);
+    assert_eq!(movements_inserted(&shop, &names).await, names[..1]);
+}
 
-    let (pool, sql) =
-        known("ecommerce", "INSERT INTO orders (reference, customer_id, status, payment_status, occurred_at").await;
-    let mut tx = pool.acquire().await.unwrap();
-    sqlx::raw_sql("BEGIN").execute(&mut *tx).await.unwrap();
+/// The orders of these names that the first version's import writes; they are rolled back.
+async fn orders_inserted(shop: &Shop, names: &[String; 2]) -> Vec<String> {
+    let sql = statement("ecommerce", "INSERT INTO orders (reference, customer_id, status, payment_status, occurred_at");
+    let mut tx = kit::db::begin(&shared_services().await.pool_as("ecommerce_db", "ecommerce").await).await.unwrap();
     let customer: i64 = sqlx::query_scalar("SELECT id FROM customers WHERE reference = $1")
-        .bind(code)
+        .bind(&shop.code)
         .fetch_one(&mut *tx)
         .await
         .unwrap();
@@ -126,27 +125,22 @@ async fn what_the_first_version_imports_goes_in_beside_what_was_taken_back() {
         .fetch_all(&mut *tx)
         .await
         .unwrap();
-    assert_eq!(inserted.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [&names[0]]);
-    sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
+    inserted.into_iter().map(|(name, _)| name).collect()
+}
 
-    let (pool, sql) = known(
-        "inventory",
-        "INSERT INTO stock_movements (reference, location_id, product_id, quantity, reason, occurred_at",
-    )
-    .await;
-    let mut tx = pool.acquire().await.unwrap();
-    sqlx::raw_sql("BEGIN").execute(&mut *tx).await.unwrap();
-    let inserted: Vec<(String, i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+async fn movements_inserted(shop: &Shop, names: &[String; 2]) -> Vec<String> {
+    let beginning = "INSERT INTO stock_movements (reference, location_id, product_id, quantity, reason, occurred_at";
+    let mut tx = kit::db::begin(&shared_services().await.pool_as("inventory_db", "inventory").await).await.unwrap();
+    let inserted: Vec<(String, i64, i64)> = sqlx::query_as(AssertSqlSafe(statement("inventory", beginning)))
         .bind(&names[..])
         .bind([shop.location_id; 2])
         .bind([shop.products[0]; 2])
         .bind([-1_i64; 2])
         .bind(["sale"; 2])
-        .bind([now; 2])
+        .bind([chrono::Utc::now(); 2])
         .bind(["UTC"; 2])
         .fetch_all(&mut *tx)
         .await
         .unwrap();
-    assert_eq!(inserted.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), [&names[0]]);
-    sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
+    inserted.into_iter().map(|(name, ..)| name).collect()
 }

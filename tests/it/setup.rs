@@ -43,7 +43,7 @@ impl Machine {
         (output.status.success(), said)
     }
 
-    fn asked(&self) -> String {
+    fn commands(&self) -> String {
         std::fs::read_to_string(self.0.path().join("asked")).unwrap_or_default()
     }
 }
@@ -52,11 +52,11 @@ const INSTALLED: &str =
     "apt-get update -qq\napt-get install -y -qq --no-install-recommends gcc libc6-dev python3 python3-venv\n";
 
 #[test]
-fn root_installs_what_is_missing_and_is_told_what() {
+fn root_installs_what_is_missing_and_prints_what() {
     let machine = Machine::of_user(0).with_apt().with("cargo", "");
     let (content, said) = machine.set_up();
     assert!(content && said.contains("installing gcc libc6-dev python3 python3-venv (apt-get)"), "{said}");
-    assert_eq!(machine.asked(), INSTALLED);
+    assert_eq!(machine.commands(), INSTALLED);
     assert!(said.contains("everything is there"), "{said}");
 }
 
@@ -65,12 +65,12 @@ fn an_ordinary_user_installs_by_sudo_or_hears_what_root_must_do() {
     let machine = Machine::of_user(1000).with_apt().with("cargo", "").with("sudo", "exec \"$@\"");
     let (content, said) = machine.set_up();
     assert!(content, "{said}");
-    assert_eq!(machine.asked(), INSTALLED);
+    assert_eq!(machine.commands(), INSTALLED);
 
     let machine = Machine::of_user(1000).with_apt().with("cargo", "");
     let (content, said) = machine.set_up();
     assert!(!content && said.contains("as root, run: apt-get install gcc libc6-dev python3 python3-venv"), "{said}");
-    assert_eq!(machine.asked(), "");
+    assert_eq!(machine.commands(), "");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn what_is_there_is_not_installed_again() {
     let machine = Machine::of_user(0).with_apt().with("cargo", "").with("cc", "").with("python3", "");
     let (content, said) = machine.set_up();
     assert!(content && said.trim() == "setup: everything is there", "{said}");
-    assert_eq!(machine.asked(), "");
+    assert_eq!(machine.commands(), "");
 }
 
 #[test]

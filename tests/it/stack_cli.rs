@@ -16,19 +16,19 @@ fn stack(args: &[&str], data: &Path) -> Output {
     command.args(args).arg("--data-dir").arg(data).envs(foreign).output().unwrap()
 }
 
-fn heard(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn up(data: &Path) -> Output {
     let output = stack(&["up", "--detach", "--empty", "--ports", "auto"], data);
-    assert!(output.status.success(), "{}", heard(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
     output
 }
 
 fn state(data: &Path) -> Value {
     let output = stack(&["status", "--json"], data);
-    assert!(output.status.success(), "{}", heard(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -52,7 +52,7 @@ async fn a_service_takes_its_connection_from_its_own_settings_alone() {
         command.envs(foreign.iter().copied()).output().unwrap()
     };
     let output = run(&[("PGSSLMODE", "verify-full"), ("PGOPTIONS", "-c nonsense=1")]);
-    assert!(output.status.success(), "{}", heard(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ async fn up_status_killed_up_again_down() {
     office.post_json("/retail/api/v1/stores", &store, 201).await;
 
     let second = stack(&["up", "--ports", "auto"], &data);
-    assert!(!second.status.success() && heard(&second).contains("already running"), "{}", heard(&second));
+    assert!(!second.status.success() && text_of(&second).contains("already running"), "{}", text_of(&second));
 
     // Killed with its last word unsaid: what it left running is found and ended, and the data is all there.
     kill(&first["stack"]["pid"]);
     system_tests::eventually("the killed stack to be gone", async || !is_alive(&first["stack"]["pid"])).await;
     let again = up(&data);
-    assert!(heard(&again).contains("an earlier run was killed"), "{}", heard(&again));
+    assert!(text_of(&again).contains("an earlier run was killed"), "{}", text_of(&again));
     for service in ["inventory", "ecommerce", "retail", "reporting"] {
         assert!(!is_alive(&first["services"][service]["pid"]), "{service} of the killed run is gone");
     }
@@ -90,14 +90,14 @@ async fn up_status_killed_up_again_down() {
     assert_eq!(stores.len(), 1, "{stores:?}");
 
     let down = stack(&["down"], &data);
-    assert!(down.status.success(), "{}", heard(&down));
+    assert!(down.status.success(), "{}", text_of(&down));
     for (name, process) in now["processes"].as_object().unwrap() {
         assert!(!is_alive(&process["pid"]), "{name} ended");
     }
     let status = stack(&["status"], &data);
-    assert!(!status.status.success() && heard(&status).contains("no stack is running"), "{}", heard(&status));
+    assert!(!status.status.success() && text_of(&status).contains("no stack is running"), "{}", text_of(&status));
     let down = stack(&["down"], &data);
-    assert!(down.status.success() && heard(&down).contains("nothing is running"), "{}", heard(&down));
+    assert!(down.status.success() && text_of(&down).contains("nothing is running"), "{}", text_of(&down));
 }
 
 const OWN: &str = r#"/*---
@@ -119,7 +119,7 @@ async fn a_command_gets_the_running_systems_settings_and_a_backup_becomes_a_fold
     let named = |data: &Path, before: &[&str], after: &[&str]| {
         let mut command = Command::new(binaries::program("stack"));
         let output = command.args(before).arg("--data-dir").arg(data).args(after).output().unwrap();
-        (output.status.success(), heard(&output))
+        (output.status.success(), text_of(&output))
     };
     let (ran, said) = named(&data, &["run"], &["reporting", "poll", "--all"]);
     assert!(!ran && said.contains("no stack is running"), "{said}");
@@ -258,7 +258,7 @@ fn a_busy_port_is_named_and_nothing_is_left_behind() {
     let data = folder.path().join("data");
     let output = stack(&["up", "--ports", "fixed", "--detach"], &data);
     assert!(!output.status.success());
-    let text = heard(&output);
+    let text = text_of(&output);
     assert!(text.contains("port 8000 (gateway)") && text.contains("--ports auto"), "{text}");
     assert!(!data.exists(), "not even the folder was made");
 }
@@ -271,7 +271,7 @@ fn a_missing_program_is_named_with_the_cure() {
     let data = folder.path().join("data");
     let output = Command::new(lonely).args(["up", "--ports", "auto", "--data-dir"]).arg(&data).output().unwrap();
     assert!(!output.status.success());
-    let text = heard(&output);
+    let text = text_of(&output);
     assert!(text.contains("inventory was not found") && text.contains("make build"), "{text}");
     assert!(!data.exists());
 }
@@ -283,7 +283,7 @@ fn a_full_disk_is_called_by_its_name() {
     std::os::unix::fs::symlink("/dev/full", folder.path().join("secrets.draft")).unwrap();
     let output = stack(&["up", "--ports", "auto"], folder.path());
     assert!(!output.status.success());
-    let text = heard(&output);
+    let text = text_of(&output);
     assert!(text.contains("the disk is full") && text.contains("secrets"), "{text}");
 }
 
@@ -305,7 +305,7 @@ fn a_disk_that_fills_up_during_the_start_is_called_by_its_name_and_nothing_is_le
     };
     command.args(["--mount", "sh", "-c", small]).arg(binaries::program("stack")).arg(&data);
     let output = command.output().unwrap();
-    let text = heard(&output);
+    let text = text_of(&output);
     assert!(!output.status.success() && text.contains("the disk is full"), "{text}");
     let left: Vec<String> = std::fs::read_dir("/proc")
         .unwrap()
@@ -320,7 +320,7 @@ fn a_damaged_secrets_file_is_refused_by_name() {
     let folder = Folder::new();
     std::fs::write(folder.path().join("secrets.toml"), "gateway_token = 'x'\nkeyz = 1\n").unwrap();
     let output = stack(&["up", "--ports", "auto"], folder.path());
-    let text = heard(&output);
+    let text = text_of(&output);
     assert!(!output.status.success() && text.contains("secrets.toml") && text.contains("keyz"), "{text}");
 }
 
@@ -334,7 +334,7 @@ fn kong_config_names_what_is_missing_and_keeps_its_output_private() {
     };
     let output = run(&[]);
     assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(heard(&output).contains("TRIBUTARY_GATEWAY_TOKEN"), "{}", heard(&output));
+    assert!(text_of(&output).contains("TRIBUTARY_GATEWAY_TOKEN"), "{}", text_of(&output));
 
     let lines: Vec<String> = ::stack::render::placeholders(gateway::TEMPLATE)
         .iter()
@@ -346,7 +346,7 @@ fn kong_config_names_what_is_missing_and_keeps_its_output_private() {
     let (secrets, config) = (folder.path().join("secrets.env"), folder.path().join("kong.yml"));
     std::fs::write(&secrets, lines.join("\n")).unwrap();
     let output = run(&["--secrets", secrets.to_str().unwrap(), "--output", config.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", heard(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
     let text = std::fs::read_to_string(&config).unwrap();
     assert!(text.contains("secret-of-TRIBUTARY_KEY_POS"));
     assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);

@@ -21,7 +21,7 @@ const LONGEST: usize = 400;
 
 /// What each workspace crate needs to run, directly and through others; and the crates of the workspace.
 struct Graph {
-    reach: BTreeMap<String, BTreeSet<String>>,
+    dependencies: BTreeMap<String, BTreeSet<String>>,
     manifests: BTreeMap<String, PathBuf>,
 }
 
@@ -59,7 +59,7 @@ fn graph() -> Graph {
         })
         .collect();
     let members: Vec<String> = metadata["workspace_members"].as_array().unwrap().iter().map(text).collect();
-    let reach = members
+    let dependencies = members
         .iter()
         .map(|member| {
             let mut seen = BTreeSet::new();
@@ -79,13 +79,13 @@ fn graph() -> Graph {
         .filter(|package| members.contains(&text(&package["id"])))
         .map(|package| (text(&package["name"]), PathBuf::from(text(&package["manifest_path"]))))
         .collect();
-    Graph { reach, manifests }
+    Graph { dependencies, manifests }
 }
 
 #[test]
 fn no_crate_knows_one_it_must_not() {
     let graph = graph();
-    let workspace: Vec<&str> = graph.reach.keys().map(String::as_str).collect();
+    let workspace: Vec<&str> = graph.dependencies.keys().map(String::as_str).collect();
     let mut forbidden: Vec<(&str, Vec<&str>)> = Vec::new();
     for service in TRANSACTIONAL {
         let mut never = vec!["aggregator", "jobs", "exports", "polars", "reporting", "gateway", "stack"];
@@ -107,8 +107,8 @@ fn no_crate_knows_one_it_must_not() {
 
     let mut found = Vec::new();
     for (from, never) in forbidden {
-        let reach = graph.reach.get(from).unwrap_or_else(|| panic!("there is no crate {from}"));
-        found.extend(never.iter().filter(|to| reach.contains(**to)).map(|to| format!("{from} -> {to}")));
+        let known = graph.dependencies.get(from).unwrap_or_else(|| panic!("there is no crate {from}"));
+        found.extend(never.iter().filter(|to| known.contains(**to)).map(|to| format!("{from} -> {to}")));
     }
     assert!(found.is_empty(), "edges that must not exist: {found:?}");
 }

@@ -35,6 +35,16 @@ pub enum Target {
 }
 
 impl Row {
+    /// A figure with its unit, beside that of a peer or a limit.
+    pub fn new(
+        work: impl Into<String>,
+        (value, unit): (f64, &'static str),
+        (peer, beside): (impl Into<String>, f64),
+        target: Target,
+    ) -> Self {
+        Self { work: work.into(), value, unit, peer: peer.into(), beside, target }
+    }
+
     /// `value / beside`.
     pub fn ratio(&self) -> f64 {
         self.value / self.beside

@@ -1,4 +1,5 @@
-//! A report of as many rows as one wants, with every kind of value, from the calendar alone: it needs no source.
+//! Reports from the calendar alone, which need no source: one of as many rows as one wants, with every kind of value, and
+//! one of few.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -35,6 +36,19 @@ SELECT b.block AS block, d.day AS day, b.block_no * 1000 + d.day_no AS number, d
 FROM blocks AS b CROSS JOIN days AS d
 WHERE b.block_no <= $blocks AND d.day_no <= $days
 ORDER BY block, day
+"#;
+
+/// The days of a week.
+pub const DAYS: &str = r#"/*---
+title = "Days"
+description = "The days of a week."
+section = "Own"
+grain = "snapshot"
+key = ["day"]
+[columns]
+day = { type = "date", title = "Day" }
+---*/
+SELECT business_day AS day FROM calendar WHERE year = 2026 AND iso_week = 10 ORDER BY day
 "#;
 
 /// A folder for `REPORTING_CATALOGUE_DIR` that holds the report `many`; it lasts as long as the process.

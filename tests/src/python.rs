@@ -69,22 +69,24 @@ pub fn conversation(program: &str, args: &[&str]) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Runs one query on the lake, attached as a stranger with DuckDB would: read-only and as `lake_reader`.
+/// Runs one query on the lake, attached as any user of DuckDB would: read-only and as `lake_reader`.
 ///
 /// `USE lake` is in force. Each row is a JSON array; decimals, dates and timestamps come as text.
 #[track_caller]
 pub fn duckdb(stack: &Stack, sql: &str) -> Vec<Vec<Value>> {
     let url = stack.url("reporting_db", "lake_reader");
     let lake = stack.state().lake;
-    let answer = python(PROGRAM, &[&url, &lake.to_string_lossy(), sql]);
+    let answer = python(&format!("{ATTACH}{PROGRAM}"), &[&url, &lake.to_string_lossy(), sql]);
     serde_json::from_str(&answer).expect("the program prints JSON")
 }
 
-const PROGRAM: &str = r#"
+/// `con`, a DuckDB with the lake at its first two arguments attached, and `asked`, the third.
+pub const ATTACH: &str = r#"
 import glob, importlib.util, json, sys
 import duckdb
-url, data, sql = sys.argv[1:]
+url, data, asked = sys.argv[1:]
 con = duckdb.connect()
+# A statement that takes long would draw a bar into the answer.
 con.execute("SET enable_progress_bar = false")
 for name in ("postgres_scanner", "ducklake"):
     package = importlib.util.find_spec(f"duckdb_extension_{name}").submodule_search_locations[0]
@@ -92,7 +94,10 @@ for name in ("postgres_scanner", "ducklake"):
     con.execute(f"LOAD '{extension}'")
 con.execute(f"ATTACH 'ducklake:postgres:{url}' AS lake (DATA_PATH '{data}/', METADATA_SCHEMA 'lake', READ_ONLY)")
 con.execute("USE lake")
+"#;
+
+const PROGRAM: &str = r#"
 def plain(value):
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-print(json.dumps([[plain(value) for value in row] for row in con.execute(sql).fetchall()]))
+print(json.dumps([[plain(value) for value in row] for row in con.execute(asked).fetchall()]))
 "#;

@@ -138,11 +138,6 @@ impl Stack {
         Api::new(&self.gateway(), &[("apikey", key)])
     }
 
-    /// A client of the gateway without a key.
-    pub fn anonymous(&self) -> Api {
-        Api::new(&self.gateway(), &[])
-    }
-
     /// A client of one service on the private side, with the header that the gateway adds.
     pub fn direct(&self, service: &str) -> Api {
         let token = self.gateway_token(service);

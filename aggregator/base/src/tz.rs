@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn local_time_is_told_with_offset_and_abbreviation() {
+    fn local_time_is_shown_with_offset_and_abbreviation() {
         let vancouver: Tz = "America/Vancouver".parse().unwrap();
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap().with_timezone(&vancouver);
         // Since 1 November 2026 its clocks stay where summer put them.

@@ -55,10 +55,10 @@ impl Lake {
     async fn fill_calendar_under(&self, lock: &Arc<AdvisoryLock>) -> Result<(), LakeError> {
         let (newest, table) = (snapshot::current(&self.db).await?, self.table(NAME)?);
         let files = snapshot::files(&self.db, newest, table.table_id, None).await?;
-        let held: i64 = files.iter().map(|file| file.record_count).sum();
+        let present: i64 = files.iter().map(|file| file.record_count).sum();
         // A calendar that began later holds the last days, and lacks those before them.
         let all = frame()?;
-        let missing = all.height().saturating_sub(usize::try_from(held).unwrap_or(usize::MAX));
+        let missing = all.height().saturating_sub(usize::try_from(present).unwrap_or(usize::MAX));
         if missing > 0 {
             self.add(lock, Arc::clone(self.table(NAME)?), vec![all.head(Some(missing))], NAME).await?;
         }

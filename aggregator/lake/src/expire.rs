@@ -1,10 +1,11 @@
-//! Letting go: snapshots past their time, files no snapshot needs, files no catalogue row names.
+//! Expiry: snapshots past their time, files that no snapshot needs, files that no catalogue row names.
 
 use std::collections::BTreeMap;
 
 use base::AdvisoryLock;
 use chrono::TimeDelta;
 use serde::Serialize;
+use sqlx::PgConnection;
 
 use crate::{Lake, LakeError, checksum, commit, pending};
 
@@ -27,7 +28,7 @@ pub struct Swept {
 }
 
 impl Lake {
-    /// Let go of snapshots older than `keep`, the newest one excepted, and of the files only they need.
+    /// Remove snapshots older than `keep`, the newest one excepted, and of the files only they need.
     ///
     /// The catalogue forgets the files first and names them as pending; they are removed after that
     /// commit, here or by [`Lake::sweep`].
@@ -60,59 +61,8 @@ impl Lake {
         sqlx::query!("DELETE FROM lake.ducklake_snapshot_changes WHERE snapshot_id = ANY($1)", &expired)
             .execute(&mut *tx)
             .await?;
-        // A file is needed while a snapshot lies between its first and the one that ended it.
-        let files = sqlx::query!(
-            r#"DELETE FROM lake.ducklake_data_file f USING lake.ducklake_table t
-               WHERE f.table_id = t.table_id AND f.end_snapshot IS NOT NULL
-                 AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
-                                 WHERE s.snapshot_id >= f.begin_snapshot AND s.snapshot_id < f.end_snapshot)
-               RETURNING f.data_file_id, 'main/' || t.path || f.path AS "path!""#
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let (ids, mut paths): (Vec<i64>, Vec<String>) = files.into_iter().map(|it| (it.data_file_id, it.path)).unzip();
-        let delete_files = sqlx::query_scalar!(
-            r#"DELETE FROM lake.ducklake_delete_file d USING lake.ducklake_table t
-               WHERE d.table_id = t.table_id
-                 AND (d.data_file_id = ANY($1)
-                      OR d.end_snapshot IS NOT NULL
-                         AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
-                                         WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot))
-               RETURNING 'main/' || t.path || d.path AS "path!""#,
-            &ids
-        );
-        paths.extend(delete_files.fetch_all(&mut *tx).await?);
-        sqlx::query!("DELETE FROM lake.ducklake_file_column_stats WHERE data_file_id = ANY($1)", &ids)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query!("DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)", &ids)
-            .execute(&mut *tx)
-            .await?;
-        checksum::forget(&mut tx, &paths).await?;
-        // Which days have changed is asked from the oldest snapshot on; a kept day that these outdate goes with them.
-        sqlx::query!(
-            "DELETE FROM sync.changed_day
-             WHERE snapshot_id < (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)"
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM sync.kept_day d
-             WHERE d.end_snapshot IS NOT NULL
-               AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
-                               WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot)"
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM sync.kept_view v
-             WHERE NOT EXISTS (SELECT FROM lake.ducklake_table t
-                               WHERE t.table_id = v.table_id
-                                 AND (t.end_snapshot IS NULL
-                                      OR t.end_snapshot > (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)))"
-        )
-        .execute(&mut *tx)
-        .await?;
+        let paths = forget_files(&mut tx).await?;
+        forget_days(&mut tx).await?;
         pending::announce(&mut tx, lock, &paths).await?;
         tx.commit().await?;
         Ok(Expired { snapshots: expired.len() as u64, files: paths.len() as u64 })
@@ -144,4 +94,67 @@ impl Lake {
         }
         Ok(swept)
     }
+}
+
+/// Removes the files that no snapshot needs from the catalogue; answers their paths. A file is needed while a snapshot lies
+/// between its first and the one that ended it.
+async fn forget_files(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let files = sqlx::query!(
+        r#"DELETE FROM lake.ducklake_data_file f USING lake.ducklake_table t
+               WHERE f.table_id = t.table_id AND f.end_snapshot IS NOT NULL
+                 AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                                 WHERE s.snapshot_id >= f.begin_snapshot AND s.snapshot_id < f.end_snapshot)
+               RETURNING f.data_file_id, 'main/' || t.path || f.path AS "path!""#
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let (ids, mut paths): (Vec<i64>, Vec<String>) = files.into_iter().map(|it| (it.data_file_id, it.path)).unzip();
+    let delete_files = sqlx::query_scalar!(
+        r#"DELETE FROM lake.ducklake_delete_file d USING lake.ducklake_table t
+               WHERE d.table_id = t.table_id
+                 AND (d.data_file_id = ANY($1)
+                      OR d.end_snapshot IS NOT NULL
+                         AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                                         WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot))
+               RETURNING 'main/' || t.path || d.path AS "path!""#,
+        &ids
+    );
+    paths.extend(delete_files.fetch_all(&mut *tx).await?);
+    sqlx::query!("DELETE FROM lake.ducklake_file_column_stats WHERE data_file_id = ANY($1)", &ids)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("DELETE FROM lake.ducklake_file_partition_value WHERE data_file_id = ANY($1)", &ids)
+        .execute(&mut *tx)
+        .await?;
+    checksum::forget(tx, &paths).await?;
+    Ok(paths)
+}
+
+/// Removes what is known of days in no remaining snapshot. Which days have changed is asked from the oldest snapshot on; a
+/// kept day that these outdate goes with them.
+async fn forget_days(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM sync.changed_day
+             WHERE snapshot_id < (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)"
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM sync.kept_day d
+             WHERE d.end_snapshot IS NOT NULL
+               AND NOT EXISTS (SELECT FROM lake.ducklake_snapshot s
+                               WHERE s.snapshot_id >= d.begin_snapshot AND s.snapshot_id < d.end_snapshot)"
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM sync.kept_view v
+             WHERE NOT EXISTS (SELECT FROM lake.ducklake_table t
+                               WHERE t.table_id = v.table_id
+                                 AND (t.end_snapshot IS NULL
+                                      OR t.end_snapshot > (SELECT min(snapshot_id) FROM lake.ducklake_snapshot)))"
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
 }

@@ -143,8 +143,8 @@ impl Gate {
                 let status = self.sources.iter().find(|status| status.name == *source);
                 if let Some(dataset) = dataset {
                     let absent = status.iter().flat_map(|it| &it.absent).filter(|(it, _)| split(it).0 == dataset);
-                    let told = absent.map(|(it, since)| format!("{it} (it comes with {since})")).collect::<Vec<_>>();
-                    return format!("{source}: its version does not offer {}", told.join(", "));
+                    let lacking = absent.map(|(it, since)| format!("{it} (it comes with {since})")).collect::<Vec<_>>();
+                    return format!("{source}: its version does not offer {}", lacking.join(", "));
                 }
                 if let Some(difference) = status.and_then(|status| self.clocks_differ(status)) {
                     return format!("{source}: {difference}");

@@ -81,7 +81,7 @@ fn a_result_of_too_many_rows_says_how_to_get_it_as_a_file() {
 }
 
 #[test]
-fn a_callers_mistake_is_told() {
+fn a_callers_mistake_is_named() {
     let (catalogue, frames) = (catalogue(), frames());
     let run = |name: &str, params: &[(&str, &str)]| compute(&catalogue, &frames, name, params).unwrap_err().to_string();
     assert!(run("sales_of_mars", &[]).contains("there is no report"));
@@ -165,7 +165,7 @@ fn with(declaration: &str, sql: &str) -> Catalogue {
 }
 
 #[test]
-fn a_value_that_the_statement_cannot_take_is_told_with_its_parameter() {
+fn a_value_that_the_statement_cannot_take_is_refused_with_its_parameter() {
     let frames = frames();
     let cases = [
         ("n = { type = \"int\", default = 2 }", "store_id > 0 ORDER BY store_id LIMIT $n", "n", "-1", "LIMIT takes"),

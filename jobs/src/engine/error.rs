@@ -40,11 +40,3 @@ pub enum EngineError {
     #[error("the ticker refused a wake-up")]
     Ticker(#[from] tokio_cron_scheduler::JobSchedulerError),
 }
-
-impl EngineError {
-    /// Whether the same call may succeed later without anybody changing anything.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Ticker(_))
-    }
-}

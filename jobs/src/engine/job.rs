@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{Declaration, EngineError, Lease, LeaseLost, history};
 
@@ -20,7 +20,7 @@ pub trait Job: Send + Sync + 'static {
     type Outcome: Serialize + Send;
 
     /// Do the work of one occurrence. May be called again for the same occurrence after a failure or a crash, so it
-    /// looks at the state that is, and every transaction in which it writes first checks [`Run::lease`].
+    /// looks at the state that is, and writes in transactions of [`Run::begin`].
     fn run(
         &self,
         arguments: Self::Arguments,
@@ -91,6 +91,16 @@ impl Run {
         &self.lease
     }
 
+    /// A transaction that writes the run's work: nobody can take the run over before it ends.
+    ///
+    /// # Errors
+    /// [`LeaseLost`].
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, LeaseLost> {
+        let mut tx = base::begin(&self.pool).await?;
+        self.lease.check(&mut tx).await?;
+        Ok(tx)
+    }
+
     /// How many steps earlier attempts at this occurrence had done, as reported by [`Run::progress`].
     #[must_use]
     pub fn done_before(&self) -> Option<u64> {
@@ -102,10 +112,7 @@ impl Run {
     /// # Errors
     /// [`LeaseLost`].
     pub async fn check(&self) -> Result<(), LeaseLost> {
-        let mut tx = base::begin(&self.pool).await?;
-        self.lease.check(&mut tx).await?;
-        tx.rollback().await?;
-        Ok(())
+        Ok(self.begin().await?.rollback().await?)
     }
 
     /// Keep a line with the run (bounded: see [`history::LOG_LINES`]) and in the process's log.

@@ -83,8 +83,7 @@ pub(super) async fn build(
 pub(super) async fn place(context: &Context, run: &Run, day: NaiveDate, built: Vec<Built>) -> Result<(), JobError> {
     let folder = context.exports_dir.join(day.to_string());
     std::fs::create_dir_all(&folder).context("the day's folder could not be made")?;
-    let mut tx = base::begin(context.aggregator.db()).await.context("the exports tables could not be written")?;
-    run.lease().check(&mut tx).await?;
+    let mut tx = run.begin().await?;
     lock_day(&mut tx, day).await?;
     for file in &built {
         let recorded = sqlx::query!(

@@ -67,8 +67,7 @@ impl Manifest {
 
 /// Write the manifest of a day and note its pack for delivery, if the run is still ours. A day without files gets none.
 pub(super) async fn publish(context: &Context, run: &Run, day: NaiveDate) -> Result<(), JobError> {
-    let mut tx = base::begin(context.aggregator.db()).await.context("the exports tables could not be read")?;
-    run.lease().check(&mut tx).await?;
+    let mut tx = run.begin().await?;
     if let Some(text) = write(&mut tx, context, run, day).await? {
         deliver::note(&mut tx, &context.export, day, &base::sha256_hex(&text)).await?;
     }
@@ -78,8 +77,7 @@ pub(super) async fn publish(context: &Context, run: &Run, day: NaiveDate) -> Res
 
 /// Write the manifest of a day anew because files have left it, if the run is still ours.
 pub(crate) async fn rewrite(context: &Context, run: &Run, day: NaiveDate) -> Result<(), JobError> {
-    let mut tx = base::begin(context.aggregator.db()).await.context("the exports tables could not be read")?;
-    run.lease().check(&mut tx).await?;
+    let mut tx = run.begin().await?;
     write(&mut tx, context, run, day).await?;
     tx.commit().await.context("the day's lock could not be released")?;
     Ok(())

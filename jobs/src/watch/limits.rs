@@ -289,9 +289,9 @@ mod tests {
             revision("channel_mix", "2026-01-03", &["ecommerce", "retail", "retail"]),
             revision("channel_mix", "2026-01-05", &["retail"]),
         ]);
-        let told: Vec<_> =
+        let counts: Vec<_> =
             found.iter().map(|it| (it.subject.as_str(), it.facts["figures"].as_i64().unwrap())).collect();
-        assert_eq!(told, [("ecommerce", 1), ("retail", 3)]);
+        assert_eq!(counts, [("ecommerce", 1), ("retail", 3)]);
         assert!(found[1].summary.contains("3 published figures of 2026-01-03 to 2026-01-05"), "{}", found[1].summary);
         assert_eq!(found[1].facts["reports"], json!(["channel_mix", "daily_sales"]));
     }

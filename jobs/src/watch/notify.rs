@@ -79,8 +79,7 @@ impl Watch {
     }
 
     async fn record(&self, run: &Run, notice: &Notice, sent: Sent) -> Result<(), JobError> {
-        let mut tx = base::begin(self.context.aggregator.db()).await.context("the jobs tables could not be written")?;
-        run.lease().check(&mut tx).await?;
+        let mut tx = run.begin().await?;
         let attempts = notice.attempts + 1;
         let (error, is_over) = match sent {
             Sent::Taken => (None, false),

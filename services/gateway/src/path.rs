@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_nginx_refuses_are_told() {
+    fn paths_that_nginx_refuses_are_refused() {
         for raw in ["/a/%2e%2e/b", "/100%25", "/", "/a/./..", "/%ff"] {
             assert!(is_sound(raw), "{raw}");
         }

@@ -17,6 +17,12 @@ impl Limit {
     /// The largest page.
     pub const MAX: i64 = 500;
 
+    /// So many items.
+    #[must_use]
+    pub const fn of(rows: i64) -> Self {
+        Self(rows)
+    }
+
     /// How many items at most.
     pub fn rows(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

@@ -25,5 +25,4 @@ pub use client::{Answer, Line, Movement, NoAnswer, Product, Reason, Refusal, Ref
 pub use config::{Limits, StockConfig};
 pub use message::Step;
 pub use outbox::{Documents, Outbox, Outcome, unsettled};
-pub use recovery::Recovered;
 pub use stuck::{StuckFilter, Undelivered};

@@ -6,8 +6,8 @@ use chrono::Utc;
 use serde_json::Value;
 use system_tests::grafana::{Board, Scene, folder};
 
+use super::company::shared;
 use super::sql::Answer;
-use super::told::told;
 
 /// A rule with its place in the file, dollar signs read as Grafana does.
 struct Rule {
@@ -82,7 +82,7 @@ fn a_rule_is_whole_and_leads_to_the_panel_that_explains_it() {
 
 #[tokio::test]
 async fn every_question_to_the_reports_gives_one_number() {
-    let reader = told().await.pool_as("reporting_db", "grafana_reader").await;
+    let reader = shared().await.pool_as("reporting_db", "grafana_reader").await;
     let scene = Scene::last("1h", Utc::now());
     let mut asked = 0;
     for Rule { title, json } in rules() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use system_tests::grafana::{Board, Scene};
 use system_tests::{Api, Stack};
 
-use super::told::told;
+use super::company::shared;
 
 /// Every `url` in a dashboard, wherever it stands.
 fn urls(value: &Value, found: &mut BTreeSet<String>) {
@@ -26,7 +26,7 @@ fn urls(value: &Value, found: &mut BTreeSet<String>) {
 
 #[tokio::test]
 async fn every_link_leads_to_a_page() {
-    let stack = told().await;
+    let stack = shared().await;
     let mut paths = BTreeSet::new();
     for board in Board::all() {
         let mut found = BTreeSet::new();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use system_tests::exposition;
 
+use super::company::shared;
 use super::promql::scrapes;
-use super::told::told;
 
 /// Kind, unit and meaning, by name.
 type List = BTreeMap<String, (&'static str, Option<Unit>, String)>;
@@ -80,7 +80,7 @@ fn crates(service: &str) -> Vec<fn()> {
 async fn what_is_listed_is_shown_and_what_is_shown_is_listed() {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut shown_somewhere: BTreeSet<String> = BTreeSet::new();
-    for (job, service, text) in scrapes(told().await).await {
+    for (job, service, text) in scrapes(shared().await).await {
         if job == "gateway" {
             continue;
         }

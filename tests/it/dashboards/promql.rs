@@ -6,7 +6,7 @@ use serde::Deserialize;
 use system_tests::grafana::{Board, Query, Scene};
 use system_tests::{Api, Stack, exposition, python};
 
-use super::told::told;
+use super::company::shared;
 
 /// Label, operator and value.
 type Matcher = (String, String, String);
@@ -62,24 +62,24 @@ print(json.dumps(answers))
 "#;
 
 /// What Prometheus would hold after scraping the whole system: labels by name of the sample.
-pub(super) type Held = BTreeMap<String, Vec<BTreeMap<String, String>>>;
+pub(super) type Samples = BTreeMap<String, Vec<BTreeMap<String, String>>>;
 
 /// The scrapes, with the labels that `.compose/prometheus.yml` gives each target.
-pub(super) async fn held(stack: &Stack) -> Held {
-    let mut held = Held::new();
+pub(super) async fn samples(stack: &Stack) -> Samples {
+    let mut samples = Samples::new();
     for (job, service, text) in scrapes(stack).await {
         let mut target = BTreeMap::from([("job".to_owned(), job.to_owned()), ("instance".to_owned(), service.clone())]);
         if job == "services" {
             target.insert("service".to_owned(), service);
         }
-        held.entry("up".to_owned()).or_default().push(target.clone());
+        samples.entry("up".to_owned()).or_default().push(target.clone());
         for (name, mut labels, _) in exposition::parse(&text).into_values().flat_map(|family| family.samples) {
             assert!(!labels.contains_key("job") && !labels.contains_key("instance"), "{name}: Prometheus' own label");
             labels.extend(target.clone());
-            held.entry(name).or_default().push(labels);
+            samples.entry(name).or_default().push(labels);
         }
     }
-    held
+    samples
 }
 
 /// Job, service and text of each scrape.
@@ -95,19 +95,19 @@ pub(super) async fn scrapes(stack: &Stack) -> Vec<(&'static str, String, String)
 }
 
 /// Why a query would draw nothing, or not what it says.
-fn fault(named: &Named, held: &Held) -> Option<String> {
+fn fault(named: &Named, samples: &Samples) -> Option<String> {
     if let Some(error) = &named.error {
         return Some(error.clone());
     }
     let mut known = named.made.clone();
     for (name, matchers) in &named.selectors {
-        let Some(series) = held.get(name) else { return Some(format!("nothing shows {name}")) };
+        let Some(series) = samples.get(name) else { return Some(format!("nothing shows {name}")) };
         known.extend(series.iter().flat_map(BTreeMap::keys).cloned());
         if let Some((label, ..)) = matchers.iter().find(|(label, ..)| !series.iter().any(|it| it.contains_key(label))) {
             return Some(format!("{name} has no label {label}"));
         }
         let equal = |it: &&BTreeMap<String, String>| {
-            matchers.iter().all(|(label, op, value)| op != "=" || it.get(label).is_some_and(|held| held == value))
+            matchers.iter().all(|(label, op, value)| op != "=" || it.get(label).is_some_and(|has| has == value))
         };
         if !series.iter().any(|it| equal(&it)) {
             return Some(format!("no series of {name} fits {matchers:?}"));
@@ -119,7 +119,7 @@ fn fault(named: &Named, held: &Held) -> Option<String> {
 
 #[tokio::test]
 async fn every_query_parses_and_names_what_is_shown() {
-    let held = held(told().await).await;
+    let samples = samples(shared().await).await;
     let mut places = Vec::new();
     let mut queries = Vec::new();
     for board in Board::all() {
@@ -148,7 +148,7 @@ async fn every_query_parses_and_names_what_is_shown() {
     let faults: Vec<String> = named(&queries)
         .iter()
         .zip(places.iter().zip(&queries))
-        .filter_map(|(named, (place, query))| Some(format!("{place}: {}\n    {query}", fault(named, &held)?)))
+        .filter_map(|(named, (place, query))| Some(format!("{place}: {}\n    {query}", fault(named, &samples)?)))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -162,7 +162,7 @@ fn values_of(query: &str) -> (&str, &str) {
 #[test]
 fn a_wrong_query_is_found() {
     let series = |service: &str| BTreeMap::from([("service".to_owned(), service.to_owned())]);
-    let held = Held::from([("up".to_owned(), vec![series("retail")])]);
+    let samples = Samples::from([("up".to_owned(), vec![series("retail")])]);
     let cases = [
         ("sum by (service) (up)", None),
         ("label_replace(up, \"a\", \"$1\", \"service\", \"(.*)\")", None),
@@ -175,7 +175,7 @@ fn a_wrong_query_is_found() {
     ];
     let queries: Vec<String> = cases.iter().map(|(query, _)| (*query).to_owned()).collect();
     for ((query, wanted), named) in cases.iter().zip(named(&queries)) {
-        let found = fault(&named, &held);
+        let found = fault(&named, &samples);
         assert_eq!(found.is_some(), wanted.is_some(), "{query}: {found:?}");
         assert!(found.unwrap_or_default().starts_with(wanted.unwrap_or_default()), "{query}");
     }

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column as _, PgPool, Row as _, TypeInfo as _, ValueRef as _};
 use system_tests::grafana::{Board, Panel, Query, scene};
 
-use super::told::told;
+use super::company::shared;
 
 /// The answer to a query, in the parts by which a panel lives or dies.
 pub(super) struct Answer {
@@ -48,7 +48,7 @@ impl Answer {
 
 #[tokio::test]
 async fn every_query_gives_what_its_panel_can_show() {
-    let reader = told().await.pool_as("reporting_db", "grafana_reader").await;
+    let reader = shared().await.pool_as("reporting_db", "grafana_reader").await;
     let (mut asked, mut faults) = (0, Vec::new());
     for board in Board::all() {
         let scene = scene(&board, &reader, None).await;
@@ -74,16 +74,18 @@ fn fault(panel: &Panel, answer: &Answer, series: bool) -> Option<String> {
         return Some("shows nothing".to_owned());
     }
     let numbers = answer.numbers();
-    let told = numbers.iter().any(|at| answer.says_something(*at));
+    let has_number = numbers.iter().any(|at| answer.says_something(*at));
     let options = &panel.json["options"];
     let wants = match panel.kind.as_str() {
-        "timeseries" if !series || !told => "rows read as time series, with a number",
+        "timeseries" if !series || !has_number => "rows read as time series, with a number",
         "timeseries" if !times(answer).is_some_and(|times| times.is_sorted()) => "rows in the order of their time",
-        "stat" if answer.rows.len() != 1 || !told => "one row with a number",
-        "barchart" if !told || !answer.is_text(options["xField"].as_str().unwrap_or_default()) => {
+        "stat" if answer.rows.len() != 1 || !has_number => "one row with a number",
+        "barchart" if !has_number || !answer.is_text(options["xField"].as_str().unwrap_or_default()) => {
             "the text column that its axis names, and a number"
         }
-        "piechart" | "bargauge" if !answer.is_text(&answer.names[0]) || numbers != [1] || !told => "a name, its number",
+        "piechart" | "bargauge" if !answer.is_text(&answer.names[0]) || numbers != [1] || !has_number => {
+            "a name, its number"
+        }
         "piechart" | "bargauge" if options["reduceOptions"]["values"] != true => "to show every row",
         "table" if series => "a table",
         "timeseries" | "stat" | "barchart" | "piechart" | "bargauge" | "table" => {
@@ -120,7 +122,7 @@ fn lost_names(panel: &Panel, answer: &Answer, series: bool) -> Option<String> {
 
 #[tokio::test]
 async fn the_role_of_the_dashboards_reads_the_views_and_nothing_else() {
-    let reader = told().await.pool_as("reporting_db", "grafana_reader").await;
+    let reader = shared().await.pool_as("reporting_db", "grafana_reader").await;
     for table in ["published.revision", "jobs.run", "lake.ducklake_snapshot", "sync.source"] {
         let refused = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).execute(&reader).await;
         let code =

@@ -168,7 +168,7 @@ async fn bad_carts_and_orders_name_their_field() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_are_told_so() {
+async fn bodies_that_are_no_json_are_refused() {
     let api = ecommerce().await;
     no_json(
         &api,
@@ -181,7 +181,7 @@ async fn bodies_that_are_no_json_are_told_so() {
 }
 
 #[tokio::test]
-async fn bad_imports_are_told_row_by_row() {
+async fn bad_imports_are_refused_row_by_row() {
     let api = ecommerce().await;
     bad_imports(&api, "customers/import", "reference").await;
     bad_imports(&api, "orders/import", "reference").await;

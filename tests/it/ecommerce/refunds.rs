@@ -153,24 +153,24 @@ async fn what_cannot_be_refunded_says_why() {
 }
 
 #[tokio::test]
-async fn the_feed_tells_a_refund_anew_when_its_order_moves_on() {
+async fn the_feed_has_a_refund_anew_when_its_order_moves_on() {
     let stack = shared_services().await;
     let shop = Shop::open(stack, 1, 10).await;
     let order = paid_order(&shop, 2).await;
     refund(&shop, &order, json!([{"line_no": 1, "amount_cents": 300}])).await.expect(201);
-    let told = async || {
+    let of_order = async || {
         let columns = "refund_id,line_no,order_id,order_status,status,quantity,net_cents,sku";
         let path = format!("/ecommerce/api/v1/changes/refund_lines?columns={columns}");
         let call = stack.api("aggregator").call(reqwest::Method::GET, &path);
         let text = call.header("accept", "text/csv").send().await.expect(200).text();
-        let of_order = |line: &&str| line.split(',').nth(2) == Some(&id(&order).to_string());
+        let is_its_own = |line: &&str| line.split(',').nth(2) == Some(&id(&order).to_string());
         text.lines()
-            .filter(of_order)
+            .filter(is_its_own)
             .map(|line| line.split(',').skip(3).collect::<Vec<_>>().join(","))
             .collect::<Vec<_>>()
     };
     let sku = format!("{}-0", shop.code);
-    assert_eq!(told().await, [format!("confirmed,completed,0,-300,{sku},false")]);
+    assert_eq!(of_order().await, [format!("confirmed,completed,0,-300,{sku},false")]);
     let xid = async || -> String {
         sqlx::query_scalar("SELECT change_xid::text FROM refunds WHERE order_id = $1")
             .bind(id(&order))
@@ -181,5 +181,5 @@ async fn the_feed_tells_a_refund_anew_when_its_order_moves_on() {
     let before = xid().await;
     step(&shop, &order, "cancelled").await.expect(200);
     assert_ne!(xid().await, before);
-    assert_eq!(told().await, [format!("cancelled,completed,0,-300,{sku},false")]);
+    assert_eq!(of_order().await, [format!("cancelled,completed,0,-300,{sku},false")]);
 }

@@ -1,5 +1,7 @@
 //! A restored database is another one, whatever its numbers say: 410, then everything, correctly.
 
+use std::path::{Path, PathBuf};
+
 use kit::feed::Feed;
 use sqlx::PgPool;
 
@@ -31,6 +33,30 @@ async fn age(pool: &PgPool) {
     for _ in 0..500 {
         sqlx::query("SELECT pg_current_xact_id()").execute(pool).await.expect("a number");
     }
+}
+
+/// A cluster that serves some documents, its owner's connections, and a reader of pages of that many rows.
+async fn begun(count: i64, rows: usize) -> (Cluster, Toy, PgPool, Reader) {
+    let cluster = Cluster::start().await;
+    migrate(&cluster).await;
+    let toy = Toy::serve(&cluster, &DATASETS).await;
+    let writing = cluster.pool(OWNER, "toy", &[]).await;
+    documents(&writing, count, "first").await;
+    let reader = Reader::new(toy.address, rows);
+    (cluster, toy, writing, reader)
+}
+
+async fn copy_of(cluster: &mut Cluster) -> PathBuf {
+    cluster.stop();
+    let copy = cluster.copy();
+    cluster.resume().await;
+    copy
+}
+
+async fn restore(cluster: &mut Cluster, copy: &Path) {
+    cluster.stop();
+    cluster.restore(copy);
+    cluster.resume().await;
 }
 
 #[tokio::test]
@@ -77,24 +103,15 @@ async fn a_dump_restored_into_a_new_cluster_is_read_again() {
 
 #[tokio::test]
 async fn a_cold_copy_restored_in_place_is_read_again() {
-    let mut cluster = Cluster::start().await;
-    migrate(&cluster).await;
-    let toy = Toy::serve(&cluster, &DATASETS).await;
-    let writing = cluster.pool(OWNER, "toy", &[]).await;
-    documents(&writing, 20, "first").await;
-    let mut reader = Reader::new(toy.address, 7);
+    let (mut cluster, _toy, writing, mut reader) = begun(20, 7).await;
     reader.poll(async || {}).await;
 
-    cluster.stop();
-    let copy = cluster.copy();
-    cluster.resume().await;
+    let copy = copy_of(&mut cluster).await;
     documents(&writing, 5, "phantom").await;
     reader.poll(async || {}).await;
     assert_eq!(reader.copies["doc_lines"].len(), 25);
 
-    cluster.stop();
-    cluster.restore(&copy);
-    cluster.resume().await;
+    restore(&mut cluster, &copy).await;
     // The same numbers again, for other rows: same identity, same stamps, same highs.
     documents(&writing, 5, "real").await;
     reader.poll(async || {}).await;
@@ -103,25 +120,16 @@ async fn a_cold_copy_restored_in_place_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
-    let mut cluster = Cluster::start().await;
-    migrate(&cluster).await;
-    let toy = Toy::serve(&cluster, &DATASETS).await;
-    let writing = cluster.pool(OWNER, "toy", &[]).await;
-    documents(&writing, 4, "first").await;
-    let mut reader = Reader::new(toy.address, 100);
+async fn a_copy_taken_within_a_poll_is_distinguished_from_the_history_that_was_read() {
+    let (mut cluster, _toy, writing, mut reader) = begun(4, 100).await;
     let head = head(&reader).await;
     // The copy knows the head's witness, but not what the pages after it deliver.
-    cluster.stop();
-    let copy = cluster.copy();
-    cluster.resume().await;
+    let copy = copy_of(&mut cluster).await;
     documents(&writing, 3, "phantom").await;
     let page = reader.page("doc_lines", &head, None).await.expect("a page");
     assert_eq!(page.rows.len(), 7);
     reader.cursors.insert("doc_lines".to_owned(), page.resume);
-    cluster.stop();
-    cluster.restore(&copy);
-    cluster.resume().await;
+    restore(&mut cluster, &copy).await;
     documents(&writing, 1, "real").await;
     reader.poll(async || {}).await;
     assert_eq!(reader.started_over, 1);
@@ -129,17 +137,10 @@ async fn a_copy_taken_within_a_poll_is_told_from_the_history_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_position_that_moved_over_nothing_is_told_from_a_history_that_forked_before_it() {
-    let mut cluster = Cluster::start().await;
-    migrate(&cluster).await;
-    let toy = Toy::serve(&cluster, &DATASETS).await;
-    let writing = cluster.pool(OWNER, "toy", &[]).await;
-    documents(&writing, 4, "first").await;
-    let mut reader = Reader::new(toy.address, 100);
+async fn a_position_that_moved_over_nothing_is_distinguished_from_a_history_that_forked_before_it() {
+    let (mut cluster, _toy, writing, mut reader) = begun(4, 100).await;
     reader.poll(async || {}).await;
-    cluster.stop();
-    let copy = cluster.copy();
-    cluster.resume().await;
+    let copy = copy_of(&mut cluster).await;
 
     // Nothing of this dataset comes, and its position moves beyond numbers that the copy will give out again.
     age(&writing).await;
@@ -147,9 +148,7 @@ async fn a_position_that_moved_over_nothing_is_told_from_a_history_that_forked_b
     let page = reader.page("doc_lines", &head(&reader).await, Some(&after)).await.expect("a page");
     assert_eq!(page.rows.len(), 0);
 
-    cluster.stop();
-    cluster.restore(&copy);
-    cluster.resume().await;
+    restore(&mut cluster, &copy).await;
     documents(&writing, 3, "real").await;
     let beyond = reader.page("doc_lines", &head(&reader).await, Some(&page.resume)).await;
     assert!(matches!(beyond, Err(NotAPage::Refused(410, _))), "beyond every number of the copy");

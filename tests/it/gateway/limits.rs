@@ -18,7 +18,7 @@ fn strict(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_consumer_over_its_rate_is_told_so_and_others_are_not() {
+async fn a_consumer_over_its_rate_is_refused_and_others_are_not() {
     let upstream = Upstream::start(|_| Act::status("503 Service Unavailable")).await;
     let gate = Gate::changed(upstream.address, strict).await;
     // A window follows the clock, so the minute must not end in the middle of the test.

@@ -43,7 +43,7 @@ async fn a_path_is_stripped_and_forwarded_in_its_normal_form() {
 }
 
 #[tokio::test]
-async fn an_upstream_is_told_of_the_client_and_not_what_the_client_made_up() {
+async fn an_upstream_learns_of_the_client_and_not_what_the_client_made_up() {
     let upstream = Upstream::plain().await;
     let gate = Gate::before(&upstream).await;
     let request = format!(
@@ -95,7 +95,7 @@ async fn an_answer_keeps_its_own_headers_and_gets_the_gateways() {
 }
 
 #[tokio::test]
-async fn a_correlation_id_is_made_once_kept_if_given_and_told_to_both() {
+async fn a_correlation_id_is_made_once_kept_if_given_and_sent_to_both() {
     let upstream = Upstream::plain().await;
     let gate = Gate::before(&upstream).await;
     let made = gate.get("pos", "/retail/api/v1/stores").await;

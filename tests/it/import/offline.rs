@@ -23,18 +23,18 @@ async fn what_was_charged_is_stored_and_what_was_not_there_is_booked() {
         }
         body
     };
-    let told: Value = post(&shop.pos, SALES, &sale(TimeDelta::days(2), Some(900))).await.expect(201).json();
-    let line = &told["lines"][0];
+    let stored: Value = post(&shop.pos, SALES, &sale(TimeDelta::days(2), Some(900))).await.expect(201).json();
+    let line = &stored["lines"][0];
     assert_eq!(
         [&line["unit_price_cents"], &line["list_price_cents"], &line["net_cents"]],
         [&json!(900), &json!(1200), &json!(2700)]
     );
     assert_eq!(
-        (&told["offline"], &told["status"], &told["total_cents"]),
+        (&stored["offline"], &stored["status"], &stored["total_cents"]),
         (&json!(true), &json!("completed"), &json!(2700))
     );
     assert_eq!(shop.on_hand(product).await, 0);
-    let reference = format!("shortfall-{}", told["reference"].as_str().unwrap());
+    let reference = format!("shortfall-{}", stored["reference"].as_str().unwrap());
     let booked = shop.backoffice.get_json(&format!("/inventory/api/v1/stock-movements/{reference}")).await;
     assert_eq!(
         (&booked["reason"], &booked["lines"]),

@@ -1,6 +1,6 @@
-//! A generated history is the same however it is told: in any order of rows, any split into files, any of the accepted
-//! shapes. Told again it changes nothing; told with one cell changed it is refused by that cell, or corrected; withdrawn,
-//! it is as if it had never come; and a service that is killed while it imports is told again.
+//! A generated history is the same however it is sent: in any order of rows, any split into files, any of the accepted
+//! shapes. Sent again it changes nothing; sent with one cell changed it is refused by that cell, or corrected; withdrawn,
+//! it is as if it had never come; and to a service that is killed while it imports it is sent again.
 //!
 //! Each kind of document is a file here: how one comes about, how it is written, and what is stored of it.
 
@@ -22,7 +22,7 @@ use system_tests::{campaign, seed, wait_until};
 
 use super::counts as of_report;
 use crate::shop::{PATIENCE, Shop, shared_services};
-use file::{Document, Row, Shape, Teller, send};
+use file::{Document, Row, Sender, Shape, send};
 use movements::Movement;
 use orders::Order;
 use refunds::Refund;
@@ -34,22 +34,22 @@ const PRODUCTS: usize = 4;
 type Sent = (Value, Vec<Row>, Shape);
 
 #[tokio::test]
-async fn tickets_are_the_same_however_they_are_told() {
+async fn tickets_are_the_same_however_they_are_sent() {
     cases::<Ticket>().await;
 }
 
 #[tokio::test]
-async fn orders_are_the_same_however_they_are_told() {
+async fn orders_are_the_same_however_they_are_sent() {
     cases::<Order>().await;
 }
 
 #[tokio::test]
-async fn refunds_are_the_same_however_they_are_told() {
+async fn refunds_are_the_same_however_they_are_sent() {
     cases::<Refund>().await;
 }
 
 #[tokio::test]
-async fn movements_are_the_same_however_they_are_told() {
+async fn movements_are_the_same_however_they_are_sent() {
     cases::<Movement>().await;
 }
 
@@ -60,36 +60,36 @@ async fn cases<D: Document>() {
     let pool = stack.pool(D::DATABASE).await;
     let mut random = StdRng::seed_from_u64(seed());
     for case in 0..campaign(6, 500) {
-        let teller = |name: &str| Teller { shop: &shop, prefix: format!("{}-{case}{name}", shop.code) };
+        let sender = |name: &str| Sender { shop: &shop, prefix: format!("{}-{case}{name}", shop.code) };
         let documents = D::history(&mut random);
-        let (plain, told) = (teller("p"), teller("t"));
-        tell_plainly(&plain, &documents, &mut random).await;
+        let (plain, mixed) = (sender("p"), sender("t"));
+        send_plainly(&plain, &documents, &mut random).await;
         let expected = stored::<D>(&plain, &pool).await;
         assert_eq!(expected.len(), documents.iter().map(D::stored_rows).sum::<usize>());
 
-        D::precede(&told).await;
+        D::precede(&mixed).await;
         let mut sent: Vec<Sent> = Vec::new();
-        for rows in split(&told, &documents, &mut random) {
+        for rows in split(&mixed, &documents, &mut random) {
             let (shape, rows) = rows;
-            let report = send::<D>(&told, &rows, shape, "", &mut random).await;
+            let report = send::<D>(&mixed, &rows, shape, "", &mut random).await;
             assert_eq!(of_report(&report), [len(&rows), len(&rows), 0, 0], "case {case}: {report}");
             sent.push((report["id"].clone(), rows, shape));
         }
-        assert_eq!(stored::<D>(&told, &pool).await, expected, "case {case}");
+        assert_eq!(stored::<D>(&mixed, &pool).await, expected, "case {case}");
 
         for (_, rows, shape) in &mut sent {
             rows.shuffle(&mut random);
-            let report = send::<D>(&told, rows, *shape, "", &mut random).await;
+            let report = send::<D>(&mixed, rows, *shape, "", &mut random).await;
             assert_eq!(of_report(&report)[2], len(rows), "case {case}: {report}");
         }
-        one_cell::<D>(&told, &sent, &mut random, case).await;
-        assert_eq!(stored::<D>(&told, &pool).await, expected, "case {case}: a refused change changes nothing");
-        corrected(&teller, &pool, &documents, &mut random, case).await;
+        one_cell::<D>(&mixed, &sent, &mut random, case).await;
+        assert_eq!(stored::<D>(&mixed, &pool).await, expected, "case {case}: a refused change changes nothing");
+        corrected(&sender, &pool, &documents, &mut random, case).await;
 
         for (id, ..) in sent.iter().rev() {
             withdraw::<D>(&shop, id).await;
         }
-        assert_eq!(stored::<D>(&told, &pool).await, Vec::<String>::new(), "case {case}: as if it had never come");
+        assert_eq!(stored::<D>(&mixed, &pool).await, Vec::<String>::new(), "case {case}: as if it had never come");
         assert_eq!(stored::<D>(&plain, &pool).await, expected, "case {case}");
     }
 }
@@ -99,15 +99,15 @@ fn len(rows: &[Row]) -> i64 {
 }
 
 /// Tells documents plainly: one file in order.
-async fn tell_plainly<D: Document>(teller: &Teller<'_>, documents: &[D], random: &mut StdRng) {
-    D::precede(teller).await;
-    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, Shape::PLAIN)).collect();
-    let report = send::<D>(teller, &rows, Shape::PLAIN, "", random).await;
+async fn send_plainly<D: Document>(sender: &Sender<'_>, documents: &[D], random: &mut StdRng) {
+    D::precede(sender).await;
+    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(sender, Shape::PLAIN)).collect();
+    let report = send::<D>(sender, &rows, Shape::PLAIN, "", random).await;
     assert_eq!(of_report(&report)[1], len(&rows), "{report}");
 }
 
 /// The documents in up to three files, what depends on another not before it; the rows of each in any order.
-fn split<D: Document>(teller: &Teller<'_>, documents: &[D], random: &mut StdRng) -> Vec<(Shape, Vec<Row>)> {
+fn split<D: Document>(sender: &Sender<'_>, documents: &[D], random: &mut StdRng) -> Vec<(Shape, Vec<Row>)> {
     let files = random.random_range(1..4);
     let mut file_of: BTreeMap<&str, usize> = BTreeMap::new();
     for document in documents {
@@ -118,7 +118,7 @@ fn split<D: Document>(teller: &Teller<'_>, documents: &[D], random: &mut StdRng)
     for file in 0..files {
         let shape = Shape::any(random);
         let in_file = documents.iter().filter(|document| file_of[document.name()] == file);
-        let mut rows: Vec<Row> = in_file.flat_map(|document| document.rows(teller, shape)).collect();
+        let mut rows: Vec<Row> = in_file.flat_map(|document| document.rows(sender, shape)).collect();
         rows.shuffle(random);
         if !rows.is_empty() {
             split.push((shape, rows));
@@ -137,12 +137,12 @@ async fn withdraw<D: Document>(shop: &Shop, import: &Value) {
 }
 
 /// All that is stored under the prefix, without what differs by nature.
-async fn stored<D: Document>(teller: &Teller<'_>, pool: &sqlx::PgPool) -> Vec<String> {
-    sqlx::query_scalar(D::STORED).bind(&teller.prefix).fetch_all(pool).await.unwrap()
+async fn stored<D: Document>(sender: &Sender<'_>, pool: &sqlx::PgPool) -> Vec<String> {
+    sqlx::query_scalar(D::STORED).bind(&sender.prefix).fetch_all(pool).await.unwrap()
 }
 
 /// Changes one cell of one file: its document is refused by that cell, and all else is unchanged.
-async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut StdRng, case: u64) {
+async fn one_cell<D: Document>(mixed: &Sender<'_>, sent: &[Sent], random: &mut StdRng, case: u64) {
     let (_, rows, shape) = &sent[random.random_range(0..sent.len())];
     let mut changed = rows.clone();
     let row = random.random_range(0..rows.len());
@@ -157,7 +157,7 @@ async fn one_cell<D: Document>(told: &Teller<'_>, sent: &[Sent], random: &mut St
     let field = name.trim_end_matches("_cents").to_owned();
     let reference = rows[row][0].1.clone();
     let of_document = rows.iter().filter(|row| row[0].1 == reference).count();
-    let report = send::<D>(told, &changed, *shape, "", random).await;
+    let report = send::<D>(mixed, &changed, *shape, "", random).await;
     let refused = i64::try_from(of_document).unwrap();
     let what = format!("case {case}: {:?} to {:?}: {report}", rows[row], changed[row]);
     assert_eq!(of_report(&report), [len(rows), 0, len(rows) - refused, refused], "{what}");
@@ -197,21 +197,21 @@ fn otherwise(column: &str, value: &str) -> String {
     }
 }
 
-/// Corrects one document, told anew in place of the old: as if it had been told so from the beginning. Corrected once more, and
+/// Corrects one document, sent anew in place of the old: as if it had been sent so from the beginning. Corrected once more, and
 /// both corrections withdrawn, whichever first: as if neither had come.
 async fn corrected<'a, D: Document>(
-    teller: &impl Fn(&str) -> Teller<'a>,
+    sender: &impl Fn(&str) -> Sender<'a>,
     pool: &sqlx::PgPool,
     documents: &[D],
     random: &mut StdRng,
     case: u64,
 ) {
-    let (mended, other) = (teller("m"), teller("o"));
-    tell_plainly(&mended, documents, random).await;
+    let (mended, other) = (sender("m"), sender("o"));
+    send_plainly(&mended, documents, random).await;
     let before = stored::<D>(&mended, pool).await;
     let mut documents = documents.to_vec();
     let mut corrections = vec![correct_one(&mended, &mut documents, random).await];
-    tell_plainly(&other, &documents, random).await;
+    send_plainly(&other, &documents, random).await;
     assert_eq!(stored::<D>(&mended, pool).await, stored::<D>(&other, pool).await, "case {case}");
     corrections.push(correct_one(&mended, &mut documents, random).await);
     corrections.shuffle(random);
@@ -221,14 +221,14 @@ async fn corrected<'a, D: Document>(
     assert_eq!(stored::<D>(&mended, pool).await, before, "case {case}: as if no correction had come");
 }
 
-/// Changes one document and tells all of them in place of what is stored; answers the import.
-async fn correct_one<D: Document>(teller: &Teller<'_>, documents: &mut [D], random: &mut StdRng) -> Value {
+/// Changes one document and sends all of them in place of what is stored; answers the import.
+async fn correct_one<D: Document>(sender: &Sender<'_>, documents: &mut [D], random: &mut StdRng) -> Value {
     let at = random.random_range(0..documents.len());
     let is_returned = documents.iter().any(|it| it.original() == Some(documents[at].name()));
     documents[at].correct(is_returned);
     let shape = Shape { ndjson: true, major: true, by_sku: true, local: true };
-    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, shape)).collect();
-    let report = send::<D>(teller, &rows, shape, "?on_difference=replace", random).await;
+    let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(sender, shape)).collect();
+    let report = send::<D>(sender, &rows, shape, "?on_difference=replace", random).await;
     let [_, applied, _, refused] = of_report(&report);
     assert!(applied > 0 && refused == 0, "{report}");
     report["id"].clone()

@@ -1,4 +1,4 @@
-//! Refunds of the past: told by line or SKU, in cents or major units, equal or refused, corrected, and taken back.
+//! Refunds of the past: import_both by line or SKU, in cents or major units, equal or refused, corrected, and taken back.
 
 use serde_json::{Value, json};
 use system_tests::{Stack, wait_until};
@@ -160,20 +160,20 @@ async fn refunds_of_the_past_are_equal_corrected_or_taken_back() {
 async fn a_corrected_history_fits_as_a_whole_or_not_at_all() {
     let books = Books::open().await;
     let at = "2026-03-05 09:00:00,America/New_York";
-    let told = async |a: i64, b: i64, query: &str| {
+    let import_both = async |a: i64, b: i64, query: &str| {
         let rows = [("A", a), ("B", b)].map(|(of, cents)| format!("{of}-@,W-@,{at},1,1,,,{cents}"));
         let report = books.import(query, HEADER, &[&rows[0], &rows[1]]).await;
         (counts(&report), books.stored().await)
     };
     let stored = |a: i64, b: i64| [("A", a), ("B", b)].map(|(of, cents)| format!("{of} 2026-03-05 1 0 0 -{cents}"));
     // 29.00 was paid for the line.
-    assert_eq!(told(500, 2400, "").await, ([2, 2, 0, 0], stored(500, 2400).into()));
+    assert_eq!(import_both(500, 2400, "").await, ([2, 2, 0, 0], stored(500, 2400).into()));
     let replace = "?on_difference=replace";
-    assert_eq!(told(2400, 500, replace).await, ([2, 2, 0, 0], stored(2400, 500).into()));
+    assert_eq!(import_both(2400, 500, replace).await, ([2, 2, 0, 0], stored(2400, 500).into()));
     // The second is beyond what was paid, and stays as it was beside the first.
-    assert_eq!(told(2000, 1000, replace).await, ([2, 1, 0, 1], stored(2000, 500).into()));
+    assert_eq!(import_both(2000, 1000, replace).await, ([2, 1, 0, 1], stored(2000, 500).into()));
     // Beside the second as it was, the first is too much.
-    assert_eq!(told(2900, 1, replace).await, ([2, 0, 0, 2], stored(2000, 500).into()));
+    assert_eq!(import_both(2900, 1, replace).await, ([2, 0, 0, 2], stored(2000, 500).into()));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn rows(prefix: &str, sales: std::ops::Range<u32>) -> String {
 }
 
 #[tokio::test]
-async fn a_silent_client_holds_no_horizon_and_another_import_is_told_who_runs() {
+async fn a_silent_client_holds_no_horizon_and_another_import_is_refused_with_who_runs() {
     let stack = Stack::builder().only(&["retail"]).start().await;
     let retail = stack.direct("retail");
     retail.import("/api/v1/stores/import", STORE).await;

@@ -110,7 +110,7 @@ async fn unchanged_means_equal() {
     assert_eq!(counts(&till.import(&rows(&[])).await), [2, 0, 2, 0]);
     let other = Shop::open(till.stack, 1, 0).await;
     let elsewhere = format!("{}-1", till.shop.code);
-    for (field, value, told) in [
+    for (field, value, reason) in [
         ("quantity", "3", "is 3 in this file, but 1 is stored"),
         ("unit_price", "10.01", "is 1001 in this file, but 1000 is stored"),
         ("sku", elsewhere.as_str(), "in this file, but"),
@@ -119,7 +119,7 @@ async fn unchanged_means_equal() {
         let report = till.import(&rows(&[(field, value)])).await;
         assert_eq!(counts(&report), [2, 0, 0, 2], "{report}");
         assert_eq!(report["errors"][0]["line"], 3, "{report}");
-        assert!(report["errors"][0]["reason"].as_str().unwrap().contains(told), "{report}");
+        assert!(report["errors"][0]["reason"].as_str().unwrap().contains(reason), "{report}");
     }
     for (field, value) in [
         ("store_code", other.code.as_str()),

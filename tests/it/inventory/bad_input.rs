@@ -113,14 +113,14 @@ async fn bad_bodies_name_their_field() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_are_told_so() {
+async fn bodies_that_are_no_json_are_refused() {
     let api = inventory().await;
     no_json(&api, Some("categories"), &["products", "locations", "stock-movements", "products/validate"]).await;
     bad_keys(&api, "categories", &json!({"name": unique()})).await;
 }
 
 #[tokio::test]
-async fn imports_that_are_none_are_told_so() {
+async fn imports_that_are_none_are_refused() {
     let api = inventory().await;
     for (path, column) in [("products", "sku"), ("stock", "sku"), ("stock-movements", "reference")] {
         bad_imports(&api, &format!("{path}/import"), column).await;

@@ -13,40 +13,40 @@ const SECRET: &str = "not-for-production-0123456789";
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// The messages about one kind and subject, as `opened` and `closed` with their numbers.
-fn told(receiver: &Receiver, kind: &str, subject: &str) -> Vec<(String, i64)> {
+fn messages(receiver: &Receiver, kind: &str, subject: &str) -> Vec<(String, i64)> {
     let about = receiver.taken().into_iter().map(|message| message.json());
     let about = about.filter(|it| it["incident"]["kind"] == kind && it["incident"]["subject"] == subject);
     about.map(|it| (it["event"].as_str().unwrap().to_owned(), it["incident"]["id"].as_i64().unwrap())).collect()
 }
 
-/// Watches until so many messages were told.
-async fn until_told(
+/// Watches until so many messages were sent.
+async fn until_notified(
     stack: &Stack,
     receiver: &Receiver,
     kind: &str,
     subject: &str,
-    messages: usize,
+    count: usize,
 ) -> Vec<(String, i64)> {
     let all = async || {
         run_job(stack, "watch", &json!({})).await;
-        Some(told(receiver, kind, subject)).filter(|told| told.len() >= messages)
+        Some(messages(receiver, kind, subject)).filter(|it| it.len() >= count)
     };
-    wait_until(&format!("{messages} messages of {kind} of {subject}"), PATIENCE, all).await
+    wait_until(&format!("{count} messages of {kind} of {subject}"), PATIENCE, all).await
 }
 
 /// One message opened the incident, one closed it.
 #[track_caller]
-fn once_each(told: &[(String, i64)]) {
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert_eq!((told[0].0.as_str(), told[1].0.as_str()), ("incident.opened", "incident.closed"));
-    assert_eq!(told[0].1, told[1].1);
+fn once_each(found: &[(String, i64)]) {
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("incident.opened", "incident.closed"));
+    assert_eq!(found[0].1, found[1].1);
 }
 
 async fn incidents(stack: &Stack, query: &str) -> Vec<Value> {
     stack.api("analyst").get_all(&format!("/reporting/api/v1/jobs/incidents?{query}")).await
 }
 
-/// Jobs that tell this receiver, with so many pieces of drift allowed.
+/// Jobs that notify this receiver, with so many pieces of drift allowed.
 fn alerts(receiver: &Receiver, drift: i64) -> NamedTempFile {
     jobs_file(&format!(
         r#"
@@ -64,7 +64,7 @@ fn alerts(receiver: &Receiver, drift: i64) -> NamedTempFile {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
+async fn each_incident_is_notified_once_when_it_begins_and_once_when_it_is_over() {
     let receiver = Receiver::start().await;
     let file = alerts(&receiver, 1);
     let mut stack = desk(&file).env("reporting", "REPORTING_WEBHOOK_SECRET", SECRET).start().await;
@@ -87,13 +87,13 @@ async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
         assert_eq!(run["status"], "failed", "{run}");
     }
     sqlx::query("ALTER TABLE sync.source_away RENAME TO source").execute(&reporting).await.unwrap();
-    until_told(&stack, &receiver, "run_failed", "backfill", 1).await;
+    until_notified(&stack, &receiver, "run_failed", "backfill", 1).await;
     assert_eq!(receiver.refused(), 1);
     let open = incidents(&stack, "open=true").await;
     assert_eq!(open.len(), 1, "{open:?}");
     assert!(open[0]["summary"].as_str().unwrap().contains("sync.source"), "{open:?}");
     run_job(&stack, "backfill", &backfill("daily_sales")).await;
-    once_each(&until_told(&stack, &receiver, "run_failed", "backfill", 2).await);
+    once_each(&until_notified(&stack, &receiver, "run_failed", "backfill", 2).await);
 
     // Every message is signed and bears a key of its own.
     for message in receiver.taken() {
@@ -105,10 +105,10 @@ async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
 
     // A source that is polled and then left alone; it is fresh again after the next poll, for ten seconds.
     poll_all(&stack).await;
-    let begun = until_told(&stack, &receiver, "source_stale", "retail", 1).await;
+    let begun = until_notified(&stack, &receiver, "source_stale", "retail", 1).await;
     assert_eq!(begun[0].0, "incident.opened");
     run_job(&stack, "poll-retail", &json!({})).await;
-    once_each(&until_told(&stack, &receiver, "source_stale", "retail", 2).await[..2]);
+    once_each(&until_notified(&stack, &receiver, "source_stale", "retail", 2).await[..2]);
 
     // A row in quarantine, until somebody says what becomes of it.
     sqlx::query(
@@ -118,14 +118,14 @@ async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
     .execute(&reporting)
     .await
     .unwrap();
-    until_told(&stack, &receiver, "quarantine", "ecommerce", 1).await;
+    until_notified(&stack, &receiver, "quarantine", "ecommerce", 1).await;
     sqlx::query("UPDATE sync.quarantine SET resolved_at = now(), resolution = 'dropped'")
         .execute(&reporting)
         .await
         .unwrap();
-    once_each(&until_told(&stack, &receiver, "quarantine", "ecommerce", 2).await);
+    once_each(&until_notified(&stack, &receiver, "quarantine", "ecommerce", 2).await);
 
-    drift_is_told_until_it_is_within_its_limit(&mut stack, &receiver).await;
+    drift_is_reported_until_it_is_within_its_limit(&mut stack, &receiver).await;
 
     let all = incidents(&stack, "limit=2").await;
     assert!(all.len() >= 4, "{all:?}");
@@ -133,7 +133,7 @@ async fn each_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
 }
 
 /// Stock that left for a sale nobody made: three pieces, where one may be missing, and then five.
-async fn drift_is_told_until_it_is_within_its_limit(stack: &mut Stack, receiver: &Receiver) {
+async fn drift_is_reported_until_it_is_within_its_limit(stack: &mut Stack, receiver: &Receiver) {
     let office = stack.api("backoffice");
     let locations = office.get_all("/inventory/api/v1/locations").await;
     let shop = locations.iter().find(|it| it["code"] == "TOR1").unwrap();
@@ -146,11 +146,11 @@ async fn drift_is_told_until_it_is_within_its_limit(stack: &mut Stack, receiver:
     let reply = office.post("/inventory/api/v1/stock-movements", &taken).await;
     assert!(matches!(reply.status, 200 | 201), "{}", reply.text());
     poll_all(stack).await;
-    until_told(stack, receiver, "reconciliation_drift", "stock_reconciliation", 1).await;
+    until_notified(stack, receiver, "reconciliation_drift", "stock_reconciliation", 1).await;
     let file = alerts(receiver, 5);
     let path = file.path().to_string_lossy().into_owned();
     stack.restart_with("reporting", &[("REPORTING_JOBS", path.as_str()), ("REPORTING_WEBHOOK_SECRET", SECRET)]).await;
-    once_each(&until_told(stack, receiver, "reconciliation_drift", "stock_reconciliation", 2).await);
+    once_each(&until_notified(stack, receiver, "reconciliation_drift", "stock_reconciliation", 2).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

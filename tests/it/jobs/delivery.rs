@@ -32,7 +32,7 @@ pub(super) fn check_pack(folder: &Path) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pack_arrives_whole_in_another_folder_and_is_told_once() {
+async fn a_pack_arrives_whole_in_another_folder_and_is_notified_once() {
     let receiver = Receiver::start().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let file = jobs_file(&format!(

@@ -1,4 +1,4 @@
-//! Occurrences, leases and fences.
+//! Occurrences, leases and fencing tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -312,7 +312,7 @@ async fn a_clock_that_was_ahead_leaves_no_hole_in_the_plan() {
 }
 
 /// As if its process had been killed right after it began.
-async fn silence(pool: &PgPool, job: &str) {
+async fn lose_process(pool: &PgPool, job: &str) {
     let claimed = "UPDATE jobs.run SET status = 'running', started_at = clock_timestamp(), attempt = 1, owner = 'gone',
                           fence = fence + 1, lease_until = clock_timestamp() - interval '1 s'
                     WHERE job = $1 AND status <> 'failed'";
@@ -327,14 +327,14 @@ async fn a_run_that_ends_its_process_is_given_up_and_one_that_comes_further_is_n
     let row = runner.request("deadly", occurrence, &json!({})).await.unwrap();
     let takeovers = "UPDATE jobs.run SET takeovers = $1 WHERE job = 'deadly'";
     sqlx::query(takeovers).bind(2).execute(&pool).await.unwrap();
-    silence(&pool, "deadly").await;
+    lose_process(&pool, "deadly").await;
     let failed = runner.run("deadly", occurrence).await.unwrap();
     assert_eq!((failed.id, failed.status), (row.id, RunStatus::Failed));
     assert!(failed.error.unwrap().contains("fell silent 3 times"));
 
     let other = at("2026-03-02T02:30:00Z");
     runner.request("deadly", other, &json!({})).await.unwrap();
-    silence(&pool, "deadly").await;
+    lose_process(&pool, "deadly").await;
     assert_eq!(runner.run("deadly", other).await.unwrap().status, RunStatus::Succeeded);
 }
 
@@ -345,7 +345,7 @@ async fn a_run_that_was_cancelled_while_its_process_was_gone_is_not_taken_over()
     let runner = replica(&pool, &declaration("unwanted"), &counter);
     let occurrence = at("2026-03-01T02:30:00Z");
     let row = runner.request("unwanted", occurrence, &json!({})).await.unwrap();
-    silence(&pool, "unwanted").await;
+    lose_process(&pool, "unwanted").await;
     history::cancel(&pool, row.id).await.unwrap();
     assert_eq!(runner.run("unwanted", occurrence).await.unwrap().status, RunStatus::Cancelled);
     assert_eq!(counter.begun.load(Ordering::SeqCst), 0);
@@ -358,7 +358,7 @@ async fn who_takes_a_run_over_ends_the_sessions_of_the_lost_replica_and_with_the
         let runner = replica(&pool, &declaration(job), &Arc::new(Counter::default()));
         let occurrence = at("2026-03-01T02:30:00Z");
         runner.request(job, occurrence, &json!({})).await.unwrap();
-        silence(&pool, job).await;
+        lose_process(&pool, job).await;
         runner.run(job, occurrence).await.unwrap();
     };
     let mut gone = pool.acquire().await.unwrap().detach();

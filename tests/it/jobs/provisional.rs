@@ -10,7 +10,7 @@ use super::service::{PATIENCE, ended};
 use crate::company::Company;
 
 /// The days that dashboards and their alert still wait for.
-async fn owed(stack: &Stack, report: &str) -> Vec<NaiveDate> {
+async fn provisional_days(stack: &Stack, report: &str) -> Vec<NaiveDate> {
     sqlx::query_scalar("SELECT business_day FROM reports._revisions WHERE owed AND report = $1 ORDER BY 1")
         .bind(report)
         .fetch_all(&stack.pool("reporting_db").await)
@@ -62,8 +62,8 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
         let moment = revisions(&stack, "data_freshness", day).await;
         assert_eq!((moment.len(), &moment[0]["state"]), (1, &json!("provisional")), "{moment:?}");
     }
-    assert_eq!(owed(&stack, "store_performance").await, [before, day]);
-    assert_eq!(owed(&stack, "data_freshness").await, [day], "the moment before is overtaken");
+    assert_eq!(provisional_days(&stack, "store_performance").await, [before, day]);
+    assert_eq!(provisional_days(&stack, "data_freshness").await, [day], "the moment before is overtaken");
     // What needs no shop is final all the same.
     assert_eq!(revisions(&stack, "order_funnel", day).await[0]["state"], "final");
     // As long as the same is missing, there is nothing to publish again.
@@ -83,8 +83,8 @@ async fn a_source_that_is_down_through_the_deadline_is_named_and_its_return_make
     let moment = revisions(&stack, "data_freshness", day).await;
     assert_eq!(moment.iter().map(|it| &it["state"]).collect::<Vec<_>>(), ["final", "provisional"], "{moment:?}");
     assert_eq!(moment[0]["missing"], json!([]));
-    assert_eq!(owed(&stack, "data_freshness").await, []);
-    assert_eq!(owed(&stack, "store_performance").await, []);
+    assert_eq!(provisional_days(&stack, "data_freshness").await, []);
+    assert_eq!(provisional_days(&stack, "store_performance").await, []);
     let passed = revisions(&stack, "data_freshness", before).await;
     assert_eq!((passed.len(), &passed[0]["state"]), (1, &json!("provisional")), "{passed:?}");
     assert_eq!(revisions(&stack, "store_performance", before).await[0]["state"], "final");

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use serde_json::{Value, json};
-use system_tests::{Browser, Stack, eventually};
+use system_tests::{Api, Browser, Stack, eventually};
 
 use super::desk::{desk, jobs_file, run_job};
 use crate::company::{Company, toronto};
@@ -46,7 +46,7 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
     let file = stack.state().exports.join(day.to_string()).join("store_performance-r1.parquet");
     let exported = std::fs::read(&file).unwrap();
 
-    // Two of the three lamps come back, told long after their day was published.
+    // Two of the three lamps come back, sent long after their day was published.
     let back = json!({ "occurred_at": noon, "lines": [{ "product_id": company.lamp, "quantity": 2 }] });
     stack.api("pos").post_json(&format!("/retail/api/v1/sales/{}/returns", sale["id"]), &back, 201).await;
     run_job(&stack, "poll-retail", &json!({})).await;
@@ -72,7 +72,7 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
     let lines = cause.iter().find(|it| it["dataset"] == "sale_lines").unwrap_or_else(|| panic!("{diff}"));
     assert_eq!((&lines["source"], &lines["added"]), (&json!("retail"), &json!(1)), "{diff}");
 
-    // The next day's figures compare with that day, so they are told again too; its own rows did not change.
+    // The next day's figures compare with that day, so they are published again too; its own rows did not change.
     let next = revisions(&stack, "store_performance", after).await;
     assert_eq!(next.len(), 2, "{next:?}");
     assert_eq!(revisions(&stack, "daily_sales", after).await.len(), 1);
@@ -85,6 +85,10 @@ async fn a_late_return_makes_revision_two_and_leaves_revision_one_byte_for_byte(
     run_job(&stack, "restate", &json!({})).await;
     assert_eq!(revisions(&stack, "store_performance", day).await.len(), 2, "nothing new, no revision");
 
+    wrong_differences_are_refused(&analyst, day).await;
+}
+
+async fn wrong_differences_are_refused(analyst: &Api, day: NaiveDate) {
     for (query, status) in [
         ("business_day=2026-01-01", 404),
         (&*format!("business_day={day}&from=2&to=2"), 400),

@@ -210,7 +210,7 @@ fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
             let (product, [id, sku, name, category, quantity, price, cost, discount, net]) = line(dice, sign);
             let original = if is_return { "1" } else { NULL };
             let receipt = format!("R-{sale}");
-            let imported_text = imported.to_string();
+            let (shop, past) = (store.to_string(), imported.to_string());
             let list = if number == 2 && !is_return {
                 (price.parse::<i64>().unwrap() - 10).to_string()
             } else {
@@ -220,27 +220,8 @@ fn sales(model: &mut Model, dice: &mut Dice, books: &mut Books) {
                 "sale_lines",
                 &[sale, number],
                 &[
-                    &receipt,
-                    &reference,
-                    kind,
-                    status,
-                    &store.to_string(),
-                    &register,
-                    &at,
-                    zone,
-                    &id,
-                    &sku,
-                    &name,
-                    &category,
-                    &quantity,
-                    &price,
-                    &cost,
-                    &discount,
-                    &net,
-                    "store",
-                    &imported_text,
-                    original,
-                    &list,
+                    &receipt, &reference, kind, status, &shop, &register, &at, zone, &id, &sku, &name, &category,
+                    &quantity, &price, &cost, &discount, &net, "store", &past, original, &list,
                 ],
             );
             // History came without movements; now and then the books are wrong.
@@ -285,7 +266,7 @@ fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
         let cancelled = step(status == 5, dice);
         let imported = dice.below(3) == 0;
         let (at, status, paid) = (text(placed), statuses[status], if dice.below(2) == 0 { "paid" } else { "pending" });
-        let (customer, imported_text) = (customer.to_string(), imported.to_string());
+        let (customer, past, zone) = (customer.to_string(), imported.to_string(), "America/Toronto");
         let mut total = 0;
         for number in 1..=dice.below(3) + 1 {
             let (product, [id, sku, name, category, quantity, price, cost, discount, net]) = line(dice, 1);
@@ -294,28 +275,13 @@ fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
                 "order_lines",
                 &[order, number],
                 &[
-                    &reference,
-                    &customer,
-                    status,
-                    paid,
-                    &at,
-                    "America/Toronto",
-                    &id,
-                    &sku,
-                    &name,
-                    &category,
-                    &quantity,
-                    &price,
-                    &cost,
-                    &discount,
-                    &net,
-                    "online",
-                    &imported_text,
+                    &reference, &customer, status, paid, &at, zone, &id, &sku, &name, &category, &quantity, &price,
+                    &cost, &discount, &net, "online", &past,
                 ],
             );
             if !imported && !["pending", "cancelled"].contains(&status) {
                 let pieces: i64 = quantity.parse().unwrap();
-                books.move_stock(model, (product, 8, -pieces), "sale", &reference, &at, "America/Toronto");
+                books.move_stock(model, (product, 8, -pieces), "sale", &reference, &at, zone);
             }
             let values = [id, sku, name, category, quantity, price, cost, discount, net];
             lines.push(Ordered { order, number, status, customer: customer.clone(), placed, values });
@@ -325,18 +291,8 @@ fn orders(model: &mut Model, dice: &mut Dice, books: &mut Books) {
             "orders",
             &[order],
             &[
-                &reference,
-                &customer,
-                status,
-                paid,
-                &at,
-                "America/Toronto",
-                &confirmed,
-                &shipped,
-                &delivered,
-                &cancelled,
-                &total,
-                &imported_text,
+                &reference, &customer, status, paid, &at, zone, &confirmed, &shipped, &delivered, &cancelled, &total,
+                &past,
             ],
         );
     }

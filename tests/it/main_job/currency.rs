@@ -1,8 +1,8 @@
 //! A company whose currency has other digits than two.
 
-use system_tests::{Stack, python};
+use system_tests::Stack;
 
-use super::{nightly, noon, poll_all, yesterday};
+use super::{net_revenue, nightly, noon, poll_all, yesterday};
 use crate::company::Company;
 
 #[tokio::test]
@@ -21,14 +21,7 @@ async fn yen_have_no_decimals_in_any_form() {
     let csv = analyst.get(&format!("{path}&format=csv")).await.expect(200).text();
     assert!(csv.contains(",4438,"), "{csv}");
     let parquet = analyst.get(&format!("{path}&format=parquet")).await.expect(200);
-    let file = stack.folder().join("yen.parquet");
-    std::fs::write(&file, &parquet.body).unwrap();
-    let read = python(
-        "import sys, pyarrow.parquet as p\nt = p.read_table(sys.argv[1])\n\
-         print(t.schema.field('net_revenue').type, t['net_revenue'].to_pylist())",
-        &[&file.to_string_lossy()],
-    );
-    assert_eq!(read.trim(), "decimal128(18, 0) [Decimal('4438')]");
+    assert_eq!(net_revenue(&stack, &parquet.body), "decimal128(18, 0) [Decimal('4438')]");
 
     let published: Vec<String> = sqlx::query_scalar("SELECT net_revenue::text FROM reports.store_performance")
         .fetch_all(&stack.pool_as("reporting_db", "grafana_reader").await)

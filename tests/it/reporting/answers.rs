@@ -31,7 +31,7 @@ async fn an_answer_is_the_same_from_memory_and_from_the_spool() {
 }
 
 #[tokio::test]
-async fn who_has_it_already_is_told_so_and_head_is_get_without_a_body() {
+async fn who_has_it_already_gets_304_and_head_is_get_without_a_body() {
     let stack = shared().await;
     let api = api(stack);
     for blocks in [2, 22] {

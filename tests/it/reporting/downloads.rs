@@ -115,7 +115,7 @@ async fn parts_fit_together_and_ranges_that_make_no_sense_do_not_hurt() {
 }
 
 #[tokio::test]
-async fn who_holds_another_version_is_told_412_and_gets_no_part_of_this_one() {
+async fn who_holds_another_version_gets_412_and_gets_no_part_of_this_one() {
     let stack = shared().await;
     let api = api(stack);
     let file = direct("many?blocks=1&word=conditions&format=csv");

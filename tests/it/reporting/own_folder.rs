@@ -1,21 +1,10 @@
 //! The user's own folder under a running service: a file that comes is a report, one that is wrong says why, and one
 //! that goes is gone, without a restart.
 
+use system_tests::many::DAYS;
 use system_tests::{Folder, Stack, eventually};
 
 use super::direct;
-
-const GOOD: &str = r#"/*---
-title = "Days"
-description = "The days of a week."
-section = "Own"
-grain = "snapshot"
-key = ["day"]
-[columns]
-day = { type = "date", title = "Day" }
----*/
-SELECT business_day AS day FROM calendar WHERE year = 2026 AND iso_week = 10 ORDER BY day
-"#;
 
 #[tokio::test]
 async fn a_running_service_follows_its_folder() {
@@ -29,12 +18,12 @@ async fn a_running_service_follows_its_folder() {
 
     let file = own.path().join("reports/days.sql");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, GOOD).unwrap();
+    std::fs::write(&file, DAYS).unwrap();
     eventually("the new report", async || status().await == 200).await;
     assert_eq!(api.get_json(&direct("days")).await["row_count"], 7);
 
     // A slip of the pen: this one is disabled, and says where and why wherever one asks.
-    std::fs::write(&file, GOOD.replace("FROM calendar", "FROM calender")).unwrap();
+    std::fs::write(&file, DAYS.replace("FROM calendar", "FROM calender")).unwrap();
     eventually("the fault", async || status().await == 409).await;
     let problem = api.get(&direct("days")).await.json();
     let place = "days.sql:10:33: there is no dataset or view \"calender\"";

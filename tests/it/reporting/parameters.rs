@@ -66,7 +66,7 @@ fn pairs(given: &Given) -> Vec<(&str, &str)> {
 }
 
 /// The parameters of an answer as what was given, and its rows.
-fn told(answer: &Value) -> (BTreeMap<String, Vec<String>>, u64) {
+fn given_and_rows(answer: &Value) -> (BTreeMap<String, Vec<String>>, u64) {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let values = |value: &Value| match value {
         Value::Array(values) => values.iter().map(text).collect(),
@@ -145,7 +145,7 @@ async fn any_value_arrives_by_every_way() {
             ("run", by_run(&stack, &given).await),
             ("console", by_console(&browser, &stack, &given).await),
         ] {
-            assert_eq!(told(&answer), (meant.clone(), rows), "{way}: {given:?}");
+            assert_eq!(given_and_rows(&answer), (meant.clone(), rows), "{way}: {given:?}");
         }
     }
 }

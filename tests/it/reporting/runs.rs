@@ -76,7 +76,7 @@ async fn what_is_too_large_for_an_answer_is_had_as_a_file_as_the_refusal_says() 
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_run_is_told_at_once() {
+async fn what_is_wrong_with_a_run_is_refused_at_once() {
     let stack = shared().await;
     let api = api(stack);
     let path = format!("{}/runs", direct("many"));
@@ -167,7 +167,7 @@ async fn counted(api: &Api, name: &str, label: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_told_to_who_asked_and_to_no_operator() {
+async fn what_cannot_be_done_is_reported_to_who_asked_and_to_no_operator() {
     let stack = reporting(&[]).await;
     let operator = api(&stack);
     // Every ending is there before it has come: a rate needs a value to rise from.

@@ -160,7 +160,7 @@ async fn bad_sales_and_returns_name_their_field() {
 }
 
 #[tokio::test]
-async fn a_wrong_state_is_told() {
+async fn a_wrong_state_is_refused() {
     let api = retail().await;
     let shop = Shop::open(shared_services().await, 2, 9).await;
     let (product, unsold) = (shop.products[0], shop.products[1]);
@@ -197,7 +197,7 @@ async fn a_wrong_state_is_told() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_are_told_so() {
+async fn bodies_that_are_no_json_are_refused() {
     let api = retail().await;
     no_json(&api, None, &["stores", "registers", "sales", "sales/1/returns"]).await;
     let store = json!({"code": code(), "name": "N", "city": "C", "time_zone": "Europe/Berlin"});
@@ -214,7 +214,7 @@ async fn bodies_that_are_no_json_are_told_so() {
 }
 
 #[tokio::test]
-async fn bad_imports_are_told_row_by_row() {
+async fn bad_imports_are_refused_row_by_row() {
     let api = retail().await;
     bad_imports(&api, "stores/import", "code").await;
     bad_imports(&api, "sales/import", "reference").await;

@@ -38,6 +38,21 @@ fn the_scan_sees_links_and_headings() {
     assert_eq!(anchors(text), BTreeSet::from(["why-a-_b_".to_owned(), "1-a-b".to_owned()]));
 }
 
+#[test]
+fn each_file_of_the_way_of_a_sale_line_is_there() {
+    let text = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let (_, way) = text.split_once("## The way of one sale line").unwrap();
+    let (way, _) = way.split_once("\n## ").unwrap();
+    let mut files = Vec::new();
+    for folder in ["aggregator", "exports", "jobs", "services"] {
+        collect(&repository().join(folder), "rs", &mut files);
+        collect(&repository().join(folder), "sql", &mut files);
+    }
+    let named: Vec<&str> = way.split('`').skip(1).step_by(2).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !files.iter().any(|file| file.ends_with(name))).collect();
+    assert!(named.len() > 30 && missing.is_empty(), "ARCHITECTURE.md names files that are not there: {missing:?}");
+}
+
 /// The root's documents, all of `docs`, and the README of every other folder.
 fn documents() -> Vec<PathBuf> {
     let root = repository();

@@ -1,5 +1,5 @@
-//! Keeping the rows of days. A month of a view is one file, written anew when a day of it is kept again, so that a stranger
-//! who reads the table sees each day whole and once.
+//! Keeping the rows of days. A month of a view is one file, written anew when a day of it is kept again, so that
+//! another program that reads the table sees each day whole and once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
@@ -47,10 +47,7 @@ impl Lake {
         let of_month = file::month(first);
         let newest = snapshot::current(self.db()).await?;
         let files = snapshot::files(self.db(), newest, table.table_id, Some(of_month.clone())).await?;
-        let sql = "SELECT business_day FROM sync.kept_day
-                   WHERE table_id = $1 AND end_snapshot IS NULL AND business_day BETWEEN $2 AND $3";
-        let live = sqlx::query_scalar(sql).bind(table.table_id).bind(of_month.start()).bind(of_month.end());
-        let live: Vec<NaiveDate> = live.fetch_all(self.db()).await?;
+        let live = self.live_days(table, &of_month).await?;
         let mut stay: HashSet<i32> =
             live.iter().filter(|day| !days.contains(day)).map(NaiveDate::to_epoch_days).collect();
         let mut ended: BTreeSet<NaiveDate> = days.clone();
@@ -82,16 +79,7 @@ impl Lake {
         } else {
             commit::apply(&mut tx, &head, &[&change], "", &format!("kept rows of {}", table.name)).await?
         };
-        let ended: Vec<NaiveDate> = ended.into_iter().collect();
-        sqlx::query!(
-            "UPDATE sync.kept_day SET end_snapshot = greatest($3, begin_snapshot)
-             WHERE table_id = $1 AND business_day = ANY ($2) AND end_snapshot IS NULL",
-            table.table_id,
-            &ended,
-            begin
-        )
-        .execute(&mut *tx)
-        .await?;
+        end(&mut tx, table, &ended, begin).await?;
         let all: Vec<NaiveDate> = days.iter().copied().collect();
         sqlx::query!(
             "INSERT INTO sync.kept_day (table_id, business_day, read_snapshot, begin_snapshot, rows)
@@ -105,6 +93,18 @@ impl Lake {
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The days of the month that are kept.
+    async fn live_days(
+        &self,
+        table: &Table,
+        of_month: &RangeInclusive<NaiveDate>,
+    ) -> Result<Vec<NaiveDate>, sqlx::Error> {
+        let sql = "SELECT business_day FROM sync.kept_day
+                   WHERE table_id = $1 AND end_snapshot IS NULL AND business_day BETWEEN $2 AND $3";
+        let live = sqlx::query_scalar(sql).bind(table.table_id).bind(of_month.start()).bind(of_month.end());
+        live.fetch_all(self.db()).await
     }
 
     /// Whether days of the month were kept by another after this one looked at its files, or something ended what is kept of
@@ -140,10 +140,10 @@ impl Lake {
         let write = move || {
             rows = rows.select(table.columns().map(|column| column.name.as_str()))?;
             if !stay.is_empty() {
-                let held = scan::of_files(&table, &files)?.collect()?;
-                let days = held.column(BUSINESS_DAY)?.date()?.physical();
+                let kept = scan::of_files(&table, &files)?.collect()?;
+                let days = kept.column(BUSINESS_DAY)?.date()?.physical();
                 let stays: BooleanChunked = days.iter().map(|day| day.is_some_and(|day| stay.contains(&day))).collect();
-                rows = held.filter(&stays)?.vstack(&rows)?;
+                rows = kept.filter(&stays)?.vstack(&rows)?;
             }
             if rows.height() == 0 {
                 return Ok(None);
@@ -184,6 +184,26 @@ impl Lake {
         .await?;
         Ok(())
     }
+}
+
+/// Ends days of a view with the snapshot in which other rows of them are kept.
+async fn end(
+    tx: &mut PgConnection,
+    table: &Table,
+    days: &BTreeSet<NaiveDate>,
+    snapshot: i64,
+) -> Result<(), sqlx::Error> {
+    let days: Vec<NaiveDate> = days.iter().copied().collect();
+    sqlx::query!(
+        "UPDATE sync.kept_day SET end_snapshot = greatest($3, begin_snapshot)
+             WHERE table_id = $1 AND business_day = ANY ($2) AND end_snapshot IS NULL",
+        table.table_id,
+        &days,
+        snapshot
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Ends all that is kept of the views over a dataset, after a change that names no days.

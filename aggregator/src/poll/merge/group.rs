@@ -175,11 +175,11 @@ impl Merge {
         if changed.height() < fresh.height() {
             self.count(merged, &self.join(&fresh, &again, JoinType::Anti)?, |it| &mut it.added)?;
         }
-        let told = match &self.local_time {
+        let counted = match &self.local_time {
             Some(local_time) => self.join_rows_but(&changed, &again, Some(local_time))?,
             None => changed.clone(),
         };
-        self.count(merged, &told, |it| &mut it.changed)?;
+        self.count(merged, &counted, |it| &mut it.changed)?;
         self.count(merged, &leaving, |it| &mut it.removed)?;
         self.count(merged, &missing, |it| &mut it.removed)?;
         let all_changed = changed.height() == again.height();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Distinct, Expr, GroupByExpr, Ident,
+    BinaryOperator, CastKind, CeilFloorKind, Cte, DataType, DateTimeField, Distinct, Expr, GroupByExpr, Ident,
     JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectFlavor,
     SelectItem, SetExpr, SetOperator, Spanned, TableFactor, UnaryOperator, Value, Visit, Visitor,
     WildcardAdditionalOptions,
@@ -85,19 +85,7 @@ impl Visitor for Checker<'_> {
                 return refuse(query, "recursive CTEs are not in the shared subset");
             }
             for cte in &with.cte_tables {
-                let name = &cte.alias.name;
-                if cte.from.is_some() || cte.materialized.is_some() || !cte.alias.columns.is_empty() {
-                    return refuse(&Expr::Identifier(name.clone()), "a CTE is written `name AS (SELECT …)`");
-                }
-                // To other engines, names that differ in case alone are one, and which of two counts is theirs to say.
-                let is_like = |other: &String| other.eq_ignore_ascii_case(&name.value);
-                let is_taken = self.known.iter().any(is_like) || self.ctes.iter().any(is_like);
-                if is_taken || !self.ctes.insert(name.value.clone()) {
-                    return refuse(
-                        &Expr::Identifier(name.clone()),
-                        format!("the name \"{}\" is taken already", name.value),
-                    );
-                }
+                self.names_cte(cte)?;
             }
         }
         match limit_clause {
@@ -287,6 +275,21 @@ impl Visitor for Checker<'_> {
 }
 
 impl Checker<'_> {
+    fn names_cte(&mut self, cte: &Cte) -> Checked {
+        let name = &cte.alias.name;
+        let at = Expr::Identifier(name.clone());
+        if cte.from.is_some() || cte.materialized.is_some() || !cte.alias.columns.is_empty() {
+            return refuse(&at, "a CTE is written `name AS (SELECT …)`");
+        }
+        // To other engines, names that differ in case alone are one, and which of two counts is theirs to say.
+        let is_like = |other: &String| other.eq_ignore_ascii_case(&name.value);
+        let is_taken = self.known.iter().any(is_like) || self.ctes.iter().any(is_like);
+        if is_taken || !self.ctes.insert(name.value.clone()) {
+            return refuse(&at, format!("the name \"{}\" is taken already", name.value));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn value(&mut self, at: &Expr, value: &Value) -> Checked {
         match value {
             Value::Number(_, false) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => {

@@ -154,16 +154,20 @@ pub(crate) fn compile(source: &Source, views: &Views, schemas: &Schemas) -> Resu
         samples: values,
     };
     if report.publish.is_some() {
-        if let Some(column) = report.columns.iter().find(|column| RESERVED.contains(&column.name.as_str())) {
-            let hint =
-                "the published view has columns of these names itself: business_day, revision, state, generated_at";
-            return Err(Fault::new(format!("a published report cannot have a column {}", column.name)).hint(hint));
-        }
-        // What the nightly run would bind must be bindable.
-        super::resolve::for_day(&report, sample_day(), sample_day())
-            .map_err(|error| Fault::new(format!("[publish] {error}")))?;
+        check_published(&report)?;
     }
     Ok(report)
+}
+
+fn check_published(report: &Report) -> Result<(), Fault> {
+    if let Some(column) = report.columns.iter().find(|column| RESERVED.contains(&column.name.as_str())) {
+        let hint = "the published view has columns of these names itself: business_day, revision, state, generated_at";
+        return Err(Fault::new(format!("a published report cannot have a column {}", column.name)).hint(hint));
+    }
+    // What the nightly run would bind must be bindable.
+    super::resolve::for_day(report, sample_day(), sample_day())
+        .map_err(|error| Fault::new(format!("[publish] {error}")))?;
+    Ok(())
 }
 
 fn check_params(header: &ReportHeader, anchors: &Anchors) -> Result<(), Fault> {

@@ -46,7 +46,7 @@ pub(crate) fn plan<'s>(
     let mut planner = Planner { tables: BTreeMap::new(), ctes: BTreeMap::new(), fresh: Fresh::default() };
     for (name, frame, schema) in tables {
         let columns = schema.iter().filter_map(|(name, kind)| {
-            Some(Column { table: None, name: name.to_string(), held: name.clone(), kind: Kind::of(kind)? })
+            Some(Column { table: None, name: name.to_string(), frame_name: name.clone(), kind: Kind::of(kind)? })
         });
         planner.tables.insert(name.clone(), Scope::new(frame, columns.collect(), 1));
     }
@@ -141,10 +141,10 @@ impl Planner {
         let (mut columns, mut of_above, mut of_below) = (Vec::new(), Vec::new(), Vec::new());
         for (one, two) in above.columns.iter().zip(&below.columns) {
             let (left, right, kind) = typed::united(at, one.typed(), two.typed())?;
-            let held = self.fresh.name();
-            of_above.push(left.alias(held.clone()));
-            of_below.push(right.alias(held.clone()));
-            columns.push(Column { table: None, name: one.name.clone(), held, kind });
+            let frame_name = self.fresh.name();
+            of_above.push(left.alias(frame_name.clone()));
+            of_below.push(right.alias(frame_name.clone()));
+            columns.push(Column { table: None, name: one.name.clone(), frame_name, kind });
         }
         above.weigh(at, below.weight.get() + 2 * columns.len())?;
         let frames = [above.frame.select(of_above), below.frame.select(of_below)];
@@ -154,8 +154,8 @@ impl Planner {
 }
 
 fn distinct(rows: Scope) -> Scope {
-    let held: Vec<Px> = rows.columns.iter().map(|column| col(column.held.clone())).collect();
-    let frame = rows.frame.select(held).unique(None, polars::prelude::UniqueKeepStrategy::Any);
+    let all: Vec<Px> = rows.columns.iter().map(|column| col(column.frame_name.clone())).collect();
+    let frame = rows.frame.select(all).unique(None, polars::prelude::UniqueKeepStrategy::Any);
     Scope { frame, ..rows }
 }
 

@@ -219,7 +219,7 @@ impl Reports {
         let order = Order { how: how.clone(), few: bounds.kept.then_some(FEW) };
         let work = self.work(question, bounds).await?;
         let rows = match self.engine.file(Arc::clone(&work), &question.asker, bounds, order).await {
-            Ok(Filed::File(told)) => return Ok(Filed::File(told)),
+            Ok(Filed::File(outcome)) => return Ok(Filed::File(outcome)),
             Ok(Filed::Rows(frames)) => collect(frames).await,
             Err(error) => Err(error),
         };

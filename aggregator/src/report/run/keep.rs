@@ -206,32 +206,23 @@ impl Reports {
         }
         for days in months.into_values() {
             let of_days = lake::kept::ranges(days.iter().copied());
-            let held = self.lake.kept(snapshot, &kept.view, &of_days).await?;
-            let Some(files) = held.map(|rows| rows.files) else { continue };
-            let held = move || Ok::<_, LakeError>(files.frame(&lake::References::default())?.collect()?);
-            let held = match self.lake.compute().run(held).await {
-                Ok(held) => held,
+            let Some(rows) = self.lake.kept(snapshot, &kept.view, &of_days).await? else { continue };
+            let read = move || Ok::<_, LakeError>(rows.files.frame(&lake::References::default())?.collect()?);
+            found.days += days.len();
+            let differ = match self.lake.compute().run(read).await {
+                Ok(read) => {
+                    let computed = self.computed(snapshot, kept, &days).await?;
+                    found.rows += computed.height();
+                    let key = kept.key.clone();
+                    let compare = move || Ok::<_, LakeError>(days_that_differ(&read, &computed, &days, &key)?);
+                    self.lake.compute().run(compare).await?
+                }
                 Err(error) => {
-                    tracing::warn!(
-                        view = kept.view.name,
-                        error = base::error_chain(&error),
-                        "kept rows cannot be read"
-                    );
-                    found.days += days.len();
-                    let days: Vec<NaiveDate> = days.into_iter().collect();
-                    if repair {
-                        self.lake.forget_kept(&kept.view, &days).await?;
-                    }
-                    found.wrong.extend(days);
-                    continue;
+                    let error = base::error_chain(&error);
+                    tracing::warn!(view = kept.view.name, error, "kept rows cannot be read");
+                    days.into_iter().collect()
                 }
             };
-            let right = self.computed(snapshot, kept, &days).await?;
-            found.days += days.len();
-            found.rows += right.height();
-            let key = kept.key.clone();
-            let compare = move || Ok::<_, LakeError>(days_that_differ(&held, &right, &days, &key)?);
-            let differ = self.lake.compute().run(compare).await?;
             if repair {
                 self.lake.forget_kept(&kept.view, &differ).await?;
             }
@@ -243,8 +234,8 @@ impl Reports {
 
 /// The days of which two frames do not have the same rows.
 fn days_that_differ(
-    held: &DataFrame,
-    right: &DataFrame,
+    read: &DataFrame,
+    computed: &DataFrame,
     days: &BTreeSet<NaiveDate>,
     key: &[String],
 ) -> PolarsResult<Vec<NaiveDate>> {
@@ -252,10 +243,10 @@ fn days_that_differ(
         let sorted = rows.sort(key.iter().map(String::as_str), SortMultipleOptions::default())?;
         sorted.partition_by_stable([lake::BUSINESS_DAY], true).map(by_day)
     };
-    let (held, right) = (sorted(held)??, sorted(right)??);
-    let same = |day: &NaiveDate| match (held.get(day), right.get(day)) {
-        (Some(held), Some(right)) => {
-            right.select(held.get_column_names_owned()).is_ok_and(|it| it.equals_missing(held))
+    let (read, computed) = (sorted(read)??, sorted(computed)??);
+    let same = |day: &NaiveDate| match (read.get(day), computed.get(day)) {
+        (Some(read), Some(computed)) => {
+            computed.select(read.get_column_names_owned()).is_ok_and(|it| it.equals_missing(read))
         }
         (None, None) => true,
         _ => false,

@@ -61,8 +61,8 @@ impl<K: Eq + Hash, T: Clone + Send + Sync + 'static> Shared<K, T> {
             return under_way;
         }
         all.retain(|_, under_way| under_way.strong_count() > 0);
-        let (told, outcome) = watch::channel(None);
-        let task = tokio::spawn(async move { told.send_replace(Some(work.await)).map_or((), drop) });
+        let (sender, outcome) = watch::channel(None);
+        let task = tokio::spawn(async move { sender.send_replace(Some(work.await)).map_or((), drop) });
         let under_way = Arc::new(UnderWay { outcome, task });
         all.insert(key, Arc::downgrade(&under_way));
         under_way

@@ -63,7 +63,7 @@ pub(crate) fn compute_within(
 fn input(dataset: &str, frame: &DataFrame) -> Input {
     let farthest = frame.columns().iter().filter(|column| column.dtype().is_integer()).map(|column| {
         let values = column.cast(&DataType::Float64).unwrap();
-        let farthest = values.f64().unwrap().iter().flatten().fold(0.0, |held: f64, value| held.max(value.abs()));
+        let farthest = values.f64().unwrap().iter().flatten().fold(0.0, |most: f64, value| most.max(value.abs()));
         (column.name().to_string(), farthest)
     });
     let declared = declared();

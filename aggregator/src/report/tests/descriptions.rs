@@ -54,7 +54,7 @@ fn each_description_tells_which_rows_there_are_in_which_order_and_what_becomes_o
             continue;
         }
         let title = |column: &str| report.columns.iter().find(|it| it.name == column).map(|it| it.title.to_lowercase());
-        let (Some((rows, told)), terms) = (description.split_once("Order: "), order(report)) else {
+        let (Some((rows, order_text)), terms) = (description.split_once("Order: "), order(report)) else {
             faults.push(format!("{name}: no \"Order: \" in \"{description}\""));
             continue;
         };
@@ -63,18 +63,19 @@ fn each_description_tells_which_rows_there_are_in_which_order_and_what_becomes_o
         }
         // What tells ties apart may stand at the first column itself, such as a place.
         let first = named(&terms[0]).into_iter().find_map(|it| report.columns.iter().find(|column| column.name == it));
-        let told = format!("{told} {}", first.and_then(|it| it.note.as_deref()).unwrap_or_default()).to_lowercase();
-        let mut rest = told.as_str();
+        let order_text =
+            format!("{order_text} {}", first.and_then(|it| it.note.as_deref()).unwrap_or_default()).to_lowercase();
+        let mut rest = order_text.as_str();
         for term in terms {
             for title in named(term).iter().filter_map(|column| title(column)) {
                 let Some((_, after)) = rest.split_once(&title) else {
-                    faults.push(format!("{name}: \"{title}\" does not come next in \"{told}\""));
+                    faults.push(format!("{name}: \"{title}\" does not come next in \"{order_text}\""));
                     continue;
                 };
                 rest = after;
                 let descends = term.options.asc == Some(false);
                 if descends != rest.starts_with(", most first") {
-                    faults.push(format!("{name}: \"{title}\" descends: {descends}; told is \"{told}\""));
+                    faults.push(format!("{name}: \"{title}\" descends: {descends}; the text is \"{order_text}\""));
                 }
             }
         }
@@ -83,21 +84,21 @@ fn each_description_tells_which_rows_there_are_in_which_order_and_what_becomes_o
 }
 
 #[test]
-fn what_an_empty_cell_means_is_told_where_there_are_any() {
+fn what_an_empty_cell_means_is_described_where_there_are_any() {
     let catalogue = catalogue();
-    let mut untold = BTreeSet::new();
-    let mut told = BTreeSet::new();
+    let mut silent = BTreeSet::new();
+    let mut described = BTreeSet::new();
     for case in COMPUTED.iter() {
         for column in &catalogue.get(case.report).unwrap().columns {
             if case.computed.column(&column.name).unwrap().null_count() > 0 {
                 let tells = column.note.as_deref().is_some_and(|note| note.to_lowercase().contains("empty"));
-                let side = if tells { &mut told } else { &mut untold };
+                let side = if tells { &mut described } else { &mut silent };
                 side.insert(format!("{}.{}", case.report, column.name));
             }
         }
     }
-    assert!(untold.is_empty(), "an empty cell, and nothing told of it: {untold:?}");
-    assert!(told.len() > 20, "{told:?}");
+    assert!(silent.is_empty(), "an empty cell, and nothing said of it: {silent:?}");
+    assert!(described.len() > 20, "{described:?}");
 }
 
 /// The frames with other names in all reference sets.

@@ -43,7 +43,7 @@ struct Difference {
     seed: u64,
     sound: Sound,
     tolerant: Vec<bool>,
-    told: String,
+    what: String,
 }
 
 #[derive(Default)]
@@ -82,8 +82,8 @@ fn run(seeds: impl Iterator<Item = u64>, is_wanted: impl Fn(&str) -> bool, first
         {
             found.accepted += 1;
             found.forms.add(&sound.query);
-            if let Some(told) = difference(&ours, &theirs, &tolerant) {
-                found.differences.push(Difference { seed, sound, tolerant, told });
+            if let Some(what) = difference(&ours, &theirs, &tolerant) {
+                found.differences.push(Difference { seed, sound, tolerant, what });
             }
         }
     }
@@ -125,8 +125,8 @@ fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::th
 }
 
 /// The smallest statement that shows a difference, and the fewest rows.
-fn told(difference: Difference) -> String {
-    let Difference { seed, sound, tolerant, told } = difference;
+fn smallest(difference: Difference) -> String {
+    let Difference { seed, sound, tolerant, what } = difference;
     let mut tables = tables::tables();
     let mut judge = Judge::new(&tables);
     let mut frames = tables::frames(&tables);
@@ -153,7 +153,12 @@ fn told(difference: Difference) -> String {
         }
     }
     let rows: Vec<String> = tables.iter().map(|table| format!("{} {:?}", table.name, table.rows)).collect();
-    format!("seed {seed}: {told}\n  {}\nshrunk: {text}\n  over {}", sound.text, rows.join("; "))
+    format!(
+        "seed {seed}: {what}
+  {}\nshrunk: {text}\n  over {}",
+        sound.text,
+        rows.join("; ")
+    )
 }
 
 fn difference_of(
@@ -204,9 +209,9 @@ fn every_statement_that_is_sound_is_what_duckdb_says() {
     }
     println!("{} accepted, {} pairs of forms, {} of them below {EACH_PAIR}", found.accepted, pairs.len(), rare.len());
     let differ = found.differences.len();
-    let told: Vec<String> =
-        found.differences.into_iter().take(10).map(|it| deep(|| told(it)).join().unwrap()).collect();
-    assert!(told.is_empty(), "{differ} of {} differ:\n{}", found.accepted, told.join("\n\n"));
+    let shown: Vec<String> =
+        found.differences.into_iter().take(10).map(|it| deep(|| smallest(it)).join().unwrap()).collect();
+    assert!(shown.is_empty(), "{differ} of {} differ:\n{}", found.accepted, shown.join("\n\n"));
     let forms = found.forms.forms();
     assert!(forms.len() > 60 && forms.contains_key("ORDER BY expression"), "{forms:?}");
     assert!(!is_long || rare.is_empty(), "{rare:?}");

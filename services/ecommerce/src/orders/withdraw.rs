@@ -112,10 +112,10 @@ async fn take_back(
     .fetch_all(&mut **tx)
     .await?;
     let last = orders.first().map(|order| order.id.0);
-    let stay = held(tx, &orders).await?;
+    let stay = refunded(tx, &orders).await?;
     orders.retain(|order| !stay.contains_key(&order.id));
-    let gone: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
-    sqlx::query!("UPDATE orders SET deleted = true, replaces = NULL WHERE id = ANY($1)", &gone as _)
+    let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+    sqlx::query!("UPDATE orders SET deleted = true, replaces = NULL WHERE id = ANY($1)", &ids as _)
         .execute(&mut **tx)
         .await?;
     let (corrected, earlier): (Vec<OrderId>, Vec<OrderId>) =
@@ -135,8 +135,8 @@ async fn take_back(
 }
 
 /// The orders that stay because of their refunds, with the reason: these pay back what was not paid before.
-async fn held(tx: &mut PgTransaction<'_>, orders: &[Order]) -> Result<BTreeMap<OrderId, String>, ApiError> {
-    let held: Vec<(OrderId, String, bool)> = sqlx::query_as(
+async fn refunded(tx: &mut PgTransaction<'_>, orders: &[Order]) -> Result<BTreeMap<OrderId, String>, ApiError> {
+    let refunded: Vec<(OrderId, String, bool)> = sqlx::query_as(
         "SELECT d.id, min(r.reference), b.id IS NOT NULL FROM orders d LEFT JOIN orders b ON b.id = d.replaces \
          JOIN (SELECT r.order_id, l.order_line_no, min(r.reference) AS reference, -sum(l.quantity) AS pieces, \
                  -sum(l.net_cents) AS cents, min(r.occurred_at) AS first_at \
@@ -152,11 +152,11 @@ async fn held(tx: &mut PgTransaction<'_>, orders: &[Order]) -> Result<BTreeMap<O
     .fetch_all(&mut **tx)
     .await?;
     let names: HashMap<OrderId, &str> = orders.iter().map(|it| (it.id, it.reference.as_str())).collect();
-    let reason = |(id, held_by, corrected): (OrderId, String, bool)| {
+    let reason = |(id, refund, corrected): (OrderId, String, bool)| {
         let why = if corrected { "would no longer fit what it was before" } else { "refunds it" };
-        (id, format!("{} stays: {held_by} {why}", names.get(&id).copied().unwrap_or_default()))
+        (id, format!("{} stays: {refund} {why}", names.get(&id).copied().unwrap_or_default()))
     };
-    Ok(held.into_iter().map(reason).collect())
+    Ok(refunded.into_iter().map(reason).collect())
 }
 
 /// Withdraw an import of orders or of refunds.

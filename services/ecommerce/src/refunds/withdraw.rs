@@ -65,8 +65,8 @@ pub(crate) async fn take_back(
     documents.retain(|it| it.replaces.is_none() || it.earlier_order.is_some() || keep(it));
     let mut is_unfit = unfit_documents(tx, &documents, &orders).await?.into_iter();
     documents.retain(|it| !is_unfit.next().unwrap_or(false) || keep(it));
-    let gone: Vec<RefundId> = documents.iter().map(|document| document.id).collect();
-    sqlx::query!("UPDATE refunds SET deleted = true, replaces = NULL WHERE id = ANY($1)", &gone as _)
+    let ids: Vec<RefundId> = documents.iter().map(|document| document.id).collect();
+    sqlx::query!("UPDATE refunds SET deleted = true, replaces = NULL WHERE id = ANY($1)", &ids as _)
         .execute(&mut **tx)
         .await?;
     let (earlier, orders): (Vec<RefundId>, Vec<OrderId>) =

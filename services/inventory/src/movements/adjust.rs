@@ -1,7 +1,5 @@
 //! Adjustments that a movement brings with it: what a count has already, and what was taken and was not there.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, NaiveDateTime, Utc};
 use kit::id::{LocationId, ProductId};
 use kit::idempotency::Digest;
@@ -28,19 +26,16 @@ pub(super) async fn counted_since(
     .await
 }
 
-/// Books as an adjustment what a sale takes and is not there.
+/// Books as an adjustment what a sale takes and is not there: of each product, what would be `left` below zero.
 pub(super) async fn book_shortfall(
     db: &mut PgConnection,
     reference: &Reference,
     location: LocationId,
-    on_hand: &BTreeMap<ProductId, i64>,
-    ids: &[ProductId],
-    deltas: &[i64],
+    left: impl Iterator<Item = (ProductId, i64)>,
     local_time: NaiveDateTime,
 ) -> Result<(), sqlx::Error> {
-    let left = |id: &ProductId| on_hand.get(id).copied().unwrap_or(0);
     let (ids, short): (Vec<ProductId>, Vec<i64>) =
-        ids.iter().zip(deltas).map(|(id, delta)| (*id, -(left(id) + delta))).filter(|(_, short)| *short > 0).unzip();
+        left.filter(|(_, left)| *left < 0).map(|(id, left)| (id, -left)).unzip();
     if ids.is_empty() {
         return Ok(());
     }

@@ -180,7 +180,9 @@ async fn take(
         let felt: Vec<i64> =
             ids.iter().zip(deltas(sign)).map(|(id, delta)| if counted.contains(id) { 0 } else { delta }).collect();
         if request.allow_shortfall {
-            book_shortfall(db, &request.reference, location, &on_hand, &ids, &felt, local_time).await?;
+            let on_hand = |id: &ProductId| on_hand.get(id).copied().unwrap_or(0);
+            let left = ids.iter().zip(&felt).map(|(id, delta)| (*id, on_hand(id) + delta));
+            book_shortfall(db, &request.reference, location, left, local_time).await?;
         } else if let Some(refusal) = impossible(&on_hand, &ids, &felt) {
             return Ok(Err(refusal));
         }

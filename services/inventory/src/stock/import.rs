@@ -165,8 +165,8 @@ fn judge(count: &Count<'_>, stored: &Stored) -> Result<i64, Fault> {
     }
     let target = count.pieces + if count.at.is_some() { stored.since } else { 0 };
     if target < 0 {
-        let gone = -stored.since;
-        return Err(Fault::new("on_hand", format!("{gone} pieces have left since, which is more than were counted")));
+        let left = -stored.since;
+        return Err(Fault::new("on_hand", format!("{left} pieces have left since, which is more than were counted")));
     }
     let off = target - stored.on_hand;
     if off.abs() > MAX_QUANTITY {

@@ -134,10 +134,10 @@ async fn apply_rows<K: Kind>(
     if documents.is_empty() {
         return Ok(());
     }
-    let told = outcome.rows();
+    let before = outcome.rows();
     kind.apply(tx, import, &documents, outcome).await?;
     let rows: usize = documents.iter().map(|document| document.rows.len()).sum();
-    if outcome.rows() - told != rows as u64 {
+    if outcome.rows() - before != rows as u64 {
         return Err(ApiError::internal("an import does not account for each of its rows"));
     }
     Ok(())

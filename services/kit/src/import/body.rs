@@ -58,7 +58,7 @@ impl Incoming {
                 Format::Csv => read_csv::read(&mut source, &mut sink),
                 Format::Ndjson => read_ndjson::read(&mut source, &mut sink),
             });
-            let told = match read {
+            let sent = match read {
                 Ok(broken) => sink.end().and_then(|()| {
                     if broken.is_some() {
                         source.drain(MAX_BYTES);
@@ -71,8 +71,8 @@ impl Incoming {
                 }
                 Err(Stop::Gone) => Err(Stop::Gone),
             };
-            // Where nobody listens any more, the client is still to be heard to its end.
-            if told.is_err() {
+            // Where the receiver has gone, what the client still sends is read and dropped.
+            if sent.is_err() {
                 source.drain(MAX_BYTES);
             }
         });
@@ -115,7 +115,7 @@ fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
 /// Looks at the first bytes, for what no parser would report well.
 fn sniff(format: Result<Format, ApiError>, source: &mut Source) -> Result<Format, ApiError> {
     let format = format?;
-    // A body that breaks off at its first bytes is told as one that breaks off.
+    // A body that breaks off at its first bytes is reported as one that breaks off.
     match source.begin().unwrap_or_default() {
         [0x1f, 0x8b, ..] | [b'P', b'K', ..] => Err(ApiError::UnsupportedMediaType { expected: TAKEN }),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => {

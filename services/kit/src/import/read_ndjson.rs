@@ -108,22 +108,22 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let mut fault = None;
         while let Some(name) = members.next_key::<String>()? {
-            let told = |reason: String| format!("{name}\u{1f}{reason}");
+            let of_column = |reason: String| format!("{name}\u{1f}{reason}");
             let Some(at) = self.columns.iter().position(|column| column.name == name) else {
                 members.next_value::<IgnoredAny>()?;
                 let known: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-                fault =
-                    fault.or_else(|| Some(told(format!("there is no such column; known are {}", known.join(", ")))));
+                fault = fault
+                    .or_else(|| Some(of_column(format!("there is no such column; known are {}", known.join(", ")))));
                 continue;
             };
             let value: Value = members.next_value()?;
             let text = text(&value, self.columns[at].form);
             if self.found[at].is_some() {
-                fault = fault.or_else(|| Some(told("stands twice in this row".to_owned())));
+                fault = fault.or_else(|| Some(of_column("stands twice in this row".to_owned())));
             }
             match text {
                 Ok(text) => self.found[at] = Some(text),
-                Err(reason) => fault = fault.or_else(|| Some(told(reason.to_owned()))),
+                Err(reason) => fault = fault.or_else(|| Some(of_column(reason.to_owned()))),
             }
         }
         fault.map_or(Ok(()), |fault| Err(A::Error::custom(fault)))

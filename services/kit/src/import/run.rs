@@ -288,13 +288,13 @@ async fn stage<K: Kind>(
 impl Lease {
     /// Locks the import's row, in a transaction that writes for it; whoever took the lease over has changed its state.
     pub(super) async fn hold(&self, tx: &mut sqlx::PgTransaction<'_>, state: &str) -> Result<(), ApiError> {
-        let held: Option<i64> =
+        let ours: Option<i64> =
             sqlx::query_scalar("SELECT id FROM imports WHERE id = $1 AND state = $2 FOR NO KEY UPDATE")
                 .bind(self.id)
                 .bind(state)
                 .fetch_optional(&mut **tx)
                 .await?;
-        held.map(drop).ok_or_else(let_go)
+        ours.map(drop).ok_or_else(let_go)
     }
 
     /// Writes down what came of some documents, as the last statement of the transaction that wrote them: from here to its

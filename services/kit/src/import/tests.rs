@@ -280,7 +280,7 @@ async fn ndjson_rows_name_their_fields_too() {
 }
 
 #[tokio::test]
-async fn a_file_is_the_same_in_whatever_order_it_is_told() {
+async fn a_file_is_the_same_in_whatever_order_its_rows_are() {
     let digest = async |body: &'static str| csv(body).await.digest;
     let told = digest("reference,line_no,price\na,1,1\na,2,1\nb,1,1\n").await;
     assert_eq!(digest("price,line_no,reference\n1,1,b\n1,2,a\n1,1,a\n").await, told);
@@ -293,7 +293,7 @@ async fn a_file_is_the_same_in_whatever_order_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_body_cut_at_any_byte_is_told_as_broken() {
+async fn a_body_cut_at_any_byte_is_reported_as_broken() {
     let whole = "reference,line_no,price,note\na,1,1,\"x, \"\"y\"\"\"\na,2,1,\nb,1,1,long\nb,2,1,\"z\"\n";
     for at in "reference,line_no,price,note\n".len()..whole.len() {
         let sent = Bytes::copy_from_slice(&whole.as_bytes()[..at]);

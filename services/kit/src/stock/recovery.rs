@@ -23,18 +23,18 @@ const BATCH: i64 = 100;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What one step found and did.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Recovered {
+#[derive(Default)]
+struct Recovered {
     /// Documents whose message was due.
-    pub due: usize,
+    due: usize,
     /// Of those, documents whose message is delivered.
-    pub delivered: usize,
+    delivered: usize,
     /// Of those, documents that were pending too long and have been given up.
-    pub given_up: usize,
+    given_up: usize,
 }
 
 impl<D: Documents> Outbox<D> {
-    /// Runs [`Outbox::recover`] every `interval`, for ever; a failing step is logged and the next one tries again.
+    /// Delivers what is due every `interval`, for ever; a failing step is logged and the next one tries again.
     pub async fn run(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -42,15 +42,10 @@ impl<D: Documents> Outbox<D> {
         loop {
             ticks.tick().await;
             turns.mark();
-            match correlation::scope(correlation::fresh(), self.recover_marking(&turns)).await {
+            match correlation::scope(correlation::fresh(), self.recover(&turns)).await {
                 Ok(Recovered { due: 0, .. }) => {}
-                Ok(done) => {
-                    tracing::info!(
-                        due = done.due,
-                        delivered = done.delivered,
-                        given_up = done.given_up,
-                        "recovery step"
-                    );
+                Ok(Recovered { due, delivered, given_up }) => {
+                    tracing::info!(due, delivered, given_up, "recovery step");
                 }
                 Err(error) => tracing::warn!(error = crate::telemetry::chain(&error), "recovery step failed"),
             }
@@ -59,14 +54,7 @@ impl<D: Documents> Outbox<D> {
 
     /// Claims the messages that are due and delivers them. One that fails, as that of a document of a newer version does,
     /// is logged and comes due again.
-    ///
-    /// # Errors
-    /// The database's, while it claims.
-    pub async fn recover(&self) -> Result<Recovered, ApiError> {
-        self.recover_marking(&Turns::of("outbox step", LIMIT)).await
-    }
-
-    async fn recover_marking(&self, turns: &Turns) -> Result<Recovered, ApiError> {
+    async fn recover(&self, turns: &Turns) -> Result<Recovered, ApiError> {
         let claims = in_time(async { Ok(message::claim(&self.db, BATCH, self.limits.pending).await?) }).await?;
         let mut done = Recovered { due: claims.len(), ..Recovered::default() };
         let attempt = |claim: Claim| async move { (claim.document_id, in_time(self.resume(claim)).await) };

@@ -47,9 +47,9 @@ impl Content {
         base::sha256_hex(format!("{what} {} {identity}", coding.map_or("plain", Coding::name)))
     }
 
-    /// Counts what another process wrote, as it told.
-    pub fn count(self, told: Value) {
-        let written = serde_json::from_value::<Option<(Written, Duration)>>(told).ok().flatten();
+    /// Counts what another process wrote, by its own account.
+    pub fn count(self, outcome: Value) {
+        let written = serde_json::from_value::<Option<(Written, Duration)>>(outcome).ok().flatten();
         if let (Self::Document { format, .. }, Some((written, took))) = (self, written) {
             ::exports::metric::written(format, took, written);
         }
@@ -106,8 +106,8 @@ impl Order {
         let document = Document { provenance, columns, computed };
         let (_, note) = Note::of(&document).map_err(SpoolError::from)?;
         let written = spool::fill(&draft, &note, |out| content.write(&document, out))?;
-        let told = written.map(|written| (written, began.elapsed()));
-        serde_json::to_value(told).map_err(|error| FileFault::Fault(error.to_string()))
+        let outcome = written.map(|written| (written, began.elapsed()));
+        serde_json::to_value(outcome).map_err(|error| FileFault::Fault(error.to_string()))
     }
 }
 
@@ -243,18 +243,18 @@ mod tests {
         for content in [csv(None), csv(Some(Coding::Zstd)), Content::JsonRows] {
             let (key, draft) = (content.key("the same"), spool.draft("k"));
             let order = order(content, &draft.0);
-            let told = write_file(&order, rows.clone()).unwrap();
-            let counted: Option<(Written, Duration)> = serde_json::from_value(told).unwrap();
+            let outcome = write_file(&order, rows.clone()).unwrap();
+            let counted: Option<(Written, Duration)> = serde_json::from_value(outcome).unwrap();
             let is_document = content != Content::JsonRows;
             assert_eq!(counted.map(|(written, _)| written.rows), is_document.then_some(500));
-            let (whole, note) = spool.keep(&key, &draft).unwrap();
+            let (file, note) = spool.keep(&key, &draft).unwrap();
             let Note { provenance, columns } = serde_json::from_slice(&note).unwrap();
             assert_eq!(provenance.row_count, Some(500));
             let document = Document { provenance, columns, computed: Arc::new(Computed::new(rows.clone())) };
             let mut expected = Vec::new();
             content.write(&document, &mut expected).unwrap();
             let kept = std::fs::read(folder.path().join(&key)).unwrap();
-            assert!(whole.length == expected.len() as u64 && kept.starts_with(&expected), "{content:?}");
+            assert!(file.length == expected.len() as u64 && kept.starts_with(&expected), "{content:?}");
             keys.push(key);
         }
         keys.sort();

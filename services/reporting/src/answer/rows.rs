@@ -128,11 +128,11 @@ pub async fn computed(
     let (draft, (provenance, columns)) = (spool.draft(key), document::of_question(aggregator, question));
     let order = Order { draft: draft.0.clone(), content, provenance, columns };
     let order = serde_json::to_value(order).map_err(unexpected)?;
-    let told = match aggregator.reports().file(question, bounds, order).await? {
+    let outcome = match aggregator.reports().file(question, bounds, order).await? {
         Filed::Rows(result) => return Ok(Output::Rows(result)),
-        Filed::File(told) => told,
+        Filed::File(outcome) => outcome,
     };
-    content.count(told);
+    content.count(outcome);
     let (spool, key) = (spool.clone(), key.to_owned());
     let kept = tokio::task::spawn_blocking(move || spool.keep(&key, &draft)).await.map_err(|_| ReportError::Stopped)?;
     let (file, note) = kept.map_err(|error| fault(error.into()))?;

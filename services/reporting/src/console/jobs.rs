@@ -6,8 +6,10 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
-use form_urlencoded::Serializer;
-use kit::{error::ApiError, page::Cursor};
+use kit::{
+    error::ApiError,
+    page::{Limit, Page},
+};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -15,7 +17,7 @@ use super::{
     BASE,
     fault::Fault,
     guard::{Order, Visitor},
-    layout::{Frame, Room, token},
+    layout::{Frame, Room, older, token},
     query::Query,
     runs, show,
 };
@@ -26,7 +28,7 @@ use crate::{
 };
 
 /// Runs on one page.
-const LINES: i64 = 50;
+const LINES: Limit = Limit::of(50);
 
 /// Coming occurrences that are shown.
 const COMING: usize = 5;
@@ -137,10 +139,8 @@ pub(super) async fn one(
     let visitor = visitor.who_sees_operations()?;
     let entry = state.runner.registry().get(&name).map_err(AnswerError::from)?;
     let before = query.after::<(DateTime<Utc>, i64)>()?;
-    let mut rows = history::page(&state.pool, &name, before, LINES + 1).await.map_err(AnswerError::from)?;
-    let more = rows.len() > usize::try_from(LINES).unwrap_or_default();
-    rows.truncate(usize::try_from(LINES).unwrap_or_default());
-    let next = rows.last().filter(|_| more).map(|last| Cursor::encode(&(last.scheduled_for, last.id)));
+    let rows = history::page(&state.pool, &name, before, LINES.fetch()).await.map_err(AnswerError::from)?;
+    let Page { items: rows, next } = Page::of(rows, LINES, |last| (last.scheduled_for, last.id));
     let going = before.is_none() && rows.iter().any(|run| !run.status.has_ended());
     let content = html! {
         div.head {
@@ -155,10 +155,7 @@ pub(super) async fn one(
             h2 { "Runs" }
             @if rows.is_empty() { p.empty { "It has not run yet." } }
             @else { (history_table(&state, &rows)) }
-            @if let Some(next) = next {
-                @let query = Serializer::new(String::new()).append_pair("after", &next).finish();
-                nav.turn aria-label="Pages" { a.button rel="next" href={ "?" (query) } { "Older" } }
-            }
+            (older(next.as_deref()))
         }
     };
     let mut frame = Frame::new(&visitor, Room::Jobs, &name);

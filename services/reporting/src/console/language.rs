@@ -15,11 +15,11 @@ const POINT: [&str; 15] = [
     "es-sv", "es-us", "it-ch",
 ];
 
-/// The decimal mark of the language that the browser prefers; a point where it tells none.
+/// The decimal mark of the language that the browser prefers; a point where it names none.
 pub(super) fn decimal_mark(headers: &HeaderMap) -> DecimalMark {
-    let told = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Browsers list the preferred one first.
-    let tag = told.split([',', ';']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    let tag = accepted.split([',', ';']).next().unwrap_or_default().trim().to_ascii_lowercase();
     let language = tag.split('-').next().unwrap_or_default();
     let comma = COMMA.contains(&language) && !POINT.contains(&tag.as_str());
     if comma { DecimalMark::Comma } else { DecimalMark::Point }
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_first_language_and_its_country_decide() {
-        for (told, mark) in [
+        for (accepted, mark) in [
             ("fr-CA,fr;q=0.9,en;q=0.8", Comma),
             ("en-CA,fr;q=0.9", Point),
             ("de", Comma),
@@ -45,8 +45,8 @@ mod tests {
             ("", Point),
             (";,", Point),
         ] {
-            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(told))]);
-            assert_eq!(decimal_mark(&headers), mark, "{told}");
+            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(accepted))]);
+            assert_eq!(decimal_mark(&headers), mark, "{accepted}");
         }
         assert_eq!(decimal_mark(&HeaderMap::new()), Point);
     }

@@ -1,5 +1,6 @@
 //! The frame of every page: landmarks, navigation, who is signed in.
 
+use form_urlencoded::Serializer;
 use kit::problem::Problem;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -151,6 +152,16 @@ pub(super) fn mark() -> Markup {
 /// The token that makes a form ours.
 pub(super) fn token(visitor: &Visitor) -> Markup {
     html! { input type="hidden" name="form" value=(visitor.form_token); }
+}
+
+/// The way to the next page of a list.
+pub(super) fn older(next: Option<&str>) -> Markup {
+    html! {
+        @if let Some(next) = next {
+            @let query = Serializer::new(String::new()).append_pair("after", next).finish();
+            nav.turn aria-label="Pages" { a.button rel="next" href={ "?" (query) } { "Older" } }
+        }
+    }
 }
 
 /// A state in a word, with its colour: never the colour alone.

@@ -20,7 +20,7 @@ impl Query {
 
     /// The value of a name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.pairs().find(|(held, _)| *held == name).map(|(_, value)| value)
+        self.pairs().find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 
     /// All of it.

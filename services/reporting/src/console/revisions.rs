@@ -9,8 +9,10 @@ use axum::{
     response::Html,
 };
 use chrono::NaiveDate;
-use form_urlencoded::Serializer;
-use kit::{error::ApiError, page::Cursor};
+use kit::{
+    error::ApiError,
+    page::{Limit, Page},
+};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -18,14 +20,14 @@ use super::{
     BASE,
     fault::Fault,
     guard::Visitor,
-    layout::{Frame, Room, Tone, pill},
+    layout::{Frame, Room, Tone, older, pill},
     query::Query,
     show,
 };
 use crate::{State, answer::AnswerError};
 
 /// Revisions on one page.
-const LINES: i64 = 60;
+const LINES: Limit = Limit::of(60);
 
 /// The revisions of a report, the newest day first.
 pub(super) async fn page(
@@ -36,15 +38,13 @@ pub(super) async fn page(
 ) -> Result<Html<String>, Fault> {
     let day = self::day(&query)?;
     let before = query.after::<(NaiveDate, i32)>()?;
-    let found = publish::revisions(&state.pool, &name, day, before, LINES + 1).await.map_err(AnswerError::from)?;
+    let found = publish::revisions(&state.pool, &name, day, before, LINES.fetch()).await.map_err(AnswerError::from)?;
     let catalogue = state.aggregator.reports().catalogue();
     if found.is_empty() && catalogue.get(&name).is_none() {
         return Err(ApiError::not_found(format!("report `{name}`")).into());
     }
     let title = title(&catalogue, &name);
-    let more = found.len() > usize::try_from(LINES).unwrap_or_default();
-    let shown = &found[..found.len().min(usize::try_from(LINES).unwrap_or_default())];
-    let next = shown.last().filter(|_| more).map(|last| Cursor::encode(&(last.business_day, last.revision)));
+    let Page { items: shown, next } = Page::of(found, LINES, |last| (last.business_day, last.revision));
     let content = html! {
         div.head {
             nav.crumbs aria-label="Where this is" { a href={ (BASE) "/reports" } { "Reports" } a href={ (BASE) "/reports/" (name) } { (title) } }
@@ -71,13 +71,10 @@ pub(super) async fn page(
                             th scope="col" { "Published" } th.n scope="col" { "Rows" } th scope="col" { "Why" } th scope="col" { "Compare" }
                         }
                     }
-                    tbody { @for revision in shown { (line(&state, &name, revision)) } }
+                    tbody { @for revision in &shown { (line(&state, &name, revision)) } }
                 }
             }
-            @if let Some(next) = next {
-                @let query = Serializer::new(String::new()).append_pair("after", &next).finish();
-                nav.turn aria-label="Pages" { a.button rel="next" href={ "?" (query) } { "Older" } }
-            }
+            (older(next.as_deref()))
         }
     };
     Ok(Html(Frame::new(&visitor, Room::Reports, &format!("{title}: revisions")).page(&content).into_string()))

@@ -27,7 +27,7 @@ use crate::metric;
 const MAX_LINES: usize = 500;
 /// How far a till's clock may run ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
-/// What is told within this time happens now: the till asks before the goods leave.
+/// What is sent within this time happens now: the till asks before the goods leave.
 const JUST_NOW: TimeDelta = TimeDelta::minutes(1);
 
 /// Goods that leave a store.
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_till_was_offline_where_it_says_what_it_charged_a_minute_ago_or_earlier() {
-        let told = |prices: &[Option<i64>], age| {
+        let offline_at = |prices: &[Option<i64>], age| {
             let lines = prices
                 .iter()
                 .map(|price| serde_json::json!({"product_id": 1, "quantity": 1, "unit_price_cents": price}));
@@ -215,14 +215,14 @@ mod tests {
         for (age, offline) in
             [(TimeDelta::seconds(59), false), (TimeDelta::minutes(4), true), (TimeDelta::days(30), true)]
         {
-            assert_eq!(told(&[Some(900), Some(1)], age), Ok(offline), "{age}");
-            assert_eq!(told(&[None, None], age), Ok(false), "{age}");
+            assert_eq!(offline_at(&[Some(900), Some(1)], age), Ok(offline), "{age}");
+            assert_eq!(offline_at(&[None, None], age), Ok(false), "{age}");
         }
         let old = TimeDelta::days(31);
-        assert_eq!(told(&[Some(900), Some(1)], old), Err("occurred_at".to_owned()));
-        assert_eq!(told(&[Some(900), None], old), Err("occurred_at".to_owned()));
-        assert_eq!(told(&[Some(900), None], TimeDelta::hours(1)), Err("lines[1].unit_price_cents".to_owned()));
-        assert_eq!(told(&[Some(900), None], TimeDelta::zero()), Ok(false));
-        assert_eq!(told(&[None], old), Ok(false), "without prices there is nothing that was charged");
+        assert_eq!(offline_at(&[Some(900), Some(1)], old), Err("occurred_at".to_owned()));
+        assert_eq!(offline_at(&[Some(900), None], old), Err("occurred_at".to_owned()));
+        assert_eq!(offline_at(&[Some(900), None], TimeDelta::hours(1)), Err("lines[1].unit_price_cents".to_owned()));
+        assert_eq!(offline_at(&[Some(900), None], TimeDelta::zero()), Ok(false));
+        assert_eq!(offline_at(&[None], old), Ok(false), "without prices there is nothing that was charged");
     }
 }

@@ -107,12 +107,12 @@ impl Sales {
         .fetch_all(&mut **tx)
         .await?;
         let last = documents.first().map(|document| document.id);
-        let mut stay = held(tx, &documents).await?;
+        let mut stay = returned(tx, &documents).await?;
         documents.retain(|document| !stay.contains_key(&document.id));
         let originals = originals(tx, &documents, &mut stay).await?;
         documents.retain(|document| !stay.contains_key(&document.id));
-        let gone: Vec<SaleId> = documents.iter().map(|document| document.id).collect();
-        sqlx::query!("UPDATE sales SET deleted = true, replaces = NULL WHERE id = ANY($1)", &gone as _)
+        let ids: Vec<SaleId> = documents.iter().map(|document| document.id).collect();
+        sqlx::query!("UPDATE sales SET deleted = true, replaces = NULL WHERE id = ANY($1)", &ids as _)
             .execute(&mut **tx)
             .await?;
         let (corrected, earlier): (Vec<SaleId>, Vec<SaleId>) =
@@ -142,8 +142,8 @@ impl Sales {
 }
 
 /// The documents that stay because of their returns, with the reason: these give back what was not there before.
-async fn held(tx: &mut PgTransaction<'_>, documents: &[Document]) -> Result<BTreeMap<SaleId, String>, ApiError> {
-    let held: Vec<(SaleId, String, bool)> = sqlx::query_as(
+async fn returned(tx: &mut PgTransaction<'_>, documents: &[Document]) -> Result<BTreeMap<SaleId, String>, ApiError> {
+    let returned: Vec<(SaleId, String, bool)> = sqlx::query_as(
         "SELECT d.id, min(r.reference), b.id IS NOT NULL FROM sales d LEFT JOIN sales b ON b.id = d.replaces \
          JOIN (SELECT r.original_sale_id, l.product_id, min(r.reference) AS reference, -sum(l.quantity) AS pieces, \
                  -sum(l.net_cents) AS cents, min(r.occurred_at) AS first_at \
@@ -159,11 +159,11 @@ async fn held(tx: &mut PgTransaction<'_>, documents: &[Document]) -> Result<BTre
     .fetch_all(&mut **tx)
     .await?;
     let names: HashMap<SaleId, &str> = documents.iter().map(|it| (it.id, it.reference.as_str())).collect();
-    let reason = |(id, held_by, corrected): (SaleId, String, bool)| {
+    let reason = |(id, back, corrected): (SaleId, String, bool)| {
         let why = if corrected { "would no longer fit what it was before" } else { "returns goods of it" };
-        (id, format!("{} stays: {held_by} {why}", names.get(&id).copied().unwrap_or_default()))
+        (id, format!("{} stays: {back} {why}", names.get(&id).copied().unwrap_or_default()))
     };
-    Ok(held.into_iter().map(reason).collect())
+    Ok(returned.into_iter().map(reason).collect())
 }
 
 /// What a document gives back of a sale, line by line of a product.

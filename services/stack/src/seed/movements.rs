@@ -29,7 +29,7 @@ pub(super) struct Movement {
 /// Pieces on hand of a product at a location: SKU, location code, count.
 pub(super) type Count = (String, String, i64);
 
-/// What a location sold of a product: days, with pieces gone (or come back: negative).
+/// What a location sold of a product: days, with pieces that left (or come back: negative).
 type Ledger = BTreeMap<(u32, u32), Vec<(NaiveDate, i64)>>;
 
 /// The place of the warehouse among the locations.
@@ -48,8 +48,8 @@ pub(super) fn history(
         let store = &company.stores[document.store as usize];
         let sign = if document.original.is_some() { 1 } else { -1 };
         for line in &document.lines {
-            let gone = ledger.entry((document.store, line.product)).or_default();
-            gone.push((document.day, -sign * line.quantity));
+            let outflow = ledger.entry((document.store, line.product)).or_default();
+            outflow.push((document.day, -sign * line.quantity));
             movements.push(Movement {
                 reference: document.reference.clone(),
                 reason: if document.original.is_some() { "return" } else { "sale" },
@@ -90,11 +90,11 @@ fn goods_in(company: &Company, plan: &Plan, ledger: &mut Ledger, movements: &mut
         for place in (0..plan.stores).chain([AT_WAREHOUSE]) {
             let store = company.stores.get(place as usize);
             let (code, zone) = store.map_or((WAREHOUSE, company.zone), |store| (store.code.as_str(), store.zone));
-            let gone = ledger.remove(&(place, product.index)).unwrap_or_default();
+            let outflow = ledger.remove(&(place, product.index)).unwrap_or_default();
             let (first, last) = plan.span(zone);
             let sold_out = place == 0 && product.index == SOLD_OUT.0;
-            let weeks = if sold_out { BTreeMap::new() } else { weeks(&gone, last) };
-            let opening = opening(plan, product.index, place, &gone, &weeks, sold_out);
+            let weeks = if sold_out { BTreeMap::new() } else { weeks(&outflow, last) };
+            let opening = opening(plan, product.index, place, &outflow, &weeks, sold_out);
             let mut deliver = |day: NaiveDate, quantity: i64| {
                 movements.push(Movement {
                     reference: format!("goods-in-{code}-{}", day.format("%Y%m%d")),
@@ -112,7 +112,7 @@ fn goods_in(company: &Company, plan: &Plan, ledger: &mut Ledger, movements: &mut
             for (monday, quantity) in &weeks {
                 deliver(*monday, *quantity);
             }
-            let left = opening + weeks.values().sum::<i64>() - gone.iter().map(|(_, pieces)| pieces).sum::<i64>();
+            let left = opening + weeks.values().sum::<i64>() - outflow.iter().map(|(_, pieces)| pieces).sum::<i64>();
             stock.push((product.sku.clone(), code.to_owned(), left));
         }
     }
@@ -120,9 +120,9 @@ fn goods_in(company: &Company, plan: &Plan, ledger: &mut Ledger, movements: &mut
 }
 
 /// What each Monday brings: the pieces that went in the seven days before it.
-fn weeks(gone: &[(NaiveDate, i64)], last: NaiveDate) -> BTreeMap<NaiveDate, i64> {
+fn weeks(outflow: &[(NaiveDate, i64)], last: NaiveDate) -> BTreeMap<NaiveDate, i64> {
     let mut weeks = BTreeMap::new();
-    for (day, pieces) in gone {
+    for (day, pieces) in outflow {
         let monday = day.week(Weekday::Mon).last_day().succ_opt().unwrap_or(*day);
         if monday <= last {
             *weeks.entry(monday).or_insert(0) += pieces;
@@ -137,16 +137,16 @@ fn opening(
     plan: &Plan,
     product: u32,
     place: u32,
-    gone: &[(NaiveDate, i64)],
+    outflow: &[(NaiveDate, i64)],
     weeks: &BTreeMap<NaiveDate, i64>,
     sold_out: bool,
 ) -> i64 {
     if sold_out {
         // Exactly what was sold: the shelf is empty at the end.
-        return gone.iter().map(|(_, pieces)| pieces).sum::<i64>().max(0);
+        return outflow.iter().map(|(_, pieces)| pieces).sum::<i64>().max(0);
     }
     let mut flow: BTreeMap<NaiveDate, i64> = BTreeMap::new();
-    for (day, pieces) in gone {
+    for (day, pieces) in outflow {
         // A piece that comes back in the evening cannot have been sold again in the morning.
         *flow.entry(*day).or_insert(0) -= (*pieces).max(0);
         if let Some(next) = day.succ_opt() {

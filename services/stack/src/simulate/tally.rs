@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn availability_is_told_by_service() {
+    fn availability_is_shown_by_service() {
         let mut tally = Tally::default();
         tally.service("/retail/api/v1/sales").asked = 8;
         tally.service("/inventory/api/v1/products").asked = 3;
         tally.service("/retail/api/v1/stores").failed.insert(("sale", "503".to_owned()), 1);
-        let told = tally.availability();
-        assert!(told.contains("inventory  100.000 % available: 3 of 3 requests\n"), "{told}");
-        assert!(told.contains("retail      87.500 % available: 7 of 8 requests\n"), "{told}");
+        let shown = tally.availability();
+        assert!(shown.contains("inventory  100.000 % available: 3 of 3 requests\n"), "{shown}");
+        assert!(shown.contains("retail      87.500 % available: 7 of 8 requests\n"), "{shown}");
         assert_eq!(tally.json()["services"]["retail"], json!({"asked": 8, "available_percent": 87.5}));
     }
 }

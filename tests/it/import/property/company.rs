@@ -1,5 +1,5 @@
-//! A whole company, told to two systems: plainly to the one; in any order, split and shape to the other, whose services are
-//! killed while they import, and which is then told otherwise. What is stored is equal, and so is every report.
+//! A whole company, sent to two systems: plainly to the one; in any order, split and shape to the other, whose services are
+//! killed while they import, and to which corrections are sent then. What is stored is equal, and so is every report.
 
 use std::collections::BTreeMap;
 
@@ -10,49 +10,49 @@ use reqwest::Method;
 use serde_json::Value;
 use system_tests::{Stack, campaign, runs, seed, wait_until};
 
-use super::file::{Document, Row, Shape, Teller, send, text};
+use super::file::{Document, Row, Sender, Shape, send, text};
 use super::movements::Movement;
 use super::orders::Order;
 use super::refunds::Refund;
 use super::tickets::Ticket;
-use super::{PRODUCTS, correct_one, len, of_report, split, stored, tell_plainly, withdraw};
+use super::{PRODUCTS, correct_one, len, of_report, send_plainly, split, stored, withdraw};
 use crate::shop::{PATIENCE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_report_is_the_same_however_a_company_is_told_and_killed_meanwhile() {
+async fn every_report_is_the_same_however_a_company_is_sent_and_killed_meanwhile() {
     let mut random = StdRng::seed_from_u64(seed());
-    let (plain, mut told) = tokio::join!(Stack::start(), Stack::start());
-    let shops = [open(&plain).await, open(&told).await];
+    let (plain, mut mixed) = tokio::join!(Stack::start(), Stack::start());
+    let shops = [open(&plain).await, open(&mixed).await];
     for case in 0..campaign(1, 20) {
-        let [first, second] = shops.each_ref().map(|shop| Teller { shop, prefix: format!("H{case}") });
-        each::<Ticket>(&plain, &first, &mut told, &second, &mut random).await;
-        each::<Order>(&plain, &first, &mut told, &second, &mut random).await;
-        each::<Refund>(&plain, &first, &mut told, &second, &mut random).await;
-        each::<Movement>(&plain, &first, &mut told, &second, &mut random).await;
-        equal(&plain, &told, &format!("case {case}")).await;
+        let [first, second] = shops.each_ref().map(|shop| Sender { shop, prefix: format!("H{case}") });
+        each::<Ticket>(&plain, &first, &mut mixed, &second, &mut random).await;
+        each::<Order>(&plain, &first, &mut mixed, &second, &mut random).await;
+        each::<Refund>(&plain, &first, &mut mixed, &second, &mut random).await;
+        each::<Movement>(&plain, &first, &mut mixed, &second, &mut random).await;
+        equal(&plain, &mixed, &format!("case {case}")).await;
 
-        // What was read already is withdrawn and corrected; the other system is told what comes of it, and nothing else.
-        let [first, second] = shops.each_ref().map(|shop| Teller { shop, prefix: format!("C{case}") });
-        let tickets = Changed::<Ticket>::tell(&second, &mut random).await;
-        let orders = Changed::<Order>::tell(&second, &mut random).await;
-        let refunds = Changed::<Refund>::tell(&second, &mut random).await;
-        let movements = Changed::<Movement>::tell(&second, &mut random).await;
-        runs::poll_all(&told).await;
+        // What was read already is withdrawn and corrected; the other system is sent what comes of it, and nothing else.
+        let [first, second] = shops.each_ref().map(|shop| Sender { shop, prefix: format!("C{case}") });
+        let tickets = Changed::<Ticket>::send(&second, &mut random).await;
+        let orders = Changed::<Order>::send(&second, &mut random).await;
+        let refunds = Changed::<Refund>::send(&second, &mut random).await;
+        let movements = Changed::<Movement>::send(&second, &mut random).await;
+        runs::poll_all(&mixed).await;
         tickets.change(&first, &second, &mut random).await;
         orders.change(&first, &second, &mut random).await;
         refunds.change(&first, &second, &mut random).await;
         movements.change(&first, &second, &mut random).await;
-        same::<Ticket>(&plain, &first, &told, &second).await;
-        same::<Order>(&plain, &first, &told, &second).await;
-        same::<Refund>(&plain, &first, &told, &second).await;
-        same::<Movement>(&plain, &first, &told, &second).await;
-        equal(&plain, &told, &format!("case {case}, changed")).await;
+        same::<Ticket>(&plain, &first, &mixed, &second).await;
+        same::<Order>(&plain, &first, &mixed, &second).await;
+        same::<Refund>(&plain, &first, &mixed, &second).await;
+        same::<Movement>(&plain, &first, &mixed, &second).await;
+        equal(&plain, &mixed, &format!("case {case}, changed")).await;
     }
 }
 
 /// Polls both systems: every report is the same.
-async fn equal(plain: &Stack, told: &Stack, what: &str) {
-    let (expected, found) = (reports(plain).await, reports(told).await);
+async fn equal(plain: &Stack, mixed: &Stack, what: &str) {
+    let (expected, found) = (reports(plain).await, reports(mixed).await);
     assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
     for (name, rows) in &expected {
         assert_eq!(&found[name], rows, "{what}: {name}");
@@ -70,37 +70,37 @@ struct Changed<D> {
 }
 
 impl<D: Document> Changed<D> {
-    async fn tell(teller: &Teller<'_>, random: &mut StdRng) -> Self {
-        D::precede(teller).await;
+    async fn send(sender: &Sender<'_>, random: &mut StdRng) -> Self {
+        D::precede(sender).await;
         let mut documents = D::history(random);
         // What depends on another stands behind it.
         let gone = documents.split_off(documents.len() / 2);
         let mut import = Value::Null;
         for documents in [&documents, &gone] {
             let shape = Shape::any(random);
-            let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(teller, shape)).collect();
-            let report = send::<D>(teller, &rows, shape, "", random).await;
+            let rows: Vec<Row> = documents.iter().flat_map(|document| document.rows(sender, shape)).collect();
+            let report = send::<D>(sender, &rows, shape, "", random).await;
             assert_eq!(of_report(&report)[1], len(&rows), "{report}");
             import = report["id"].clone();
         }
-        let correction = correct_one(teller, &mut [documents.as_slice(), &gone].concat(), random).await;
+        let correction = correct_one(sender, &mut [documents.as_slice(), &gone].concat(), random).await;
         Self { imports: [import, correction], documents }
     }
 
-    async fn change(mut self, first: &Teller<'_>, second: &Teller<'_>, random: &mut StdRng) {
+    async fn change(mut self, first: &Sender<'_>, second: &Sender<'_>, random: &mut StdRng) {
         self.imports.shuffle(random);
         for import in &self.imports {
             withdraw::<D>(second.shop, import).await;
         }
         correct_one(second, &mut self.documents, random).await;
-        tell_plainly(first, &self.documents, random).await;
+        send_plainly(first, &self.documents, random).await;
     }
 }
 
 /// The same is stored in both systems.
-async fn same<D: Document>(plain: &Stack, first: &Teller<'_>, told: &Stack, second: &Teller<'_>) {
+async fn same<D: Document>(plain: &Stack, first: &Sender<'_>, mixed: &Stack, second: &Sender<'_>) {
     let expected = stored::<D>(first, &plain.pool(D::DATABASE).await).await;
-    assert_eq!(stored::<D>(second, &told.pool(D::DATABASE).await).await, expected);
+    assert_eq!(stored::<D>(second, &mixed.pool(D::DATABASE).await).await, expected);
 }
 
 /// The same company in either system, with the same ids.
@@ -112,34 +112,34 @@ async fn open(stack: &Stack) -> Shop {
 
 async fn each<D: Document>(
     plain: &Stack,
-    first: &Teller<'_>,
-    told: &mut Stack,
-    second: &Teller<'_>,
+    first: &Sender<'_>,
+    mixed: &mut Stack,
+    second: &Sender<'_>,
     random: &mut StdRng,
 ) {
     let documents = D::history(random);
-    tell_plainly(first, &documents, random).await;
+    send_plainly(first, &documents, random).await;
     D::precede(second).await;
     for (shape, rows) in split(second, &documents, random) {
-        kill_while_it_imports::<D>(told, second, &text(&rows, shape, random), shape, random).await;
+        kill_while_it_imports::<D>(mixed, second, &text(&rows, shape, random), shape, random).await;
         let report = send::<D>(second, &rows, shape, "", random).await;
         let [all, applied, unchanged, refused] = of_report(&report);
         assert_eq!((all, applied + unchanged, refused), (len(&rows), len(&rows), 0), "{report}");
     }
-    same::<D>(plain, first, told, second).await;
+    same::<D>(plain, first, mixed, second).await;
 }
 
 /// Kills the service at some moment: after so many questions to its database.
 async fn kill_while_it_imports<D: Document>(
     stack: &mut Stack,
-    teller: &Teller<'_>,
+    sender: &Sender<'_>,
     body: &str,
     shape: Shape,
     random: &mut StdRng,
 ) {
     let (pool, service) = (stack.pool(D::DATABASE).await, D::SERVICE);
     let kind = if shape.ndjson { "application/x-ndjson" } else { "text/csv" };
-    let call = teller.shop.backoffice.call(Method::POST, D::PATH).header("content-type", kind);
+    let call = sender.shop.backoffice.call(Method::POST, D::PATH).header("content-type", kind);
     let sending = tokio::spawn(call.body(body.to_owned()).try_send());
     for _ in 0..random.random_range(0..40) {
         sqlx::query("SELECT count(*) FROM import_rows").execute(&pool).await.unwrap();

@@ -1,5 +1,5 @@
-//! Counts: several rows of one product at one place add up, however they are told; and what is on hand is the last count
-//! and what moved after it, in whatever order the two are told.
+//! Counts: several rows of one product at one place add up, however they are sent; and what is on hand is the last count
+//! and what moved after it, in whatever order the two are sent.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
@@ -13,9 +13,9 @@ use super::{PRODUCTS, len, of_report};
 use crate::shop::{Shop, shared_services};
 
 #[tokio::test]
-async fn counts_are_the_same_however_they_are_told() {
+async fn counts_are_the_same_however_they_are_sent() {
     let stack = shared_services().await;
-    let (plain, told) = (Shop::open(stack, PRODUCTS, 0).await, Shop::open(stack, PRODUCTS, 0).await);
+    let (plain, mixed) = (Shop::open(stack, PRODUCTS, 0).await, Shop::open(stack, PRODUCTS, 0).await);
     let mut random = StdRng::seed_from_u64(seed());
     for case in 0..campaign(6, 500) {
         let counted: Vec<i64> = (0..PRODUCTS).map(|_| random.random_range(0..500)).collect();
@@ -28,19 +28,19 @@ async fn counts_are_the_same_however_they_are_told() {
             let mut rest = *whole;
             for _ in 0..random.random_range(0..3) {
                 let shelf = random.random_range(0..=rest);
-                rows.push(row(&told, product, shelf));
+                rows.push(row(&mixed, product, shelf));
                 rest -= shelf;
             }
-            rows.push(row(&told, product, rest));
+            rows.push(row(&mixed, product, rest));
         }
         rows.shuffle(&mut random);
         let shape = Shape::any(&mut random);
-        let report = send(&told, &rows, shape, &mut random).await;
+        let report = send(&mixed, &rows, shape, &mut random).await;
         assert_eq!(of_report(&report)[3], 0, "case {case}: {report}");
-        assert_eq!(on_hand(&told).await, counted, "case {case}");
+        assert_eq!(on_hand(&mixed).await, counted, "case {case}");
         assert_eq!(on_hand(&plain).await, counted, "case {case}");
         rows.shuffle(&mut random);
-        let report = send(&told, &rows, shape, &mut random).await;
+        let report = send(&mixed, &rows, shape, &mut random).await;
         assert_eq!(of_report(&report), [len(&rows), 0, len(&rows), 0], "case {case}: {report}");
     }
 }
@@ -53,7 +53,7 @@ enum Event {
 }
 
 #[tokio::test]
-async fn on_hand_is_the_last_count_and_what_moved_after_it_in_whatever_order_they_are_told() {
+async fn on_hand_is_the_last_count_and_what_moved_after_it_in_whatever_order_they_are_sent() {
     const OPENING: i64 = 1_000;
     let stack = shared_services().await;
     let mut random = StdRng::seed_from_u64(seed());

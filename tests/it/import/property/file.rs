@@ -40,15 +40,15 @@ pub(super) trait Document: Clone {
 
     /// What must be there before the first document.
     async fn prepare(_: &Shop) {}
-    /// What must be there before a teller's first document.
-    async fn precede(_: &Teller<'_>) {}
+    /// What must be there before a sender's first document.
+    async fn precede(_: &Sender<'_>) {}
     fn history(random: &mut StdRng) -> Vec<Self>;
     fn name(&self) -> &str;
     /// The document that this one depends on.
     fn original(&self) -> Option<&str> {
         None
     }
-    fn rows(&self, teller: &Teller<'_>, shape: Shape) -> Vec<Row>;
+    fn rows(&self, sender: &Sender<'_>, shape: Shape) -> Vec<Row>;
     fn stored_rows(&self) -> usize {
         1
     }
@@ -94,12 +94,12 @@ impl Shape {
 }
 
 /// A company, and the names that a case gives to its documents.
-pub(super) struct Teller<'a> {
+pub(super) struct Sender<'a> {
     pub(super) shop: &'a Shop,
     pub(super) prefix: String,
 }
 
-impl Teller<'_> {
+impl Sender<'_> {
     pub(super) fn named(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
     }
@@ -117,8 +117,8 @@ pub(super) fn text(rows: &[Row], shape: Shape, random: &mut StdRng) -> String {
         if shape.ndjson {
             let member = |at: &usize| {
                 let (name, value) = &row[*at];
-                let told = if WHOLE.contains(name) { json!(value.parse::<i64>().ok()) } else { json!(value) };
-                ((*name).to_owned(), told)
+                let value = if WHOLE.contains(name) { json!(value.parse::<i64>().ok()) } else { json!(value) };
+                ((*name).to_owned(), value)
             };
             Value::Object(order.iter().map(member).collect::<Map<_, _>>()).to_string()
         } else {
@@ -134,13 +134,13 @@ pub(super) fn text(rows: &[Row], shape: Shape, random: &mut StdRng) -> String {
 
 /// Writes rows as a file and sends it.
 pub(super) async fn send<D: Document>(
-    teller: &Teller<'_>,
+    sender: &Sender<'_>,
     rows: &[Row],
     shape: Shape,
     query: &str,
     random: &mut StdRng,
 ) -> Value {
-    post(teller.shop, &format!("{}{query}", D::PATH), shape, text(rows, shape, random)).await
+    post(sender.shop, &format!("{}{query}", D::PATH), shape, text(rows, shape, random)).await
 }
 
 /// Sends a file; waits where another import runs.

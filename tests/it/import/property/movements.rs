@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use super::PRODUCTS;
-use super::file::{Document, Row, Shape, Teller};
+use super::file::{Document, Row, Sender, Shape};
 
 #[derive(Debug, Clone)]
 pub(super) struct Movement {
@@ -47,13 +47,13 @@ impl Document for Movement {
         &self.name
     }
 
-    fn rows(&self, teller: &Teller<'_>, shape: Shape) -> Vec<Row> {
+    fn rows(&self, sender: &Sender<'_>, shape: Shape) -> Vec<Row> {
         let row = |(product, quantity): &(usize, i64)| {
             vec![
-                ("reference", teller.named(&self.name)),
+                ("reference", sender.named(&self.name)),
                 ("reason", self.reason.to_owned()),
-                ("sku", teller.sku(*product)),
-                ("location_code", teller.shop.code.clone()),
+                ("sku", sender.sku(*product)),
+                ("location_code", sender.shop.code.clone()),
                 ("quantity", quantity.to_string()),
                 ("occurred_at", shape.moment(self.minute)),
                 ("time_zone", "America/New_York".to_owned()),

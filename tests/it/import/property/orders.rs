@@ -3,7 +3,7 @@
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::file::{Document, Row, Shape, Teller};
+use super::file::{Document, Row, Sender, Shape};
 use super::tickets::Line;
 use crate::shop::Shop;
 
@@ -94,11 +94,11 @@ impl Document for Order {
         &self.name
     }
 
-    fn rows(&self, teller: &Teller<'_>, shape: Shape) -> Vec<Row> {
-        let told = |(at, line): (usize, &Line)| {
+    fn rows(&self, sender: &Sender<'_>, shape: Shape) -> Vec<Row> {
+        let row = |(at, line): (usize, &Line)| {
             let mut row: Row = vec![
-                ("reference", teller.named(&self.name)),
-                ("customer_reference", format!("{}-C{}", teller.shop.code, self.customer)),
+                ("reference", sender.named(&self.name)),
+                ("customer_reference", format!("{}-C{}", sender.shop.code, self.customer)),
                 ("status", STATUSES[self.status].to_owned()),
                 ("payment_status", if self.paid { "paid" } else { "pending" }.to_owned()),
                 ("occurred_at", shape.moment(self.minute)),
@@ -108,10 +108,10 @@ impl Document for Order {
                 ("delivered_at", self.step(shape, 3, 4..=4)),
                 ("cancelled_at", self.step(shape, 1, 5..=5)),
             ];
-            row.extend(line.row(at, teller, shape));
+            row.extend(line.row(at, sender, shape));
             row
         };
-        self.lines.iter().enumerate().map(told).collect()
+        self.lines.iter().enumerate().map(row).collect()
     }
 
     fn correct(&mut self, _: bool) {

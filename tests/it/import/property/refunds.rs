@@ -3,7 +3,7 @@
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::file::{Document, Row, Shape, Teller, post};
+use super::file::{Document, Row, Sender, Shape, post};
 use super::of_report;
 use super::orders::Order;
 use crate::shop::Shop;
@@ -76,20 +76,20 @@ impl Document for Refund {
         Order::prepare(shop).await;
     }
 
-    async fn precede(teller: &Teller<'_>) {
+    async fn precede(sender: &Sender<'_>) {
         let mut file = "reference,customer_reference,status,payment_status,occurred_at,time_zone,line_no,sku,quantity,\
                         unit_price_cents,discount_cents\n"
             .to_owned();
         for (order, line) in (0..ORDERS).flat_map(|order| (0..LINES).map(move |line| (order, line))) {
-            let (name, customer) = (teller.named(&format!("W{order}")), format!("{}-C0", teller.shop.code));
-            let (at, sku) = (Shape::PLAIN.moment(0), teller.sku(line));
+            let (name, customer) = (sender.named(&format!("W{order}")), format!("{}-C0", sender.shop.code));
+            let (at, sku) = (Shape::PLAIN.moment(0), sender.sku(line));
             let (number, discount) = (line + 1, PIECES * (1_000 - PAID));
             let row = format!(
                 "{name},{customer},delivered,paid,{at},America/New_York,{number},{sku},{PIECES},1000,{discount}"
             );
             file.push_str(&(row + "\n"));
         }
-        let report = post(teller.shop, Order::PATH, Shape::PLAIN, file).await;
+        let report = post(sender.shop, Order::PATH, Shape::PLAIN, file).await;
         assert_eq!(of_report(&report)[3], 0, "{report}");
     }
 
@@ -112,18 +112,18 @@ impl Document for Refund {
         &self.name
     }
 
-    fn rows(&self, teller: &Teller<'_>, shape: Shape) -> Vec<Row> {
+    fn rows(&self, sender: &Sender<'_>, shape: Shape) -> Vec<Row> {
         let row = |(at, back): (usize, &Back)| {
             let (column, amount) = shape.money("amount_cents", "amount", back.cents.unwrap_or_default());
             let amount = if back.cents.is_some() { amount } else { String::new() };
             vec![
-                ("reference", teller.named(&self.name)),
-                ("order_reference", teller.named(&format!("W{}", self.order))),
+                ("reference", sender.named(&self.name)),
+                ("order_reference", sender.named(&format!("W{}", self.order))),
                 ("occurred_at", shape.moment(self.minute)),
                 ("time_zone", "America/New_York".to_owned()),
                 ("line_no", (at + 1).to_string()),
                 if shape.by_sku {
-                    ("sku", teller.sku(back.line))
+                    ("sku", sender.sku(back.line))
                 } else {
                     ("order_line_no", (back.line + 1).to_string())
                 },

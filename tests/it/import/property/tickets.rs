@@ -4,7 +4,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use super::PRODUCTS;
-use super::file::{Document, Row, Shape, Teller};
+use super::file::{Document, Row, Sender, Shape};
 
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -22,17 +22,17 @@ impl Line {
     }
 
     /// The columns that lines of tickets and of orders have alike.
-    pub(super) fn row(&self, at: usize, teller: &Teller<'_>, shape: Shape) -> Row {
+    pub(super) fn row(&self, at: usize, sender: &Sender<'_>, shape: Shape) -> Row {
         let mut row: Row = vec![
             ("line_no", (at + 1).to_string()),
-            ("sku", teller.sku(self.product)),
+            ("sku", sender.sku(self.product)),
             ("quantity", self.quantity.to_string()),
             shape.money("unit_price_cents", "unit_price", self.price),
             shape.money("unit_cost_cents", "unit_cost", self.price.max(0) / 2),
             shape.money("discount_cents", "discount", self.discount),
         ];
         if !shape.by_sku {
-            row.push(("product_id", teller.shop.products[self.product].to_string()));
+            row.push(("product_id", sender.shop.products[self.product].to_string()));
         }
         row
     }
@@ -129,22 +129,22 @@ impl Document for Ticket {
         self.original.as_deref()
     }
 
-    fn rows(&self, teller: &Teller<'_>, shape: Shape) -> Vec<Row> {
-        let told = |(at, line): (usize, &Line)| {
-            let original = self.original.as_ref().map(|it| teller.named(it)).unwrap_or_default();
+    fn rows(&self, sender: &Sender<'_>, shape: Shape) -> Vec<Row> {
+        let row = |(at, line): (usize, &Line)| {
+            let original = self.original.as_ref().map(|it| sender.named(it)).unwrap_or_default();
             let mut row: Row = vec![
-                ("reference", teller.named(&self.name)),
+                ("reference", sender.named(&self.name)),
                 ("kind", self.kind.to_owned()),
-                ("store_code", teller.shop.code.clone()),
+                ("store_code", sender.shop.code.clone()),
                 ("register_number", self.register.to_string()),
                 ("occurred_at", shape.moment(self.minute)),
                 ("original_reference", original),
                 shape.money("ticket_discount_cents", "ticket_discount", self.ticket_discount),
             ];
-            row.extend(line.row(at, teller, shape));
+            row.extend(line.row(at, sender, shape));
             row
         };
-        self.lines.iter().enumerate().map(told).collect()
+        self.lines.iter().enumerate().map(row).collect()
     }
 
     fn correct(&mut self, is_returned: bool) {

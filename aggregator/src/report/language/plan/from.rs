@@ -166,10 +166,10 @@ impl Planner {
             (self.fresh.name(), self.fresh.name(), self.fresh.name(), self.fresh.name());
         // Read once: a second reading might number the rows otherwise.
         let left = left.with_row_index(row.clone(), None).cache();
-        let held = || right.columns.iter().map(|column| col(column.held.clone()));
+        let of_right = || right.columns.iter().map(|column| col(column.frame_name.clone()));
         if kind == Kind::Left {
             let pairs = matched(left.clone(), right.frame.clone(), keys.0, keys.1).filter(rest);
-            let pairs = pairs.select(held().chain([col(row.clone()).alias(of_row.clone())]).collect::<Vec<_>>());
+            let pairs = pairs.select(of_right().chain([col(row.clone()).alias(of_row.clone())]).collect::<Vec<_>>());
             return joined(left, pairs, vec![col(row)], vec![col(of_row)], JoinType::Left);
         }
         let right = right.frame.clone().with_row_index(other.clone(), None).cache();
@@ -181,13 +181,13 @@ impl Planner {
 
     /// The right side with names in its frame that the left has not.
     pub(super) fn apart(&self, left: &Scope, mut right: Scope) -> Scope {
-        let taken = |name: &PlSmallStr| left.columns.iter().any(|column| column.held == *name);
+        let taken = |name: &PlSmallStr| left.columns.iter().any(|column| column.frame_name == *name);
         let mut names = Vec::with_capacity(right.columns.len());
         for column in &mut right.columns {
-            let old = column.held.clone();
+            let old = column.frame_name.clone();
             if taken(&old) {
-                column.held = self.fresh.name();
-                names.push(col(old).alias(column.held.clone()));
+                column.frame_name = self.fresh.name();
+                names.push(col(old).alias(column.frame_name.clone()));
             } else {
                 names.push(col(old));
             }

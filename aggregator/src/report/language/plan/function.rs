@@ -51,25 +51,11 @@ pub(super) fn plan(at: &Expr, function: &Function, env: Env<'_>) -> Result<Typed
         }
         "greatest" | "least" => {
             takes(1, usize::MAX, "one value or more")?;
-            let (values, kind) = all_united(at, arguments)?;
-            if matches!(kind, Kind::Text | Kind::Bool | Kind::Null) {
-                return Err(fault(at, format!("GREATEST and LEAST take numbers or dates, not {}", kind.name()))
-                    .hint("CASE WHEN a > b THEN a ELSE b END"));
-            }
-            let found = if name == "greatest" { max_horizontal(values) } else { min_horizontal(values) };
-            found.map(|expr| Typed::new(expr, kind)).map_err(|error| fault(at, error.to_string()))
+            extreme(at, arguments, &name)
         }
         "nullif" => {
             takes(2, 2, "two values")?;
-            let [one, two] = <[Typed; 2]>::try_from(arguments).map_err(|_| fault(at, "NULLIF takes two values"))?;
-            let kind = one.kind;
-            if kind == Kind::Null {
-                return Ok(Typed::null());
-            }
-            let kept = one.expr.clone();
-            let (one, two, _) = united(at, one, two)?;
-            let nothing = lit(NULL).cast(kind.data_type());
-            Ok(Typed::new(when(one.eq(two)).then(nothing).otherwise(kept), kind))
+            null_if(at, arguments)
         }
         "abs" => {
             takes(1, 1, "one number")?;
@@ -105,6 +91,28 @@ pub(super) fn plan(at: &Expr, function: &Function, env: Env<'_>) -> Result<Typed
         }
         _ => Err(fault(at, format!("the function {} is not in the shared subset", function.name))),
     }
+}
+
+fn extreme(at: &Expr, values: Vec<Typed>, name: &str) -> Result<Typed, Fault> {
+    let (values, kind) = all_united(at, values)?;
+    if matches!(kind, Kind::Text | Kind::Bool | Kind::Null) {
+        return Err(fault(at, format!("GREATEST and LEAST take numbers or dates, not {}", kind.name()))
+            .hint("CASE WHEN a > b THEN a ELSE b END"));
+    }
+    let found = if name == "greatest" { max_horizontal(values) } else { min_horizontal(values) };
+    found.map(|expr| Typed::new(expr, kind)).map_err(|error| fault(at, error.to_string()))
+}
+
+fn null_if(at: &Expr, values: Vec<Typed>) -> Result<Typed, Fault> {
+    let [one, two] = <[Typed; 2]>::try_from(values).map_err(|_| fault(at, "NULLIF takes two values"))?;
+    let kind = one.kind;
+    if kind == Kind::Null {
+        return Ok(Typed::null());
+    }
+    let kept = one.expr.clone();
+    let (one, two, _) = united(at, one, two)?;
+    let nothing = lit(NULL).cast(kind.data_type());
+    Ok(Typed::new(when(one.eq(two)).then(nothing).otherwise(kept), kind))
 }
 
 /// `SUBSTR`, which has a form of its own in the parser's tree.

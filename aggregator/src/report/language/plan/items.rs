@@ -11,7 +11,7 @@ use super::typed::fault;
 /// A column that a SELECT gives.
 pub(super) enum Item<'q> {
     /// Of a `*`.
-    Held(Column, &'q SelectItem),
+    Starred(Column, &'q SelectItem),
     Expr(String, &'q Expr),
 }
 
@@ -29,12 +29,12 @@ pub(super) fn items<'q>(select: &'q Select, scope: &Scope) -> Result<Vec<Item<'q
                 }
                 other => items.push(Item::Expr(other.to_string(), expr)),
             },
-            SelectItem::Wildcard(_) => items.extend(scope.columns.iter().map(|it| Item::Held(it.clone(), item))),
+            SelectItem::Wildcard(_) => items.extend(scope.columns.iter().map(|it| Item::Starred(it.clone(), item))),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), _) => {
                 let name = table.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone());
                 let before = items.len();
                 let of_table = scope.columns.iter().filter(|it| it.table == name);
-                items.extend(of_table.map(|it| Item::Held(it.clone(), item)));
+                items.extend(of_table.map(|it| Item::Starred(it.clone(), item)));
                 if items.len() == before {
                     return Err(fault(item, format!("there is no table {table} in this FROM")));
                 }

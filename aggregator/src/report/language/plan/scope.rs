@@ -17,7 +17,7 @@ pub(crate) struct Column {
     pub(super) table: Option<String>,
     pub(super) name: String,
     /// Its name in the frame.
-    pub(super) held: PlSmallStr,
+    pub(super) frame_name: PlSmallStr,
     pub(super) kind: Kind,
 }
 
@@ -113,7 +113,7 @@ impl Scope {
 
 impl Column {
     pub(super) fn typed(&self) -> Typed {
-        Typed::new(col(self.held.clone()), self.kind)
+        Typed::new(col(self.frame_name.clone()), self.kind)
     }
 }
 
@@ -175,7 +175,7 @@ impl VisitorMut for Names<'_> {
         if let Some(path) = path(expr)
             && let Ok(Some(column)) = self.0.find(expr, path)
         {
-            *expr = Expr::Identifier(Ident::with_quote('"', column.held.as_str()));
+            *expr = Expr::Identifier(Ident::with_quote('"', column.frame_name.as_str()));
         }
         ControlFlow::Continue(())
     }

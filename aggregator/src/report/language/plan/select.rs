@@ -140,9 +140,9 @@ impl Planner {
                 && value.is_constant()
             {
                 // The engine counts a constant once.
-                let held = self.fresh.name();
-                constants.push(value.expr.clone().alias(held.clone()));
-                value.expr = col(held);
+                let frame_name = self.fresh.name();
+                constants.push(value.expr.clone().alias(frame_name.clone()));
+                value.expr = col(frame_name);
             }
             let kind = aggregate::kind(&name_of(function), &over);
             let (sums, value) = aggregate::parts(&name_of(function), over, || self.fresh.name());
@@ -171,16 +171,8 @@ impl Planner {
         for (place, item) in items.into_iter().enumerate() {
             let key = of_items.iter().find(|(of, _)| *of == place).map(|(_, value)| value.clone());
             let (name, value, at, text) = match item {
-                Item::Held(column, star) => {
-                    let text = Expr::Identifier(Ident::with_quote('"', column.held.as_str())).to_string();
-                    let key = env.computed.iter().find(|(known, _)| *known == text).map(|(_, key)| key.clone());
-                    let value = match key {
-                        None if env.is_grouped => {
-                            let message = format!("{} is not in GROUP BY, and `*` names it", column.name);
-                            return Err(fault(star, message).hint("name the keys one by one instead of `*`"));
-                        }
-                        key => key.unwrap_or_else(|| column.typed()),
-                    };
+                Item::Starred(column, star) => {
+                    let (value, text) = starred(&column, star, env)?;
                     (column.name, value, star.span().start, text)
                 }
                 Item::Expr(name, expr) => {
@@ -189,10 +181,10 @@ impl Planner {
                 }
             };
             one_name(at, &name, &columns, env.scope)?;
-            let held = self.fresh.name();
-            given.push(value.expr.alias(held.clone()));
+            let frame_name = self.fresh.name();
+            given.push(value.expr.alias(frame_name.clone()));
             texts.push(text);
-            columns.push(Column { table: None, name, held, kind: value.kind });
+            columns.push(Column { table: None, name, frame_name, kind: value.kind });
         }
         if matches!(select.distinct, Some(Distinct::Distinct)) {
             let rows = rows(env, given, columns);
@@ -208,7 +200,7 @@ impl Planner {
                 None => same.map(|same| &columns[same]),
             };
             order.push(match named {
-                Some(column) => col(column.held.clone()),
+                Some(column) => col(column.frame_name.clone()),
                 None => {
                     let name = self.fresh.name();
                     let computed = with_outputs(&by.expr, env, &columns, &texts, &given)?;
@@ -220,10 +212,23 @@ impl Planner {
         if order.is_empty() {
             return Ok(rows(env, given, columns));
         }
-        let held: Vec<Px> = columns.iter().map(|column| col(column.held.clone())).collect();
+        let shown: Vec<Px> = columns.iter().map(|column| col(column.frame_name.clone())).collect();
         given.extend(hidden);
         let rows = rows(env, given, columns);
-        Ok(Scope { frame: sorted(rows.frame, order, by).select(held), ..rows })
+        Ok(Scope { frame: sorted(rows.frame, order, by).select(shown), ..rows })
+    }
+}
+
+/// A column that `*` stands for: its value, and the text by which ORDER BY finds it.
+fn starred(column: &Column, star: &SelectItem, env: Env<'_>) -> Result<(Typed, String), Fault> {
+    let text = Expr::Identifier(Ident::with_quote('"', column.frame_name.as_str())).to_string();
+    match env.computed.iter().find(|(known, _)| *known == text) {
+        Some((_, key)) => Ok((key.clone(), text)),
+        None if env.is_grouped => {
+            let message = format!("{} is not in GROUP BY, and `*` names it", column.name);
+            Err(fault(star, message).hint("name the keys one by one instead of `*`"))
+        }
+        None => Ok((column.typed(), text)),
     }
 }
 

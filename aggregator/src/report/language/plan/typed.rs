@@ -144,8 +144,8 @@ impl Typed {
         let one = df!("#one" => [true]).and_then(|one| one.lazy().select([self.expr.alias("#value")]).collect());
         let value = one.and_then(|one| one.column("#value")?.get(0).map(AnyValue::into_static));
         let value = value.map_err(|error| {
-            let told = error.to_string();
-            fault(at, told.lines().next().unwrap_or_default())
+            let text = error.to_string();
+            fault(at, text.lines().next().unwrap_or_default())
         })?;
         let text = if let AnyValue::StringOwned(text) = &value { Some(Literal::Text(text.to_string())) } else { None };
         let scalar = Scalar::new(self.kind.data_type(), value);

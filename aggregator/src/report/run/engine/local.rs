@@ -98,12 +98,12 @@ impl Local {
             patience = patience.saturating_sub(asked.elapsed());
             metric::report_turn(asked.elapsed());
             let mut turn = turn.map_err(|_| ReportError::Busy)?;
-            let (began, mut asked_for) = (Instant::now(), AskedFor(true));
+            let (began, mut unfinished) = (Instant::now(), Unfinished(true));
             let ended = match tokio::time::timeout(time, self.attempt(&job, &asker, &mut turn)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(Ended::OutOfTime),
             };
-            asked_for.0 = false;
+            unfinished.0 = false;
             time = time.saturating_sub(began.elapsed());
             let report = &work.shape.report;
             let ended = match ended {
@@ -150,13 +150,13 @@ impl Local {
 
     /// Gives a job to a worker. One that grows long goes on if no other long one runs, and makes room if one does.
     async fn attempt(&self, job: &Job, asker: &Asker, turn: &mut Turn) -> Result<Answer, Ended> {
-        let mut lent = self.pool.take().await?;
-        let process = lent.worker.id();
+        let mut borrowed = self.pool.take().await?;
+        let process = borrowed.worker.id();
         if turn.is_long() {
             worker::yield_to_short(process);
         }
         let answer = {
-            let mut answering = std::pin::pin!(lent.worker.answer(job));
+            let mut answering = std::pin::pin!(borrowed.worker.answer(job));
             match tokio::time::timeout(self.long, &mut answering).await {
                 Ok(answer) => {
                     if answer.is_ok() && turn.is_long() {
@@ -177,16 +177,16 @@ impl Local {
         };
         // One that yields to others cannot be made as quick as they again.
         if matches!(answer, Ok(_) | Err(Ended::Failed(_))) && !turn.is_long() {
-            lent.give_back();
+            borrowed.give_back();
         }
         answer
     }
 }
 
 /// Whether an attempt has not come to its end: when it is dropped, nobody waits for it any more.
-struct AskedFor(bool);
+struct Unfinished(bool);
 
-impl Drop for AskedFor {
+impl Drop for Unfinished {
     fn drop(&mut self) {
         if self.0 {
             metric::computation_ended(metric::LEFT);
@@ -205,7 +205,7 @@ impl Engine for Local {
     fn file(&self, work: Arc<Work>, asker: &Asker, bounds: Bounds, order: Order) -> Filing {
         let run = self.clone().run(Job { work, file: Some(order) }, asker.clone(), bounds);
         let filed = |Answer { file, frames, .. }| match file {
-            Some(told) => Filed::File(told),
+            Some(outcome) => Filed::File(outcome),
             None => Filed::Rows(stream::iter(frames).map(Ok).boxed()),
         };
         run.map(move |answer| answer.map(filed)).boxed()

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::tables::{Table, told};
+use super::tables::{Table, as_json};
 
 const PROGRAM: &str = r#"
 import datetime, json, sys
@@ -74,7 +74,7 @@ impl Judge {
     }
 
     pub(super) fn load(&mut self, tables: &[Table]) {
-        writeln!(self.asked, "{}", json!({"tables": told(tables), "statements": []})).unwrap();
+        writeln!(self.asked, "{}", json!({"tables": as_json(tables), "statements": []})).unwrap();
         self.answers();
     }
 

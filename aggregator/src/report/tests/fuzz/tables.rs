@@ -111,7 +111,7 @@ pub(super) fn extents(frames: &BTreeMap<String, DataFrame>) -> BTreeMap<String, 
         let rows = frame.height() as f64;
         let range = |column: &Column| {
             let values = column.cast(&DataType::Float64).ok()?;
-            let farthest = values.f64().ok()?.iter().flatten().fold(0.0, |held: f64, value| held.max(value.abs()));
+            let farthest = values.f64().ok()?.iter().flatten().fold(0.0, |most: f64, value| most.max(value.abs()));
             ValueRange::of(column.dtype(), farthest, rows)
         };
         let columns = frame.columns().iter().map(|column| (column.name().to_string(), range(column)));
@@ -120,8 +120,8 @@ pub(super) fn extents(frames: &BTreeMap<String, DataFrame>) -> BTreeMap<String, 
     frames.iter().map(|(name, frame)| (name.clone(), extent(frame))).collect()
 }
 
-/// As the judge is told of them.
-pub(super) fn told(tables: &[Table]) -> Value {
+/// As the judge reads them.
+pub(super) fn as_json(tables: &[Table]) -> Value {
     let kind = |kind: Kind| match kind {
         Kind::Int32 => "INTEGER",
         Kind::Int64 => "BIGINT",

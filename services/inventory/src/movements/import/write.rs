@@ -1,7 +1,5 @@
 //! Writes judged documents: movements by a COPY, whatever their number.
 
-use std::collections::HashSet;
-
 use kit::copy::{Field, Tuples};
 use kit::error::ApiError;
 use kit::import::Applying;
@@ -21,28 +19,12 @@ pub(super) async fn write(
         return Ok(());
     }
     if !replaced.is_empty() {
-        sqlx::query!(
-            "INSERT INTO movement_corrections (reference, import_id, earlier_import_id, reason, occurred_at, time_zone, movements)
-             SELECT d.reference, $2, d.import_id, d.reason, d.occurred_at, d.time_zone,
-                    ARRAY(SELECT m.id FROM stock_movements m WHERE m.reference = d.reference AND NOT m.deleted)
-             FROM movement_documents d WHERE d.reference = ANY($1) ORDER BY d.reference",
-            replaced as _,
-            import.id
-        )
-        .execute(&mut **tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted",
-            replaced as _
-        )
-        .execute(&mut **tx)
-        .await?;
+        set_aside(tx, import, replaced).await?;
     }
     let firsts: Vec<(&str, &Movement)> = resolved
         .iter()
         .filter_map(|it| Some((it.document.head().reference.as_str(), &it.movements.values().next()?.1)))
         .collect();
-    let replaced: HashSet<&str> = replaced.iter().copied().collect();
     let written = sqlx::query!(
         "INSERT INTO movement_documents AS d (reference, outcome, reason, occurred_at, time_zone, imported, import_id)
          SELECT reference, 'applied', reason, occurred_at, time_zone, true, $5
@@ -57,13 +39,35 @@ pub(super) async fn write(
         firsts.iter().map(|(_, movement)| movement.at).collect::<Vec<_>>() as _,
         firsts.iter().map(|(_, movement)| movement.zone.as_str()).collect::<Vec<_>>() as _,
         import.id,
-        replaced.into_iter().collect::<Vec<_>>() as _
+        replaced as _
     )
     .execute(&mut **tx)
     .await?;
     if written.rows_affected() != firsts.len() as u64 {
         return Err(ApiError::unavailable("a reference of this file was taken just now; send the file again"));
     }
+    copy(tx, resolved).await
+}
+
+/// Marks the movements of corrected documents as deleted, and keeps what they were for a withdrawal.
+async fn set_aside(tx: &mut PgTransaction<'_>, import: Applying, replaced: &[&str]) -> Result<(), ApiError> {
+    sqlx::query!(
+        "INSERT INTO movement_corrections (reference, import_id, earlier_import_id, reason, occurred_at, time_zone, movements)
+             SELECT d.reference, $2, d.import_id, d.reason, d.occurred_at, d.time_zone,
+                    ARRAY(SELECT m.id FROM stock_movements m WHERE m.reference = d.reference AND NOT m.deleted)
+             FROM movement_documents d WHERE d.reference = ANY($1) ORDER BY d.reference",
+        replaced as _,
+        import.id
+    )
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query!("UPDATE stock_movements SET deleted = true WHERE reference = ANY($1) AND NOT deleted", replaced as _)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn copy(tx: &mut PgTransaction<'_>, resolved: &[Resolved<'_>]) -> Result<(), ApiError> {
     let mut rows = Tuples::default();
     for it in resolved {
         for ((location, product), (_, movement)) in &it.movements {

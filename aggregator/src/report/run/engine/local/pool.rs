@@ -37,14 +37,14 @@ impl Pool {
     }
 
     /// A worker: the one that is warmest, else a new one.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<Lent, Ended> {
-        let lent = |worker| Lent { worker, place: Place { pool: Arc::clone(self), filled: false } };
+    pub(super) async fn take(self: &Arc<Self>) -> Result<Borrowed, Ended> {
+        let borrowed = |worker| Borrowed { worker, place: Place { pool: Arc::clone(self), filled: false } };
         while let Some(mut worker) = self.with_idle(Vec::pop).map(|(worker, _)| worker) {
             if worker.is_alive() {
-                return Ok(lent(worker));
+                return Ok(borrowed(worker));
             }
         }
-        Worker::start(&self.workers).await.map(lent).map_err(Ended::NotBegun)
+        Worker::start(&self.workers).await.map(borrowed).map_err(Ended::NotBegun)
     }
 
     /// Has a worker started for the next job, unless one waits.
@@ -100,12 +100,12 @@ async fn keep(pool: Weak<Pool>, look: Duration, wanted: Arc<Notify>) {
 
 /// A worker at work. Another takes its place when it is dropped without being given back.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct Borrowed {
     pub(super) worker: Worker,
     place: Place,
 }
 
-impl Lent {
+impl Borrowed {
     /// Keeps a worker that has done its job, unless it is large.
     pub(super) fn give_back(self) {
         let Self { worker, mut place } = self;

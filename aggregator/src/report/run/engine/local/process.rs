@@ -121,6 +121,6 @@ fn answer(job: &Job, references: &References, write: WriteFile) -> Result<(Optio
     let rows = frame.height();
     let order = job.file.as_ref().filter(|order| order.few.is_none_or(|few| rows > few));
     let Some(order) = order else { return Ok((Some(frame), Reply::Done { rows })) };
-    let told = write(&order.how, frame).map_err(ReportError::File)?;
-    Ok((None, Reply::Filed { rows, told }))
+    let outcome = write(&order.how, frame).map_err(ReportError::File)?;
+    Ok((None, Reply::Filed { rows, outcome }))
 }

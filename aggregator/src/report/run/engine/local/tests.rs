@@ -110,7 +110,7 @@ async fn of_workers_that_have_waited_for_long_one_stays() {
     let machine = Machine::new(Times { idle: Duration::from_millis(50), look: Duration::from_millis(10), ..TIMES });
     let pool = &machine.local.pool;
     let (first, second) = (pool.take().await.unwrap(), pool.take().await.unwrap());
-    let [one, other] = [&first, &second].map(|lent| lent.worker.id().unwrap());
+    let [one, other] = [&first, &second].map(|borrowed| borrowed.worker.id().unwrap());
     first.give_back();
     second.give_back();
     ended(one).await;

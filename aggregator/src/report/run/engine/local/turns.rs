@@ -167,14 +167,14 @@ mod tests {
     #[tokio::test]
     async fn the_service_leaves_a_turn_to_others_and_takes_none_of_theirs_away() {
         let turns = Turns::new();
-        let mut held = Vec::new();
+        let mut taken = Vec::new();
         for _ in 1..SHORT {
-            held.push(turns.take(Class::Short, &Asker::Service).await);
+            taken.push(turns.take(Class::Short, &Asker::Service).await);
         }
         let mut another = Box::pin(turns.take(Class::Short, &Asker::Service));
         assert!(poll!(&mut another).is_pending());
         drop(turns.take(Class::Short, &Asker::Run).await);
-        drop(held.pop().unwrap());
+        drop(taken.pop().unwrap());
         assert!(poll!(&mut another).is_ready());
     }
 

@@ -36,7 +36,7 @@ pub(super) enum Reply {
     /// That was all: so many rows.
     Done { rows: usize },
     /// So many rows are in the file, and this is to say of it; even if it is null.
-    Filed { rows: usize, told: Value },
+    Filed { rows: usize, outcome: Value },
     /// There is no result.
     Failed(Failure),
     /// The work panicked; the worker is not asked again.

@@ -142,7 +142,7 @@ impl Worker {
                     answer.frames.push(decoded(frame).await?);
                 }
                 Reply::Done { rows } => return Ok(Ok(Answer { rows, ..answer })),
-                Reply::Filed { rows, told } => return Ok(Ok(Answer { rows, file: Some(told), ..answer })),
+                Reply::Filed { rows, outcome } => return Ok(Ok(Answer { rows, file: Some(outcome), ..answer })),
                 Reply::Failed(failure) => return Ok(Err(Ended::Failed(failure))),
                 Reply::Panicked(message) => return Ok(Err(Ended::Died(message))),
                 Reply::Ready { .. } => return Err(io::Error::other("it begins again")),

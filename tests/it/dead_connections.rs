@@ -27,7 +27,7 @@ async fn network(stack: &Stack) -> (Network, String) {
 fn work(url: &str) -> PgPool {
     let vars = [("X_LISTEN", "127.0.0.1:0"), ("X_DATABASE_URL", url), ("X_GATEWAY_TOKEN", "0123456789abcdef")];
     let config = ServiceConfig::read(&mut Vars::from_map("X_", vars)).unwrap();
-    kit::db::side_pool(&config, "silence", 4, Duration::from_secs(300)).unwrap()
+    kit::db::side_pool(&config, "dead connections", 4, Duration::from_secs(300)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

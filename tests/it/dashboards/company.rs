@@ -14,13 +14,13 @@ const DAYS: u32 = 10;
 /// What is published for every day; the whole catalogue is for the last one only.
 const EVERY_DAY: [&str; 3] = ["daily_sales", "store_performance", "product_performance"];
 
-/// The system, told once for all tests of this module; none of them changes it.
-pub(super) async fn told() -> &'static Stack {
-    static TOLD: OnceCell<Stack> = OnceCell::const_new();
-    TOLD.get_or_init(tell).await
+/// The system, with its history loaded once for all tests of this module; none of them changes it.
+pub(super) async fn shared() -> &'static Stack {
+    static SHARED: OnceCell<Stack> = OnceCell::const_new();
+    SHARED.get_or_init(load).await
 }
 
-async fn tell() -> Stack {
+async fn load() -> Stack {
     let stack = Stack::start().await;
     let state = stack.state();
     let plan = Plan { days: DAYS, stores: 3, products: 24, customers: 40, seed: 5, until: None };
