@@ -6,10 +6,12 @@
 mod commit;
 mod commits;
 mod error;
+mod held;
 mod merge;
 pub mod quarantine;
 mod read;
 mod refresh;
+pub mod rewritten;
 mod stage;
 
 use std::sync::Arc;
@@ -27,9 +29,10 @@ use crate::metric;
 use crate::source::{Source, Sources};
 use commits::Commits;
 pub use error::PollError;
+pub use held::Held;
 
 /// What a poll came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PollOutcome {
     /// The source.
     pub source: String,
@@ -53,6 +56,12 @@ pub struct PollOutcome {
     pub bytes: i64,
     /// Whether it went on with what an interrupted poll had staged, before it read what has come since.
     pub resumed: bool,
+    /// Datasets of the source that stay as they were, because a full refresh would drop too many of their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
+    /// Whether it read everything because the source's history is another one than before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rewritten: bool,
 }
 
 impl PollOutcome {
@@ -70,6 +79,8 @@ impl PollOutcome {
             pages: self.pages + next.pages,
             bytes: self.bytes + next.bytes,
             resumed: self.resumed || next.resumed,
+            held: next.held,
+            rewritten: self.rewritten || next.rewritten,
         }
     }
 }
@@ -77,7 +88,7 @@ impl PollOutcome {
 /// What a full refresh may do to rows that did not come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drops {
-    /// Refuse to drop more than the share that the declaration allows.
+    /// Hold a dataset back of which more than the share would be dropped that the declaration allows.
     Guarded,
     /// Drop them: an operator has said so.
     Allowed,
@@ -174,6 +185,7 @@ impl Poller {
             .fetch_one(db)
             .await?;
         sqlx::query!("DELETE FROM sync.poll WHERE finished_at < $1", before).execute(db).await?;
+        sqlx::query!("DELETE FROM sync.rewritten WHERE found_at < $1", before).execute(db).await?;
         sqlx::query!("DELETE FROM sync.quarantine WHERE resolved_at < $1", before).execute(db).await?;
         Ok(())
     }

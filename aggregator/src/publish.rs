@@ -26,7 +26,7 @@ pub use diff::{Changed, Diff, Total, diff};
 pub use error::PublishError;
 pub use gate::{Gate, Missing, Reason};
 pub use lock::{Lock, LockLost, NoLock};
-pub use outdated::{Outdated, OutdatedRevision, outdated};
+pub use outdated::{Outdated, OutdatedRevision, outdated, published_days};
 pub use read::{
     PublishedColumn, PublishedRows, Restated, Revision, days_with_findings, last_day, of_day, restated, revision,
     revision_rows, revisions, rows_of,

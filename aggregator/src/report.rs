@@ -80,11 +80,14 @@ impl SourceFreshness {
     /// How fresh a source is for a report.
     #[must_use]
     pub fn of(status: &SourceStatus, report: &Report, now: DateTime<Utc>) -> Self {
+        let complete_through = status.complete_through_of(&report.datasets);
+        let held = complete_through != status.complete_through;
+        let age = complete_through.map(|through| (now - through).num_seconds().max(0));
         Self {
             name: status.name.clone(),
-            complete_through: status.complete_through,
-            age_seconds: status.complete_through.map(|through| (now - through).num_seconds().max(0)),
-            stale: status.stale,
+            complete_through,
+            age_seconds: age,
+            stale: if held { status.is_stale(age) } else { status.stale },
             absent: status.absent.keys().filter(|it| report.lacks(offer::split(it))).cloned().collect(),
         }
     }

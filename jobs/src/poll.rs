@@ -1,6 +1,7 @@
 //! The job `poll`: ask one source for its changes and commit them as one lake snapshot.
 //!
-//! On request it also carries an operator's word: to read quarantined datasets again, and to let a full refresh drop many rows.
+//! On request it also carries an operator's word: to read quarantined datasets, or all, again, and to let a full refresh
+//! drop many rows.
 
 use std::sync::Arc;
 
@@ -46,6 +47,9 @@ pub struct PollArguments {
     /// Let a full refresh drop more of the rows in the lake than the source's declaration allows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_drops: bool,
+    /// Read every dataset from its start: what was changed past the feed comes, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub whole: bool,
 }
 
 /// Only what was asked for is written: a plain poll shows `{}`.
@@ -71,6 +75,12 @@ impl Job for Poll {
                 outcome.complete_through.to_rfc3339()
             ))
             .await;
+        }
+        if outcome.rewritten {
+            run.log("the source's history is another one than before: everything was read again").await;
+        }
+        for held in &outcome.held {
+            run.log(format!("{held}; the others of the source go on")).await;
         }
         if outcome.rows_quarantined > 0 {
             run.log(format!("{} rows did not fit their declaration and are in quarantine", outcome.rows_quarantined))
@@ -101,6 +111,9 @@ pub fn one(
     async move {
         if asked.replay {
             aggregator.poller().ask_again(&source).await?;
+        }
+        if asked.whole {
+            aggregator.poller().ask_whole(&source).await?;
         }
         aggregator.poller().poll(&source, drops).await
     }

@@ -7,6 +7,7 @@
 
 mod limits;
 mod notify;
+mod pasts;
 
 use std::{collections::BTreeMap, time::Duration};
 

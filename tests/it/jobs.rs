@@ -7,6 +7,7 @@ pub(crate) mod desk;
 mod engine;
 mod immutable;
 mod interrupted;
+mod pasts;
 mod provisional;
 mod replicas;
 mod restatement;

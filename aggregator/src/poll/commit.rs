@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 
 use super::merge::DatasetChange;
 use super::read::Staged;
-use super::{Poll, PollError, PollOutcome, quarantine, stage};
+use super::stage::{StagedDataset, StagedPart};
+use super::{Held, Poll, PollError, PollOutcome, held, quarantine, rewritten, stage};
 use crate::source::Source;
 use crate::source::client::Moved;
 
@@ -29,6 +30,8 @@ impl Poll<'_> {
             pages: 0,
             bytes: 0,
             resumed: false,
+            held: Vec::new(),
+            rewritten: false,
         };
         let mut tx = base::begin(self.db()).await?;
         sqlx::query!(
@@ -41,6 +44,7 @@ impl Poll<'_> {
         .execute(&mut *tx)
         .await?;
         outcome.complete_through = complete_through(&mut tx, &outcome.source, moved.as_of).await?;
+        outcome.held = held::of_source(&mut tx, &outcome.source).await?;
         note(&mut tx, &outcome, "unchanged", None).await?;
         tx.commit().await?;
         Ok(outcome)
@@ -51,11 +55,14 @@ impl Poll<'_> {
     pub(super) async fn commit_staged(&self, staged: &Staged) -> Result<PollOutcome, PollError> {
         for attempt in 1..=TRIES {
             let base = snapshot::current(self.db()).await?;
-            let mut changes = Vec::with_capacity(staged.datasets.len());
+            let (mut changes, mut held) = (Vec::with_capacity(staged.datasets.len()), Vec::new());
             for (dataset, parts) in &staged.datasets {
-                changes.push(self.merge(base, staged.poll.poll, dataset, parts).await?);
+                match self.merge(base, staged.poll.poll, dataset, parts).await? {
+                    Ok(change) => changes.push(change),
+                    Err(too_few) => held.push(too_few),
+                }
             }
-            match self.commit(staged, &changes).await {
+            match self.commit(staged, &changes, &held).await {
                 Ok(outcome) => {
                     self.remove_stage(staged).await;
                     return Ok(outcome);
@@ -75,14 +82,23 @@ impl Poll<'_> {
         Err(PollError::Overtaken(TRIES))
     }
 
-    async fn commit(&self, staged: &Staged, changes: &[DatasetChange]) -> Result<PollOutcome, LakeError> {
+    /// Commits the changes of the datasets that are not held back, whose cursors stay.
+    async fn commit(
+        &self,
+        staged: &Staged,
+        changes: &[DatasetChange],
+        held: &[Held],
+    ) -> Result<PollOutcome, LakeError> {
         let mut tx = base::begin(self.db()).await?;
         let head = catalogue::lock(&mut tx).await?;
-        move_cursors(&mut tx, self.source, staged).await?;
+        let taken: Vec<&(StagedDataset, Vec<StagedPart>)> =
+            staged.datasets.iter().filter(|(it, _)| held.iter().all(|held| held.dataset != it.dataset)).collect();
+        move_cursors(&mut tx, self.source, staged, &taken).await?;
+        held::note(&mut tx, self.name(), held, taken.iter().map(|(it, _)| it.dataset.as_str())).await?;
         if !stage::end(&mut tx, self.lock, staged.poll.poll).await? {
             return Err(LakeError::Overtaken);
         }
-        for ((dataset, _), change) in staged.datasets.iter().zip(changes) {
+        for ((dataset, _), change) in taken.iter().zip(changes) {
             quarantine::resolve(&mut tx, dataset, staged.poll.poll, &change.fitted).await?;
         }
         let mut outcome = counted(self.source, staged, changes);
@@ -92,6 +108,10 @@ impl Poll<'_> {
             outcome.snapshot = Some(catalogue::apply(&mut tx, &head, &tables, source, &message).await?);
         }
         outcome.complete_through = complete(&mut tx, self.name(), staged).await?;
+        outcome.held = held::of_source(&mut tx, self.name()).await?;
+        if outcome.rewritten {
+            rewritten::note(&mut tx, &outcome, changes).await?;
+        }
         note(&mut tx, &outcome, "committed", Some(staged)).await?;
         tx.commit().await?;
         Ok(outcome)
@@ -103,7 +123,7 @@ impl Poll<'_> {
         self.remove(parts.filter_map(|it| it.path.clone()).collect()).await;
     }
 
-    async fn remove_new(&self, changes: &[DatasetChange]) {
+    pub(super) async fn remove_new(&self, changes: &[DatasetChange]) {
         let pending = |it: &TableChange| {
             let rows = it.add.iter().map(|it| it.pending.clone());
             rows.chain(it.delete.iter().map(|it| it.pending.clone())).collect::<Vec<_>>()
@@ -120,8 +140,13 @@ impl Poll<'_> {
 }
 
 /// Moves the cursor of each dataset from where the poll found it.
-async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -> Result<(), LakeError> {
-    for (dataset, parts) in &staged.datasets {
+async fn move_cursors(
+    tx: &mut PgConnection,
+    source: &Source,
+    staged: &Staged,
+    taken: &[&(StagedDataset, Vec<StagedPart>)],
+) -> Result<(), LakeError> {
+    for (dataset, parts) in taken {
         let Some(last) = parts.last() else { continue };
         let shape = staged.poll.dataset(&source.declaration, &dataset.dataset).map(|it| it.shape());
         let moved = sqlx::query!(
@@ -151,7 +176,8 @@ async fn move_cursors(tx: &mut PgConnection, source: &Source, staged: &Staged) -
 async fn complete(tx: &mut PgConnection, source: &str, staged: &Staged) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query!(
         "UPDATE sync.source
-         SET declaration = $2, etag = $3, epoch = $4, horizon = $5, absent = $7,
+         SET declaration = $2, epoch = $4, horizon = $5, absent = $7,
+             etag = CASE WHEN NOT EXISTS (SELECT FROM sync.held WHERE source = $1) THEN $3 END,
              asked_at = $6, last_success = now(), failures = 0, error = NULL
          WHERE name = $1",
         source,
@@ -205,6 +231,8 @@ fn counted(source: &Source, staged: &Staged, changes: &[DatasetChange]) -> PollO
         pages: i64::try_from(parts().count()).unwrap_or(i64::MAX),
         bytes: parts().map(|it| it.bytes).sum(),
         resumed: staged.resumed,
+        held: Vec::new(),
+        rewritten: staged.poll.rewritten,
     }
 }
 

@@ -29,21 +29,6 @@ pub enum PollError {
         #[source]
         source: CallError,
     },
-    /// A full refresh brought so few of the rows in the lake that it is not believed.
-    #[error(
-        "`{dataset}`: the full refresh would drop {dropped} of {existing} rows, more than the allowed share of \
-         {allowed}; poll with the operator's word to let it through"
-    )]
-    DropsTooMuch {
-        /// The dataset.
-        dataset: String,
-        /// Rows that did not come again.
-        dropped: u64,
-        /// Rows in the lake.
-        existing: u64,
-        /// Largest share, 0 to 1.
-        allowed: f64,
-    },
     /// Other commits kept coming in between.
     #[error("the commit was overtaken {0} times in a row; nothing was changed")]
     Overtaken(u32),

@@ -22,7 +22,7 @@ use polars::prelude::*;
 use uuid::Uuid;
 
 use super::stage::{self, Refresh, StagedDataset, StagedPart};
-use super::{Drops, Poll, PollError, quarantine};
+use super::{Drops, Held, Poll, PollError, quarantine};
 use group::{Merge, Merged};
 
 /// Staged rows of a batch, unless one group alone has more.
@@ -60,14 +60,15 @@ struct Group {
 }
 
 impl Poll<'_> {
-    /// Merge a dataset's parts against the files of a snapshot; the new files are written and pending.
+    /// Merge a dataset's parts against the files of a snapshot; the new files are written and pending. A dataset that would
+    /// lose too many rows is held back, and has none.
     pub(super) async fn merge(
         &self,
         base: i64,
         poll: Uuid,
         staged: &StagedDataset,
         parts: &[StagedPart],
-    ) -> Result<DatasetChange, PollError> {
+    ) -> Result<Result<DatasetChange, Held>, PollError> {
         let table = Arc::clone(self.lake.table(&staged.dataset)?);
         let live = snapshot::files(self.db(), base, table.table_id, None).await?;
         let existing: i64 = live.iter().map(|it| it.record_count - it.delete_count).sum();
@@ -100,8 +101,11 @@ impl Poll<'_> {
             }
         }
         outcome?;
-        self.guard(&work, missing, existing).await?;
-        Ok(change)
+        if let Some(held) = self.guard(&work, missing, existing).await? {
+            self.remove_new(std::slice::from_ref(&change)).await;
+            return Ok(Err(held));
+        }
+        Ok(Ok(change))
     }
 
     async fn merge_batch(&self, work: &Arc<Merge>, batch: Vec<Group>) -> Result<Merged, LakeError> {
@@ -120,18 +124,23 @@ impl Poll<'_> {
 
     /// A full refresh that lacks many of the rows in the lake is more likely a broken source than a changed one. What came
     /// on another day is not lacking: days move when a source begins to tell local times, or the company another start.
-    async fn guard(&self, work: &Arc<Merge>, missing: Vec<DataFrame>, existing: i64) -> Result<(), PollError> {
+    async fn guard(
+        &self,
+        work: &Arc<Merge>,
+        missing: Vec<DataFrame>,
+        existing: i64,
+    ) -> Result<Option<Held>, PollError> {
         let (allowed, existing) = (self.source.declaration.drop_share, existing.unsigned_abs());
         let is_too_much = |dropped: usize| dropped as f64 > existing as f64 * allowed;
         if self.drops != Drops::Guarded || !is_too_much(missing.iter().map(DataFrame::height).sum()) {
-            return Ok(());
+            return Ok(None);
         }
         let (dataset, work) = (work.table.name.clone(), Arc::clone(work));
         let dropped = self.lake.compute().run(move || work.lacking(missing)).await?;
         if is_too_much(dropped) {
-            return Err(PollError::DropsTooMuch { dataset, dropped: dropped as u64, existing, allowed });
+            return Ok(Some(Held { dataset, dropped: dropped as u64, existing, allowed }));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Which open quarantine entries have keys among the rows that came and fit.

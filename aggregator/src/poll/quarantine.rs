@@ -10,7 +10,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::stage::{self, Refresh, StagedDataset};
-use super::{PollError, Poller, lock_name};
+use super::{PollError, Poller, held, lock_name};
 use crate::source::Declaration;
 use crate::source::page::KEY_SEPARATOR;
 
@@ -84,6 +84,20 @@ impl Poller {
         again
     }
 
+    /// Have the next poll of a source read every dataset from its start, those that are held back among them. Waits for a
+    /// poll under way; what was staged is let go.
+    ///
+    /// # Errors
+    /// On an unknown source, or when the database fails.
+    pub async fn ask_whole(&self, source: &str) -> Result<(), PollError> {
+        let declaration = &self.sources.get(source)?.declaration;
+        let datasets: Vec<String> = declaration.datasets.iter().map(|it| it.name.clone()).collect();
+        let lock = AdvisoryLock::wait(self.lake.db(), &lock_name(&declaration.name)).await?;
+        let asked = ask_from_start(self.lake.db(), &lock, &declaration.name, &datasets).await;
+        lock.release().await;
+        asked
+    }
+
     async fn ask_again_under(&self, lock: &AdvisoryLock, declaration: &Declaration) -> Result<u64, PollError> {
         let (db, name) = (self.lake.db(), &declaration.name);
         let datasets: Vec<&str> = declaration.datasets.iter().map(|it| it.name.as_str()).collect();
@@ -100,6 +114,7 @@ impl Poller {
         .await?
         .rows_affected();
         if again > 0 {
+            held::try_again(&mut tx, name).await?;
             sqlx::query!(
                 "UPDATE sync.source SET etag = NULL, complete_through = CASE WHEN $2 THEN complete_through END
                  WHERE name = $1",
@@ -116,6 +131,21 @@ impl Poller {
         tx.commit().await?;
         Ok(again)
     }
+}
+
+/// Have the next poll of a source read some datasets from their start.
+async fn ask_from_start(db: &PgPool, lock: &AdvisoryLock, source: &str, datasets: &[String]) -> Result<(), PollError> {
+    let staged = stage::find(db, source).await?;
+    let mut tx = base::begin(db).await?;
+    // An empty shape equals no declared one.
+    sqlx::query!("UPDATE sync.cursor SET shape = '' WHERE dataset = ANY($1)", datasets).execute(&mut *tx).await?;
+    held::try_again(&mut tx, source).await?;
+    sqlx::query!("UPDATE sync.source SET etag = NULL WHERE name = $1", source).execute(&mut *tx).await?;
+    if let Some(staged) = staged {
+        stage::end(&mut tx, lock, staged.poll).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Open entries of a dataset that a poll in progress did not make, with their keys.

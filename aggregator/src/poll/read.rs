@@ -77,7 +77,10 @@ impl Poll<'_> {
                 }
                 Err(Interruption::Failed(error)) => return Err(error),
                 Err(Interruption::Epoch) => {
-                    tracing::warn!(source = self.name(), "another epoch: reading everything again");
+                    tracing::warn!(
+                        source = self.name(),
+                        "the source's history is another one: reading everything again"
+                    );
                     stage::discard(self.db(), self.lock, poll.poll).await?;
                 }
             }
@@ -115,7 +118,7 @@ impl Poll<'_> {
         if !absent.is_empty() {
             tracing::info!(source = self.name(), ?absent, "an earlier version of the source does not offer all of it");
         }
-        Ok(Begun::Poll(stage::begin(self.db(), declaration, &head, &absent, refresh).await?))
+        Ok(Begun::Poll(stage::begin(self.db(), declaration, &head, &absent, refresh, self.drops).await?))
     }
 
     async fn read_pages(&self, poll: &StagedPoll) -> Result<Pages, Interruption> {

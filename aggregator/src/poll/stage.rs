@@ -13,7 +13,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::PollError;
+use super::{Drops, PollError};
 use crate::source::client::Head;
 use crate::source::page::Refused;
 use crate::source::{Dataset, Declaration};
@@ -47,6 +47,8 @@ pub(super) struct StagedPoll {
     /// What the source does not offer of what is declared.
     pub(super) absent: Vec<String>,
     pub(super) started_at: DateTime<Utc>,
+    /// Whether everything is read because the source's history is another one than before.
+    pub(super) rewritten: bool,
 }
 
 impl StagedPoll {
@@ -81,25 +83,28 @@ pub(super) struct StagedPart {
 
 /// The poll in progress of a source, if there is one.
 pub(super) async fn find(db: &PgPool, source: &str) -> Result<Option<StagedPoll>, PollError> {
-    let sql = "SELECT poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at
+    let sql = "SELECT poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at, rewritten
                FROM sync.staged_poll WHERE source = $1";
     Ok(sqlx::query_as(sql).bind(source).fetch_optional(db).await?)
 }
 
 /// Begin a poll under a head: a full refresh of every dataset, or of those alone that have no cursor or another shape.
+///
+/// A dataset that is held back is left out until it is time to try it again, or drops are allowed.
 pub(super) async fn begin(
     db: &PgPool,
     declaration: &Declaration,
     head: &Head,
     absent: &[String],
     refresh: Refresh,
+    drops: Drops,
 ) -> Result<StagedPoll, PollError> {
     let mut tx = base::begin(db).await?;
     let poll = sqlx::query_as!(
         StagedPoll,
-        "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of, absent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         RETURNING poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at",
+        "INSERT INTO sync.staged_poll (source, poll, declaration, head, etag, epoch, horizon, as_of, absent, rewritten)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10 AND EXISTS (SELECT FROM sync.cursor WHERE source = $1))
+         RETURNING poll, declaration, head, etag, epoch, horizon, as_of, absent, started_at, rewritten",
         &declaration.name,
         Uuid::now_v7(),
         declaration.shape(),
@@ -108,7 +113,8 @@ pub(super) async fn begin(
         &head.epoch,
         &head.horizon,
         head.as_of,
-        absent
+        absent,
+        refresh == Refresh::Full
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -125,11 +131,15 @@ pub(super) async fn begin(
         "INSERT INTO sync.staged_dataset (poll, dataset, whole, old_cursor)
          SELECT $1, d.name, $4 OR c.cursor IS NULL OR c.shape <> d.shape, c.cursor
          FROM unnest($2::text[], $3::text[]) AS d (name, shape)
-         LEFT JOIN sync.cursor c ON c.dataset = d.name",
+         LEFT JOIN sync.cursor c ON c.dataset = d.name
+         WHERE $4 OR $5 OR NOT EXISTS (
+             SELECT FROM sync.held h
+             WHERE h.dataset = d.name AND c.cursor IS NOT NULL AND h.tried_at > clock_timestamp() - interval '1 hour')",
         poll.poll,
         &names,
         &shapes,
-        refresh == Refresh::Full
+        refresh == Refresh::Full,
+        drops == Drops::Allowed
     )
     .execute(&mut *tx)
     .await?;

@@ -106,7 +106,15 @@ impl Gate {
         let mut missing = Vec::new();
         let is_read = |status: &&SourceStatus| status.datasets.iter().any(|dataset| datasets.contains(dataset));
         for status in self.sources.iter().filter(is_read) {
-            if self.clocks_differ(status).is_some() || status.complete_through.is_none_or(|through| through < needed) {
+            let is_late = |through: Option<DateTime<Utc>>| through.is_none_or(|through| through < needed);
+            let held =
+                status.held.iter().filter(|(dataset, through)| datasets.contains(*dataset) && is_late(**through));
+            missing.extend(held.map(|(dataset, _)| Missing {
+                source: status.name.clone(),
+                dataset: Some(dataset.clone()),
+                reason: Reason::Incomplete,
+            }));
+            if self.clocks_differ(status).is_some() || is_late(status.complete_through) {
                 missing.push(Missing { source: status.name.clone(), dataset: None, reason: Reason::Incomplete });
             }
             let quarantined = status.quarantined_by_dataset.keys().filter(|dataset| datasets.contains(*dataset));
@@ -142,6 +150,11 @@ impl Gate {
             Reason::Incomplete => {
                 let status = self.sources.iter().find(|status| status.name == *source);
                 if let Some(dataset) = dataset {
+                    if status.is_some_and(|it| it.held.contains_key(dataset)) {
+                        return format!(
+                            "{source}: {dataset} is held back, for a full refresh would drop too many rows"
+                        );
+                    }
                     let absent = status.iter().flat_map(|it| &it.absent).filter(|(it, _)| split(it).0 == dataset);
                     let lacking = absent.map(|(it, since)| format!("{it} (it comes with {since})")).collect::<Vec<_>>();
                     return format!("{source}: its version does not offer {}", lacking.join(", "));

@@ -1,8 +1,8 @@
 //! Published figures that are known to be outdated: rows came that they do not hold, too late for the day to be published
 //! again by itself. A mark is added and never changed; the newest of a revision counts.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -92,6 +92,17 @@ pub async fn outdated(db: &PgPool) -> Result<Vec<OutdatedRevision>, PublishError
             ORDER BY newest.business_day, newest.report"#
     );
     Ok(found.fetch_all(db).await?)
+}
+
+/// Which of some days have published figures.
+///
+/// # Errors
+/// When the database fails.
+pub async fn published_days(db: &PgPool, days: &BTreeSet<NaiveDate>) -> Result<BTreeSet<NaiveDate>, PublishError> {
+    let days: Vec<NaiveDate> = days.iter().copied().collect();
+    let sql = "SELECT DISTINCT business_day FROM published.revision WHERE business_day = ANY($1)";
+    let found: Vec<NaiveDate> = sqlx::query_scalar(sql).bind(days).fetch_all(db).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Adds a mark to a revision: outdated, or (`None`) looked at through this snapshot and found to say the same.

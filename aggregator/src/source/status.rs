@@ -1,6 +1,6 @@
 //! How each source is doing, for the API, the console and the provenance of every answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -47,9 +47,27 @@ pub struct SourceStatus {
     /// Datasets, and columns as `dataset.column`, that the source's version does not offer, empty and NULL in the lake; with the
     /// version that does.
     pub absent: BTreeMap<String, String>,
+    /// Datasets that are held back because a full refresh would drop too many of their rows, with the instant through which
+    /// they are complete.
+    pub held: BTreeMap<String, Option<DateTime<Utc>>>,
+    /// Age of `complete_through` from which answers are stale, in seconds.
+    #[serde(skip)]
+    pub(crate) stale_after: i64,
 }
 
 impl SourceStatus {
+    /// Through which instant all of these datasets are complete, of those that are the source's.
+    #[must_use]
+    pub fn complete_through_of(&self, datasets: &BTreeSet<String>) -> Option<DateTime<Utc>> {
+        let held = self.held.iter().filter(|(dataset, _)| datasets.contains(*dataset)).map(|(_, through)| *through);
+        held.chain([self.complete_through]).min().flatten()
+    }
+
+    /// Whether an age in seconds is above what the declaration allows.
+    pub(crate) fn is_stale(&self, age: Option<i64>) -> bool {
+        age.is_none_or(|age| age > self.stale_after)
+    }
+
     /// Sets the source's gauges.
     pub(crate) fn observe(&self) {
         let name = || self.name.clone();
@@ -113,6 +131,8 @@ impl Sources {
         let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let sql = "SELECT source, dataset, count(*) FROM sync.quarantine WHERE resolved_at IS NULL GROUP BY 1, 2";
         let quarantined: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(&self.db).await?;
+        let sql = "SELECT source, dataset, complete_through FROM sync.held ORDER BY dataset";
+        let held: Vec<(String, String, Option<DateTime<Utc>>)> = sqlx::query_as(sql).fetch_all(&self.db).await?;
         let now: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.db).await?;
         gauge!(metric::CLOCK_AHEAD, "clock" => "reporting_db").set((now - Utc::now()).num_seconds() as f64);
         let instant = Instant::now();
@@ -147,6 +167,14 @@ impl Sources {
                 error: row.and_then(|it| it.error.clone()),
                 datasets: declaration.datasets.iter().map(|it| it.name.clone()).collect(),
                 absent: row.map(|it| declaration.since_of(&it.absent)).unwrap_or_default(),
+                held: held
+                    .iter()
+                    .filter(|(name, dataset, _)| {
+                        *name == declaration.name && declaration.datasets.iter().any(|it| it.name == *dataset)
+                    })
+                    .map(|(_, dataset, through)| (dataset.clone(), *through))
+                    .collect(),
+                stale_after: allowed,
             });
         }
         Ok(all)

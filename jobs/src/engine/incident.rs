@@ -36,6 +36,10 @@ pub enum Kind {
     LoopStopped,
     /// The folder of the user's reports and views has gone, and what was last read of it goes on.
     CatalogueLost,
+    /// A dataset stays as it was, because a full refresh would drop too many of its rows.
+    DatasetHeld,
+    /// A source's history is another one than before; everything was read again.
+    HistoryRewritten,
 }
 
 impl Kind {
@@ -53,6 +57,8 @@ impl Kind {
             Self::ZoneData => "zone_data",
             Self::LoopStopped => "loop_stopped",
             Self::CatalogueLost => "catalogue_lost",
+            Self::DatasetHeld => "dataset_held",
+            Self::HistoryRewritten => "history_rewritten",
         }
     }
 }

@@ -18,6 +18,7 @@ use polars::prelude::{DataFrame, DataType};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::pasts;
 use crate::{
     clocks,
     engine::{
@@ -88,6 +89,7 @@ pub(super) async fn look(
         (Kind::ZoneData, sources.iter().filter_map(zone_data).collect()),
         (Kind::Outdated, outdated(&publish::outdated(aggregator.db()).await.map_err(anyhow::Error::new)?)),
     ];
+    seen.extend(pasts::look(aggregator, &sources).await?);
     if let Some(drift) = &settings.drift {
         match drifted(aggregator, drift).await {
             Ok(finding) => seen.push((Kind::ReconciliationDrift, finding.into_iter().collect())),

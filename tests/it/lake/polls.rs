@@ -1,5 +1,6 @@
 //! What polls bring, and what they leave alone.
 
+use aggregator::poll::rewritten::{self, Changed};
 use system_tests::eventually;
 use system_tests::source::Fault;
 
@@ -127,22 +128,83 @@ async fn another_epoch_is_read_whole_and_swapped_only_when_believable() {
     it.source.model().change_epoch();
     let outcome = it.poll().await;
     assert_eq!((outcome.rows_added, outcome.rows_changed, outcome.rows_removed), (0, 0, 1));
+    assert!(outcome.rewritten && outcome.held.is_empty());
     it.check_equal().await;
 
-    let before = it.rows("visits").await;
+    let before = (it.rows("visits").await, outcome.complete_through);
     for id in 6..=9 {
         it.source.model().forget("visits", &[id, 1]);
     }
+    it.source.model().put("places", &[1], &["here", "3"]);
     it.source.model().change_epoch();
-    let refused = it.aggregator.poller().poll("fourth", Drops::Guarded).await.unwrap_err();
-    assert!(matches!(refused, PollError::DropsTooMuch { dropped: 4, existing: 9, .. }), "{refused}");
-    assert_eq!(it.rows("visits").await, before);
+    let outcome = it.poll().await;
+    let held = outcome.held.iter().map(|it| (it.dataset.as_str(), it.dropped, it.existing));
+    assert_eq!(held.collect::<Vec<_>>(), [("visits", 4, 9)]);
+    assert_eq!((outcome.rows_added, outcome.rows_removed), (1, 0), "the other dataset goes on");
+    assert_eq!(it.rows("visits").await, before.0);
+    assert_eq!(it.rows("places").await.len(), 1);
     let status = it.aggregator.sources().status().await.unwrap();
     let fourth = status.iter().find(|it| it.name == "fourth").unwrap();
-    assert!(fourth.error.as_deref().is_some_and(|it| it.contains("4 of 9 rows")), "{:?}", fourth.error);
+    let through = |dataset: &str| fourth.complete_through_of(&[dataset.to_owned()].into());
+    assert_eq!(fourth.error, None);
+    assert_eq!(through("visits"), Some(before.1), "what is held back is as old as it was");
+    assert_eq!(through("places"), Some(outcome.complete_through));
+
+    // The others go on, and it is not read at each poll.
+    it.source.model().put("places", &[2], &["there", "3"]);
+    it.source.take_requests();
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_added, outcome.held.len(), outcome.rewritten), (1, 1, false));
+    let asked = it.source.take_requests();
+    assert!(!asked.is_empty() && asked.iter().all(|it| !it.contains("/changes/visits")), "{asked:?}");
 
     let outcome = it.aggregator.poller().poll("fourth", Drops::Allowed).await.unwrap();
-    assert_eq!(outcome.rows_removed, 4);
+    assert_eq!((outcome.rows_removed, outcome.held.len()), (4, 0));
+    it.check_equal().await;
+
+    let told = rewritten::within(&it.db, chrono::TimeDelta::days(1)).await.unwrap();
+    let of = |at: usize, dataset: &str| told[at].facts.get(dataset).cloned();
+    let days = [NaiveDate::from_ymd_opt(2026, 3, 5).unwrap()].into();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(of(0, "visits"), Some(Changed { removed: 1, days, ..Changed::default() }));
+    assert_eq!((of(1, "visits"), of(1, "places")), (None, Some(Changed { added: 1, ..Changed::default() })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_held_back_returns_is_taken_without_a_word() {
+    let it = Fixture::start().await;
+    for id in 1..=9 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+    }
+    it.poll().await;
+    for id in 1..=4 {
+        it.source.model().forget("visits", &[id, 1]);
+    }
+    it.source.model().change_epoch();
+    assert_eq!(it.poll().await.held.len(), 1);
+    for id in 1..=4 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+    }
+    // An hour goes by.
+    sqlx::query("UPDATE sync.held SET tried_at = tried_at - interval '1 hour'").execute(&it.db).await.unwrap();
+    assert!(it.poll().await.held.is_empty());
+    it.check_equal().await;
+    assert_eq!(it.poll().await.pages, 0, "nothing is read again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_past_the_feed_comes_when_everything_is_asked_for() {
+    let it = Fixture::start().await;
+    for id in 1..=9 {
+        it.visit(id, 1, "2026-03-01T12:00:00.000000Z", id);
+    }
+    it.poll().await;
+    it.source.model().forget("visits", &[3, 1]);
+    it.source.model().mend("visits", &[4, 1], 2, "777");
+    assert_eq!(it.poll().await.snapshot, None, "the feed tells nothing of it");
+    it.aggregator.poller().ask_whole("fourth").await.unwrap();
+    let outcome = it.poll().await;
+    assert_eq!((outcome.rows_changed, outcome.rows_removed, outcome.rewritten), (1, 1, false));
     it.check_equal().await;
 }
 

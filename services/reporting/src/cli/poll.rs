@@ -14,7 +14,7 @@ use crate::{Config, wiring};
 /// only notes how far the lake is complete. One source that fails does not stop the others.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  reporting poll --all\n  reporting poll retail --json\n  reporting poll retail --allow-drops"
+    after_help = "Examples:\n  reporting poll --all\n  reporting poll retail --json\n  reporting poll retail --allow-drops\n  reporting poll retail --whole"
 )]
 pub(super) struct Poll {
     /// The sources to poll.
@@ -29,6 +29,9 @@ pub(super) struct Poll {
     /// Let a full refresh drop more of the rows held than the source's declaration allows.
     #[arg(long)]
     allow_drops: bool,
+    /// Read every dataset from its start: what was changed past the feed comes, too.
+    #[arg(long)]
+    whole: bool,
     /// Print the outcomes as JSON.
     #[arg(long)]
     json: bool,
@@ -45,7 +48,8 @@ impl Poll {
             }
             self.sources
         };
-        let asked = serde_json::to_value(PollArguments { replay: self.replay, allow_drops: self.allow_drops })?;
+        let (replay, allow_drops, whole) = (self.replay, self.allow_drops, self.whole);
+        let asked = serde_json::to_value(PollArguments { replay, allow_drops, whole })?;
         let mut outcomes: Vec<Value> = Vec::new();
         let mut failed = Vec::new();
         for source in sources {
@@ -76,6 +80,11 @@ impl Poll {
                 ]);
             }
             print(rows)?;
+        }
+        let held = outcomes.iter().flat_map(|it| it.get("held").and_then(Value::as_array)).flatten();
+        let held: Vec<&str> = held.filter_map(|it| it.get("dataset").and_then(Value::as_str)).collect();
+        if !held.is_empty() {
+            failed.push(format!("{}: too many rows would be dropped, see --allow-drops", held.join(", ")));
         }
         if failed.is_empty() { Ok(()) } else { bail!("not polled: {}", failed.join("; ")) }
     }

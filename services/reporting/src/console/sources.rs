@@ -151,6 +151,7 @@ pub(super) async fn one(
                             @for (absent, since) in status.absent.iter().filter(|(it, _)| it.split('.').next() == Some(dataset)) {
                                 " " (pill(Tone::Warn, &format!("{absent} comes with version {since}")))
                             }
+                            @if status.held.contains_key(dataset) { " " (pill(Tone::Warn, "held back")) }
                             @if let Some(rows) = status.quarantined_by_dataset.get(dataset) { " " (pill(Tone::Warn, &format!("{} in quarantine", show::integer(*rows)))) }
                         }
                     }

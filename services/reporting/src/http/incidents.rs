@@ -23,7 +23,8 @@ use crate::{State, answer::AnswerError};
 pub struct IncidentView {
     /// Its number.
     pub id: i64,
-    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine`, `clock`, `outdated` or `damaged_file`.
+    /// `run_failed`, `source_stale`, `reconciliation_drift`, `quarantine`, `clock`, `outdated`, `damaged_file`, `zone_data`,
+    /// `loop_stopped`, `catalogue_lost`, `dataset_held` or `history_rewritten`.
     pub kind: String,
     /// The job, source or report that it is about.
     pub subject: String,

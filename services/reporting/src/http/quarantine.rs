@@ -113,7 +113,7 @@ pub async fn replay(
     Path(name): Path<String>,
     Json(ReplayRequest {}): Json<ReplayRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    let arguments = PollArguments { replay: true, allow_drops: false };
+    let arguments = PollArguments { replay: true, ..PollArguments::default() };
     let row = answer::jobs::start_poll(&state.aggregator, &state.runner, &name, arguments).await?;
     Ok((StatusCode::ACCEPTED, Json(row.into())))
 }

@@ -23,7 +23,7 @@ use crate::{
 #[schema(example = json!({
     "name": "retail", "complete_through": "2026-11-22T07:59:30Z", "age_seconds": 31, "stale": false,
     "last_success": "2026-11-22T07:59:31Z", "lag_seconds": 1, "clock_ahead_seconds": 0, "zone_data": "2026f",
-    "breaker": "closed", "quarantined": 0, "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {},
+    "breaker": "closed", "quarantined": 0, "quarantined_by_dataset": {}, "failures": 0, "error": null, "datasets": ["sale_lines", "stores"], "absent": {}, "held": {},
 }))]
 pub struct SourceView {
     /// The source.
@@ -59,6 +59,9 @@ pub struct SourceView {
     /// Datasets, and columns as `dataset.column`, that its version does not offer, with the version that does. They are
     /// empty in the lake, and no figure made of them is final.
     pub absent: BTreeMap<String, String>,
+    /// Datasets that are held back because a full refresh would drop too many of their rows, with the instant through which
+    /// they are complete. The others go on; poll with `allow_drops` to let it through.
+    pub held: BTreeMap<String, Option<DateTime<Utc>>>,
     /// What it says of itself now; null when it has not answered since this process began.
     pub head: Option<HeadView>,
 }
@@ -115,6 +118,7 @@ fn view(status: source::SourceStatus, head: Option<HeadSeen>) -> Result<SourceVi
         error: status.error,
         datasets: status.datasets,
         absent: status.absent,
+        held: status.held,
         head: head.map(|it| HeadView { pending: it.pending, as_of: it.as_of, asked_at: it.asked_at, stale: it.stale }),
     })
 }
@@ -127,6 +131,9 @@ pub struct PollRequest {
     /// Let a full refresh drop more of the rows held than the source's declaration allows.
     #[serde(default)]
     allow_drops: bool,
+    /// Read every dataset from its start: what was changed past the feed comes, too.
+    #[serde(default)]
+    whole: bool,
 }
 
 /// Poll a source now. The answer is the run; `GET /jobs/runs/{id}` tells how it goes.
@@ -136,9 +143,9 @@ pub struct PollRequest {
 pub async fn poll(
     Of(state): Of<State>,
     Path(name): Path<String>,
-    Json(PollRequest { allow_drops }): Json<PollRequest>,
+    Json(PollRequest { allow_drops, whole }): Json<PollRequest>,
 ) -> Result<(StatusCode, Json<RunView>), ApiError> {
-    let arguments = PollArguments { replay: false, allow_drops };
+    let arguments = PollArguments { replay: false, allow_drops, whole };
     let row = answer::jobs::start_poll(&state.aggregator, &state.runner, &name, arguments).await?;
     Ok((StatusCode::ACCEPTED, Json(row.into())))
 }
