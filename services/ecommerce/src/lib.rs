@@ -21,8 +21,6 @@ use kit::serve::Api;
 use kit::stock::Outbox;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use feed::DATASETS;
@@ -86,14 +84,6 @@ impl App {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = kit::serve::bind(&config.service).await?;
     let stop = kit::serve::stop_on_signal(&config.service)?;
-    serve(config, listener, stop).await
-}
-
-/// Runs the service on a bound listener until `stop` is cancelled.
-///
-/// # Errors
-/// It cannot start, or its listener fails.
-pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::open(&config).await?;
     kit::fact::fill_local_times(&app.db, &["orders", "refunds"]).await?;
     let feed = Feed::beside_imports(app.db.clone(), DATASETS);

@@ -6,10 +6,8 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
-use kit::{
-    error::ApiError,
-    page::{Limit, Page},
-};
+use kit::error::ApiError;
+use kit::page::{Limit, Page};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 

@@ -9,10 +9,8 @@ use axum::{
     response::Html,
 };
 use chrono::NaiveDate;
-use kit::{
-    error::ApiError,
-    page::{Limit, Page},
-};
+use kit::error::ApiError;
+use kit::page::{Limit, Page};
 use maud::{Markup, html};
 use serde_json::Value;
 
