@@ -28,7 +28,7 @@ pub struct Swept {
 }
 
 impl Lake {
-    /// Remove snapshots older than `keep`, the newest one excepted, and of the files only they need.
+    /// Remove snapshots older than `keep`, the newest one excepted, and the files that only they need.
     ///
     /// The catalogue forgets the files first and names them as pending; they are removed after that
     /// commit, here or by [`Lake::sweep`].

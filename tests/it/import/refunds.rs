@@ -1,4 +1,4 @@
-//! Refunds of the past: import_both by line or SKU, in cents or major units, equal or refused, corrected, and taken back.
+//! Refunds of the past: imported by line or SKU, in cents or major units, equal or refused, corrected, and taken back.
 
 use serde_json::{Value, json};
 use system_tests::{Stack, wait_until};
